@@ -1,0 +1,17 @@
+//! The HTTP server: bind first, then serve.
+//!
+//! A [`Listener`] is bound before anything slow happens. [`serve`] then runs a [`Site`] on it until shutdown.
+//! No client can delay another's scrape: each connection is watched ([`Limits`]), and when their number
+//! reaches its bound the one that has waited longest makes room.
+
+mod connection;
+mod listen;
+mod negotiate;
+mod server;
+mod site;
+
+pub use connection::Limits;
+pub use listen::{ListenAddress, ListenAddressError, Listener};
+pub use negotiate::{Encoding, accepted_encoding, accepted_format};
+pub use server::serve;
+pub use site::{Scrape, ScrapeError, Site};

@@ -1,0 +1,248 @@
+//! What is served: the metrics, `/health`, `/ready` and a landing page.
+
+use std::future::Future;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use http::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, VARY};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use super::negotiate::{Encoding, accepted_encoding, accepted_format};
+use crate::build_info;
+use crate::metrics::encode;
+use crate::readiness::Readiness;
+
+/// Where the metrics of one scrape come from.
+pub trait Scrape: Send + Sync + 'static {
+    /// The families of this scrape, besides those that the site always shows.
+    ///
+    /// The future may be dropped half-way, when the client goes away.
+    fn scrape(&self) -> impl Future<Output = Result<Registry, ScrapeError>> + Send;
+}
+
+/// Why there are no metrics. The reasons become the body of the answer, a line each.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .reasons.join("; "))]
+pub struct ScrapeError {
+    /// What went wrong, for the operator; never with a secret in it.
+    pub reasons: Vec<String>,
+}
+
+/// An exporter's pages.
+#[derive(Debug)]
+pub struct Site<S> {
+    name: &'static str,
+    about: &'static str,
+    metrics_path: String,
+    readiness: Readiness,
+    registry: Registry,
+    scrape: S,
+    requests: Requests,
+    /// Bytes of the last exposition: the next one will be about as long.
+    last_length: AtomicUsize,
+}
+
+/// Requests of the metrics path, under the names that Go's client library gives them.
+#[derive(Debug, Clone, Default)]
+struct Requests {
+    total: Family<Code, Counter>,
+    in_flight: Gauge,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Code {
+    code: u16,
+}
+
+impl Requests {
+    fn register(&self, registry: &mut Registry) {
+        for code in [StatusCode::OK, StatusCode::INTERNAL_SERVER_ERROR] {
+            drop(self.total.get_or_create(&Code { code: code.as_u16() }));
+        }
+        registry.register(
+            "promhttp_metric_handler_requests",
+            "Total number of scrapes by HTTP status code",
+            self.total.clone(),
+        );
+        registry.register(
+            "promhttp_metric_handler_requests_in_flight",
+            "Current number of scrapes being served",
+            self.in_flight.clone(),
+        );
+    }
+
+    fn started(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
+    }
+
+    fn answered(&self, status: StatusCode) {
+        self.total.get_or_create(&Code { code: status.as_u16() }).inc();
+    }
+}
+
+/// Counts a request as running until it is dropped, whether it was answered or given up.
+struct InFlight(Gauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl<S: Scrape> Site<S> {
+    /// A site under the exporter's name that shows `registry` in every scrape, beside what `scrape` finds.
+    pub fn new(
+        name: &'static str,
+        about: &'static str,
+        metrics_path: String,
+        readiness: Readiness,
+        mut registry: Registry,
+        scrape: S,
+    ) -> Arc<Self> {
+        let requests = Requests::default();
+        requests.register(&mut registry);
+        Arc::new(Self {
+            name,
+            about,
+            metrics_path,
+            readiness,
+            registry,
+            scrape,
+            requests,
+            last_length: AtomicUsize::new(4 * 1024),
+        })
+    }
+
+    pub(super) fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+
+    pub(super) async fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let path = request.uri().path();
+        let known = path == self.metrics_path || matches!(path, "/" | "/health" | "/ready");
+        if !known {
+            return text(StatusCode::NOT_FOUND, "not found\n");
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return response;
+        }
+        match path {
+            _ if path == self.metrics_path => self.metrics(request.headers()).await,
+            "/health" => text(StatusCode::OK, "ok\n"),
+            "/ready" => match self.readiness.missing() {
+                None => text(StatusCode::OK, "ready\n"),
+                Some(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
+            },
+            _ => page(self.landing_page()),
+        }
+    }
+
+    async fn metrics(&self, headers: &HeaderMap) -> Response<Full<Bytes>> {
+        let _in_flight = self.requests.started();
+        let families = self.scrape.scrape().await;
+        // Counted before the families are written, so that a scrape sees itself.
+        self.requests.answered(if families.is_ok() {
+            StatusCode::OK
+        } else {
+            StatusCode::INTERNAL_SERVER_ERROR
+        });
+        match families {
+            Ok(families) => self.exposition(&families, headers),
+            Err(error) => {
+                let mut lines = error.reasons.join("\n");
+                lines.push('\n');
+                text(StatusCode::INTERNAL_SERVER_ERROR, lines)
+            }
+        }
+    }
+
+    fn exposition(&self, families: &Registry, headers: &HeaderMap) -> Response<Full<Bytes>> {
+        let format = accepted_format(&header(headers, &ACCEPT));
+        let capacity = self.last_length.load(Ordering::Relaxed);
+        let plain = match encode(format, &[families, &self.registry], capacity + capacity / 8) {
+            Ok(plain) => plain,
+            Err(error) => {
+                tracing::error!(%error, "cannot write an exposition");
+                return text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n"));
+            }
+        };
+        self.last_length.store(plain.len(), Ordering::Relaxed);
+        let (body, encoding) = compress(plain, accepted_encoding(&header(headers, &ACCEPT_ENCODING)));
+        let mut response = Response::new(Full::new(Bytes::from(body)));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+        headers.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
+        if let Some(encoding) = encoding {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
+        }
+        response
+    }
+
+    fn landing_page(&self) -> String {
+        let (name, about, metrics) = (self.name, self.about, escape(&self.metrics_path));
+        let (version, commit) = (build_info::VERSION, build_info::COMMIT);
+        format!(
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{name}</title></head>\n<body>\n\
+             <h1>{name}</h1>\n<p>{about}</p>\n<p>Version {version}, commit {commit}</p>\n<ul>\n\
+             <li><a href=\"{metrics}\">Metrics</a></li>\n<li><a href=\"/health\">Health</a></li>\n\
+             <li><a href=\"/ready\">Readiness</a></li>\n</ul>\n</body>\n</html>\n"
+        )
+    }
+}
+
+/// All values of a header as one list, as HTTP allows a list to be spread over several lines.
+fn header(headers: &HeaderMap, name: &HeaderName) -> String {
+    let values: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    values.join(",")
+}
+
+/// Compresses for the wire: fast rather than small, since the path to Prometheus is short. Should a
+/// compressor fail, which takes a lack of memory, the plain text is as good an answer.
+fn compress(plain: Vec<u8>, encoding: Encoding) -> (Vec<u8>, Option<&'static str>) {
+    match encoding {
+        Encoding::Identity => (plain, None),
+        Encoding::Gzip => {
+            let buffer = Vec::with_capacity(plain.len() / 8 + 64);
+            let mut gzip = flate2::write::GzEncoder::new(buffer, flate2::Compression::fast());
+            match gzip.write_all(&plain).and_then(|()| gzip.finish()) {
+                Ok(compressed) => (compressed, Some("gzip")),
+                Err(_) => (plain, None),
+            }
+        }
+        Encoding::Zstd => match zstd::bulk::compress(&plain, 1) {
+            Ok(compressed) => (compressed, Some("zstd")),
+            Err(_) => (plain, None),
+        },
+    }
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    respond(status, "text/plain; charset=utf-8", body.into())
+}
+
+fn page(html: String) -> Response<Full<Bytes>> {
+    respond(StatusCode::OK, "text/html; charset=utf-8", html.into())
+}
+
+fn respond(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// A configured path in an HTML attribute.
+fn escape(path: &str) -> String {
+    path.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
+}

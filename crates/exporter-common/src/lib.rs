@@ -1,0 +1,14 @@
+//! What both exporters share and neither owns: configuration, logs, metrics and their exposition, the HTTP
+//! server, readiness and shutdown. Nothing in here knows Spacelift or Google.
+//!
+//! A reader may start at [`config`] (how a process gets its settings), go on to [`metrics`] (how families
+//! become text) and end at [`http`] (how a scrape is answered).
+
+pub mod backoff;
+pub mod build_info;
+pub mod config;
+pub mod http;
+pub mod metrics;
+pub mod readiness;
+pub mod shutdown;
+pub mod telemetry;

@@ -1,0 +1,16 @@
+//! Metrics: what every exporter says of itself, and how families become an exposition.
+//!
+//! Families live in prometheus-client registries. Those that describe the exporter last as long as the
+//! process; those that describe the world may be put in a registry of one scrape's own, so that what is gone
+//! from the world is gone from the answer.
+
+mod build;
+mod exposition;
+mod family;
+mod process;
+mod text;
+
+pub use build::BuildInfo;
+pub use exposition::{EncodeError, Format, encode};
+pub use family::{Number, gauge, gauges};
+pub use process::ProcessCollector;
