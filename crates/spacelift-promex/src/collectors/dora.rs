@@ -1,0 +1,95 @@
+//! `dora`: the four DORA figures over a window that ends now.
+
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::{Collector, Families, Moment, Point, Writer, answer, first, question_with};
+
+pub(super) const COLLECTOR: Collector = Collector {
+    name: "dora",
+    about: "Lead time, time to recovery, change failure rate and deployment frequency",
+    on_by_default: false,
+    fixed: false,
+    ask: |moment| question_with::<Answer, Window>("PrometheusExporter_Dora", Window::ending_at(moment)),
+    read: answer::<Answer>,
+};
+
+#[derive(cynic::QueryVariables, Debug)]
+#[cynic(schema_module = "crate::schema")]
+struct Window {
+    input: MetricsInput,
+}
+
+#[derive(cynic::InputObject, Debug)]
+#[cynic(schema_module = "crate::schema")]
+struct MetricsInput {
+    start_time: i32,
+    end_time: i32,
+}
+
+impl Window {
+    fn ending_at(moment: &Moment) -> Self {
+        let start = moment.now.checked_sub(moment.dora_window).unwrap_or(UNIX_EPOCH);
+        Self { input: MetricsInput { start_time: unix_seconds(start), end_time: unix_seconds(moment.now) } }
+    }
+}
+
+/// GraphQL's `Int` has 32 bits and ends in 2038; until then nothing is cut off.
+fn unix_seconds(time: SystemTime) -> i32 {
+    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    i32::try_from(seconds).unwrap_or(i32::MAX)
+}
+
+#[derive(cynic::QueryFragment, Debug)]
+#[cynic(graphql_type = "Query", variables = "Window", schema_module = "crate::schema")]
+struct Answer {
+    #[arguments(input: $input)]
+    metrics_range: Option<MetricsRange>,
+}
+
+#[derive(cynic::QueryFragment, Debug)]
+#[cynic(schema_module = "crate::schema")]
+struct MetricsRange {
+    average_lead_time_for_changes_value: Vec<Point>,
+    median_lead_time_for_changes_value: Vec<Point>,
+    average_time_to_recovery_value: Vec<Point>,
+    median_time_to_recovery_value: Vec<Point>,
+    change_failure_rate_value: Vec<Point>,
+    deployment_frequency_rate_value: Vec<Point>,
+}
+
+impl Families for Answer {
+    fn write(&self, families: &mut Writer<'_, '_>) -> fmt::Result {
+        let Some(range) = &self.metrics_range else { return Ok(()) };
+        families.gauge(
+            "spacelift_dora_average_lead_time_for_changes_seconds",
+            "Average lead time for changes over the window, in seconds",
+            first(&range.average_lead_time_for_changes_value),
+        )?;
+        families.gauge(
+            "spacelift_dora_median_lead_time_for_changes_seconds",
+            "Median lead time for changes over the window, in seconds",
+            first(&range.median_lead_time_for_changes_value),
+        )?;
+        families.gauge(
+            "spacelift_dora_average_time_to_recovery_seconds",
+            "Average time to recovery over the window, in seconds",
+            first(&range.average_time_to_recovery_value),
+        )?;
+        families.gauge(
+            "spacelift_dora_median_time_to_recovery_seconds",
+            "Median time to recovery over the window, in seconds",
+            first(&range.median_time_to_recovery_value),
+        )?;
+        families.gauge(
+            "spacelift_dora_change_failure_rate",
+            "Failed deployments as a share of all over the window",
+            first(&range.change_failure_rate_value),
+        )?;
+        families.gauge(
+            "spacelift_dora_deployment_frequency_rate",
+            "Deployment frequency over the window, as the API gives it",
+            first(&range.deployment_frequency_rate_value),
+        )
+    }
+}

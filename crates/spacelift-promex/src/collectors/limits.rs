@@ -1,0 +1,94 @@
+//! `limits`: what the account may use, seats and retention.
+
+use std::fmt;
+
+use super::{Collector, Families, Writer, answer, question};
+use crate::schema::Amount;
+
+pub(super) const COLLECTOR: Collector = Collector {
+    name: "limits",
+    about: "Allowed and total usage of the billing period, seats, log and audit trail retention",
+    on_by_default: false,
+    fixed: true,
+    ask: |_| question::<Answer>("PrometheusExporter_Limits"),
+    read: answer::<Answer>,
+};
+
+#[derive(cynic::QueryFragment, Debug)]
+#[cynic(graphql_type = "Query", schema_module = "crate::schema")]
+struct Answer {
+    usage: Usage,
+    seats: Seats,
+    audit_trail_retention_days: Amount,
+    run_log_retention_days: Amount,
+}
+
+#[derive(cynic::QueryFragment, Debug)]
+#[cynic(schema_module = "crate::schema")]
+struct Usage {
+    allowed_minutes: Amount,
+    allowed_seats: Amount,
+    used_minutes: Amount,
+    used_workers: Amount,
+}
+
+#[derive(cynic::QueryFragment, Debug)]
+#[cynic(schema_module = "crate::schema")]
+struct Seats {
+    user: SeatUsage,
+    api_key: SeatUsage,
+}
+
+#[derive(cynic::QueryFragment, Debug)]
+#[cynic(schema_module = "crate::schema")]
+struct SeatUsage {
+    limit: Amount,
+    in_use: Amount,
+}
+
+impl Families for Answer {
+    fn write(&self, families: &mut Writer<'_, '_>) -> fmt::Result {
+        let Self { usage, seats, .. } = self;
+        families.gauge(
+            "spacelift_current_billing_period_allowed_seconds",
+            "Worker time that may be used in the current billing period, in seconds",
+            usage.allowed_minutes.minutes(),
+        )?;
+        families.gauge(
+            "spacelift_current_billing_period_allowed_seats",
+            "Seats that may be used in the current billing period",
+            usage.allowed_seats.number(),
+        )?;
+        families.gauge(
+            "spacelift_current_billing_period_used_seconds",
+            "Worker time used in the current billing period, public and private, in seconds",
+            usage.used_minutes.minutes(),
+        )?;
+        families.gauge(
+            "spacelift_current_billing_period_used_workers",
+            "Most private workers at the same time in the current billing period",
+            usage.used_workers.number(),
+        )?;
+        let kinds = [("user", &seats.user), ("api_key", &seats.api_key)];
+        families.gauges(
+            "spacelift_seats_limit",
+            "Seats that there are, by type; -1 means without limit",
+            kinds.map(|(kind, seats)| ([("type", kind)], seats.limit.number())),
+        )?;
+        families.gauges(
+            "spacelift_seats_in_use",
+            "Seats in use now, by type",
+            kinds.map(|(kind, seats)| ([("type", kind)], seats.in_use.number())),
+        )?;
+        families.gauge(
+            "spacelift_audit_trail_retention_days",
+            "Days for which the built-in audit trail is kept",
+            self.audit_trail_retention_days.number(),
+        )?;
+        families.gauge(
+            "spacelift_run_log_retention_days",
+            "Days for which run logs are kept",
+            self.run_log_retention_days.number(),
+        )
+    }
+}

@@ -1,0 +1,105 @@
+//! `pools`: what else the API knows of worker pools.
+
+use std::fmt;
+
+use exporter_common::metrics::Number;
+
+use super::{Collector, Families, Writer, answer, question};
+use crate::schema::Amount;
+
+pub(super) const COLLECTOR: Collector = Collector {
+    name: "pools",
+    about: "Users, intent projects, schedulable runs and settings of worker pools",
+    on_by_default: false,
+    fixed: true,
+    ask: |_| question::<Answer>("PrometheusExporter_Pools"),
+    read: answer::<Answer>,
+};
+
+#[derive(cynic::QueryFragment, Debug)]
+#[cynic(graphql_type = "Query", schema_module = "crate::schema")]
+struct Answer {
+    public_worker_pool: Option<PublicWorkerPool>,
+    worker_pools: Vec<WorkerPool>,
+}
+
+#[derive(cynic::QueryFragment, Debug)]
+#[cynic(schema_module = "crate::schema")]
+struct PublicWorkerPool {
+    users_count: Amount,
+    intent_projects_count: Amount,
+    schedulable_runs_count: Amount,
+}
+
+#[derive(cynic::QueryFragment, Debug)]
+#[cynic(schema_module = "crate::schema")]
+struct WorkerPool {
+    id: cynic::Id,
+    name: String,
+    users_count: Amount,
+    intent_projects_count: Amount,
+    schedulable_runs_count: Amount,
+    notification_count: Amount,
+    drift_detection_run_limit: Option<Amount>,
+    #[cynic(rename = "managedByK8sController")]
+    managed_by_k8s_controller: bool,
+}
+
+impl Families for Answer {
+    fn write(&self, families: &mut Writer<'_, '_>) -> fmt::Result {
+        if let Some(pool) = &self.public_worker_pool {
+            families.gauge(
+                "spacelift_public_worker_pool_users",
+                "Stacks and modules that use the public worker pool",
+                pool.users_count.number(),
+            )?;
+            families.gauge(
+                "spacelift_public_worker_pool_intent_projects",
+                "Intent projects that use the public worker pool",
+                pool.intent_projects_count.number(),
+            )?;
+            families.gauge(
+                "spacelift_public_worker_pool_runs_schedulable",
+                "Runs that the public worker pool could start",
+                pool.schedulable_runs_count.number(),
+            )?;
+        }
+        type Measure = fn(&WorkerPool) -> Option<Number>;
+        let measures: [(&'static str, &'static str, Measure); 6] = [
+            ("spacelift_worker_pool_users", "Stacks and modules that use the pool", |pool| {
+                Some(pool.users_count.number())
+            }),
+            ("spacelift_worker_pool_intent_projects", "Intent projects that use the pool", |pool| {
+                Some(pool.intent_projects_count.number())
+            }),
+            ("spacelift_worker_pool_runs_schedulable", "Runs that the pool could start", |pool| {
+                Some(pool.schedulable_runs_count.number())
+            }),
+            ("spacelift_worker_pool_notifications", "Unread notifications about the pool", |pool| {
+                Some(pool.notification_count.number())
+            }),
+            (
+                "spacelift_worker_pool_drift_detection_run_limit",
+                "Drift detection runs that may be scheduled on the pool; absent where no limit is set",
+                |pool| pool.drift_detection_run_limit.map(Amount::number),
+            ),
+            (
+                "spacelift_worker_pool_managed_by_k8s_controller",
+                "Whether the Kubernetes controller manages the pool (1) or not (0)",
+                |pool| Some(pool.managed_by_k8s_controller.into()),
+            ),
+        ];
+        for (name, help, measure) in measures {
+            families.gauges(
+                name,
+                help,
+                self.worker_pools.iter().filter_map(|pool| {
+                    let labels =
+                        [("worker_pool_id", pool.id.inner()), ("worker_pool_name", pool.name.as_str())];
+                    Some((labels, measure(pool)?))
+                }),
+            )?;
+        }
+        Ok(())
+    }
+}

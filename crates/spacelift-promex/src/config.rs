@@ -1,0 +1,265 @@
+//! The exporter's options, as written and as validated.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use exporter_common::config::{
+    Arguments, Command, ConfigError, Environment, Kind, Loaded, Setting, format_duration, load,
+};
+use exporter_common::http::ListenAddress;
+use exporter_common::telemetry::LogFormat;
+use http::Uri;
+use rustls_pki_types::CertificateDer;
+use serde::Deserialize;
+use tracing::level_filters::LevelFilter;
+
+use crate::collectors::{ALL, Collector};
+use crate::secret::Secret;
+use crate::session::SecretSource;
+use crate::transport::read_roots;
+use crate::{ABOUT, NAME};
+
+const DEFAULT_PORT: u16 = 9953;
+const DEFAULT_SCRAPE_TIMEOUT: Duration = Duration::from_secs(5);
+const DEFAULT_DORA_WINDOW: Duration = Duration::from_secs(30 * 24 * 3_600);
+
+/// What follows the program's name on the command line.
+pub fn command() -> Command {
+    Command { name: NAME, about: ABOUT, subcommand: Some("serve") }
+}
+
+/// The configuration as written: all of it text, none of it checked.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    api_endpoint: Option<String>,
+    api_key_id: Option<String>,
+    api_key_secret: Option<Secret>,
+    api_key_secret_file: Option<String>,
+    ca_cert_path: Option<String>,
+    listen_address: Option<String>,
+    scrape_timeout: Option<String>,
+    is_development: Option<String>,
+    partial_scrapes: Option<String>,
+    cache_ttl: Option<String>,
+    dora_window: Option<String>,
+    #[serde(default)]
+    collectors: BTreeMap<String, String>,
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::new)
+    }
+}
+
+/// A configuration that can be run.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The account, without the `/graphql` of its API: `https://acme.app.spacelift.io`.
+    pub api_endpoint: Uri,
+    /// The id of the API key.
+    pub api_key_id: String,
+    /// Where its secret is.
+    pub api_key_secret: SecretSource,
+    /// Certificates to trust beside the system's.
+    pub extra_roots: Vec<CertificateDer<'static>>,
+    /// Where to listen.
+    pub listen_address: ListenAddress,
+    /// The deadline of all requests of a scrape.
+    pub scrape_timeout: Duration,
+    /// Whether a scrape may lack the families of a collector that failed.
+    pub partial_scrapes: bool,
+    /// For how long a good answer is served again; zero is never.
+    pub cache_ttl: Duration,
+    /// How far back the DORA figures reach.
+    pub dora_window: Duration,
+    /// The enabled collectors.
+    pub collectors: Vec<&'static Collector>,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// The level of logs unless `RUST_LOG` says otherwise.
+    pub log_level: LevelFilter,
+}
+
+impl Config {
+    /// The table of all options.
+    pub fn settings() -> Vec<Setting> {
+        let option = |key: &'static str, help: &'static str| {
+            Setting::new(key, format!("SPACELIFT_PROMEX_{}", key.to_uppercase()), help)
+                .flag(key.replace('_', "-"))
+        };
+        let mut settings = vec![
+            option(
+                "api_endpoint",
+                "URL of the Spacelift account, such as https://acme.app.spacelift.io (required)",
+            )
+            .short('e')
+            .value_name("URL"),
+            option("api_key_id", "Id of the Spacelift API key (required)").short('k').value_name("ID"),
+            option("api_key_secret", "Secret of the API key; exactly one of this and the file is required")
+                .short('s')
+                .kind(Kind::Secret)
+                .value_name("SECRET"),
+            option("api_key_secret_file", "File with the secret, read again on every token exchange")
+                .value_name("PATH"),
+            option("ca_cert_path", "PEM file of certificates to trust beside the system's")
+                .value_name("PATH"),
+            option("listen_address", "Address to serve metrics on")
+                .short('l')
+                .value_name("ADDRESS")
+                .default(format!(":{DEFAULT_PORT}")),
+            option("scrape_timeout", "Deadline for all API requests of a scrape")
+                .short('t')
+                .value_name("DURATION")
+                .default(format_duration(DEFAULT_SCRAPE_TIMEOUT)),
+            option("is_development", "Log for people, and more of it")
+                .short('d')
+                .kind(Kind::Switch)
+                .default("false"),
+            option(
+                "partial_scrapes",
+                "Answer with what there is when a collector fails, instead of with HTTP 500",
+            )
+            .kind(Kind::Switch)
+            .default("true"),
+            option("cache_ttl", "Serve the last good answer for this long; 0s asks the API in every scrape")
+                .value_name("DURATION")
+                .default("0s"),
+            option("dora_window", "How far back the dora collector's figures reach")
+                .value_name("DURATION")
+                .default(format_duration(DEFAULT_DORA_WINDOW)),
+        ];
+        settings.extend(ALL.iter().map(|collector| {
+            let Collector { name, about, on_by_default, .. } = collector;
+            let variable = format!("SPACELIFT_PROMEX_COLLECTOR_{}", name.to_uppercase());
+            Setting::new(format!("collectors.{name}"), variable, *about)
+                .flag(format!("collector.{name}"))
+                .kind(Kind::Switch)
+                .default(on_by_default.to_string())
+        }));
+        settings
+    }
+
+    /// Reads and validates the configuration.
+    ///
+    /// # Errors
+    /// One line that names the key, its source and what is allowed.
+    pub fn load(arguments: &Arguments, environment: &Environment) -> Result<Self, ConfigError> {
+        validate(&load::<Written>(Self::settings(), arguments, environment)?)
+    }
+
+    /// Where GraphQL requests go.
+    pub(crate) fn graphql_endpoint(&self) -> Uri {
+        let mut parts = self.api_endpoint.clone().into_parts();
+        let path = format!("{}/graphql", self.api_endpoint.path().trim_end_matches('/'));
+        parts.path_and_query = path.parse().ok();
+        // Both halves were parsed before, so that together they parse as well.
+        Uri::from_parts(parts).unwrap_or_else(|_| self.api_endpoint.clone())
+    }
+}
+
+fn validate(loaded: &Loaded<Written>) -> Result<Config, ConfigError> {
+    let written = &loaded.written;
+    let is_development = loaded.switch("is_development", written.is_development.as_ref(), false)?;
+    let extra_roots = loaded
+        .optional("ca_cert_path", written.ca_cert_path.as_ref(), |path| read_roots(&PathBuf::from(path)))?;
+    Ok(Config {
+        api_endpoint: loaded.required("api_endpoint", written.api_endpoint.as_ref(), endpoint)?,
+        api_key_id: loaded
+            .required("api_key_id", written.api_key_id.as_ref(), |id| Ok(id.trim().to_owned()))?,
+        api_key_secret: secret(loaded)?,
+        extra_roots: extra_roots.unwrap_or_default(),
+        listen_address: loaded
+            .optional("listen_address", written.listen_address.as_ref(), |text| {
+                text.parse().map_err(|error: exporter_common::http::ListenAddressError| error.to_string())
+            })?
+            .unwrap_or(ListenAddress::any(DEFAULT_PORT)),
+        scrape_timeout: loaded.duration(
+            "scrape_timeout",
+            written.scrape_timeout.as_ref(),
+            DEFAULT_SCRAPE_TIMEOUT,
+            Duration::from_nanos(1),
+        )?,
+        partial_scrapes: loaded.switch("partial_scrapes", written.partial_scrapes.as_ref(), true)?,
+        cache_ttl: loaded.duration(
+            "cache_ttl",
+            written.cache_ttl.as_ref(),
+            Duration::ZERO,
+            Duration::ZERO,
+        )?,
+        dora_window: loaded.duration(
+            "dora_window",
+            written.dora_window.as_ref(),
+            DEFAULT_DORA_WINDOW,
+            Duration::from_secs(1),
+        )?,
+        collectors: collectors(loaded)?,
+        log_format: if is_development { LogFormat::Human } else { LogFormat::Json },
+        log_level: if is_development { LevelFilter::DEBUG } else { LevelFilter::INFO },
+    })
+}
+
+fn endpoint(text: &str) -> Result<Uri, String> {
+    const ALLOWED: &str = "allowed is an http or https URL such as https://acme.app.spacelift.io";
+    let uri: Uri = text.trim().parse().map_err(|_| format!("is no URL; {ALLOWED}"))?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
+        return Err(format!("is no http or https URL; {ALLOWED}"));
+    }
+    if uri.query().is_some() {
+        return Err(format!("has a query; {ALLOWED}"));
+    }
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err(format!("holds credentials, which belong in api_key_id and api_key_secret; {ALLOWED}"));
+    }
+    Ok(uri)
+}
+
+fn secret(loaded: &Loaded<Written>) -> Result<SecretSource, ConfigError> {
+    let value = loaded.written.api_key_secret.as_ref().filter(|secret| !secret.expose().is_empty());
+    let file = loaded.written.api_key_secret_file.as_ref().filter(|path| !path.is_empty());
+    match (value, file) {
+        (Some(value), None) => Ok(SecretSource::Value(value.clone())),
+        (None, Some(path)) => {
+            let source = SecretSource::File(PathBuf::from(path));
+            source.read().map_err(|problem| {
+                loaded.invalid(
+                    "api_key_secret_file",
+                    path,
+                    &format!("cannot be used: {problem}; allowed is a readable file that holds the secret"),
+                )
+            })?;
+            Ok(source)
+        }
+        (Some(_), Some(_)) => Err(ConfigError::new(format!(
+            "api_key_secret (from {}) and api_key_secret_file (from {}) are both set; allowed is exactly one of them",
+            loaded.source("api_key_secret"),
+            loaded.source("api_key_secret_file")
+        ))),
+        (None, None) => Err(ConfigError::new(
+            "api_key_secret is required but not set; allowed is exactly one of flag --api-key-secret, variable SPACELIFT_PROMEX_API_KEY_SECRET, flag --api-key-secret-file and variable SPACELIFT_PROMEX_API_KEY_SECRET_FILE",
+        )),
+    }
+}
+
+fn collectors(loaded: &Loaded<Written>) -> Result<Vec<&'static Collector>, ConfigError> {
+    let written = &loaded.written.collectors;
+    if let Some(unknown) = written.keys().find(|name| ALL.iter().all(|collector| collector.name != *name)) {
+        let key = format!("collectors.{unknown}");
+        let names: Vec<&str> = ALL.iter().map(|collector| collector.name).collect();
+        let source = loaded.source(&key);
+        return Err(ConfigError::new(format!(
+            "unknown key {key} in {source}; allowed here: {}",
+            names.join(", ")
+        )));
+    }
+    let mut enabled = Vec::new();
+    for collector in &ALL {
+        let key = format!("collectors.{}", collector.name);
+        if loaded.switch(&key, written.get(collector.name), collector.on_by_default)? {
+            enabled.push(collector);
+        }
+    }
+    Ok(enabled)
+}

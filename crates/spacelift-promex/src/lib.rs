@@ -1,0 +1,86 @@
+//! The Spacelift exporter: asks the GraphQL API when it is scraped and answers with metrics.
+//!
+//! The way of a scrape: [`exporter`] joins it to one that is already running or starts one; each enabled
+//! collector of [`collectors`] asks its own question through [`client`], which gets its token from [`session`]
+//! and its connection from [`transport`]; the answers become families, and the common crate writes them.
+
+mod api;
+pub mod client;
+pub mod collectors;
+pub mod config;
+pub mod exporter;
+mod failure;
+mod flight;
+mod schema;
+mod secret;
+pub mod session;
+mod telemetry;
+mod transport;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use exporter_common::http::{Limits, Listener, Site, serve};
+use exporter_common::metrics::{BuildInfo, ProcessCollector};
+use exporter_common::readiness::Readiness;
+use exporter_common::shutdown::DRAIN;
+use prometheus_client::registry::Registry;
+
+pub use client::Client;
+pub use config::Config;
+pub use exporter::Exporter;
+pub use failure::Failure;
+pub use session::{Rejected, Session};
+pub use telemetry::Telemetry;
+
+/// The binary's name.
+pub const NAME: &str = "spacelift-promex";
+
+/// One sentence about it.
+pub const ABOUT: &str = "Prometheus exporter for Spacelift: worker pools, runs, usage and stacks";
+
+/// What ends a running exporter other than shutdown.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The API refused the configured credentials before it ever accepted them.
+    #[error("{0}")]
+    Rejected(#[from] Rejected),
+    /// The connection to the API cannot be set up at all, such as for want of trusted roots.
+    #[error("{0}")]
+    Transport(#[from] transport::TransportError),
+}
+
+/// Serves on `listener` until `shutdown` completes and running scrapes are answered.
+///
+/// # Errors
+/// See [`RunError`]; an API that cannot be reached is not among them.
+pub async fn run(
+    config: Config,
+    listener: Listener,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), RunError> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(BuildInfo { name: "spacelift_build_info" }));
+    registry.register_collector(Box::new(ProcessCollector::new()));
+    let telemetry = Telemetry::register(&mut registry, &config.collectors);
+    let readiness = Readiness::default();
+
+    let http = transport::connect(&config)?;
+    let session = Arc::new(Session::new(&config, http.clone(), telemetry.clone(), &readiness));
+    let client = Client::new(&config, http, session.clone(), telemetry);
+    let exporter = Exporter::new(&config, client);
+
+    let site = Site::new(NAME, ABOUT, "/metrics".to_owned(), readiness, registry, exporter);
+    let established = tokio::spawn(session.establish());
+    let rejected = async {
+        match established.await {
+            Ok(Err(rejected)) => rejected,
+            // Established, and kept so by the scrapes from now on.
+            Ok(Ok(())) | Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = serve(listener, site, Limits::default(), shutdown, DRAIN) => Ok(()),
+        rejected = rejected => Err(rejected.into()),
+    }
+}

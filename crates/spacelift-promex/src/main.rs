@@ -1,0 +1,52 @@
+//! Configure, log, bind, run until shutdown, drain, exit code.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use exporter_common::config::{Environment, Invocation};
+use exporter_common::http::Listener;
+use exporter_common::shutdown::Signals;
+use exporter_common::telemetry;
+use spacelift_promex::Config;
+
+fn main() -> ExitCode {
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The one line that must reach the operator even where logging is not set up yet.
+            #[expect(clippy::print_stderr, reason = "the error of a process that ends is for its console")]
+            {
+                eprintln!("error: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start() -> anyhow::Result<()> {
+    let environment = Environment::of_process();
+    let arguments =
+        match spacelift_promex::config::command().parse(&Config::settings(), std::env::args_os())? {
+            Invocation::Run(arguments) => arguments,
+            Invocation::Print(text) => {
+                #[expect(clippy::print_stdout, reason = "the answer to --help and --version")]
+                {
+                    println!("{text}");
+                }
+                return Ok(());
+            }
+        };
+    let config = Config::load(&arguments, &environment)?;
+    telemetry::init(config.log_format, config.log_level, &environment)?;
+    if arguments.check_config {
+        tracing::info!("the configuration is valid");
+        return Ok(());
+    }
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let address = &config.listen_address;
+        let listener = Listener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+        let signals = Signals::listen()?;
+        tracing::info!(address = %listener.local_address()?, "listening");
+        Ok(spacelift_promex::run(config, listener, signals.shutdown()).await?)
+    })
+}

@@ -1,0 +1,224 @@
+//! Connections to the API: TCP, through a proxy where the environment names one, under TLS for `https`.
+
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use http::uri::Scheme;
+use http::{HeaderValue, Uri};
+use http_body_util::Full;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use hyper_util::client::proxy::matcher::Matcher;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+use crate::Config;
+
+/// The HTTP client: one HTTP/2 connection, or kept-alive HTTP/1.1 ones.
+pub(crate) type Http = Client<HttpsConnector<Connector>, Full<Bytes>>;
+
+/// Why no connection could ever be made.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// There is nothing to check the API's certificate against.
+    #[error(
+        "no trusted root certificates: the system has none and ca_cert_path names none (install ca-certificates, set SSL_CERT_FILE or --ca-cert-path)"
+    )]
+    NoRoots,
+    /// The TLS library refuses its own defaults.
+    #[error("cannot set up TLS: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+/// How often an HTTP/2 connection is probed, also between scrapes, so that a dead one is noticed before the
+/// next scrape needs it; and how long TCP waits for an acknowledgement.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longer than any usual scrape interval, so that a scrape finds the last one's connection.
+const IDLE: Duration = Duration::from_secs(300);
+
+/// Makes the client. No connection is made yet.
+pub(crate) fn connect(config: &Config) -> Result<Http, TransportError> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_keepalive(Some(KEEP_ALIVE));
+    tcp.set_keepalive_interval(Some(KEEP_ALIVE_TIMEOUT));
+    #[cfg(target_os = "linux")]
+    tcp.set_tcp_user_timeout(Some(KEEP_ALIVE));
+    let connector = Connector { tcp, proxies: Arc::new(Matcher::from_env()) };
+    let https = HttpsConnectorBuilder::new()
+        .with_tls_config(tls(config)?)
+        .https_or_http()
+        .enable_all_versions()
+        .wrap_connector(connector);
+    Ok(Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .http2_adaptive_window(true)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .http2_keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+        .http2_keep_alive_while_idle(true)
+        .build(https))
+}
+
+/// TLS 1.2 and 1.3 against the system's roots and the configured ones. For a plain `http` endpoint nothing is
+/// loaded: reading the system's roots takes milliseconds and a megabyte.
+fn tls(config: &Config) -> Result<ClientConfig, TransportError> {
+    let mut roots = RootCertStore::empty();
+    if config.api_endpoint.scheme() == Some(&Scheme::HTTPS) {
+        let system = rustls_native_certs::load_native_certs();
+        for error in &system.errors {
+            tracing::warn!(%error, "cannot read some of the system's root certificates");
+        }
+        roots.add_parsable_certificates(system.certs);
+        roots.add_parsable_certificates(config.extra_roots.iter().cloned());
+        if roots.is_empty() {
+            return Err(TransportError::NoRoots);
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}
+
+/// Reads the certificates of a PEM file.
+///
+/// # Errors
+/// The file cannot be read, is no PEM, or holds no certificate that can be trusted.
+pub(crate) fn read_roots(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, String> {
+    let pem = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
+        .map_err(|error| format!("is no PEM file: {error}"))?;
+    let mut store = RootCertStore::empty();
+    let (usable, _) = store.add_parsable_certificates(certificates.iter().cloned());
+    if usable == 0 {
+        return Err("holds no certificate; allowed is a PEM file with at least one CA certificate".to_owned());
+    }
+    Ok(certificates)
+}
+
+/// TCP, directly or by way of a proxy.
+#[derive(Clone, Debug)]
+pub(crate) struct Connector {
+    tcp: HttpConnector,
+    proxies: Arc<Matcher>,
+}
+
+type ConnectError = Box<dyn std::error::Error + Send + Sync>;
+
+impl Service<Uri> for Connector {
+    type Response = Stream;
+    type Error = ConnectError;
+    type Future = BoxFuture<'static, Result<Stream, ConnectError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        self.tcp.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, destination: Uri) -> Self::Future {
+        let mut tcp = self.tcp.clone();
+        let plain = destination.scheme() == Some(&Scheme::HTTP);
+        let proxy = match self.proxies.intercept(&destination) {
+            // A plain endpoint on this host is a sidecar, which no proxy could reach; Go's client agrees.
+            Some(_) if plain && is_loopback(&destination) => None,
+            proxy => proxy,
+        };
+        async move {
+            let Some(proxy) = proxy else {
+                return Ok(Stream { tcp: tcp.call(destination).await?, proxied: false });
+            };
+            if plain {
+                return Ok(Stream { tcp: tcp.call(proxy.uri().clone()).await?, proxied: true });
+            }
+            let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp);
+            if let Some(authorization) = proxy.basic_auth() {
+                tunnel = tunnel.with_auth(authorization.clone());
+            }
+            Ok(Stream { tcp: tunnel.call(destination).await?, proxied: false })
+        }
+        .boxed()
+    }
+}
+
+/// The header that a proxy of the environment wants with a plain request to `destination`.
+pub(crate) fn proxy_authorization(destination: &Uri) -> Option<HeaderValue> {
+    if destination.scheme() != Some(&Scheme::HTTP) || is_loopback(destination) {
+        return None;
+    }
+    Matcher::from_env().intercept(destination)?.basic_auth().cloned()
+}
+
+fn is_loopback(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// A TCP stream that knows whether a proxy reads its requests, which then name the whole URL.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    tcp: TokioIo<TcpStream>,
+    proxied: bool,
+}
+
+impl Connection for Stream {
+    fn connected(&self) -> Connected {
+        self.tcp.connected().proxy(self.proxied)
+    }
+}
+
+impl Read for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_read(cx, buffer)
+    }
+}
+
+impl Write for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write_vectored(cx, slices)
+    }
+}

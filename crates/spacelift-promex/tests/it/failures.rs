@@ -1,0 +1,246 @@
+//! The failure table, row by row.
+
+use sandbox::spacelift::{Account, Reply, Scenario, Spacelift};
+
+use super::support::Exporter;
+
+const USAGE: &str = "PrometheusExporter_Usage";
+const OPERATIONS: [&str; 4] = [
+    "PrometheusExporter_PublicWorkerPool",
+    "PrometheusExporter_WorkerPools",
+    "PrometheusExporter_Usage",
+    "PrometheusExporter_Aggregates",
+];
+
+fn success(collector: &str) -> String {
+    format!("spacelift_scrape_collector_success{{collector=\"{collector}\"}}")
+}
+
+fn supported(collector: &str) -> String {
+    format!("spacelift_scrape_collector_supported{{collector=\"{collector}\"}}")
+}
+
+/// One collector fails in the given way: 200, its families absent, its success 0, the others untouched; and
+/// the next scrape is whole again.
+async fn usage_fails_with(reply: Reply, flags: &[&str]) -> (Spacelift, Exporter) {
+    let api = Spacelift::builder().start().await.unwrap();
+    let exporter = Exporter::ready(&api, flags).await;
+    api.override_reply(USAGE, reply);
+    let scrape = exporter.scrape().await;
+    assert!(!scrape.text().contains("spacelift_current_billing_period"), "{}", scrape.text());
+    assert_eq!(scrape.sample(&success("usage")), Some(0.0));
+    assert_eq!(scrape.sample(&supported("usage")), Some(1.0));
+    for collector in ["publicworkerpool", "workerpools", "aggregates"] {
+        assert_eq!(scrape.sample(&success(collector)), Some(1.0), "{collector}");
+    }
+    assert!(scrape.has_family("spacelift_worker_pool_workers"));
+    api.clear_overrides();
+    assert_eq!(exporter.scrape().await.sample(&success("usage")), Some(1.0), "{}", exporter.log_text());
+    (api, exporter)
+}
+
+#[tokio::test]
+async fn graphql_error() {
+    let (_api, exporter) = usage_fails_with(Reply::graphql_error("boom"), &[]).await;
+    let line = exporter.log("the collector failed").await;
+    assert!(line.contains("\"collector\":\"usage\"") && line.contains("boom"), "{line}");
+}
+
+#[tokio::test]
+async fn graphql_error_beside_data() {
+    let body = r#"{"data":{"usage":{"billingPeriodStart":1,"billingPeriodEnd":2,"usedPrivateMinutes":3,"usedPublicMinutes":4,"usedSeats":5}},"errors":[{"message":"half of it failed"}]}"#;
+    usage_fails_with(Reply::Json(body.to_owned()), &[]).await;
+}
+
+#[tokio::test]
+async fn null_where_the_schema_knows_none_still_says_the_error() {
+    let body = r#"{"data":{"usage":null},"errors":[{"message":"deep trouble","extra":[1]}]}"#;
+    let (_api, exporter) = usage_fails_with(Reply::Json(body.to_owned()), &[]).await;
+    assert!(exporter.log("the collector failed").await.contains("deep trouble"));
+}
+
+#[tokio::test]
+async fn timeout() {
+    let (_api, exporter) =
+        usage_fails_with(Reply::Delay(std::time::Duration::from_secs(60)), &["-t", "500ms"]).await;
+    assert!(exporter.log("the collector failed").await.contains("no answer within 500ms"));
+    let scrape = exporter.scrape().await;
+    let counted = "spacelift_promex_api_requests_total{operation=\"usage\",outcome=\"timeout\"}";
+    assert_eq!(scrape.sample(counted), Some(1.0));
+}
+
+#[tokio::test]
+async fn bad_answers() {
+    for body in [
+        "",
+        "<html>gateway</html>",
+        "{}",
+        "null",
+        "[]",
+        r#"{"data":null}"#,
+        r#"{"data":{}}"#,
+        r#"{"data":{"usage":null}}"#,
+        r#"{"data":{"usage":{"billingPeriodStart":"yesterday"}}}"#,
+        r#"{"data":{"usage":{"billingPeriodStart":1e999}}}"#,
+        r#"{"data":{"usage":{"#,
+        "\u{feff}{}",
+    ] {
+        usage_fails_with(Reply::Json(body.to_owned()), &[]).await;
+    }
+    let deep = format!("{{\"data\":{{\"usage\":{}{}}}}}", "[".repeat(100_000), "]".repeat(100_000));
+    usage_fails_with(Reply::Json(deep), &[]).await;
+}
+
+#[tokio::test]
+async fn error_statuses() {
+    for code in [301, 400, 403, 404, 418, 500, 502, 503, 504] {
+        usage_fails_with(Reply::status(code), &[]).await;
+    }
+}
+
+#[tokio::test]
+async fn broken_connections() {
+    usage_fails_with(Reply::Reset, &[]).await;
+    usage_fails_with(Reply::Truncated, &[]).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_once_is_made_again() {
+    let api = Spacelift::builder().start().await.unwrap();
+    let exporter = Exporter::ready(&api, &[]).await;
+    api.override_reply(USAGE, Reply::Reset.once());
+    assert_eq!(exporter.scrape().await.sample(&success("usage")), Some(1.0));
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_refused() {
+    let (_api, exporter) = usage_fails_with(Reply::Endless, &["-t", "30s"]).await;
+    let line = exporter.log("the collector failed").await;
+    assert!(line.contains("larger than 64 MiB"), "{line}");
+}
+
+#[tokio::test]
+async fn not_available_for_machine_sessions() {
+    let api = Spacelift::builder().scenario(Scenario::MachineKey).start().await.unwrap();
+    let exporter = Exporter::ready(&api, &[]).await;
+    let scrape = exporter.scrape().await;
+    assert_eq!(scrape.sample(&success("usage")), Some(1.0));
+    assert_eq!(scrape.sample(&supported("usage")), Some(0.0));
+    assert!(!scrape.text().contains("spacelift_current_billing_period"));
+    assert_eq!(scrape.sample(&supported("workerpools")), Some(1.0));
+}
+
+#[tokio::test]
+async fn all_unsupported_is_no_failure() {
+    let api = Spacelift::builder().start().await.unwrap();
+    let exporter = Exporter::ready(&api, &[]).await;
+    for operation in OPERATIONS {
+        api.override_reply(operation, Reply::graphql_error("field is not available for machine sessions"));
+    }
+    let scrape = exporter.scrape().await;
+    assert_eq!(scrape.sample(&supported("workerpools")), Some(0.0));
+    assert_eq!(scrape.sample(&success("workerpools")), Some(1.0));
+}
+
+#[tokio::test]
+async fn no_collector_delivered() {
+    let api = Spacelift::builder().start().await.unwrap();
+    let exporter = Exporter::ready(&api, &[]).await;
+    api.override_reply(OPERATIONS[0], Reply::graphql_error("first"));
+    api.override_reply(OPERATIONS[1], Reply::status(502));
+    api.override_reply(OPERATIONS[2], Reply::graphql_error("not available for machine sessions"));
+    api.override_reply(OPERATIONS[3], Reply::Json("?".to_owned()));
+    let body = exporter.failed_scrape().await;
+    let lines: Vec<&str> = body.lines().collect();
+    assert_eq!(lines.len(), 4, "{body}");
+    assert!(lines[0].starts_with("publicworkerpool: ") && lines[0].contains("first"), "{body}");
+    assert!(lines[1].starts_with("workerpools: ") && lines[1].contains("502"), "{body}");
+    assert!(lines[2].starts_with("usage: not supported"), "{body}");
+    assert!(lines[3].starts_with("aggregates: ") && lines[3].contains("not JSON"), "{body}");
+}
+
+#[tokio::test]
+async fn strict_mode() {
+    let api = Spacelift::builder().start().await.unwrap();
+    let exporter = Exporter::ready(&api, &["--partial-scrapes=false"]).await;
+    exporter.scrape().await;
+    for (reply, reason) in [
+        (Reply::graphql_error("boom"), "usage: the API answered with an error: boom\n"),
+        (
+            Reply::graphql_error("not available for machine sessions"),
+            "usage: not supported: not available for machine sessions\n",
+        ),
+    ] {
+        api.override_reply(USAGE, reply);
+        assert_eq!(exporter.failed_scrape().await, reason);
+        api.clear_overrides();
+    }
+    exporter.scrape().await;
+}
+
+#[tokio::test]
+async fn not_yet_logged_in() {
+    let api = Spacelift::builder().scenario(Scenario::Down).start().await.unwrap();
+    let exporter = Exporter::start(&api, &[]).await;
+    let body = exporter.failed_scrape().await;
+    assert!(body.lines().all(|line| line.contains("no session: cannot reach the API")), "{body}");
+    assert_eq!(exporter.get("/health").await.status, 200);
+    let reason = exporter.readiness(503).await;
+    assert!(reason.starts_with("not ready: no session with the Spacelift API"), "{reason}");
+    assert_eq!(reason.lines().count(), 1);
+}
+
+#[tokio::test]
+async fn rate_limited_until_retry_after() {
+    for (header, code) in [("3600".to_owned(), 429), ("Fri, 31 Dec 2049 23:59:59 GMT".to_owned(), 503)] {
+        let api = Spacelift::builder().start().await.unwrap();
+        let exporter = Exporter::ready(&api, &[]).await;
+        let headers = vec![("retry-after".to_owned(), header)];
+        api.override_reply(USAGE, Reply::Status { code, headers, body: String::new() });
+        assert_eq!(exporter.scrape().await.sample(&success("usage")), Some(0.0));
+        let asked = api.count(USAGE);
+        api.clear_overrides();
+        let scrape = exporter.scrape().await;
+        assert_eq!(scrape.sample(&success("usage")), Some(0.0));
+        assert_eq!(scrape.sample(&success("workerpools")), Some(1.0));
+        assert_eq!(api.count(USAGE), asked, "asked again before Retry-After");
+        assert!(exporter.log("the collector failed").await.contains(&format!("HTTP {code}")));
+        let refused = "spacelift_promex_api_requests_total{operation=\"usage\",outcome=\"rate_limited\"}";
+        assert_eq!(scrape.sample(refused), Some(2.0));
+    }
+}
+
+#[tokio::test]
+async fn asked_again_after_retry_after() {
+    let api = Spacelift::builder().start().await.unwrap();
+    let exporter = Exporter::ready(&api, &[]).await;
+    let headers = vec![("retry-after".to_owned(), "1".to_owned())];
+    api.override_reply(USAGE, Reply::Status { code: 429, headers, body: String::new() }.once());
+    assert_eq!(exporter.scrape().await.sample(&success("usage")), Some(0.0));
+    // The real process runs on the real clock.
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    assert_eq!(exporter.scrape().await.sample(&success("usage")), Some(1.0));
+}
+
+#[tokio::test]
+async fn a_disabled_collector_asks_nothing_and_has_no_health() {
+    let api = Spacelift::builder().start().await.unwrap();
+    let exporter = Exporter::ready(&api, &["--no-collector.usage", "--collector.integrations"]).await;
+    let scrape = exporter.scrape().await;
+    assert_eq!(api.count(USAGE), 0);
+    assert!(!scrape.text().contains("collector=\"usage\""));
+    assert_eq!(scrape.sample(&success("integrations")), Some(1.0));
+}
+
+#[tokio::test]
+async fn gone_pools_are_gone() {
+    let mut account = Account::with_pools(2, 1);
+    let api = Spacelift::builder().account(account.clone()).start().await.unwrap();
+    let exporter = Exporter::ready(&api, &[]).await;
+    let count =
+        |text: &str| text.lines().filter(|line| line.starts_with("spacelift_worker_pool_workers{")).count();
+    assert_eq!(count(&exporter.scrape().await.text()), 2);
+    account.pools.pop();
+    api.set_account(account);
+    assert_eq!(count(&exporter.scrape().await.text()), 1);
+}

@@ -1,0 +1,250 @@
+//! Tokens: exchanged once, renewed in time, retried once.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use sandbox::spacelift::{
+    DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, EXCHANGE, Hold, Refusal, Reply, Scenario, Spacelift,
+};
+
+use super::support::{Exporter, PATIENCE, command, run_to_end};
+
+const USAGE: &str = "PrometheusExporter_Usage";
+
+#[tokio::test]
+async fn fifty_scrapes_at_start_make_one_exchange() {
+    let api = Spacelift::builder().start().await.unwrap();
+    let hold = Hold::new();
+    api.override_reply(EXCHANGE, Reply::Hold(hold.clone()));
+    let exporter = Exporter::start(&api, &[]).await;
+    hold.arrived(1).await;
+    let scrapes = join_all((0..50).map(|_| exporter.scrape()));
+    let release = async {
+        // All fifty wait for the one exchange; the gauge of running scrapes is only visible from inside, so
+        // give them a moment to pile up.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        hold.release();
+    };
+    tokio::join!(scrapes, release);
+    assert_eq!(api.exchanges(), 1);
+}
+
+#[tokio::test]
+async fn fifty_scrapes_with_an_expired_token_make_one_exchange() {
+    // A token within thirty seconds of its end counts as expired.
+    let api = Spacelift::builder().token_lifetime(Duration::from_secs(20)).start().await.unwrap();
+    let exporter = Exporter::ready(&api, &[]).await;
+    api.set_token_lifetime(Duration::from_secs(3_600));
+    let before = api.exchanges();
+    join_all((0..50).map(|_| exporter.scrape())).await;
+    assert_eq!(api.exchanges(), before + 1);
+    exporter.scrape().await;
+    assert_eq!(api.exchanges(), before + 1);
+}
+
+#[tokio::test]
+async fn revoked_tokens_are_renewed_once_for_all_collectors() {
+    for refusal in [Refusal::GraphqlError, Refusal::Status] {
+        let api = Spacelift::builder().token_lifetime(Duration::from_secs(3_600)).start().await.unwrap();
+        api.set_refusal(refusal);
+        let exporter = Exporter::ready(&api, &[]).await;
+        exporter.scrape().await;
+        api.revoke_tokens();
+        let scrape = exporter.scrape().await;
+        assert_eq!(api.exchanges(), 2);
+        assert!(!scrape.text().contains("collector_success{collector=\"usage\"} 0"));
+        assert_eq!(scrape.sample("spacelift_promex_token_exchanges_total{outcome=\"success\"}"), Some(2.0));
+    }
+}
+
+#[tokio::test]
+async fn missing_access_is_asked_twice_and_never_more() {
+    let api = Spacelift::builder().token_lifetime(Duration::from_secs(3_600)).start().await.unwrap();
+    let exporter = Exporter::ready(&api, &[]).await;
+    api.override_reply(USAGE, Reply::graphql_error("usage: Unauthorized: you need admin access"));
+    let scrape = exporter.scrape().await;
+    assert_eq!(scrape.sample("spacelift_scrape_collector_success{collector=\"usage\"}"), Some(0.0));
+    assert_eq!(scrape.sample("spacelift_scrape_collector_success{collector=\"workerpools\"}"), Some(1.0));
+    assert_eq!(api.count(USAGE), 2);
+    assert_eq!(api.exchanges(), 2);
+}
+
+#[tokio::test]
+async fn each_request_carries_what_the_api_wants() {
+    let api = Spacelift::builder().start().await.unwrap();
+    let exporter = Exporter::ready(&api, &[]).await;
+    exporter.scrape().await;
+    for request in api.requests() {
+        assert_eq!(request.headers["spacelift-client-type"], "prometheus-exporter");
+        assert_eq!(request.headers["content-type"], "application/json");
+        let is_exchange = request.operation.as_deref() == Some(EXCHANGE);
+        assert_eq!(request.token.is_none(), is_exchange);
+    }
+    let operations: Vec<Option<String>> =
+        api.requests().into_iter().map(|request| request.operation).collect();
+    assert_eq!(operations.len(), 5, "{operations:?}");
+}
+
+#[tokio::test]
+async fn rejected_credentials_end_the_process() {
+    let api = Spacelift::builder().credentials("other", "other").start().await.unwrap();
+    for refusal in [Refusal::GraphqlError, Refusal::Status] {
+        api.set_refusal(refusal);
+        let mut exporter = Exporter::start(&api, &[]).await;
+        assert_eq!(exporter.exit().await.code(), Some(1));
+        let line = exporter.log("error: ").await;
+        assert!(line.contains("rejects the configured credentials"), "{line}");
+        assert!(line.contains("api_key_id"), "{line}");
+    }
+    // The API's own words may repeat the secret; ours do not.
+    api.override_reply(EXCHANGE, Reply::graphql_error("no key with secret sandbox-secret"));
+    let mut exporter = Exporter::start(&api, &[]).await;
+    assert_eq!(exporter.exit().await.code(), Some(1));
+    assert!(exporter.log("error: ").await.contains("[redacted]"));
+    assert!(!exporter.log_text().contains(DEFAULT_API_KEY_SECRET), "{}", exporter.log_text());
+}
+
+#[tokio::test]
+async fn an_unknown_key_ends_the_process() {
+    let api = Spacelift::builder().start().await.unwrap();
+    api.override_reply(EXCHANGE, Reply::Json(r#"{"data":{"apiKeyUser":null}}"#.to_owned()));
+    let mut exporter = Exporter::start(&api, &[]).await;
+    assert_eq!(exporter.exit().await.code(), Some(1));
+    exporter.log("the API knows no such key").await;
+}
+
+#[tokio::test]
+async fn a_passing_trouble_at_start_does_not_end_the_process() {
+    let api = Spacelift::builder().start().await.unwrap();
+    for reply in [
+        Reply::graphql_error("internal server error"),
+        Reply::status(500),
+        Reply::status(404),
+        Reply::Json("<html>".to_owned()),
+        Reply::Reset,
+    ] {
+        api.override_reply(EXCHANGE, reply);
+        let exporter = Exporter::start(&api, &[]).await;
+        let reason = exporter.readiness(503).await;
+        exporter.log("cannot exchange").await;
+        api.clear_overrides();
+        exporter.readiness(200).await;
+        exporter.scrape().await;
+        assert!(reason.contains("no session"), "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn an_api_that_is_down_at_start_and_later() {
+    let api = Spacelift::builder().start().await.unwrap();
+    api.stop().await;
+    let exporter = Exporter::start(&api, &[]).await;
+    assert_eq!(exporter.get("/health").await.status, 200);
+    let reason = exporter.readiness(503).await;
+    assert!(reason.contains("no session"), "{reason}");
+    exporter.failed_scrape().await;
+
+    api.restart().await.unwrap();
+    exporter.readiness(200).await;
+    exporter.scrape().await;
+
+    api.stop().await;
+    let body = exporter.failed_scrape().await;
+    assert!(body.contains("cannot reach the API"), "{body}");
+    api.restart().await.unwrap();
+    exporter.scrape().await;
+}
+
+#[tokio::test]
+async fn a_session_that_is_lost_later_shows_in_readiness_and_recovers() {
+    let api = Spacelift::builder().token_lifetime(Duration::from_secs(20)).start().await.unwrap();
+    let exporter = Exporter::ready(&api, &[]).await;
+    api.set_scenario(Scenario::Unauthorized);
+    exporter.failed_scrape().await;
+    assert!(exporter.readiness(503).await.contains("unauthorized"));
+    api.set_scenario(Scenario::Healthy);
+    exporter.scrape().await;
+    exporter.readiness(200).await;
+}
+
+#[tokio::test]
+async fn a_rotated_secret_file_is_read_again() {
+    let api = Spacelift::builder().token_lifetime(Duration::from_secs(20)).start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    std::fs::write(&path, format!("  {DEFAULT_API_KEY_SECRET}\n")).unwrap();
+    let mut command = command();
+    command.args(["serve", "--api-endpoint", &api.url(), "--api-key-id", DEFAULT_API_KEY_ID]);
+    command.arg("--api-key-secret-file").arg(&path);
+    let exporter = Exporter::run(command).await;
+    exporter.readiness(200).await;
+
+    api.set_credentials(DEFAULT_API_KEY_ID, "rotated");
+    exporter.failed_scrape().await;
+    std::fs::remove_file(&path).unwrap();
+    assert!(exporter.failed_scrape().await.contains("cannot read the API key secret"));
+    std::fs::write(&path, "rotated\n").unwrap();
+    exporter.scrape().await;
+}
+
+#[tokio::test]
+async fn an_exchange_slower_than_a_scrape_serves_the_next_one() {
+    let api = Spacelift::builder().start().await.unwrap();
+    let hold = Hold::new();
+    api.override_reply(EXCHANGE, Reply::Hold(hold.clone()));
+    let exporter = Exporter::start(&api, &["-t", "300ms"]).await;
+    hold.arrived(1).await;
+    assert!(exporter.failed_scrape().await.contains("no answer within 300ms"));
+    hold.release();
+    exporter.log("exchanged the API key").await;
+    exporter.scrape().await;
+    assert_eq!(api.exchanges(), 1);
+}
+
+#[tokio::test]
+async fn key_ids_and_secrets_are_text() {
+    let api = Spacelift::builder().credentials("00123", "0456").start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.yaml");
+    std::fs::write(&path, format!("api_endpoint: {}\napi_key_id: 00123\napi_key_secret: 0456\n", api.url()))
+        .unwrap();
+    let mut by_file = command();
+    by_file.args(["serve", "--config"]).arg(&path);
+    Exporter::run(by_file).await.readiness(200).await;
+    let mut by_variable = command();
+    by_variable.arg("serve").env("SPACELIFT_PROMEX_API_ENDPOINT", api.url());
+    by_variable.env("SPACELIFT_PROMEX_API_KEY_ID", "00123").env("SPACELIFT_PROMEX_API_KEY_SECRET", "0456");
+    Exporter::run(by_variable).await.readiness(200).await;
+}
+
+#[tokio::test]
+async fn no_secret_is_seen_anywhere() {
+    let api = Spacelift::builder().start().await.unwrap();
+    let url = api.url();
+    let mut noisy = command();
+    noisy.env("RUST_LOG", "trace").args([
+        "serve",
+        "-e",
+        &url,
+        "-k",
+        DEFAULT_API_KEY_ID,
+        "-s",
+        DEFAULT_API_KEY_SECRET,
+    ]);
+    let exporter = Exporter::run(noisy).await;
+    exporter.log("exchanged the API key").await;
+    let scrape = exporter.scrape().await.text();
+    let token = api.requests().into_iter().find_map(|request| request.token).unwrap();
+    api.override_reply(USAGE, Reply::graphql_error(&format!("bad token {token}")));
+    let partial = exporter.scrape().await.text();
+    let line = exporter.log("the collector failed").await;
+    assert!(line.contains("bad token [redacted]"), "{line}");
+    for text in [exporter.log_text(), scrape, partial] {
+        assert!(!text.contains(DEFAULT_API_KEY_SECRET) && !text.contains(&token));
+    }
+    let mut help = command();
+    help.args(["serve", "--help"]).env("SPACELIFT_PROMEX_API_KEY_SECRET", DEFAULT_API_KEY_SECRET);
+    let (code, stdout, stderr) = tokio::time::timeout(PATIENCE, run_to_end(help)).await.unwrap();
+    assert_eq!(code, Some(0));
+    assert!(stdout.contains("--api-key-secret") && !(stdout + &stderr).contains(DEFAULT_API_KEY_SECRET));
+}

@@ -1,0 +1,66 @@
+//! The end of the process.
+
+use std::time::{Duration, Instant};
+
+use sandbox::spacelift::{Hold, Reply, Spacelift};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+
+use super::support::Exporter;
+
+const USAGE: &str = "PrometheusExporter_Usage";
+
+#[tokio::test]
+async fn a_running_scrape_is_finished() {
+    for signal in ["TERM", "INT"] {
+        let api = Spacelift::builder().start().await.unwrap();
+        let mut exporter = Exporter::ready(&api, &[]).await;
+        let mut idle = TcpStream::connect(&exporter.address).await.unwrap();
+        let hold = Hold::new();
+        api.override_reply(USAGE, Reply::Hold(hold.clone()));
+        let scrape = exporter.scrape();
+        let end = async {
+            hold.arrived(1).await;
+            exporter.signal(signal);
+            // An idle connection ends at once, which also tells that the drain has begun.
+            assert_eq!(idle.read(&mut [0; 16]).await.unwrap_or(0), 0);
+            assert!(TcpStream::connect(&exporter.address).await.is_err(), "still listening");
+            hold.release();
+        };
+        let (answer, ()) = tokio::join!(scrape, end);
+        assert!(answer.has_family("spacelift_current_billing_period_used_seats"));
+        assert_eq!(exporter.exit().await.code(), Some(0));
+    }
+}
+
+#[tokio::test]
+async fn the_drain_has_a_deadline() {
+    let api = Spacelift::builder().start().await.unwrap();
+    let mut exporter = Exporter::ready(&api, &["-t", "1m"]).await;
+    let hold = Hold::new();
+    api.override_reply(USAGE, Reply::Hold(hold.clone()));
+    let url = format!("http://{}/metrics", exporter.address);
+    let scrape = tokio::spawn(async move { super::support::get(&url, &[]).await });
+    hold.arrived(1).await;
+    let began = Instant::now();
+    exporter.signal("TERM");
+    assert_eq!(exporter.exit().await.code(), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(scrape.await.is_err());
+}
+
+#[tokio::test]
+async fn a_second_signal_cuts_it_short() {
+    let api = Spacelift::builder().start().await.unwrap();
+    let mut exporter = Exporter::ready(&api, &["-t", "1m"]).await;
+    let hold = Hold::new();
+    api.override_reply(USAGE, Reply::Hold(hold.clone()));
+    let url = format!("http://{}/metrics", exporter.address);
+    let scrape = tokio::spawn(async move { super::support::get(&url, &[]).await });
+    hold.arrived(1).await;
+    exporter.signal("TERM");
+    exporter.log("shutting down").await;
+    exporter.signal("TERM");
+    assert_eq!(exporter.exit().await.code(), Some(130));
+    scrape.abort();
+}
