@@ -1,0 +1,62 @@
+# Where messages go that nobody manages to process. The exporter acknowledges what it cannot
+# parse, so whatever arrives here is worth a look.
+
+resource "google_pubsub_topic" "dead_letter" {
+  count = var.dead_letter ? 1 : 0
+
+  project      = module.settings.project
+  name         = module.settings.dead_letter.topic
+  labels       = module.settings.labels
+  kms_key_name = module.settings.kms_key_name
+
+  dynamic "message_storage_policy" {
+    for_each = length(module.settings.message_storage_regions) > 0 ? [module.settings.message_storage_regions] : []
+
+    content {
+      allowed_persistence_regions = message_storage_policy.value
+    }
+  }
+
+  depends_on = [
+    google_project_service.needed,
+    google_kms_crypto_key_iam_member.pubsub_agent,
+  ]
+}
+
+# A topic without a subscription forgets at once.
+resource "google_pubsub_subscription" "dead_letter" {
+  count = var.dead_letter ? 1 : 0
+
+  project = module.settings.project
+  name    = module.settings.dead_letter.subscription
+  topic   = google_pubsub_topic.dead_letter[0].id
+  labels  = module.settings.labels
+
+  ack_deadline_seconds       = module.settings.delivery.ack_deadline_seconds
+  message_retention_duration = module.settings.delivery.message_retention_duration
+
+  expiration_policy {
+    ttl = ""
+  }
+}
+
+# Pub/Sub's service agent does the moving: it publishes to the dead-letter topic and acknowledges
+# in the subscription that the message came from. Without these two grants it silently does not.
+
+resource "google_pubsub_topic_iam_member" "dead_letter_publisher" {
+  count = var.dead_letter ? 1 : 0
+
+  project = module.settings.project
+  topic   = google_pubsub_topic.dead_letter[0].name
+  role    = "roles/pubsub.publisher"
+  member  = local.pubsub_agent
+}
+
+resource "google_pubsub_subscription_iam_member" "dead_letter_acknowledger" {
+  for_each = var.dead_letter ? module.settings.events : {}
+
+  project      = module.settings.project
+  subscription = google_pubsub_subscription.events[each.key].name
+  role         = "roles/pubsub.subscriber"
+  member       = local.pubsub_agent
+}

@@ -1,0 +1,51 @@
+# Every name, and who is who.
+
+locals {
+  events = {
+    interruption = {
+      topic        = "${var.prefix}-interruption-topic"
+      subscription = "${var.prefix}-interruption-subscription"
+      sink         = "${var.prefix}-interruption-sink"
+      description  = "Interruptions of spot instances, for the spot-interruption-exporter."
+      filter       = chomp(local.interruption_filter)
+    }
+    creation = {
+      topic        = "${var.prefix}-creation-topic"
+      subscription = "${var.prefix}-creation-subscription"
+      sink         = "${var.prefix}-creation-sink"
+      description  = "Creations of GKE nodes, for the spot-interruption-exporter."
+      filter       = chomp(local.creation_filter)
+    }
+  }
+
+  monitored_projects = length(var.monitored_projects) > 0 ? var.monitored_projects : toset([var.project])
+
+  # Sinks are in one place only, or each event would arrive twice.
+  sink_parent = (
+    var.organization_id != null ? "organization"
+    : var.folder_id != null ? "folder"
+    : "project"
+  )
+
+  project_sinks = {
+    for pair in setproduct(keys(local.events), local.sink_parent == "project" ? local.monitored_projects : toset([])) :
+    "${pair[0]}/${pair[1]}" => { event = pair[0], project = pair[1] }
+  }
+
+  # Role ids know no hyphens. One made from the prefix keeps two sets in a project apart.
+  compute_role_id = "${replace(var.prefix, "-", "_")}_instance_reader"
+
+  service_account_id = coalesce(
+    var.service_account_id,
+    var.prefix == "sie" ? "spot-interruption-exporter" : "${var.prefix}-exporter",
+  )
+
+  # example.com:project owns accounts under project.example.com.
+  service_account_domain = "${join(".", reverse(split(":", var.project)))}.iam.gserviceaccount.com"
+  service_account_email  = var.identity == "service_account" ? "${local.service_account_id}@${local.service_account_domain}" : null
+
+  workload_pool         = coalesce(var.workload_pool, "${var.project}.svc.id.goog")
+  workload_pool_project = trimsuffix(local.workload_pool, ".svc.id.goog")
+
+  labels = merge({ app = "spot-interruption-exporter" }, var.labels)
+}

@@ -1,0 +1,129 @@
+output "project" {
+  value = var.project
+}
+
+output "labels" {
+  value = local.labels
+}
+
+output "events" {
+  description = "By kind of event: topic, subscription, sink, its description and its filter."
+  value       = local.events
+
+  precondition {
+    condition     = alltrue([for event in local.events : length(event.filter) <= 20000])
+    error_message = "A filter has more than the 20000 characters that Cloud Logging allows; shorten extra_interruption_methods."
+  }
+}
+
+output "monitored_projects" {
+  value = local.monitored_projects
+}
+
+output "sink_parent" {
+  description = "\"project\", \"folder\" or \"organization\"."
+  value       = local.sink_parent
+
+  precondition {
+    condition     = var.folder_id == null || var.organization_id == null
+    error_message = "folder_id and organization_id exclude each other: an organisation's sinks already see every folder."
+  }
+}
+
+output "project_sinks" {
+  description = "By \"EVENT/PROJECT\"; empty when the sinks are at a folder or an organisation."
+  value       = local.project_sinks
+}
+
+output "folder_id" {
+  value = var.folder_id
+}
+
+output "organization_id" {
+  value = var.organization_id
+}
+
+output "dead_letter" {
+  value = {
+    topic                 = "${var.prefix}-dead-letter-topic"
+    subscription          = "${var.prefix}-dead-letter-subscription"
+    max_delivery_attempts = var.max_delivery_attempts
+  }
+}
+
+output "delivery" {
+  value = {
+    message_retention_duration = var.message_retention_duration
+    ack_deadline_seconds       = var.ack_deadline_seconds
+    minimum_backoff            = var.retry_minimum_backoff
+    maximum_backoff            = var.retry_maximum_backoff
+  }
+
+  precondition {
+    condition     = tonumber(trimsuffix(var.retry_minimum_backoff, "s")) <= tonumber(trimsuffix(var.retry_maximum_backoff, "s"))
+    error_message = "retry_minimum_backoff must not exceed retry_maximum_backoff."
+  }
+}
+
+output "message_storage_regions" {
+  value = sort(var.message_storage_regions)
+}
+
+output "kms_key_name" {
+  value = var.kms_key_name
+}
+
+output "identity" {
+  value = var.identity
+}
+
+output "service_account_id" {
+  value = local.service_account_id
+}
+
+output "service_account_email" {
+  value = local.service_account_email
+}
+
+output "workload_identity_member" {
+  description = "The Kubernetes service account, as the one who may act as the Google service account."
+  value       = "serviceAccount:${local.workload_pool}[${var.kubernetes_service_account_namespace}/${var.kubernetes_service_account_name}]"
+}
+
+output "workload_pool_project" {
+  description = "Project whose number `principal_format` wants."
+  value       = local.workload_pool_project
+}
+
+output "principal_format" {
+  description = "The Kubernetes service account, as one who is granted roles itself; %s is the number of the pool's project."
+  value       = "principal://iam.googleapis.com/projects/%s/locations/global/workloadIdentityPools/${local.workload_pool}/subject/ns/${var.kubernetes_service_account_namespace}/sa/${var.kubernetes_service_account_name}"
+}
+
+output "pubsub_agent_format" {
+  description = "Pub/Sub's service agent; %s is the number of `project`."
+  value       = "serviceAccount:service-%s@gcp-sa-pubsub.iam.gserviceaccount.com"
+}
+
+output "project_numbers" {
+  value = var.project_numbers
+}
+
+output "compute_role" {
+  description = "Null where a custom role is made."
+  value       = var.compute_role
+}
+
+output "compute_role_id" {
+  value = local.compute_role_id
+}
+
+output "exporter_config" {
+  description = "The part of the exporter's configuration file that follows from what is made here, as YAML."
+  value       = yamlencode(local.exporter_config)
+}
+
+output "helm_values" {
+  description = "Values for the exporter's chart, as YAML."
+  value       = yamlencode(local.helm_values)
+}

@@ -1,0 +1,274 @@
+# terraform -chdir=infra/gcp/modules/settings test
+
+variables {
+  project = "acme-prod"
+  prefix  = "sie"
+  labels  = {}
+
+  monitored_projects         = []
+  folder_id                  = null
+  organization_id            = null
+  extra_interruption_methods = []
+  bulk_insert_name_pattern   = null
+
+  message_retention_duration = "604800s"
+  ack_deadline_seconds       = 60
+  retry_minimum_backoff      = "10s"
+  retry_maximum_backoff      = "300s"
+  max_delivery_attempts      = 20
+  message_storage_regions    = []
+  kms_key_name               = null
+
+  identity                             = "service_account"
+  service_account_id                   = null
+  kubernetes_service_account_namespace = "spot-interruption-exporter"
+  kubernetes_service_account_name      = "spot-interruption-exporter-sa"
+  workload_pool                        = null
+  compute_role                         = null
+  project_numbers                      = {}
+}
+
+run "published_names" {
+  command = plan
+
+  assert {
+    condition     = output.events.interruption.topic == "sie-interruption-topic" && output.events.creation.topic == "sie-creation-topic"
+    error_message = "Topics."
+  }
+
+  assert {
+    condition     = output.events.interruption.subscription == "sie-interruption-subscription" && output.events.creation.subscription == "sie-creation-subscription"
+    error_message = "Subscriptions."
+  }
+
+  assert {
+    condition     = output.events.interruption.sink == "sie-interruption-sink" && output.events.creation.sink == "sie-creation-sink"
+    error_message = "Sinks."
+  }
+
+  assert {
+    condition     = output.dead_letter.topic == "sie-dead-letter-topic" && output.dead_letter.subscription == "sie-dead-letter-subscription"
+    error_message = "Dead letters."
+  }
+
+  assert {
+    condition     = output.service_account_email == "spot-interruption-exporter@acme-prod.iam.gserviceaccount.com"
+    error_message = "Service account."
+  }
+
+  assert {
+    condition     = output.workload_identity_member == "serviceAccount:acme-prod.svc.id.goog[spot-interruption-exporter/spot-interruption-exporter-sa]"
+    error_message = "Workload identity."
+  }
+
+  assert {
+    condition     = output.labels == { app = "spot-interruption-exporter" }
+    error_message = "Labels."
+  }
+
+  assert {
+    condition     = output.sink_parent == "project" && sort(keys(output.project_sinks)) == tolist(["creation/acme-prod", "interruption/acme-prod"])
+    error_message = "One sink for each kind of event in the project itself."
+  }
+}
+
+run "another_prefix_keeps_everything_apart" {
+  command = plan
+
+  variables {
+    prefix = "sie-trial"
+    labels = { team = "platform", app = "sie" }
+  }
+
+  assert {
+    condition = alltrue([
+      for event in output.events : alltrue([for name in [event.topic, event.subscription, event.sink] : startswith(name, "sie-trial-")])
+    ])
+    error_message = "Topics, subscriptions and sinks carry the prefix."
+  }
+
+  assert {
+    condition     = startswith(output.dead_letter.topic, "sie-trial-") && startswith(output.dead_letter.subscription, "sie-trial-")
+    error_message = "Dead letters carry the prefix."
+  }
+
+  assert {
+    condition     = output.service_account_id == "sie-trial-exporter"
+    error_message = "The service account carries the prefix."
+  }
+
+  assert {
+    condition     = output.compute_role_id == "sie_trial_instance_reader"
+    error_message = "A role id has underscores for hyphens."
+  }
+
+  assert {
+    condition     = output.labels == { team = "platform", app = "sie" }
+    error_message = "The caller's labels win."
+  }
+}
+
+run "longest_and_shortest_prefix" {
+  command = plan
+
+  variables {
+    prefix = "a2345678901234567890"
+  }
+
+  assert {
+    condition     = length(output.service_account_id) <= 30 && length(output.events.interruption.sink) <= 100 && length(output.compute_role_id) <= 64
+    error_message = "Every derived name fits where it goes."
+  }
+}
+
+run "projects_watched_from_another" {
+  command = plan
+
+  variables {
+    monitored_projects = ["acme-shop", "acme-search"]
+  }
+
+  assert {
+    condition = sort(keys(output.project_sinks)) == tolist([
+      "creation/acme-search", "creation/acme-shop", "interruption/acme-search", "interruption/acme-shop",
+    ])
+    error_message = "Two sinks in each monitored project."
+  }
+
+  assert {
+    condition     = yamldecode(output.exporter_config).project_name == "acme-prod"
+    error_message = "With several projects the exporter's own is the one it lists."
+  }
+}
+
+run "one_project_watched_from_another" {
+  command = plan
+
+  variables {
+    monitored_projects = ["acme-shop"]
+  }
+
+  assert {
+    condition     = yamldecode(output.exporter_config).project_name == "acme-shop"
+    error_message = "The exporter lists the instances of the project that is watched."
+  }
+
+  assert {
+    condition     = yamldecode(output.exporter_config).pubsub.instance_creation_subscription_name == "projects/acme-prod/subscriptions/sie-creation-subscription"
+    error_message = "Its subscriptions are where they were made."
+  }
+}
+
+run "folder" {
+  command = plan
+
+  variables {
+    folder_id = "123"
+  }
+
+  assert {
+    condition     = output.sink_parent == "folder" && length(output.project_sinks) == 0
+    error_message = "Sinks at the folder only, or each event would arrive twice."
+  }
+}
+
+run "organization" {
+  command = plan
+
+  variables {
+    organization_id = "123"
+  }
+
+  assert {
+    condition     = output.sink_parent == "organization" && length(output.project_sinks) == 0
+    error_message = "Sinks at the organisation only, or each event would arrive twice."
+  }
+}
+
+run "what_the_exporter_is_told" {
+  command = plan
+
+  assert {
+    condition = yamldecode(output.exporter_config) == {
+      project_name = "acme-prod"
+      pubsub = {
+        instance_interruption_subscription_name = "projects/acme-prod/subscriptions/sie-interruption-subscription"
+        instance_creation_subscription_name     = "projects/acme-prod/subscriptions/sie-creation-subscription"
+      }
+    }
+    error_message = "The configuration file."
+  }
+
+  assert {
+    condition = yamldecode(output.helm_values) == {
+      config            = yamldecode(output.exporter_config)
+      namespaceOverride = "spot-interruption-exporter"
+      serviceAccount = {
+        create      = true
+        name        = "spot-interruption-exporter-sa"
+        annotations = { "iam.gke.io/gcp-service-account" = "spot-interruption-exporter@acme-prod.iam.gserviceaccount.com" }
+      }
+    }
+    error_message = "The chart's values."
+  }
+}
+
+run "extra_methods_reach_sink_and_exporter" {
+  command = plan
+
+  variables {
+    extra_interruption_methods = ["compute.instances.hostError", "compute.instances.preempted"]
+  }
+
+  assert {
+    condition     = yamldecode(output.exporter_config).interruption_methods == ["compute.instances.preempted", "compute.instances.hostError"]
+    error_message = "Without repetition, the published one first."
+  }
+
+  assert {
+    condition     = strcontains(output.events.interruption.filter, "(\"compute.instances.preempted\" OR \"compute.instances.hostError\")")
+    error_message = "The filter has both."
+  }
+}
+
+run "direct_principal" {
+  command = plan
+
+  variables {
+    identity      = "principal"
+    workload_pool = "acme-platform.svc.id.goog"
+  }
+
+  assert {
+    condition     = output.service_account_email == null && !can(yamldecode(output.helm_values).serviceAccount.annotations)
+    error_message = "No Google service account, so nothing to annotate with."
+  }
+
+  assert {
+    condition     = output.workload_pool_project == "acme-platform"
+    error_message = "The pool's project."
+  }
+
+  assert {
+    condition     = format(output.principal_format, "42") == "principal://iam.googleapis.com/projects/42/locations/global/workloadIdentityPools/acme-platform.svc.id.goog/subject/ns/spot-interruption-exporter/sa/spot-interruption-exporter-sa"
+    error_message = "The principal."
+  }
+
+  assert {
+    condition     = format(output.pubsub_agent_format, "42") == "serviceAccount:service-42@gcp-sa-pubsub.iam.gserviceaccount.com"
+    error_message = "Pub/Sub's service agent."
+  }
+}
+
+run "domain_scoped_project" {
+  command = plan
+
+  variables {
+    project = "example.com:acme-prod"
+  }
+
+  assert {
+    condition     = output.service_account_email == "spot-interruption-exporter@acme-prod.example.com.iam.gserviceaccount.com"
+    error_message = "Such a project's accounts have its parts in reverse."
+  }
+}

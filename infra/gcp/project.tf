@@ -1,0 +1,61 @@
+# What the project needs before anything else: its APIs, its number, its Pub/Sub service agent.
+
+resource "google_project_service" "needed" {
+  for_each = var.enable_apis ? toset([
+    "cloudresourcemanager.googleapis.com",
+    "compute.googleapis.com",
+    "iam.googleapis.com",
+    "iamcredentials.googleapis.com",
+    "logging.googleapis.com",
+    "pubsub.googleapis.com",
+  ]) : toset([])
+
+  project = module.settings.project
+  service = each.key
+
+  # Others in the project may use them.
+  disable_on_destroy = false
+}
+
+locals {
+  # Projects whose number is part of a name that something is granted to.
+  numbered_projects = toset(concat(
+    var.dead_letter || var.grant_kms_access ? [module.settings.project] : [],
+    module.settings.identity == "principal" ? [module.settings.workload_pool_project] : [],
+  ))
+
+  project_numbers = merge(
+    { for project, data in data.google_project.numbered : project => data.number },
+    module.settings.project_numbers,
+  )
+
+  # Pub/Sub acts under this name. It appears with the first use of Pub/Sub in a project.
+  pubsub_agent = var.dead_letter || var.grant_kms_access ? format(
+    module.settings.pubsub_agent_format, local.project_numbers[module.settings.project]
+  ) : null
+}
+
+# It waits for nothing on purpose: a lookup that is put off until apply would make every
+# grant that rests on it look new in every plan.
+data "google_project" "numbered" {
+  for_each = setsubtract(local.numbered_projects, keys(module.settings.project_numbers))
+
+  project_id = each.key
+}
+
+# Whether there is one rests on a variable of its own, since the key's name may not be known
+# before apply.
+resource "google_kms_crypto_key_iam_member" "pubsub_agent" {
+  count = var.grant_kms_access ? 1 : 0
+
+  crypto_key_id = module.settings.kms_key_name
+  role          = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
+  member        = local.pubsub_agent
+
+  lifecycle {
+    precondition {
+      condition     = module.settings.kms_key_name != null
+      error_message = "grant_kms_access needs kms_key_name."
+    }
+  }
+}

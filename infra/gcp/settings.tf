@@ -1,0 +1,31 @@
+# From what was written to what may be used: every check is in there, and so is every name.
+
+module "settings" {
+  source = "./modules/settings"
+
+  project = var.project
+  prefix  = var.prefix
+  labels  = var.labels
+
+  monitored_projects         = var.monitored_projects
+  folder_id                  = var.folder_id
+  organization_id            = var.organization_id
+  extra_interruption_methods = var.extra_interruption_methods
+  bulk_insert_name_pattern   = var.bulk_insert_name_pattern
+
+  message_retention_duration = var.message_retention_duration
+  ack_deadline_seconds       = var.ack_deadline_seconds
+  retry_minimum_backoff      = var.retry_minimum_backoff
+  retry_maximum_backoff      = var.retry_maximum_backoff
+  max_delivery_attempts      = var.max_delivery_attempts
+  message_storage_regions    = var.message_storage_regions
+  kms_key_name               = var.kms_key_name
+
+  identity                             = var.identity
+  service_account_id                   = var.service_account_id
+  kubernetes_service_account_namespace = var.kubernetes_service_account_namespace
+  kubernetes_service_account_name      = var.kubernetes_service_account_name
+  workload_pool                        = var.workload_pool
+  compute_role                         = var.compute_role
+  project_numbers                      = var.project_numbers
+}

@@ -1,0 +1,95 @@
+// Arguments of every google resource and data source, checked without the provider: unknown ones,
+// missing ones, blocks that may not repeat. And no resource that rules over all members of a role,
+// since the next apply would take away what others granted.
+//
+//     node check_arguments.mjs DIRECTORY...
+
+import { readdirSync, readFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { pathToFileURL } from "node:url";
+
+import { require } from "./npm_packages.mjs";
+import { schemaOf } from "./provider_schema.mjs";
+
+const { parse } = require("@cdktf/hcl2json");
+
+const META_ARGUMENTS = new Set(["count", "for_each", "depends_on", "provider", "lifecycle", "provisioner", "connection"]);
+const AUTHORITATIVE = /_iam_(binding|policy)$/;
+
+/** Complaints about the text of a .tf file, and how many blocks were looked at. */
+export async function check(file, text) {
+  const parsed = await parse(file, text);
+  const complaints = [];
+  let blocks = 0;
+  for (const [kind, data] of [["resource", false], ["data", true]]) {
+    for (const [type, named] of Object.entries(parsed[kind] ?? {})) {
+      if (!type.startsWith("google_")) continue;
+      for (const [name, bodies] of Object.entries(named)) {
+        const address = `${file}: ${data ? "data." : ""}${type}.${name}`;
+        blocks += 1;
+        if (!data && AUTHORITATIVE.test(type)) complaints.push(`${address}: rules over every member of a role; use _iam_member`);
+        const schema = schemaOf(type, { data });
+        if (!schema) complaints.push(`${address}: no such type`);
+        else for (const body of bodies) complaints.push(...complaintsAbout(address, withoutMeta(body), schema));
+      }
+    }
+  }
+  return { complaints, blocks };
+}
+
+function withoutMeta(body) {
+  return Object.fromEntries(Object.entries(body).filter(([key]) => !META_ARGUMENTS.has(key)));
+}
+
+function complaintsAbout(address, { dynamic, ...body }, schema) {
+  const complaints = [];
+  const given = new Map(Object.entries(body));
+
+  // A dynamic block counts as one that may be there any number of times.
+  const generated = new Map();
+  for (const [name, blocks] of Object.entries(dynamic ?? {})) generated.set(name, blocks.flatMap((block) => block.content));
+
+  for (const [name, attribute] of Object.entries(schema.attributes)) {
+    if (attribute.required && !given.has(name)) complaints.push(`${address}: ${name} is missing`);
+  }
+  for (const [name, { required, repeats }] of Object.entries(schema.blocks)) {
+    if (required && !given.has(name) && !generated.has(name)) complaints.push(`${address}: block ${name} is missing`);
+    if (!repeats && Array.isArray(given.get(name)) && given.get(name).length > 1) complaints.push(`${address}: block ${name} may not repeat`);
+  }
+  for (const [name, value] of [...given, ...generated]) {
+    if (schema.blocks[name]) {
+      for (const block of [value].flat()) complaints.push(...complaintsAbout(`${address}: ${name}`, block, schema.blocks[name].block));
+    } else if (!schema.attributes[name]) {
+      complaints.push(`${address}: ${name} is unknown`);
+    } else if (schema.attributes[name].readOnly) {
+      complaints.push(`${address}: ${name} cannot be set`);
+    } else if (generated.has(name)) {
+      complaints.push(`${address}: ${name} is no block`);
+    }
+  }
+  return complaints;
+}
+
+function filesBelow(directory) {
+  return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
+    if (entry.name.startsWith(".")) return [];
+    const path = join(directory, entry.name);
+    if (entry.isDirectory()) return filesBelow(path);
+    return entry.name.endsWith(".tf") ? [path] : [];
+  });
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const files = process.argv.slice(2).flatMap(filesBelow);
+  const complaints = [];
+  let blocks = 0;
+  for (const file of files) {
+    const found = await check(relative(process.cwd(), file), readFileSync(file, "utf8"));
+    complaints.push(...found.complaints);
+    blocks += found.blocks;
+  }
+  for (const complaint of complaints) console.error(complaint);
+  console.log(`${blocks} google resources and data sources in ${files.length} files, ${complaints.length} complaints`);
+  // Nothing looked at is nothing proved.
+  process.exitCode = complaints.length > 0 || blocks === 0 ? 1 : 0;
+}

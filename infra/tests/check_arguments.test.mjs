@@ -1,0 +1,70 @@
+// The check finds what it is for: each mistake below is one that Terraform itself would only
+// report with the provider at hand.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { check } from "./check_arguments.mjs";
+
+const GOOD = `
+resource "google_pubsub_subscription" "s" {
+  for_each             = toset(["a"])
+  name                 = each.key
+  topic                = google_pubsub_topic.t.id
+  ack_deadline_seconds = 60
+
+  expiration_policy {
+    ttl = ""
+  }
+
+  dynamic "dead_letter_policy" {
+    for_each = [1]
+    content {
+      dead_letter_topic = "t"
+    }
+  }
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+data "google_project" "p" {
+  project_id = "p"
+}
+
+resource "terraform_data" "other" {
+  anything = "goes"
+}
+`;
+
+const MISTAKES = {
+  "ack_deadline_secs is unknown": GOOD.replace("ack_deadline_seconds", "ack_deadline_secs"),
+  "topic is missing": GOOD.replace(/  topic .*\n/, ""),
+  "expiration_policy: ttl is missing": GOOD.replace('ttl = ""', ""),
+  "expiration_policy: tll is unknown": GOOD.replace('ttl = ""', 'ttl = ""\n    tll = ""'),
+  "dead_letter_policy: dead_letter_topics is unknown": GOOD.replace("dead_letter_topic =", "dead_letter_topics ="),
+  "dead_leter_policy is unknown": GOOD.replace("dead_letter_policy", "dead_leter_policy"),
+  "block retry_policy may not repeat": GOOD.replace("lifecycle {", "retry_policy {}\n  retry_policy {}\n  lifecycle {"),
+  "labels is no block": GOOD.replace('"dead_letter_policy"', '"labels"'),
+  "name is missing": GOOD.replace(/  name .*\n/, ""),
+  "no such type": GOOD.replaceAll("google_pubsub_subscription", "google_pubsub_subscripton"),
+  "number cannot be set": GOOD.replace('project_id = "p"', 'number = "1"'),
+  "rules over every member of a role; use _iam_member": `
+    resource "google_pubsub_topic_iam_binding" "b" {
+      topic   = "t"
+      role    = "roles/pubsub.publisher"
+      members = []
+    }`,
+};
+
+test("nothing to say about what is right", async () => {
+  assert.deepEqual(await check("good.tf", GOOD), { complaints: [], blocks: 2 });
+});
+
+for (const [complaint, text] of Object.entries(MISTAKES)) {
+  test(complaint, async () => {
+    const { complaints } = await check("bad.tf", text);
+    assert.ok(complaints.some((found) => found.endsWith(complaint)), `found ${JSON.stringify(complaints)}`);
+  });
+}

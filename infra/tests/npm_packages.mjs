@@ -1,0 +1,9 @@
+// The npm packages are installed outside the repository, where INFRA_TESTS_NODE_MODULES says.
+
+import { createRequire } from "node:module";
+import { join } from "node:path";
+
+const directory = process.env.INFRA_TESTS_NODE_MODULES;
+
+export const require = createRequire(directory ? join(directory, "..", "index.js") : import.meta.url);
+export const resolve = require.resolve;

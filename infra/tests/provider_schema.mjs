@@ -1,0 +1,87 @@
+// What the google provider knows of a resource or data source: its arguments, which of them are
+// required, its blocks and what it computes. Read from the type declarations in the npm package
+// @cdktf/provider-google, which were generated from the provider's own schema.
+
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+
+import { resolve } from "./npm_packages.mjs";
+
+const LIBRARY = join(dirname(resolve("@cdktf/provider-google/package.json")), "lib");
+
+const loaded = new Map();
+
+/** The schema of a type such as google_pubsub_topic, or null if there is no such type. */
+export function schemaOf(type, { data = false } = {}) {
+  const directory = join(LIBRARY, (data ? "data-google-" : "") + type.replace(/^google_/, "").replaceAll("_", "-"));
+  if (!loaded.has(directory)) loaded.set(directory, existsSync(directory) ? load(directory) : null);
+  return loaded.get(directory);
+}
+
+function load(directory) {
+  const declarations = readFileSync(join(directory, "index.d.ts"), "utf8");
+  const source = readFileSync(join(directory, "index.js"), "utf8");
+  const [, root] = declarations.match(/export interface (\w+) extends cdktf\.TerraformMetaArguments/);
+  const block = blockOf(root, interfacesIn(declarations), setsIn(source));
+  // Not an argument, whatever the declarations say.
+  block.attributes.id = { type: "string", required: false, computed: true, readOnly: true };
+  for (const [name, type] of computedIn(source)) {
+    block.attributes[name] ??= { type, required: false, computed: true, readOnly: true };
+  }
+  return block;
+}
+
+// Every property has a comment with a link that ends in its name as Terraform writes it.
+function interfacesIn(declarations) {
+  const interfaces = new Map();
+  for (const [, name, body] of declarations.matchAll(/export interface (\w+)[^{]*\{\n([\s\S]*?)\n\}/g)) {
+    const properties = [...body.matchAll(/\{@link \S+#(\w+) [\s\S]*?\*\/\s*readonly \w+(\?)?: (\{[^}]*\}[^;]*|[^;{]*);$/gm)];
+    interfaces.set(name, properties.map(([, property, optional, type]) => ({ property, required: !optional, type: type.replace(/\s+/g, " ") })));
+  }
+  return interfaces;
+}
+
+function blockOf(name, interfaces, sets) {
+  const block = { attributes: {}, blocks: {} };
+  const ofThis = sets.get(name[0].toLowerCase() + name.slice(1)) ?? sets.get("synthesizeHclAttributes");
+  for (const { property, required, type } of interfaces.get(name)) {
+    const set = ofThis.has(property);
+    const named = type.match(/^(\w+)(\[\])?( \| cdktf\.IResolvable)?$/);
+    if (named && interfaces.has(named[1])) {
+      block.blocks[property] = { required, repeats: Boolean(named[2]), set, block: blockOf(named[1], interfaces, sets) };
+    } else {
+      block.attributes[property] = { type: typeOf(type, set), required, computed: false };
+    }
+  }
+  return block;
+}
+
+// Which properties are sets, which the declarations do not say: by the function that writes the
+// block they are in, or the method that writes the resource itself.
+function setsIn(source) {
+  const sets = new Map();
+  const functions = /^function (\w+)ToHclTerraform\(struct\) \{([\s\S]*?)\n\}/gm;
+  const method = /^ {4}(synthesizeHclAttributes)\(\) \{([\s\S]*?)\n {4}\}/gm;
+  for (const [, nested, body] of [...source.matchAll(functions), ...source.matchAll(method)]) {
+    const names = [...body.matchAll(/(\w+): \{\s+value: .*\s+isBlock: \w+,\s+type: "set"/g)];
+    sets.set(nested, new Set(names.map(([, name]) => name)));
+  }
+  return sets;
+}
+
+// Terraform's way to write a type down.
+function typeOf(declared, set = false) {
+  const type = declared.replace(" | cdktf.IResolvable", "");
+  const simple = { string: "string", number: "number", boolean: "bool" }[type];
+  if (simple) return simple;
+  const list = type.match(/^(.+)\[\]$/);
+  if (list) return [set ? "set" : "list", typeOf(list[1])];
+  const map = type.match(/^\{ \[key: string\]: (.+?);? \}$/);
+  if (map) return ["map", typeOf(map[1])];
+  throw new Error(`a type that was not expected: ${declared}`);
+}
+
+function computedIn(source) {
+  const getters = source.matchAll(/computed: true, optional: false, required: false\s+get \w+\(\) \{\s+return this\.get(String|Number|Boolean)Attribute\('(\w+)'\)/g);
+  return [...getters].map(([, type, name]) => [name, { String: "string", Number: "number", Boolean: "bool" }[type]]);
+}

@@ -1,0 +1,93 @@
+// Stands in for the google provider where that cannot be downloaded. It knows the provider's
+// schemas (see provider_schema.mjs) and nothing else, which is all that `terraform validate` and
+// `terraform test` with a mocked provider ask for: with it they check every type, block, reference
+// and expression of the root module, and plan and apply it against made-up answers.
+//
+//     node provider_stand_in.mjs COMMAND [ARGUMENT...]
+//
+// runs the command with TF_REATTACH_PROVIDERS set and ends with its status.
+
+import { spawn } from "node:child_process";
+import { readFileSync, readdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { require } from "./npm_packages.mjs";
+import { schemaOf } from "./provider_schema.mjs";
+
+const { Server, ServerCredentials, loadPackageDefinition } = require("@grpc/grpc-js");
+const { loadSync } = require("@grpc/proto-loader");
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+
+// How blocks nest, in the protocol's numbers.
+const SINGLE = 1;
+const LIST = 2;
+const SET = 3;
+
+const { tfplugin5 } = loadPackageDefinition(loadSync(join(HERE, "provider_stand_in.proto"), { keepCase: true }));
+
+const schemas = { resource_schemas: {}, data_source_schemas: {} };
+for (const { kind, type } of typesUsed(join(HERE, "..", "gcp"))) {
+  const schema = schemaOf(type, { data: kind === "data" });
+  // Terraform itself says so where a type is unknown.
+  if (schema) schemas[kind === "data" ? "data_source_schemas" : "resource_schemas"][type] = { version: 0, block: inProtocol(schema) };
+}
+
+const server = new Server();
+server.addService(tfplugin5.Provider.service, {
+  GetSchema: (_, answer) => answer(null, { provider: { version: 0, block: {} }, ...schemas }),
+  PrepareProviderConfig: ({ request }, answer) => answer(null, request),
+  ValidateResourceTypeConfig: (_, answer) => answer(null, {}),
+  ValidateDataSourceConfig: (_, answer) => answer(null, {}),
+  Stop: (_, answer) => answer(null, {}),
+});
+
+server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) => {
+  if (error) throw error;
+  const reattach = {
+    "registry.terraform.io/hashicorp/google": {
+      Protocol: "grpc",
+      ProtocolVersion: 5,
+      Pid: process.pid,
+      Test: true,
+      Addr: { Network: "tcp", String: `127.0.0.1:${port}` },
+    },
+  };
+  const [command, ...args] = process.argv.slice(2);
+  const child = spawn(command, args, {
+    stdio: "inherit",
+    env: { ...process.env, TF_REATTACH_PROVIDERS: JSON.stringify(reattach) },
+  });
+  child.on("error", (failure) => {
+    console.error(`${command}: ${failure.message}`);
+    process.exit(127);
+  });
+  child.on("exit", (code) => process.exit(code ?? 1));
+});
+
+function typesUsed(directory) {
+  return readdirSync(directory, { recursive: true })
+    .filter((name) => name.endsWith(".tf"))
+    .flatMap((name) => [...readFileSync(join(directory, name), "utf8").matchAll(/^(resource|data) "(google_\w+)"/gm)])
+    .map(([, kind, type]) => ({ kind, type }));
+}
+
+function inProtocol({ attributes, blocks }) {
+  return {
+    attributes: Object.entries(attributes).map(([name, { type, required, computed, readOnly }]) => ({
+      name,
+      type: Buffer.from(JSON.stringify(type)),
+      required,
+      optional: !required && !readOnly,
+      computed,
+    })),
+    block_types: Object.entries(blocks).map(([type_name, { required, repeats, set, block }]) => ({
+      type_name,
+      block: inProtocol(block),
+      nesting: type_name === "timeouts" ? SINGLE : set ? SET : LIST,
+      min_items: required ? 1 : 0,
+      max_items: repeats || type_name === "timeouts" ? 0 : 1,
+    })),
+  };
+}

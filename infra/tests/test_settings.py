@@ -1,0 +1,60 @@
+"""Whether every input of the root module reaches the check that is meant for it.
+
+The root module hands its variables on one by one, and a slip there would go unnoticed: each value
+below is one that only the right check refuses.
+"""
+
+import re
+import unittest
+
+from offline_module import MODULE, OfflineModule
+
+REFUSED = {
+    "project": "123456789012",
+    "prefix": "SIE",
+    "labels": {"Team": "platform"},
+    "monitored_projects": ["123456789012"],
+    "folder_id": "folders/123",
+    "organization_id": "organizations/123",
+    "extra_interruption_methods": ["preempted"],
+    "bulk_insert_name_pattern": "(gke",
+    "message_retention_duration": "599s",
+    "ack_deadline_seconds": 9,
+    "retry_minimum_backoff": "601s",
+    "retry_maximum_backoff": "601s",
+    "max_delivery_attempts": 4,
+    "message_storage_regions": ["eu"],
+    "kms_key_name": "k",
+    "identity": "key_file",
+    "service_account_id": "sie",
+    "kubernetes_service_account_namespace": "a.b",
+    "kubernetes_service_account_name": "SIE",
+    "workload_pool": "acme-prod",
+    "compute_role": "compute.viewer",
+    "project_numbers": {"acme-prod": "acme-prod"},
+}
+
+
+class Settings(unittest.TestCase):
+    def test_defaults_are_accepted(self):
+        with OfflineModule() as module:
+            self.assertIsNone(module.refusal(project="acme-prod"))
+
+    def test_each_check_is_reached(self):
+        with OfflineModule() as module:
+            for name, value in REFUSED.items():
+                with self.subTest(name):
+                    refusal = module.refusal(**{"project": "acme-prod", name: value})
+                    self.assertIsNotNone(refusal, "accepted")
+                    self.assertIn("Invalid value for variable", refusal)
+                    # The call's argument, and the submodule's variable whose check it was.
+                    self.assertRegex(refusal, rf"\b{name} += var\.{name}\n")
+                    self.assertEqual(refusal.count("Invalid value for variable"), 1)
+
+    def test_every_variable_is_covered(self):
+        declared = re.findall(r'^variable "(\w+)"', (MODULE / "modules/settings/variables.tf").read_text(), re.MULTILINE)
+        self.assertEqual(sorted(declared), sorted(REFUSED))
+
+
+if __name__ == "__main__":
+    unittest.main()
