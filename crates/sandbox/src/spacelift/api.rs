@@ -1,0 +1,344 @@
+//! Answers one HTTP request.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationType};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use http_body_util::{BodyExt as _, Limited, StreamBody};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Frame, Incoming},
+    header::{ALLOW, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER},
+    http::request::Parts,
+};
+use tokio::time::Instant;
+
+use super::{
+    EXCHANGE, Override, Recorded, Reply, Scenario, control,
+    journal::Journal,
+    reply::Overrides,
+    schema::{self, Schema},
+    session::Sessions,
+    world::World,
+};
+use crate::server::{Answer, Body, Handler, full};
+
+/// The header in which a client says what it is, and the one value that is let in.
+const CLIENT_TYPE: (&str, &str) = ("spacelift-client-type", "prometheus-exporter");
+/// Far more than a GraphQL document of an exporter needs.
+const MAX_REQUEST: usize = 1 << 20;
+
+const UNAUTHORIZED: &str = r#"{"data":null,"errors":[{"message":"unauthorized"}]}"#;
+const GARBAGE: &str = "<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>\n";
+
+/// How a token is refused that is unknown, expired or revoked.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Refusal {
+    /// HTTP 200 with the GraphQL error `unauthorized`, as Spacelift does it.
+    #[default]
+    GraphqlError,
+    /// HTTP 401.
+    Status,
+}
+
+/// The simulated API with everything that it knows.
+pub(super) struct Api {
+    pub(super) world: World,
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) journal: Journal,
+    pub(super) ca_pem: Option<String>,
+    schema: Schema,
+    slowness: Duration,
+    behaviour: Mutex<Behaviour>,
+}
+
+#[derive(Default)]
+struct Behaviour {
+    scenario: Scenario,
+    refusal: Refusal,
+    overrides: Overrides,
+}
+
+/// A request that has been read, and what it asks for.
+struct Call {
+    request: async_graphql::Request,
+    /// [`EXCHANGE`] or the operation's name.
+    operation: Option<String>,
+    is_exchange: bool,
+}
+
+impl Handler for Api {
+    async fn answer(&self, request: Request<Incoming>, connection: u64) -> Answer {
+        let (parts, body) = request.into_parts();
+        let path = parts.uri.path();
+        if let Some(path) = path.strip_prefix(control::PREFIX) {
+            return match read(body).await {
+                Ok(body) => Answer::Response(control::answer(self, &parts.method, path, &body)),
+                Err(refusal) => Answer::Response(refusal),
+            };
+        }
+        if path == "/graphql" {
+            return match parts.method {
+                Method::POST => self.graphql(&parts, body, connection).await,
+                _ => Answer::Response(method_not_allowed("POST")),
+            };
+        }
+        if self.scenario() == Scenario::Down {
+            return Answer::Close;
+        }
+        Answer::Response(match path {
+            "/health" => text(StatusCode::OK, "ok\n"),
+            _ => text(StatusCode::NOT_FOUND, "not found\n"),
+        })
+    }
+}
+
+impl Api {
+    pub(super) fn new(
+        world: World,
+        sessions: Sessions,
+        scenario: Scenario,
+        slowness: Duration,
+        ca_pem: Option<String>,
+    ) -> Self {
+        let sessions = Arc::new(sessions);
+        Self {
+            world,
+            schema: schema::build(Arc::clone(&sessions)),
+            sessions,
+            journal: Journal::default(),
+            ca_pem,
+            slowness,
+            behaviour: Mutex::new(Behaviour { scenario, ..Behaviour::default() }),
+        }
+    }
+
+    pub(super) fn scenario(&self) -> Scenario {
+        self.behaviour().scenario
+    }
+
+    pub(super) fn set_scenario(&self, scenario: Scenario) {
+        self.behaviour().scenario = scenario;
+    }
+
+    pub(super) fn set_refusal(&self, refusal: Refusal) {
+        self.behaviour().refusal = refusal;
+    }
+
+    pub(super) fn add_override(&self, operation: String, prescribed: Override) {
+        self.behaviour().overrides.add(operation, prescribed);
+    }
+
+    pub(super) fn clear_overrides(&self) {
+        self.behaviour().overrides.clear();
+    }
+
+    fn behaviour(&self) -> MutexGuard<'_, Behaviour> {
+        self.behaviour.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn graphql(&self, parts: &Parts, body: Incoming, connection: u64) -> Answer {
+        let body = match read(body).await {
+            Ok(body) => body,
+            Err(refusal) => return Answer::Response(refusal),
+        };
+        let call = match Call::parse(&body, &self.world) {
+            Ok(call) => call,
+            Err(error) => return Answer::Response(text(StatusCode::BAD_REQUEST, format!("{error}\n"))),
+        };
+        let token = bearer(&parts.headers);
+        self.journal.record(Recorded {
+            operation: call.operation.clone(),
+            query: call.request.query.clone(),
+            variables: serde_json::to_value(&call.request.variables).unwrap_or_default(),
+            headers: parts.headers.clone(),
+            version: parts.version,
+            connection,
+            token: token.map(str::to_owned),
+            at: Instant::now(),
+        });
+
+        // Taken in a statement of its own: the lock must not be held while the reply is awaited.
+        let reply = call.operation.as_deref().and_then(|name| self.behaviour().overrides.take(name));
+        match reply {
+            None => {}
+            Some(Reply::Json(body)) => return Answer::Response(json(body)),
+            Some(Reply::Status { code, headers, body }) => {
+                return Answer::Response(status(code, &headers, body));
+            }
+            Some(Reply::Delay(delay)) => tokio::time::sleep(delay).await,
+            Some(Reply::Hold(hold)) => hold.pass().await,
+            Some(Reply::Reset) => return Answer::Reset,
+            Some(Reply::Truncated) => return Answer::Response(truncated()),
+            Some(Reply::Endless) => return Answer::Response(endless()),
+        }
+
+        match self.scenario() {
+            Scenario::Down => return Answer::Close,
+            Scenario::Garbage => {
+                return Answer::Response(response(StatusCode::OK, "text/html; charset=utf-8", GARBAGE));
+            }
+            Scenario::RateLimited if !call.is_exchange => {
+                let mut response = text(StatusCode::TOO_MANY_REQUESTS, "too many requests\n");
+                response.headers_mut().insert(RETRY_AFTER, 30.into());
+                return Answer::Response(response);
+            }
+            Scenario::Slow => tokio::time::sleep(self.slowness).await,
+            _ => {}
+        }
+
+        if !call.is_exchange
+            && let Some(refusal) = self.refusal(&parts.headers)
+        {
+            return Answer::Response(refusal);
+        }
+        Answer::Response(json(self.execute(call).await))
+    }
+
+    /// What to say to somebody who does not say what it is or whose token is not good.
+    fn refusal(&self, headers: &HeaderMap) -> Option<Response<Body>> {
+        let (name, expected) = CLIENT_TYPE;
+        if headers.get(name).is_none_or(|value| value != expected) {
+            return Some(text(StatusCode::BAD_REQUEST, format!("the header {name} must be {expected}\n")));
+        }
+        let Behaviour { scenario, refusal, .. } = *self.behaviour();
+        if scenario != Scenario::Unauthorized
+            && bearer(headers).is_some_and(|token| self.sessions.accepts(token))
+        {
+            return None;
+        }
+        Some(match refusal {
+            Refusal::GraphqlError => json(UNAUTHORIZED),
+            Refusal::Status => text(StatusCode::UNAUTHORIZED, "unauthorized\n"),
+        })
+    }
+
+    /// The answer's JSON.
+    async fn execute(&self, call: Call) -> Bytes {
+        let Call { request, operation, is_exchange } = call;
+        let scenario = self.scenario();
+        // What is canned was rendered in good health, and an exchange must never be.
+        let name = operation.filter(|_| !is_exchange && scenario == Scenario::Healthy);
+        if let Some(answer) = name.as_deref().and_then(|name| self.world.canned(name, &request.query)) {
+            return answer;
+        }
+
+        let account = self.world.account();
+        let query = request.query.clone();
+        let response = self.schema.execute(request.data(Arc::clone(&account)).data(scenario)).await;
+        // It consists of strings, numbers and lists of such, which JSON can always hold.
+        let answer = Bytes::from(serde_json::to_vec(&response).unwrap_or_default());
+        if let Some(name) = name.filter(|_| response.is_ok()) {
+            self.world.can(&account, name, query, answer.clone());
+        }
+        answer
+    }
+}
+
+impl Call {
+    fn parse(body: &[u8], world: &World) -> Result<Self, serde_json::Error> {
+        let mut request: async_graphql::Request = serde_json::from_slice(body)?;
+        let name = request.operation_name.clone();
+        // Whatever is canned is a query; not parsing it again is what makes a canned answer cheap.
+        if name.as_deref().is_some_and(|name| world.canned(name, &request.query).is_some()) {
+            return Ok(Self { request, operation: name, is_exchange: false });
+        }
+        let chosen = request.parsed_query().ok().and_then(|document| choose(document, name.as_deref()));
+        let (operation, is_exchange) = match chosen {
+            // It is the only mutation there is.
+            Some((_, OperationType::Mutation)) => (Some(EXCHANGE.to_owned()), true),
+            Some((name, _)) => (name, false),
+            // An invalid document is not for this place to complain about.
+            None => (name, false),
+        };
+        Ok(Self { request, operation, is_exchange })
+    }
+}
+
+/// The name and the type of the operation that is asked for, where `name` is what the client chose.
+fn choose(document: &ExecutableDocument, name: Option<&str>) -> Option<(Option<String>, OperationType)> {
+    match &document.operations {
+        DocumentOperations::Single(operation) => Some((name.map(str::to_owned), operation.node.ty)),
+        DocumentOperations::Multiple(operations) => {
+            // A client need not choose where there is one operation only.
+            let mut chosen = operations.iter().filter(|(key, _)| name.is_none_or(|name| *key == name));
+            chosen.next().map(|(key, operation)| (Some(key.to_string()), operation.node.ty))
+        }
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
+}
+
+async fn read(body: Incoming) -> Result<Bytes, Response<Body>> {
+    match Limited::new(body, MAX_REQUEST).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) => Err(text(StatusCode::BAD_REQUEST, format!("cannot read the request: {error}\n"))),
+    }
+}
+
+pub(super) fn response(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Body> {
+    let mut response = Response::new(full(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
+    response(status, "text/plain; charset=utf-8", body)
+}
+
+pub(super) fn json(body: impl Into<Bytes>) -> Response<Body> {
+    response(StatusCode::OK, "application/json", body)
+}
+
+pub(super) fn method_not_allowed(allowed: &'static str) -> Response<Body> {
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+fn status(code: u16, headers: &[(String, String)], body: String) -> Response<Body> {
+    let builder = headers
+        .iter()
+        .fold(Response::builder().status(code), |builder, (name, value)| builder.header(name, value));
+    builder.body(full(body)).unwrap_or_else(|error| {
+        text(StatusCode::INTERNAL_SERVER_ERROR, format!("the override is no HTTP answer: {error}\n"))
+    })
+}
+
+/// Sends the beginning of an answer, then fails, upon which hyper ends the connection (or the HTTP/2 stream).
+fn truncated() -> Response<Body> {
+    const BEGINNING: &str = r#"{"data":{"workerPools":[{"id":"#;
+    let failure = stream::once(async {
+        // One turn for hyper to flush the beginning before it hears of the failure.
+        tokio::task::yield_now().await;
+        Err(io::ErrorKind::UnexpectedEof.into())
+    });
+    let body = stream::iter([Ok(Frame::data(Bytes::from_static(BEGINNING.as_bytes())))]).chain(failure);
+    let mut response = json("");
+    response.headers_mut().insert(CONTENT_LENGTH, (10 * BEGINNING.len()).into());
+    *response.body_mut() = StreamBody::new(body).boxed_unsync();
+    response
+}
+
+/// Sends the beginning of a JSON string, and never its end.
+fn endless() -> Response<Body> {
+    static CHUNK: [u8; 64 * 1024] = [b'a'; 64 * 1024];
+    let beginning = stream::iter([Bytes::from_static(br#"{"data":""#)]);
+    let body =
+        beginning.chain(stream::repeat(Bytes::from_static(&CHUNK))).map(|bytes| Ok(Frame::data(bytes)));
+    let mut response = json("");
+    *response.body_mut() = StreamBody::new(body).boxed_unsync();
+    response
+}

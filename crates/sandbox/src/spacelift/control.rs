@@ -1,0 +1,89 @@
+//! The sandbox's own endpoint, beside the API on the same port.
+
+use hyper::{Method, Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::{
+    Account, Scenario,
+    api::{self, Api, method_not_allowed, response, text},
+};
+use crate::server::Body;
+
+/// What the paths of this endpoint begin with.
+pub(super) const PREFIX: &str = "/_sandbox/";
+
+const HELP: &str = "\
+A simulated Spacelift.
+
+GET      /_sandbox/account   the present account as JSON
+GET PUT  /_sandbox/scenario  how the API behaves: healthy, machine_key, partial_failure, unauthorized,
+                             rate_limited, slow, garbage or down
+GET PUT  /_sandbox/speed     simulated seconds in a second; 0 pauses
+GET      /_sandbox/requests  requests so far, by operation
+POST     /_sandbox/revoke    revokes every token
+GET      /_sandbox/ca.pem    the certificate to trust, with TLS
+GET      /health
+POST     /graphql            the API itself
+";
+
+/// Answers a request to `path`, which lacks the [`PREFIX`].
+pub(super) fn answer(api: &Api, method: &Method, path: &str, body: &[u8]) -> Response<Body> {
+    let body = String::from_utf8_lossy(body);
+    let body = body.trim();
+    match (path, method.as_str()) {
+        ("", "GET") => text(StatusCode::OK, HELP),
+        ("account", "GET") => api::json(view(&api.world.account()).to_string()),
+        ("scenario", "GET") => text(StatusCode::OK, format!("{}\n", api.scenario())),
+        ("scenario", "PUT") => match body.parse::<Scenario>() {
+            Ok(scenario) => {
+                api.set_scenario(scenario);
+                no_content()
+            }
+            Err(error) => text(StatusCode::BAD_REQUEST, format!("{error}\n")),
+        },
+        ("speed", "GET") => text(StatusCode::OK, format!("{}\n", api.world.speed())),
+        ("speed", "PUT") => match body.parse::<f64>() {
+            Ok(speed) if speed.is_finite() && speed >= 0.0 => {
+                api.world.set_speed(speed);
+                no_content()
+            }
+            _ => text(StatusCode::BAD_REQUEST, "expected a number that is not negative\n"),
+        },
+        ("requests", "GET") => api::json(json!(api.journal.counts()).to_string()),
+        ("revoke", "POST") => {
+            api.sessions.revoke_all();
+            no_content()
+        }
+        ("ca.pem", "GET") => match &api.ca_pem {
+            Some(pem) => response(StatusCode::OK, "application/x-pem-file", pem.clone()),
+            None => text(StatusCode::NOT_FOUND, "this sandbox speaks plain HTTP\n"),
+        },
+        ("" | "account" | "requests" | "ca.pem", _) => method_not_allowed("GET"),
+        ("scenario" | "speed", _) => method_not_allowed("GET, PUT"),
+        ("revoke", _) => method_not_allowed("POST"),
+        _ => text(StatusCode::NOT_FOUND, "not found\n"),
+    }
+}
+
+/// The account with its pools in numbers, which is what an observer compares metrics with.
+fn view(account: &Account) -> Value {
+    let pools = account.pools.iter().map(|pool| {
+        json!({
+            "id": pool.id,
+            "name": pool.name,
+            "workers": pool.workers.len(),
+            "busy": pool.busy_workers,
+            "drained": pool.drained_workers(),
+            "pending": pool.pending_runs,
+        })
+    });
+    let mut view = json!(account);
+    view["pools"] = pools.collect();
+    view
+}
+
+fn no_content() -> Response<Body> {
+    let mut response = Response::new(Body::default());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}

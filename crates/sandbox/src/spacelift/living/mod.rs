@@ -1,0 +1,455 @@
+//! An account that lives: runs arrive, wait and finish, workers come and go, stacks drift.
+//!
+//! Each pool is a queue with several servers (M/M/c): runs arrive as a Poisson process whose rate follows the
+//! rhythm of a day and take an exponentially distributed time. A day has five minutes, so that whoever
+//! watches sees it. Everything else follows from the runs: a run changes its stack's state, a successful one
+//! ends its stack's drift, a busy worker uses minutes.
+//!
+//! Time is a parameter and chance comes from a seed: the same calls yield the same account.
+
+mod pool;
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+
+use self::pool::{Demand, Event, Fleet, Pool, Run};
+use super::account::{
+    Account, DriftDetectionSchedule, LargestStack, MetricPoint, Metrics, MetricsRange, MetricsRun,
+    PublicWorkerPool, SeatUsage, Seats, StackTile, Usage,
+};
+
+/// The step in which the account lives.
+const TICK: Duration = Duration::from_millis(500);
+/// From one morning to the next.
+const DAY: Duration = Duration::from_secs(300);
+const BILLING_PERIOD: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// The share of runs that fail.
+const FAILING: f64 = 0.07;
+/// The share of runs that wait for somebody to confirm what they would do.
+const ASKING: f64 = 0.07;
+/// How long they wait, on average.
+const CONFIRMATION: Duration = Duration::from_secs(45);
+/// From one drift to the next anywhere in the account, on average.
+const DRIFT_INTERVAL: Duration = Duration::from_secs(8);
+/// How far ahead a drift detection counts as upcoming.
+const UPCOMING: Duration = Duration::from_secs(20);
+
+/// Name, demand, workers and number of stacks of each pool; the first is the public one.
+const POOLS: [(&str, Demand, Fleet, usize); 6] = [
+    ("public", demand(0.30, 0.9, 0.0, 16.0), Fleet::Slots(8), 30),
+    ("production", demand(0.35, 0.7, 0.1, 20.0), Fleet::Elastic { least: 4, most: 14 }, 40),
+    ("staging", demand(0.20, 0.8, 0.2, 14.0), Fleet::Elastic { least: 2, most: 8 }, 24),
+    // Just enough workers for the whole day, far too few for its busy half.
+    ("on-premises", demand(0.165, 1.0, 0.3, 15.0), Fleet::Machines(3), 18),
+    // Nobody works here at night, when the last worker leaves.
+    ("ephemeral", demand(0.06, 2.0, 0.5, 12.0), Fleet::Elastic { least: 0, most: 6 }, 8),
+    ("playground", demand(0.02, 0.5, 0.7, 10.0), Fleet::Machines(2), 5),
+];
+/// How many workers are busy on the mean of the day, public and private: what [`POOLS`] amounts to.
+const MEAN_BUSY: (u32, u32) = (5, 13);
+
+const ALLOWED_MINUTES: i64 = 900_000;
+const SEATS: i64 = 60;
+const TOPICS: [&str; 8] =
+    ["network", "dns", "database", "cluster", "iam", "storage", "observability", "edge"];
+const VENDORS: [&str; 4] = ["hashicorp/aws", "hashicorp/google", "hashicorp/kubernetes", "datadog/datadog"];
+
+const fn demand(runs_per_second: f64, swing: f64, morning: f64, mean_duration: f64) -> Demand {
+    Demand { runs_per_second, swing, morning, mean_duration }
+}
+
+/// An account that changes as time passes.
+#[derive(Debug)]
+pub struct Living {
+    rng: StdRng,
+    born: Duration,
+    now: Duration,
+    /// Time that has passed but is less than a tick.
+    owed: Duration,
+    public: Pool,
+    private: Vec<Pool>,
+    stacks: Vec<Stack>,
+    used: Used,
+    history: History,
+}
+
+#[derive(Clone, Debug)]
+struct Stack {
+    slug: String,
+    vendor: &'static str,
+    resources: u32,
+    drifted: u32,
+    detects_drift: bool,
+    state: State,
+    /// The run that brought it into its state; a new stack has had none.
+    run: Option<Run>,
+    failing_since: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    New,
+    Queued,
+    Planning,
+    Unconfirmed,
+    Finished,
+    Failed,
+}
+
+/// What the present billing period has used.
+#[derive(Clone, Copy, Debug)]
+struct Used {
+    since: Duration,
+    public: Duration,
+    private: Duration,
+}
+
+/// What the figures about runs look back on.
+#[derive(Clone, Debug, Default)]
+struct History {
+    /// In nanoseconds.
+    durations: Window,
+    /// From a run's arrival to its success, in seconds.
+    lead_times: Window,
+    /// From a stack's first failure to its next success, in seconds.
+    recoveries: Window,
+    /// One for a run that failed, zero for one that did not.
+    failures: Window,
+    deployments: u32,
+}
+
+/// The latest values of something.
+#[derive(Clone, Debug, Default)]
+struct Window(VecDeque<f64>);
+
+impl Living {
+    /// An account in full swing. `now` is counted from the Unix epoch and decides on the billing period and
+    /// on the time of the day.
+    #[must_use]
+    pub fn new(seed: u64, now: Duration) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut stacks = Vec::new();
+        let [public, private @ ..] = POOLS.map(|(name, demand, fleet, count)| {
+            let first = stacks.len();
+            stacks.extend((1..=count).map(|number| Stack::new(name, number, &mut rng)));
+            Pool::new(name, demand, fleet, first..stacks.len(), &mut rng)
+        });
+        // It is born a day ago and lives up to now, so that queues and figures are as they would be.
+        let born = now.saturating_sub(DAY);
+        let mut living = Self {
+            rng,
+            born,
+            now: born,
+            owed: Duration::ZERO,
+            public,
+            private: private.into(),
+            stacks,
+            used: Used::up_to(born),
+            history: History::default(),
+        };
+        living.advance(DAY);
+        living
+    }
+
+    /// Lets time pass and says whether anything may have changed. Less than half a second is added to the
+    /// next call, so that it does not matter in how many steps time passes.
+    pub fn advance(&mut self, elapsed: Duration) -> bool {
+        self.owed += elapsed;
+        let changed = self.owed >= TICK;
+        while self.owed >= TICK {
+            self.owed -= TICK;
+            self.tick();
+        }
+        changed
+    }
+
+    /// The account at this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Account {
+        let used_seats = 38 + count(self.waiting(State::Unconfirmed).count()) % 9;
+        Account {
+            public_pool: Some(PublicWorkerPool {
+                busy_workers: count(self.public.busy()),
+                intent_projects_count: 1,
+                parallelism: count(self.public.workers()),
+                pending_runs: count(self.public.pending()),
+                schedulable_runs_count: count(self.public.schedulable()),
+                users_count: count(self.public.stacks.len()),
+            }),
+            pools: self.private.iter().map(Pool::snapshot).collect(),
+            usage: self.usage(used_seats),
+            seats: Seats {
+                api_key: SeatUsage { in_use: 7, limit: 20 },
+                user: SeatUsage { in_use: used_seats, limit: SEATS },
+            },
+            audit_trail_retention_days: 90,
+            run_log_retention_days: 30,
+            integrations: Account::rich().integrations,
+            metrics: Some(self.metrics()),
+            dora: Some(self.dora()),
+        }
+    }
+
+    fn tick(&mut self) {
+        self.now += TICK;
+        if self.now >= self.used.since + BILLING_PERIOD {
+            self.used = Used::at_start_of_period(self.now);
+        }
+        let pools = std::iter::once(&mut self.public).chain(&mut self.private);
+        let events: Vec<Event> = pools.flat_map(|pool| pool.tick(self.now, &mut self.rng)).collect();
+        for event in events {
+            self.apply(event);
+        }
+        self.confirm();
+        self.drift();
+        self.used.public += busy_time(&self.public);
+        self.used.private += self.private.iter().map(busy_time).sum::<Duration>();
+    }
+
+    fn apply(&mut self, event: Event) {
+        match event {
+            Event::Arrived(run) => self.stacks[run.stack].enter(State::Queued, run),
+            Event::Started(run) => self.stacks[run.stack].enter(State::Planning, run),
+            Event::Finished { run, duration } => {
+                self.history.durations.push(1e9 * duration.as_secs_f64());
+                let stack = &mut self.stacks[run.stack];
+                match self.rng.random::<f64>() {
+                    fate if fate < FAILING => {
+                        stack.enter(State::Failed, run);
+                        stack.failing_since.get_or_insert(self.now);
+                        self.history.failures.push(1.0);
+                    }
+                    fate if fate < FAILING + ASKING => stack.enter(State::Unconfirmed, run),
+                    _ => self.history.note_deployment(self.now, run, stack),
+                }
+            }
+        }
+    }
+
+    /// Somebody confirms what waits for it, sooner or later.
+    fn confirm(&mut self) {
+        for stack in self.stacks.iter_mut().filter(|stack| stack.state == State::Unconfirmed) {
+            if self.rng.random_bool(TICK.div_duration_f64(CONFIRMATION))
+                && let Some(run) = stack.run.take()
+            {
+                self.history.note_deployment(self.now, run, stack);
+            }
+        }
+    }
+
+    /// Somebody changes something by hand. The next deployment undoes it.
+    fn drift(&mut self) {
+        if self.rng.random_bool(TICK.div_duration_f64(DRIFT_INTERVAL)) {
+            let index = self.rng.random_range(0..self.stacks.len());
+            let stack = &mut self.stacks[index];
+            stack.drifted = (stack.drifted + self.rng.random_range(1..=6)).min(stack.resources);
+        }
+    }
+
+    fn usage(&self, used_seats: i64) -> Usage {
+        let Used { since, public, private } = self.used;
+        let minutes = |used: Duration| whole(used.as_secs() / 60);
+        Usage {
+            allowed_minutes: ALLOWED_MINUTES,
+            allowed_seats: SEATS,
+            billing_period_end: whole((since + BILLING_PERIOD).as_secs()),
+            billing_period_start: whole(since.as_secs()),
+            used_minutes: minutes(public) + minutes(private),
+            used_private_minutes: minutes(private),
+            used_public_minutes: minutes(public),
+            used_seats,
+            used_workers: count(self.private.iter().map(Pool::workers).sum()),
+        }
+    }
+
+    fn metrics(&self) -> Metrics {
+        let sizes = self.stacks.iter().map(|stack| stack.resources);
+        let resources: u32 = sizes.clone().sum();
+        let drifted: u32 = self.stacks.iter().map(|stack| stack.drifted).sum();
+        let largest = sizes.clone().max().unwrap_or(0);
+        let detecting = self.stacks.iter().filter(|stack| stack.detects_drift).count();
+
+        let mut by_state = BTreeMap::<_, u32>::new();
+        let mut by_vendor = BTreeMap::<_, u32>::new();
+        for stack in &self.stacks {
+            *by_state.entry(stack.state.name()).or_default() += 1;
+            *by_vendor.entry(stack.vendor).or_default() += stack.resources;
+        }
+        let mut by_size: Vec<&Stack> = self.stacks.iter().collect();
+        by_size.sort_by_key(|stack| Reverse(stack.resources));
+
+        let stacks = self.stacks.len() as f64;
+        Metrics {
+            average_run_duration: self.history.durations.average(),
+            avg_stack_size_by_resource_count: MetricPoint::single(f64::from(resources) / stacks),
+            drift_detection_coverage: MetricPoint::single(detecting as f64 / stacks),
+            has_runs: true,
+            has_stacks: true,
+            largest_stacks: by_size.iter().take(10).map(|stack| stack.as_largest()).collect(),
+            max_stack_size_by_resource_count: MetricPoint::single(largest.into()),
+            median_run_duration: self.history.durations.median(),
+            needs_approval_runs: self.waiting(State::Unconfirmed).collect(),
+            resources_count_by_drift: vec![
+                MetricPoint::labelled("IN_SYNC", (resources - drifted).into()),
+                MetricPoint::labelled("DRIFTED", drifted.into()),
+            ],
+            resources_count_by_vendor: points(by_vendor),
+            runs_requiring_attention: self
+                .waiting(State::Unconfirmed)
+                .chain(self.waiting(State::Failed))
+                .collect(),
+            stacks_count_by_state: points(by_state),
+            upcoming_drift_detection_schedules: self.upcoming_drift_detection(),
+        }
+    }
+
+    fn dora(&self) -> MetricsRange {
+        let days = (self.now - self.born).div_duration_f64(DAY);
+        let History { lead_times, recoveries, failures, deployments, .. } = &self.history;
+        MetricsRange {
+            average_lead_time_for_changes_value: lead_times.average(),
+            average_time_to_recovery_value: recoveries.average(),
+            change_failure_rate_value: failures.average(),
+            deployment_frequency_rate_value: MetricPoint::single(f64::from(*deployments) / days),
+            median_lead_time_for_changes_value: lead_times.median(),
+            median_time_to_recovery_value: recoveries.median(),
+        }
+    }
+
+    /// The runs of the stacks that are in a state.
+    fn waiting(&self, state: State) -> impl Iterator<Item = MetricsRun> {
+        let stacks = self.stacks.iter().filter(move |stack| stack.state == state);
+        stacks.filter_map(|stack| stack.run.as_ref()).map(|run| MetricsRun { id: run.id.clone() })
+    }
+
+    /// Each stack has its drift detected once a day, one after the other.
+    fn upcoming_drift_detection(&self) -> Vec<DriftDetectionSchedule> {
+        let time_of_day = self.now.div_duration_f64(DAY).fract();
+        let due_in = |index: usize| (index as f64 / self.stacks.len() as f64 - time_of_day).rem_euclid(1.0);
+        let stacks =
+            self.stacks.iter().enumerate().filter(|(index, stack)| {
+                stack.detects_drift && due_in(*index) < UPCOMING.div_duration_f64(DAY)
+            });
+        stacks.map(|(_, stack)| DriftDetectionSchedule { stack_tile: stack.tile() }).collect()
+    }
+}
+
+impl Stack {
+    fn new(pool: &str, number: usize, rng: &mut StdRng) -> Self {
+        let topic = TOPICS[rng.random_range(0..TOPICS.len())];
+        Self {
+            slug: format!("{pool}-{topic}-{number}"),
+            vendor: VENDORS[rng.random_range(0..VENDORS.len())],
+            // Most are small, a few are large.
+            resources: rng.random_range(2..30_u32).pow(2),
+            drifted: 0,
+            detects_drift: rng.random_bool(0.6),
+            state: State::New,
+            run: None,
+            failing_since: None,
+        }
+    }
+
+    fn enter(&mut self, state: State, run: Run) {
+        self.state = state;
+        self.run = Some(run);
+    }
+
+    fn tile(&self) -> StackTile {
+        StackTile::new(self.slug.replace('-', " "), &self.slug, self.state.name())
+    }
+
+    fn as_largest(&self) -> LargestStack {
+        LargestStack { resources_count: self.resources.into(), stack_tile: self.tile() }
+    }
+}
+
+impl State {
+    /// Spacelift's name of it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::New => "NONE",
+            Self::Queued => "QUEUED",
+            Self::Planning => "PLANNING",
+            Self::Unconfirmed => "UNCONFIRMED",
+            Self::Finished => "FINISHED",
+            Self::Failed => "FAILED",
+        }
+    }
+}
+
+impl Used {
+    fn at_start_of_period(now: Duration) -> Self {
+        let period = now.as_secs() / BILLING_PERIOD.as_secs();
+        let since = Duration::from_secs(period * BILLING_PERIOD.as_secs());
+        Self { since, public: Duration::ZERO, private: Duration::ZERO }
+    }
+
+    /// As if the account had lived since the period began.
+    fn up_to(now: Duration) -> Self {
+        let start = Self::at_start_of_period(now);
+        let (public, private) = MEAN_BUSY;
+        Self { public: (now - start.since) * public, private: (now - start.since) * private, ..start }
+    }
+}
+
+impl History {
+    fn note_deployment(&mut self, now: Duration, run: Run, stack: &mut Stack) {
+        self.deployments += 1;
+        self.failures.push(0.0);
+        self.lead_times.push((now - run.arrived).as_secs_f64());
+        if let Some(since) = stack.failing_since.take() {
+            self.recoveries.push((now - since).as_secs_f64());
+        }
+        stack.drifted = 0;
+        stack.enter(State::Finished, run);
+    }
+}
+
+impl Window {
+    const CAPACITY: usize = 200;
+
+    fn push(&mut self, value: f64) {
+        if self.0.len() == Self::CAPACITY {
+            self.0.pop_front();
+        }
+        self.0.push_back(value);
+    }
+
+    /// No point if there is no value.
+    fn average(&self) -> Vec<MetricPoint> {
+        if self.0.is_empty() {
+            return Vec::new();
+        }
+        MetricPoint::single(self.0.iter().sum::<f64>() / self.0.len() as f64)
+    }
+
+    /// No point if there is no value.
+    fn median(&self) -> Vec<MetricPoint> {
+        let mut values: Vec<f64> = self.0.iter().copied().collect();
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied().map(MetricPoint::single).unwrap_or_default()
+    }
+}
+
+fn busy_time(pool: &Pool) -> Duration {
+    TICK * u32::try_from(pool.busy()).unwrap_or(u32::MAX)
+}
+
+fn points(counts: BTreeMap<&'static str, u32>) -> Vec<MetricPoint> {
+    counts.into_iter().map(|(label, count)| MetricPoint::labelled(label, count.into())).collect()
+}
+
+fn count(items: usize) -> i64 {
+    i64::try_from(items).unwrap_or(i64::MAX)
+}
+
+fn whole(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

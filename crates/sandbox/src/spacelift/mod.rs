@@ -1,0 +1,44 @@
+//! A simulated Spacelift.
+//!
+//! [`Spacelift::builder`] starts one on a port of its own. It answers `POST /graphql` from an [`Account`],
+//! fixed or [`Living`], in the manner of a [`Scenario`] or, for one operation, of a [`Reply`]; and it keeps a
+//! journal of what it was asked. `GET /_sandbox/` tells what can be done from outside the process.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), sandbox::spacelift::StartError> {
+//! use sandbox::spacelift::{Account, Reply, Spacelift};
+//!
+//! let spacelift = Spacelift::builder().account(Account::self_hosted()).start().await?;
+//! spacelift.override_reply("Usage", Reply::status(503).times(2));
+//! println!("{}", spacelift.url());
+//! # Ok(())
+//! # }
+//! ```
+
+mod account;
+mod api;
+mod control;
+mod handle;
+mod journal;
+mod living;
+mod reply;
+mod scenario;
+mod schema;
+mod session;
+mod world;
+
+pub use account::{
+    Account, DriftDetectionSchedule, ID, IntegrationsCount, LargestStack, MetricPoint, Metrics, MetricsRange,
+    MetricsRun, PublicWorkerPool, SeatUsage, Seats, StackTile, Usage, Worker, WorkerPool,
+};
+pub use api::Refusal;
+pub use handle::{Builder, Spacelift, StartError};
+pub use journal::{EXCHANGE, Recorded};
+pub use living::Living;
+pub use reply::{Hold, Override, Reply};
+pub use scenario::{Scenario, UnknownScenario};
+pub use schema::sdl;
+pub use session::{DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET};
+
+pub use crate::tls::TlsError;

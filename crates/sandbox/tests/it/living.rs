@@ -1,0 +1,164 @@
+//! The account that lives keeps its books straight, and is worth looking at.
+
+use std::{collections::HashSet, time::Duration};
+
+use proptest::prelude::*;
+use sandbox::spacelift::{Account, Living, MetricPoint, Spacelift};
+
+/// Some day in 2025, and no full second.
+const NOW: Duration = Duration::from_millis(1_757_500_000_123);
+const BILLING_PERIOD: u64 = 30 * 24 * 60 * 60;
+const DAY: Duration = Duration::from_secs(300);
+
+fn sum(points: &[MetricPoint]) -> f64 {
+    points.iter().map(|point| point.value).sum()
+}
+
+fn check(account: &Account) -> Result<(), TestCaseError> {
+    let public = account.public_pool.as_ref().expect("there is a public pool");
+    prop_assert!((0..=public.parallelism).contains(&public.busy_workers), "{:?}", public);
+    prop_assert!((0..=public.pending_runs).contains(&public.schedulable_runs_count), "{:?}", public);
+    // Work does not wait while there is somebody to do it.
+    prop_assert!(public.pending_runs == 0 || public.busy_workers == public.parallelism, "{:?}", public);
+
+    for pool in &account.pools {
+        let workers = pool.workers.len() as i64;
+        let drained = pool.drained_workers() as i64;
+        prop_assert!((0..=workers).contains(&pool.busy_workers), "{:?}", pool);
+        prop_assert!((0..=pool.pending_runs).contains(&pool.schedulable_runs_count), "{:?}", pool);
+        prop_assert!(pool.pending_runs == 0 || pool.busy_workers >= workers - drained, "{:?}", pool);
+    }
+    let ids: Vec<_> = account.pools.iter().flat_map(|pool| &pool.workers).map(|worker| &worker.id).collect();
+    prop_assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len());
+
+    let usage = &account.usage;
+    prop_assert_eq!(usage.used_minutes, usage.used_private_minutes + usage.used_public_minutes);
+    prop_assert_eq!(usage.billing_period_end, usage.billing_period_start + BILLING_PERIOD as i64);
+    prop_assert_eq!(
+        usage.used_workers,
+        account.pools.iter().map(|pool| pool.workers.len() as i64).sum::<i64>()
+    );
+    prop_assert!(usage.used_seats <= usage.allowed_seats);
+
+    let metrics = account.metrics.as_ref().expect("there are metrics");
+    let users = public.users_count + account.pools.iter().map(|pool| pool.users_count).sum::<i64>();
+    prop_assert_eq!(sum(&metrics.stacks_count_by_state), users as f64);
+    prop_assert_eq!(sum(&metrics.resources_count_by_drift), sum(&metrics.resources_count_by_vendor));
+    prop_assert!(metrics.resources_count_by_drift.iter().all(|point| point.value >= 0.0));
+    prop_assert!(metrics.runs_requiring_attention.len() >= metrics.needs_approval_runs.len());
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn the_books_are_straight(
+        seed: u64,
+        // Often close to the end of a billing period, so that it ends while we look.
+        left in prop_oneof![0..400_u64, 0..BILLING_PERIOD],
+        steps in prop::collection::vec(1..20_000_u64, 1..60),
+    ) {
+        let now = Duration::from_secs(680 * BILLING_PERIOD - left);
+        let mut living = Living::new(seed, now);
+        let mut before = living.snapshot();
+        check(&before)?;
+        for millis in steps {
+            living.advance(Duration::from_millis(millis));
+            let after = living.snapshot();
+            check(&after)?;
+            let (old, new) = (&before.usage, &after.usage);
+            prop_assert!(new.billing_period_start >= old.billing_period_start);
+            if new.billing_period_start == old.billing_period_start {
+                prop_assert!(new.used_private_minutes >= old.used_private_minutes);
+                prop_assert!(new.used_public_minutes >= old.used_public_minutes);
+            }
+            before = after;
+        }
+    }
+
+    #[test]
+    fn the_same_seed_lives_the_same_life(seed: u64, steps in prop::collection::vec(0..5_000_u64, 0..40)) {
+        let mut in_steps = Living::new(seed, NOW);
+        for millis in &steps {
+            in_steps.advance(Duration::from_millis(*millis));
+        }
+        let mut at_once = Living::new(seed, NOW);
+        at_once.advance(Duration::from_millis(steps.iter().sum()));
+        prop_assert_eq!(in_steps.snapshot(), at_once.snapshot());
+    }
+}
+
+#[test]
+fn a_new_billing_period_starts_from_zero() {
+    let mut living = Living::new(1, Duration::from_secs(680 * BILLING_PERIOD - 10));
+    let before = living.snapshot().usage;
+    assert!(before.used_minutes > 500_000);
+    living.advance(Duration::from_secs(20));
+    let after = living.snapshot().usage;
+    assert_eq!(after.billing_period_start, before.billing_period_end);
+    assert!(after.used_minutes < 10);
+}
+
+/// What somebody sees who looks every five seconds for some days.
+#[test]
+fn there_is_something_to_see() {
+    for seed in 0..5 {
+        let mut living = Living::new(seed, NOW);
+        let mut accounts = vec![living.snapshot()];
+        for _ in 0..4 * DAY.as_secs() / 5 {
+            living.advance(Duration::from_secs(5));
+            accounts.push(living.snapshot());
+        }
+
+        let seen = |wanted: &dyn Fn(&Account) -> bool| {
+            accounts.iter().filter(|account| wanted(account)).count() as f64 / accounts.len() as f64
+        };
+        let starved = seen(&|account| account.pools.iter().any(|pool| pool.pending_runs >= 10));
+        let deserted = seen(&|account| account.pools.iter().any(|pool| pool.workers.is_empty()));
+        let draining = seen(&|account| account.pools.iter().any(|pool| pool.drained_workers() > 0));
+        let waiting = seen(&|account| account.public_pool.as_ref().is_some_and(|pool| pool.pending_runs > 0));
+        let failing = seen(&|account| {
+            let metrics = account.metrics.as_ref().unwrap();
+            metrics.stacks_count_by_state.iter().any(|point| point.labels == ["FAILED"])
+        });
+        let drifted: HashSet<_> = accounts
+            .iter()
+            .map(|account| account.metrics.as_ref().unwrap().resources_count_by_drift[1].value as u32)
+            .collect();
+        let seen = format!(
+            "seed {seed}: starved {starved}, deserted {deserted}, draining {draining}, waiting {waiting}, \
+             failing {failing}, drifted {drifted:?}"
+        );
+        for pool in 0..accounts[0].pools.len() {
+            let name = &accounts[0].pools[pool].name;
+            assert!(
+                accounts.iter().any(|account| account.pools[pool].pending_runs == 0),
+                "{name} never rests"
+            );
+        }
+        assert!((0.1..0.9).contains(&starved), "{seen}");
+        assert!((0.1..0.9).contains(&deserted), "{seen}");
+        assert!((0.1..1.0).contains(&draining), "{seen}");
+        assert!((0.05..0.9).contains(&waiting), "{seen}");
+        assert!(failing > 0.5, "{seen}");
+        assert!(drifted.len() > 5, "{seen}");
+
+        for minute in accounts.chunks_exact(12) {
+            let busy: HashSet<i64> =
+                minute.iter().map(|a| a.pools.iter().map(|pool| pool.busy_workers).sum()).collect();
+            assert!(busy.len() > 1, "nothing happens for a minute");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_lets_it_live_by_the_clock() {
+    let spacelift = Spacelift::builder().living(1, 10.0).start().await.unwrap();
+    let before = spacelift.account();
+    tokio::time::advance(Duration::from_secs(6)).await;
+    let after = spacelift.account();
+    assert!(after.usage.used_minutes > before.usage.used_minutes);
+    assert_ne!(after.pools, before.pools);
+    assert_eq!(spacelift.account(), after, "and not faster");
+}
