@@ -1,16 +1,18 @@
 //! The exporter: one scrape of the API for however many scrapes of the exporter run at the same time.
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use exporter_common::http::{Scrape, ScrapeError};
 use exporter_common::metrics::{Number, gauge, gauges};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use prometheus_client::collector::Collector as PrometheusCollector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Registry;
-use tokio::task::JoinSet;
 use tokio::time::timeout_at;
 
 use crate::Config;
@@ -107,42 +109,38 @@ struct Question {
     body: Option<Bytes>,
 }
 
+impl Question {
+    fn body(&self, moment: &Moment) -> Bytes {
+        self.body.clone().unwrap_or_else(|| Bytes::from((self.collector.ask)(moment)))
+    }
+}
+
 impl Asker {
-    /// Asks all questions at the same time, under one deadline. Each has a task of its own, so that not even
-    /// a defect in one collector costs the others.
+    /// Asks all questions at the same time, under one deadline. Not even a defect in one collector costs the
+    /// others.
     async fn ask_all(self: Arc<Self>) -> Arc<Scraped> {
         let started = Instant::now();
         let deadline = tokio::time::Instant::from_std(started) + self.timeout;
         let moment = Moment { now: SystemTime::now(), dora_window: self.dora_window };
-        let mut tasks = JoinSet::new();
-        for (index, question) in self.questions.iter().enumerate() {
-            let asker = self.clone();
-            let collector = question.collector;
-            let body = question.body.clone().unwrap_or_else(|| Bytes::from((collector.ask)(&moment)));
-            tasks.spawn(async move {
-                let result = timeout_at(deadline, asker.client.ask(collector, body)).await;
-                let result = result.unwrap_or_else(|_| Err(Failure::Timeout(asker.timeout)));
-                (index, result, started.elapsed())
-            });
-        }
         let mut outcomes: Vec<Outcome> = self
             .questions
             .iter()
-            .map(|question| Outcome {
-                collector: question.collector,
-                result: Err(Failure::Defect),
-                duration: Duration::ZERO,
+            .map(|question| Outcome::unanswered(question.collector, self.timeout))
+            .collect();
+        let mut answers: FuturesUnordered<_> = self
+            .questions
+            .iter()
+            .enumerate()
+            .map(|(index, question)| {
+                let answer = AssertUnwindSafe(self.client.ask(question.collector, question.body(&moment)));
+                answer.catch_unwind().map(move |answer| (index, answer.unwrap_or(Err(Failure::Defect))))
             })
             .collect();
-        while let Some(ended) = tasks.join_next().await {
-            match ended {
-                Ok((index, result, duration)) => {
-                    outcomes[index].result = result;
-                    outcomes[index].duration = duration;
-                }
-                Err(error) => tracing::error!(%error, "a collector ended by a defect of this program"),
-            }
+        while let Ok(Some((index, result))) = timeout_at(deadline, answers.next()).await {
+            outcomes[index].result = result;
+            outcomes[index].duration = started.elapsed();
         }
+        drop(answers);
         for outcome in &outcomes {
             outcome.log();
         }
@@ -159,6 +157,11 @@ struct Outcome {
 }
 
 impl Outcome {
+    /// What remains of a question that the deadline cut off.
+    fn unanswered(collector: &'static Collector, timeout: Duration) -> Self {
+        Self { collector, result: Err(Failure::Timeout(timeout)), duration: timeout }
+    }
+
     /// The one place that says what success means. Data that does not exist for this key is no failure.
     fn is_success(&self) -> bool {
         matches!(self.result, Ok(_) | Err(Failure::Unsupported(_)))

@@ -1,6 +1,7 @@
 //! Work that is done once for however many want its result.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
@@ -32,13 +33,21 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
             return landing.clone();
         }
         let air = self.0.clone();
-        let work = tokio::spawn(work());
+        let work = AssertUnwindSafe(work()).catch_unwind();
         let flight = tokio::spawn(async move {
-            let result = work.await.ok();
+            // What the panic left half-done is dropped with the work; only `crashed` is seen of it.
+            let result = work.await.unwrap_or(crashed);
             *air.lock().unwrap_or_else(PoisonError::into_inner) = None;
             result
         });
-        let landing = async move { flight.await.ok().flatten().unwrap_or(crashed) }.boxed().shared();
+        let landing = async move {
+            match flight.await {
+                Ok(result) => result,
+                // Only the end of the runtime cancels the task, and it ends the passengers with it.
+                Err(_) => std::future::pending().await,
+            }
+        };
+        let landing = landing.boxed().shared();
         *current = Some(landing.clone());
         landing
     }

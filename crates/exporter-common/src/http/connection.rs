@@ -82,6 +82,11 @@ impl Watch {
         }
     }
 
+    /// Whether a request's head is expected or arriving.
+    pub(super) fn expects_head(&self) -> bool {
+        self.state().phase == Phase::Head
+    }
+
     /// Asks the connection to end at once.
     pub(super) fn evict(&self) {
         self.evicted.notify_one();

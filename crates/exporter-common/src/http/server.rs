@@ -171,7 +171,9 @@ async fn connection<S: Scrape>(
             }
             _ = &mut closing, if !draining => {
                 draining = true;
-                if watch.waiting_since().is_some() {
+                // A head that is still arriving may never be whole. Everything else is for HTTP to finish: an
+                // answer may be handed over but not yet sent.
+                if watch.expects_head() {
                     return;
                 }
                 http.as_mut().graceful_shutdown();

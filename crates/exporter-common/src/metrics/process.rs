@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use procfs::process::{Process, Stat};
+use procfs::FromRead;
+use procfs::process::{LimitValue, Process, Stat};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
@@ -16,6 +17,8 @@ pub struct ProcessCollector {
     page_size_bytes: f64,
     /// Unix seconds; `None` where `/proc/stat` cannot be read.
     boot_time: Option<f64>,
+    /// The soft limit; `None` where there is none.
+    max_fds: Option<Number>,
 }
 
 impl ProcessCollector {
@@ -25,6 +28,7 @@ impl ProcessCollector {
             ticks_per_second: procfs::ticks_per_second() as f64,
             page_size_bytes: procfs::page_size() as f64,
             boot_time: procfs::boot_time_secs().ok().map(|seconds| seconds as f64),
+            max_fds: max_fds(),
         }
     }
 
@@ -41,13 +45,11 @@ impl Default for ProcessCollector {
 
 impl Collector for ProcessCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Ok(process) = Process::myself() else { return Ok(()) };
-        let Ok(stat) = process.stat() else { return Ok(()) };
+        let Ok(stat) = Stat::from_file("/proc/self/stat") else { return Ok(()) };
         let encoder = &mut encoder;
 
         let cpu_seconds = (stat.utime + stat.stime) as f64 / self.ticks_per_second;
         let resident = stat.rss as f64 * self.page_size_bytes;
-        let open_fds = process.fd_count().ok().map(|count| Number(count as f64));
         counter(
             encoder,
             "process_cpu_seconds",
@@ -66,8 +68,8 @@ impl Collector for ProcessCollector {
             "Virtual memory size in bytes",
             Some(Number(stat.vsize as f64)),
         )?;
-        gauge(encoder, "process_open_fds", "Number of open file descriptors", open_fds)?;
-        gauge(encoder, "process_max_fds", "Maximum number of open file descriptors", max_fds(&process))?;
+        gauge(encoder, "process_open_fds", "Number of open file descriptors", open_fds())?;
+        gauge(encoder, "process_max_fds", "Maximum number of open file descriptors", self.max_fds)?;
         gauge(
             encoder,
             "process_start_time_seconds",
@@ -83,9 +85,20 @@ impl Collector for ProcessCollector {
     }
 }
 
-fn max_fds(process: &Process) -> Option<Number> {
-    match process.limits().ok()?.max_open_files.soft_limit {
-        procfs::process::LimitValue::Value(limit) => Some(Number(limit as f64)),
-        procfs::process::LimitValue::Unlimited => None,
+fn max_fds() -> Option<Number> {
+    match Process::myself().ok()?.limits().ok()?.max_open_files.soft_limit {
+        LimitValue::Value(limit) => Some(Number(limit as f64)),
+        LimitValue::Unlimited => None,
     }
+}
+
+/// Since Linux 6.2 the folder's size is the number of its entries; before, it is zero and they are counted.
+fn open_fds() -> Option<Number> {
+    let folder = "/proc/self/fd";
+    let count = match std::fs::metadata(folder).ok()?.len() {
+        // The folder that is being read is open as well, and does not count.
+        0 => (std::fs::read_dir(folder).ok()?.count() as u64).saturating_sub(1),
+        count => count,
+    };
+    Some(Number(count as f64))
 }

@@ -1,5 +1,11 @@
 //! The real binary over real sockets, against the simulated Spacelift.
 
+#![allow(
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so"
+)]
 mod coalescing;
 mod configuration;
 mod failures;

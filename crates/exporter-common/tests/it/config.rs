@@ -1,0 +1,133 @@
+//! Loading, with options of no particular exporter.
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use exporter_common::config::{
+    Arguments, Command, ConfigError, Environment, Invocation, Kind, Loaded, Setting, TextList, load,
+};
+use serde::Deserialize;
+
+const COMMAND: Command = Command { name: "test", about: "A test", subcommand: None };
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    level: Option<String>,
+    token: Option<String>,
+    methods: Option<TextList>,
+    #[serde(default)]
+    server: Server,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Server {
+    port: Option<String>,
+}
+
+fn settings() -> Vec<Setting> {
+    vec![
+        Setting::new("level", "TEST_LEVEL", "How loud").flag("level"),
+        Setting::new("token", "TEST_TOKEN", "Hush").flag("token").kind(Kind::Secret),
+        Setting::new("methods", "TEST_METHODS", "Which"),
+        Setting::new("server.port", "TEST_SERVER__PORT", "Where"),
+    ]
+}
+
+fn arguments(flags: &[&str]) -> Arguments {
+    let line = ["test"].iter().chain(flags).map(OsString::from);
+    match COMMAND.parse(&settings(), line).unwrap() {
+        Invocation::Run(arguments) => arguments,
+        Invocation::Print(text) => panic!("printed {text}"),
+    }
+}
+
+fn loaded(flags: &[&str], variables: &[(&str, &str)], file: &str) -> Result<Loaded<Written>, ConfigError> {
+    let mut yaml = tempfile::NamedTempFile::new().unwrap();
+    yaml.write_all(file.as_bytes()).unwrap();
+    let path = yaml.path().to_str().unwrap();
+    let flags = [&["--config", path], flags].concat();
+    load(settings(), &arguments(&flags), &variables.iter().copied().collect::<Environment>())
+}
+
+#[test]
+fn each_layer_wins_over_the_one_below() {
+    let file = "level: file\nserver: {port: 1}\n";
+    let level = |flags: &[&str], variables: &[(&str, &str)]| {
+        let loaded = loaded(flags, variables, file).unwrap();
+        (loaded.written.level.clone().unwrap(), loaded.source("level"))
+    };
+    assert_eq!(level(&[], &[]).0, "file");
+    assert_eq!(level(&[], &[("TEST_LEVEL", "variable")]), ("variable".into(), "variable TEST_LEVEL".into()));
+    assert_eq!(level(&["--level", "flag"], &[("TEST_LEVEL", "x")]), ("flag".into(), "flag --level".into()));
+    assert_eq!(level(&[], &[("TEST_LEVEL", "")]).0, "file", "an empty variable is not set");
+    assert_eq!(level(&["--level", "a", "--level", "b"], &[]).0, "b");
+}
+
+#[test]
+fn nested_keys_come_from_everywhere() {
+    let port =
+        |variables: &[(&str, &str)], file: &str| loaded(&[], variables, file).unwrap().written.server.port;
+    assert_eq!(port(&[], "server: {port: 007}").as_deref(), Some("007"));
+    assert_eq!(port(&[("TEST_SERVER__PORT", "8")], "server:\n").as_deref(), Some("8"));
+    assert_eq!(port(&[], "server:\n"), None);
+    assert_eq!(port(&[], ""), None);
+}
+
+#[test]
+fn lists_are_sequences_or_separated_by_commas() {
+    let methods =
+        |variables: &[(&str, &str)], file: &str| loaded(&[], variables, file).unwrap().written.methods;
+    let expected = Some(TextList(vec!["a.b".into(), "c".into()]));
+    assert_eq!(methods(&[], "methods: [a.b, c]"), expected);
+    assert_eq!(methods(&[], "methods: a.b, c"), expected);
+    assert_eq!(methods(&[("TEST_METHODS", "a.b,c,")], ""), expected);
+}
+
+#[test]
+fn errors_name_key_source_and_what_is_allowed() {
+    for (file, parts) in [
+        ("lvel: x", &["unknown key lvel", "level, token, methods, server"][..]),
+        ("server: {prt: 1}", &["unknown key server.prt", "port"]),
+        ("level: [a]", &["level from file", "sequence", "string"]),
+        ("token: {hush: 1}", &["token from file"]),
+    ] {
+        let error = loaded(&[], &[], file).unwrap_err().to_string();
+        for part in parts {
+            assert!(error.contains(part), "{file}: {error}");
+        }
+        assert_eq!(error.lines().count(), 1);
+    }
+    let loaded = loaded(&["--token", "hush", "--level", "loud"], &[], "").unwrap();
+    let refuse = |_: &str| Err::<(), _>("is wrong".to_owned());
+    let error = loaded.required("token", loaded.written.token.as_ref(), refuse).unwrap_err().to_string();
+    assert_eq!(error, "token from flag --token is wrong", "a secret is not repeated");
+    let error = loaded.required("level", loaded.written.level.as_ref(), refuse).unwrap_err().to_string();
+    assert_eq!(error, "level from flag --level: \"loud\" is wrong");
+    let error = loaded.required("server.port", None, refuse).unwrap_err().to_string();
+    assert!(error.contains("server.port is required") && error.contains("TEST_SERVER__PORT"), "{error}");
+}
+
+#[test]
+fn help_lists_flags_and_keys() {
+    let help = COMMAND.help(&settings());
+    for part in [
+        "--level <VALUE>",
+        "[variable: TEST_LEVEL]",
+        "server.port (variable TEST_SERVER__PORT)",
+        "--check-config",
+    ] {
+        assert!(help.contains(part), "{part} is not in\n{help}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_no_text_is_refused() {
+    use std::os::unix::ffi::OsStringExt;
+    let variable = ("TEST_LEVEL", OsString::from_vec(vec![0xff]));
+    let environment = Environment::from_iter([variable]);
+    let error = load::<Written>(settings(), &arguments(&[]), &environment).unwrap_err().to_string();
+    assert!(error.contains("TEST_LEVEL"), "{error}");
+}

@@ -1,0 +1,232 @@
+//! What a scrape costs: the release binary as a process, against the simulated API in another one.
+//!
+//! `cargo bench -p spacelift-promex` prints the tables of `BENCHMARKS.md`. CPU time and memory are the
+//! exporter's own, from `/proc`; nothing of the API's or of this program's is in them.
+//!
+//! With `SCRAPES=100000` in the environment, the small account is scraped that often, to see that memory does
+//! not grow.
+
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for people at a terminal")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use sandbox::spacelift::{Account, DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, Spacelift};
+
+/// Linux counts CPU time in hundredths of a second.
+const TICK: Duration = Duration::from_millis(10);
+
+/// The documents of the default collectors, as the exporter sends them.
+const QUERIES: [&str; 4] = [
+    "{ publicWorkerPool { parallelism busyWorkers pendingRuns } }",
+    "{ workerPools { id name pendingRuns busyWorkers workers { id drained } } }",
+    "{ usage { billingPeriodStart billingPeriodEnd usedPrivateMinutes usedPublicMinutes usedSeats } }",
+    "{ metrics { stacksCountByState { value labels } } }",
+];
+
+fn main() {
+    // Cargo runs bench targets in its tests as well, where nobody wants to wait for this.
+    if std::env::args().any(|argument| argument == "--test") {
+        return;
+    }
+    let small: u32 = std::env::var("SCRAPES").ok().and_then(|text| text.parse().ok()).unwrap_or(20_000);
+    let binary = Path::new(env!("CARGO_BIN_EXE_spacelift-promex"));
+    let size = std::fs::metadata(binary).unwrap().len();
+    println!("Binary (with symbol names): {:.1} MiB\n", size as f64 / 1_048_576.0);
+    println!(
+        "| pools | exposition | encoding | CPU a scrape | p50 | p99 | API alone p99 | idle | after | peak |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    for (pools, scrapes) in [(10, small), (1_000, 500), (10_000, 100)] {
+        let account = Account::with_pools(pools, 10);
+        let api = runtime
+            .block_on(
+                Spacelift::builder()
+                    .account(account)
+                    .canned(true)
+                    .token_lifetime(Duration::from_secs(86_400))
+                    .start(),
+            )
+            .unwrap();
+        for encoding in ["identity", "gzip"] {
+            measure(binary, &api, pools, encoding, scrapes);
+        }
+    }
+    println!("\nFrom start to a listening socket, of 50 starts: {}", startup(binary));
+}
+
+fn measure(binary: &Path, api: &Spacelift, pools: usize, encoding: &str, scrapes: u32) {
+    let exporter = Exporter::start(binary, &api.url());
+    let idle = exporter.memory("VmRSS");
+    let mut client = Client::connect(&exporter.address);
+    for _ in 0..5 {
+        client.scrape(encoding);
+    }
+    let cpu = exporter.cpu();
+    let mut times = Vec::new();
+    let mut length = 0;
+    for _ in 0..scrapes {
+        let began = Instant::now();
+        length = client.scrape(encoding);
+        times.push(began.elapsed());
+    }
+    let cpu = (exporter.cpu() - cpu) / scrapes;
+    println!(
+        "| {pools} | {} kB | {encoding} | {:.3} ms | {:.2} ms | {:.2} ms | {:.2} ms | {} | {} | {} |",
+        length / 1_000,
+        milliseconds(cpu),
+        milliseconds(quantile(&mut times, 0.5)),
+        milliseconds(quantile(&mut times, 0.99)),
+        milliseconds(api_alone(api, scrapes.min(2_000))),
+        mebibytes(idle),
+        mebibytes(exporter.memory("VmRSS")),
+        mebibytes(exporter.memory("VmHWM")),
+    );
+}
+
+/// The 99th percentile of asking the API the default collectors' questions at the same time, over kept-alive
+/// connections as the exporter does, without the exporter.
+fn api_alone(api: &Spacelift, rounds: u32) -> Duration {
+    let mut connections: Vec<Client> =
+        QUERIES.iter().map(|_| Client::connect(&api.address().to_string())).collect();
+    let token = api.requests().iter().rev().find_map(|request| request.token.clone()).unwrap();
+    let mut times = Vec::new();
+    for _ in 0..rounds {
+        let began = Instant::now();
+        for (connection, query) in connections.iter_mut().zip(QUERIES) {
+            let body = format!("{{\"query\":\"{query}\"}}");
+            let head = format!(
+                "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nspacelift-client-type: prometheus-exporter\r\nauthorization: Bearer {token}\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
+            connection.stream.get_mut().write_all((head + &body).as_bytes()).unwrap();
+        }
+        for connection in &mut connections {
+            connection.answer();
+        }
+        times.push(began.elapsed());
+    }
+    quantile(&mut times, 0.99)
+}
+
+fn startup(binary: &Path) -> String {
+    let mut times: Vec<Duration> = (0..50)
+        .map(|_| {
+            let began = Instant::now();
+            let exporter = Exporter::start(binary, "http://127.0.0.1:9");
+            let elapsed = began.elapsed();
+            drop(exporter);
+            elapsed
+        })
+        .collect();
+    let (median, most) = (quantile(&mut times, 0.5), quantile(&mut times, 1.0));
+    format!("median {:.1} ms, longest {:.1} ms", milliseconds(median), milliseconds(most))
+}
+
+/// A running exporter; killed when dropped.
+struct Exporter {
+    child: Child,
+    address: String,
+}
+
+impl Exporter {
+    /// Starts it and waits for the line that says where it listens.
+    fn start(binary: &Path, endpoint: &str) -> Self {
+        let mut child = Command::new(binary)
+            .env_clear()
+            .args(["serve", "-e", endpoint, "-k", DEFAULT_API_KEY_ID, "-s", DEFAULT_API_KEY_SECRET])
+            .args(["-l", "127.0.0.1:0"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let line = log.next().unwrap().unwrap();
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let address = line["address"].as_str().unwrap().to_owned();
+        std::thread::spawn(move || log.count());
+        Self { child, address }
+    }
+
+    /// User and system CPU time so far.
+    fn cpu(&self) -> Duration {
+        let stat = self.proc("stat");
+        let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+        let ticks: u32 = fields[11].parse::<u32>().unwrap() + fields[12].parse::<u32>().unwrap();
+        TICK * ticks
+    }
+
+    /// A line of `/proc/PID/status`, in KiB.
+    fn memory(&self, name: &str) -> u64 {
+        let status = self.proc("status");
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    fn proc(&self, file: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One kept-alive connection.
+struct Client {
+    stream: BufReader<TcpStream>,
+    body: Vec<u8>,
+}
+
+impl Client {
+    fn connect(address: &str) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream: BufReader::with_capacity(1 << 20, stream), body: Vec::new() }
+    }
+
+    /// Scrapes and returns the length of the body in bytes.
+    fn scrape(&mut self, encoding: &str) -> usize {
+        let request = format!("GET /metrics HTTP/1.1\r\nhost: x\r\naccept-encoding: {encoding}\r\n\r\n");
+        self.stream.get_mut().write_all(request.as_bytes()).unwrap();
+        self.answer()
+    }
+
+    fn answer(&mut self) -> usize {
+        let mut length = 0;
+        let mut line = String::new();
+        loop {
+            line.clear();
+            self.stream.read_line(&mut line).unwrap();
+            assert!(!line.starts_with("HTTP/1.1") || line.starts_with("HTTP/1.1 200"), "{line}");
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length: ") {
+                length = value.trim().parse().unwrap();
+            }
+            if line == "\r\n" {
+                break;
+            }
+        }
+        self.body.resize(length, 0);
+        self.stream.read_exact(&mut self.body).unwrap();
+        length
+    }
+}
+
+fn quantile(times: &mut [Duration], share: f64) -> Duration {
+    times.sort();
+    times[((times.len() - 1) as f64 * share) as usize]
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1_000.0
+}
+
+fn mebibytes(kibibytes: u64) -> String {
+    format!("{:.1} MiB", kibibytes as f64 / 1_024.0)
+}
