@@ -13,6 +13,7 @@ mod golden;
 mod http;
 mod network;
 mod prometheus;
+mod readme;
 mod session;
 mod shutdown;
 mod support;
