@@ -19,12 +19,12 @@ use sandbox::spacelift::{Account, DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, Sp
 /// Linux counts CPU time in hundredths of a second.
 const TICK: Duration = Duration::from_millis(10);
 
-/// The documents of the default collectors, as the exporter sends them.
-const QUERIES: [&str; 4] = [
-    "{ publicWorkerPool { parallelism busyWorkers pendingRuns } }",
-    "{ workerPools { id name pendingRuns busyWorkers workers { id drained } } }",
-    "{ usage { billingPeriodStart billingPeriodEnd usedPrivateMinutes usedPublicMinutes usedSeats } }",
-    "{ metrics { stacksCountByState { value labels } } }",
+/// The default collectors' operations by the names under which the simulated API keeps their rendered answers.
+const QUERIES: [(&str, &str); 4] = [
+    ("PrometheusExporter_PublicWorkerPool", "publicWorkerPool { parallelism busyWorkers pendingRuns }"),
+    ("PrometheusExporter_WorkerPools", "workerPools { id name pendingRuns busyWorkers workers { id drained } }"),
+    ("PrometheusExporter_Usage", "usage { usedPrivateMinutes usedPublicMinutes usedSeats }"),
+    ("PrometheusExporter_Aggregates", "metrics { stacksCountByState { value labels } }"),
 ];
 
 fn main() {
@@ -97,8 +97,8 @@ fn api_alone(api: &Spacelift, rounds: u32) -> Duration {
     let mut times = Vec::new();
     for _ in 0..rounds {
         let began = Instant::now();
-        for (connection, query) in connections.iter_mut().zip(QUERIES) {
-            let body = format!("{{\"query\":\"{query}\"}}");
+        for (connection, (name, fields)) in connections.iter_mut().zip(QUERIES) {
+            let body = format!("{{\"operationName\":\"{name}\",\"query\":\"query {name} {{ {fields} }}\"}}");
             let head = format!(
                 "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nspacelift-client-type: prometheus-exporter\r\nauthorization: Bearer {token}\r\ncontent-length: {}\r\n\r\n",
                 body.len()
