@@ -22,7 +22,10 @@ const TICK: Duration = Duration::from_millis(10);
 /// The default collectors' operations by the names under which the simulated API keeps their rendered answers.
 const QUERIES: [(&str, &str); 4] = [
     ("PrometheusExporter_PublicWorkerPool", "publicWorkerPool { parallelism busyWorkers pendingRuns }"),
-    ("PrometheusExporter_WorkerPools", "workerPools { id name pendingRuns busyWorkers workers { id drained } }"),
+    (
+        "PrometheusExporter_WorkerPools",
+        "workerPools { id name pendingRuns busyWorkers workers { id drained } }",
+    ),
     ("PrometheusExporter_Usage", "usage { usedPrivateMinutes usedPublicMinutes usedSeats }"),
     ("PrometheusExporter_Aggregates", "metrics { stacksCountByState { value labels } }"),
 ];

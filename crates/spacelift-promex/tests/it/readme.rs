@@ -2,10 +2,10 @@
 //!
 //! `UPDATE_GOLDEN=1 cargo test -p spacelift-promex readme` writes the tables anew.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use exporter_common::config::Kind;
+use harness::families;
 use sandbox::spacelift::{Account, Spacelift};
 use spacelift_promex::Config;
 use spacelift_promex::collectors::ALL;
@@ -69,68 +69,6 @@ fn is_health(name: &str) -> bool {
     name.starts_with("spacelift_scrape_")
 }
 
-/// What an exposition says of a family.
-#[derive(Default)]
-struct Family {
-    help: String,
-    kind: String,
-    labels: Vec<String>,
-}
-
-impl Family {
-    fn row(&self, collector: &str, name: &str) -> String {
-        let labels: Vec<String> = self.labels.iter().map(|label| format!("`{label}`")).collect();
-        let kind = if self.kind == "histogram" { " (histogram)" } else { "" };
-        format!("| {collector} | `{name}` | {} | {}{kind} |\n", labels.join(", "), self.help)
-    }
-}
-
-/// The families of an exposition in their order.
-fn families(exposition: &str) -> Vec<(String, Family)> {
-    let mut order = Vec::new();
-    let mut families: BTreeMap<String, Family> = BTreeMap::new();
-    for line in exposition.lines() {
-        if let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' ')) {
-            order.push(name.to_owned());
-            families.entry(name.to_owned()).or_default().help = help.to_owned();
-        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' '))
-        {
-            families.entry(name.to_owned()).or_default().kind = kind.to_owned();
-        } else if let Some(family) = order.last().and_then(|name| families.get_mut(name)) {
-            // The accounts of these tests have no label value with a comma, equals sign or brace in it.
-            let labels = line
-                .split_once('{')
-                .and_then(|(_, rest)| rest.rsplit_once('}'))
-                .map_or("", |(labels, _)| labels);
-            family.labels = labels
-                .split(',')
-                .filter_map(|label| label.split_once('='))
-                .map(|(name, _)| name.to_owned())
-                .filter(|name| name != "le")
-                .collect();
-        }
-    }
-    order.into_iter().map(|name| (name.clone(), families.remove(&name).unwrap_or_default())).collect()
-}
-
-/// Holds a table against the README's, between the comments that mark it.
 fn compare(table: &str, want: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
-    let readme = std::fs::read_to_string(&path).unwrap();
-    let begin = readme.find(&format!("<!-- {table}:begin")).expect("the README has no such table");
-    let begin = begin + readme[begin..].find('\n').unwrap() + 1;
-    let end = readme.find(&format!("<!-- {table}:end")).expect("the README's table has no end");
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(path, format!("{}{want}{}", &readme[..begin], &readme[end..])).unwrap();
-        return;
-    }
-    let have = &readme[begin..end];
-    let missing: Vec<&str> = want.lines().filter(|line| !have.contains(line)).collect();
-    let stale: Vec<&str> = have.lines().filter(|line| !want.contains(line)).collect();
-    assert!(
-        have == want,
-        "the README's {table} differ; missing:\n{}\nstale:\n{}",
-        missing.join("\n"),
-        stale.join("\n")
-    );
+    harness::compare_table(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md"), table, want);
 }

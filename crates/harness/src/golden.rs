@@ -1,0 +1,152 @@
+//! Golden expositions and README tables, compared or, with `UPDATE_GOLDEN` in the environment, written anew.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Stdio;
+
+use tokio::io::AsyncWriteExt;
+
+use crate::tool;
+
+/// Holds an exposition against a file. Values of families for which `is_volatile` says so are left out, and so are
+/// the labels of build information.
+pub fn compare_exposition(file: &Path, exposition: &str, is_volatile: fn(&str) -> bool) {
+    let got = stable(exposition, is_volatile);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(file, got).unwrap();
+        return;
+    }
+    let want = std::fs::read_to_string(file).unwrap_or_default();
+    let file = file.display();
+    assert!(
+        got == want,
+        "the exposition is not that of {file}; if that is meant, write it anew with UPDATE_GOLDEN=1:\n{}",
+        difference(&want, &got)
+    );
+}
+
+/// Holds a table against the README's, between the comments that mark it.
+pub fn compare_table(readme: &Path, table: &str, want: &str) {
+    let text = std::fs::read_to_string(readme).unwrap();
+    let begin =
+        text.find(&format!("<!-- {table}:begin")).unwrap_or_else(|| panic!("no table {table} in the README"));
+    let begin = begin + text[begin..].find('\n').unwrap() + 1;
+    let end = text.find(&format!("<!-- {table}:end")).unwrap_or_else(|| panic!("table {table} has no end"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(readme, format!("{}{want}{}", &text[..begin], &text[end..])).unwrap();
+        return;
+    }
+    let have = &text[begin..end];
+    assert!(have == want, "the README's table {table} is not true:\n{}", difference(have, want));
+}
+
+fn difference(want: &str, got: &str) -> String {
+    let removed = want.lines().filter(|line| !got.contains(line)).map(|line| format!("-{line}"));
+    let added = got.lines().filter(|line| !want.contains(line)).map(|line| format!("+{line}"));
+    removed.chain(added).collect::<Vec<_>>().join("\n")
+}
+
+/// The exposition with what differs from run to run left out, and each family's series sorted, since a registry
+/// keeps them in a hash map.
+fn stable(exposition: &str, is_volatile: fn(&str) -> bool) -> String {
+    let mut text = String::new();
+    let mut samples: Vec<String> = Vec::new();
+    for line in exposition.lines().chain(["#"]) {
+        if line.starts_with('#') {
+            samples.sort_by_key(|sample| without_bucket(sample));
+            for sample in samples.drain(..) {
+                text += &(sample + "\n");
+            }
+            text += &format!("{line}\n");
+        } else {
+            samples.push(stable_sample(line, is_volatile));
+        }
+    }
+    text.trim_end_matches("#\n").to_owned()
+}
+
+/// What the samples of one series have in common, so that a histogram's stay together and in order.
+fn without_bucket(sample: &str) -> String {
+    let labels = sample.find('{').map_or("", |start| &sample[start + 1..]);
+    let labels = match labels.strip_prefix("le=\"") {
+        Some(rest) => rest.split_once("\",").map_or("", |(_, labels)| labels),
+        None => labels,
+    };
+    labels.rsplit_once('}').map_or(String::new(), |(labels, _)| labels.to_owned())
+}
+
+fn stable_sample(line: &str, is_volatile: fn(&str) -> bool) -> String {
+    let (series, value) = line.rsplit_once(' ').unwrap();
+    let name = series.split('{').next().unwrap();
+    if name.ends_with("_build_info") {
+        return format!("{name}{{version,commit,rustversion}} {value}");
+    }
+    let is_volatile = name.starts_with("process_") || name.starts_with("promhttp_") || is_volatile(name);
+    format!("{series} {}", if is_volatile { "…" } else { value })
+}
+
+/// promtool's linter finds nothing beyond what is `known`, each with the reason why it stays.
+pub async fn lint(exposition: &str, known: &[(&str, &str)]) {
+    let Some(promtool) = tool("promtool") else { return };
+    let mut child = tokio::process::Command::new(promtool)
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(exposition.as_bytes()).await.unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    let findings = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    let new: Vec<&str> =
+        findings.lines().filter(|finding| known.iter().all(|(known, _reason)| known != finding)).collect();
+    assert!(new.is_empty(), "promtool finds:\n{}", new.join("\n"));
+    assert!(output.status.code() != Some(1), "promtool cannot read the exposition");
+}
+
+/// What an exposition says of a family.
+#[derive(Debug, Default)]
+pub struct Family {
+    /// Its help text.
+    pub help: String,
+    /// Its type.
+    pub kind: String,
+    /// The names of its labels.
+    pub labels: Vec<String>,
+}
+
+impl Family {
+    /// A row of a README's table: what is in `first`, the name, the labels, the help.
+    pub fn row(&self, first: &str, name: &str) -> String {
+        let labels: Vec<String> = self.labels.iter().map(|label| format!("`{label}`")).collect();
+        let kind = if self.kind == "histogram" { " (histogram)" } else { "" };
+        format!("| {first} | `{name}` | {} | {}{kind} |\n", labels.join(", "), self.help)
+    }
+}
+
+/// The families of an exposition in their order. Label values must be free of commas, equals signs and braces.
+pub fn families(exposition: &str) -> Vec<(String, Family)> {
+    let mut order = Vec::new();
+    let mut families: BTreeMap<String, Family> = BTreeMap::new();
+    for line in exposition.lines() {
+        if let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' ')) {
+            order.push(name.to_owned());
+            families.entry(name.to_owned()).or_default().help = help.to_owned();
+        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' '))
+        {
+            families.entry(name.to_owned()).or_default().kind = kind.to_owned();
+        } else if let Some(family) = order.last().and_then(|name| families.get_mut(name)) {
+            let labels = line
+                .split_once('{')
+                .and_then(|(_, rest)| rest.rsplit_once('}'))
+                .map_or("", |(labels, _)| labels);
+            family.labels = labels
+                .split(',')
+                .filter_map(|label| label.split_once('='))
+                .map(|(name, _)| name.to_owned())
+                .filter(|name| name != "le")
+                .collect();
+        }
+    }
+    order.into_iter().map(|name| (name.clone(), families.remove(&name).unwrap_or_default())).collect()
+}

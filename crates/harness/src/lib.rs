@@ -1,0 +1,44 @@
+//! Runs the exporters as processes and talks to them, for their integration tests.
+//!
+//! Like a test, it panics where it cannot go on, and says why.
+
+#![allow(
+    clippy::missing_panics_doc,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "this is the part of the tests that the exporters share"
+)]
+
+mod golden;
+mod process;
+mod prometheus;
+mod web;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use golden::{compare_exposition, compare_table, families, lint};
+pub use process::{Exporter, run_to_end};
+pub use prometheus::Prometheus;
+pub use web::{Answer, get, request};
+
+/// Nothing that a test waits for takes this long unless it never comes.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The path of a program of the test environment. In CI it must be there; elsewhere the caller skips, and says so.
+pub fn tool(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file());
+    if found.is_none() {
+        skipped(&format!("{name} is not installed"));
+    }
+    found
+}
+
+/// Says that a test is skipped; in CI no test may be.
+pub fn skipped(why: &str) {
+    let in_ci = std::env::var("CI").is_ok_and(|value| value == "true");
+    assert!(!in_ci, "{why}, and CI must not go without it");
+    eprintln!("SKIPPED: {why}");
+}

@@ -1,0 +1,88 @@
+//! A real Prometheus.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
+
+use crate::{get, tool};
+
+/// A Prometheus that scrapes one target twice a second; killed when dropped.
+pub struct Prometheus {
+    address: String,
+    _child: Child,
+    _data: tempfile::TempDir,
+}
+
+impl Prometheus {
+    /// Starts it and waits until it has scraped the target. `None` where it is not installed.
+    pub async fn scraping(target: &str) -> Option<Self> {
+        let program = tool("prometheus")?;
+        let data = tempfile::tempdir().unwrap();
+        let config = data.path().join("prometheus.yml");
+        std::fs::write(
+            &config,
+            format!(
+                "scrape_configs:\n- job_name: exporter\n  scrape_interval: 500ms\n  scrape_timeout: 500ms\n  static_configs: [{{targets: ['{target}']}}]\n"
+            ),
+        )
+        .unwrap();
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let address = free.to_string();
+        let child = Command::new(program)
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.tsdb.path={}", data.path().join("data").display()))
+            .arg(format!("--web.listen-address={address}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let prometheus = Self { address, _child: child, _data: data };
+        prometheus.wait_until("the exporter is scraped", "up == 1", |series| series.len() == 1).await;
+        Some(prometheus)
+    }
+
+    /// The result of an instant query: labels and value of each series.
+    pub async fn query(&self, query: &str) -> Vec<(Value, f64)> {
+        let query: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let answer = get(&format!("http://{}/api/v1/query?query={query}", self.address), &[]).await;
+        let answer: Value = serde_json::from_str(&answer.text()).unwrap();
+        assert_eq!(answer["status"], "success", "{answer}");
+        let value = |series: &Value| series["value"][1].as_str().unwrap().parse().unwrap();
+        answer["data"]["result"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|series| (series["metric"].clone(), value(series)))
+            .collect()
+    }
+
+    /// Waits until a query's result fulfils `condition`; Prometheus can only be asked.
+    pub async fn wait_until(
+        &self,
+        what: &str,
+        query: &str,
+        condition: impl Fn(&[(Value, f64)]) -> bool,
+    ) -> Vec<(Value, f64)> {
+        let fulfilled = async {
+            loop {
+                let ready = TcpStream::connect(&self.address).await.is_ok()
+                    && get(&format!("http://{}/-/ready", self.address), &[]).await.status == 200;
+                if ready {
+                    let series = self.query(query).await;
+                    if condition(&series) {
+                        return series;
+                    }
+                }
+                sleep(Duration::from_millis(100)).await;
+            }
+        };
+        timeout(Duration::from_secs(60), fulfilled)
+            .await
+            .unwrap_or_else(|_| panic!("Prometheus never shows that {what}"))
+    }
+}

@@ -1,0 +1,75 @@
+//! HTTP requests of a test.
+
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Bytes;
+use hyper::{HeaderMap, Request};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use tokio::time::timeout;
+
+use crate::PATIENCE;
+
+/// An HTTP answer, read whole.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8(self.body.to_vec()).unwrap()
+    }
+
+    /// A header's value, empty where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The value of the sample that is written exactly like `series`.
+    pub fn sample(&self, series: &str) -> Option<f64> {
+        let prefix = format!("{series} ");
+        self.text().lines().find_map(|line| line.strip_prefix(&prefix)).map(|value| value.parse().unwrap())
+    }
+
+    /// The sum of a family's samples.
+    pub fn sum(&self, family: &str) -> f64 {
+        let is_sample =
+            |line: &&str| line.strip_prefix(family).is_some_and(|rest| rest.starts_with(['{', ' ']));
+        self.text()
+            .lines()
+            .filter(is_sample)
+            .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+            .sum()
+    }
+
+    /// Whether there is a family of that name.
+    pub fn has_family(&self, name: &str) -> bool {
+        self.text().contains(&format!("# TYPE {name} "))
+    }
+}
+
+/// Gets a URL.
+pub async fn get(url: &str, headers: &[(&str, &str)]) -> Answer {
+    request("GET", url, headers).await
+}
+
+/// Sends a request without a body.
+pub async fn request(method: &str, url: &str, headers: &[(&str, &str)]) -> Answer {
+    let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    let mut request = Request::builder().method(method).uri(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let exchange = async {
+        let (head, body) = client.request(request.body(Empty::new()).unwrap()).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { status: head.status.as_u16(), headers: head.headers, body }
+    };
+    timeout(PATIENCE, exchange).await.unwrap_or_else(|_| panic!("no answer from {url}"))
+}
