@@ -1,6 +1,5 @@
 //! Records what `--version` and the `*_build_info` metrics say: the commit and the compiler.
 
-use std::path::Path;
 use std::process::Command;
 
 fn main() {
@@ -14,10 +13,9 @@ fn commit() -> String {
     if let Some(given) = std::env::var("SOURCE_COMMIT").ok().filter(|commit| !commit.is_empty()) {
         return given;
     }
-    for path in ["../../.git/HEAD", "../../.git/logs/HEAD"] {
-        if Path::new(path).exists() {
-            println!("cargo:rerun-if-changed={path}");
-        }
+    // The reflog changes with every commit and checkout; git knows where it is, in a worktree too.
+    if let Some(reflog) = output(Command::new("git").args(["rev-parse", "--git-path", "logs/HEAD"])) {
+        println!("cargo:rerun-if-changed={reflog}");
     }
     output(Command::new("git").args(["rev-parse", "--short=12", "HEAD"]))
         .unwrap_or_else(|| "unknown".to_owned())

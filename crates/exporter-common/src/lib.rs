@@ -9,6 +9,7 @@ pub mod build_info;
 pub mod config;
 pub mod http;
 pub mod metrics;
+pub mod program;
 pub mod readiness;
 pub mod shutdown;
 pub mod telemetry;

@@ -10,6 +10,7 @@
     reason = "this is the part of the tests that the exporters share"
 )]
 
+mod emulator;
 mod golden;
 mod process;
 mod prometheus;
@@ -18,6 +19,7 @@ mod web;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use emulator::pubsub_emulator;
 pub use golden::{compare_exposition, compare_table, families, lint};
 pub use process::{Exporter, run_to_end};
 pub use prometheus::Prometheus;

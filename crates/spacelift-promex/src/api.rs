@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 
 use crate::failure::Failure;
-use crate::transport::{Http, proxy_authorization};
+use crate::transport::{Http, Proxies};
 
 /// The most that is read of an answer, in bytes.
 const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
@@ -32,20 +32,18 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn new(http: Http, endpoint: Uri) -> Self {
-        let proxy_authorization = proxy_authorization(&endpoint);
+        let proxy_authorization = Proxies::from_env().authorization(&endpoint);
         Self { http, endpoint, proxy_authorization, quiet: Mutex::default() }
     }
 
-    /// Asks `operation` and returns the body of an answer with status 200.
+    /// Asks `operation` and returns the body of an answer with status 200. Whether it may be asked now is for
+    /// [`Api::still_quiet`] to say.
     pub(crate) async fn post(
         &self,
         operation: &'static str,
         body: Bytes,
         authorization: Option<&HeaderValue>,
     ) -> Result<Bytes, Failure> {
-        if let Some(failure) = self.still_quiet(operation) {
-            return Err(failure);
-        }
         let answer = match self.send(&body, authorization).await {
             // The server may close a kept connection just as it is used again. Every operation can be
             // repeated, so a connection that broke without an answer is worth a second try on a new one.
@@ -60,6 +58,8 @@ impl Api {
                 Err(self.be_quiet(operation, status, &head.headers))
             }
             StatusCode::UNAUTHORIZED => Err(Failure::Unauthorized("HTTP 401 Unauthorized".to_owned())),
+            // A server in trouble says nothing of the request, whatever words it uses.
+            status if status.is_server_error() => Err(Failure::Http(status)),
             status => match read(body, LARGEST_ERROR).await {
                 Ok(body) => Err(crate::client::errors_of(&body).unwrap_or(Failure::Http(status))),
                 Err(_) => Err(Failure::Http(status)),
@@ -92,7 +92,8 @@ impl Api {
         self.http.request(request).await
     }
 
-    fn still_quiet(&self, operation: &'static str) -> Option<Failure> {
+    /// Why `operation` is not to be asked now, if the API wants to be left alone with it.
+    pub(crate) fn still_quiet(&self, operation: &'static str) -> Option<Failure> {
         let mut quiet = self.quiet();
         let (until, status) = *quiet.get(operation)?;
         let wait = until.saturating_duration_since(Instant::now());

@@ -1,12 +1,14 @@
 //! The client: an operation of the API with a token, and with a fresh one if that was refused.
 
+use std::future::Future;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cynic::GraphQlResponse;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use tokio::time::timeout_at;
 
 use crate::Config;
 use crate::api::Api;
@@ -21,9 +23,6 @@ const MACHINE_SESSION: &str = "not available for machine sessions";
 
 /// What the API says of a token that it does not take (any more), and also of missing access.
 const UNAUTHORIZED: &str = "unauthorized";
-
-/// Characters of the API's own words that a message repeats.
-const LONGEST_QUOTE: usize = 300;
 
 /// Asks the API's operations.
 #[derive(Debug)]
@@ -42,12 +41,16 @@ impl Client {
     ///
     /// # Errors
     /// See [`Failure`].
-    pub(crate) async fn ask(&self, collector: &Collector, body: Bytes) -> Result<Answer, Failure> {
-        let no_session = |failure| match failure {
-            failure @ Failure::NoSession(_) => failure,
-            failure => Failure::NoSession(Box::new(failure)),
-        };
-        let token = self.session.token().await.map_err(no_session)?;
+    pub(crate) async fn ask(
+        &self,
+        collector: &Collector,
+        body: Bytes,
+        deadline: Deadline,
+    ) -> Result<Answer, Failure> {
+        if let Some(failure) = self.api.still_quiet(collector.name) {
+            return Err(failure);
+        }
+        let token = deadline.session(self.session.token()).await?;
         match self.attempt(collector, body.clone(), &token).await {
             Err(Failure::Unauthorized(reason)) => {
                 tracing::debug!(
@@ -55,7 +58,7 @@ impl Client {
                     reason,
                     "refused, trying again with a fresh token"
                 );
-                let token = self.session.renewed(&token).await.map_err(no_session)?;
+                let token = deadline.session(self.session.renewed(&token)).await?;
                 self.attempt(collector, body, &token).await
             }
             answer => answer,
@@ -70,8 +73,9 @@ impl Client {
             answered: false,
         };
         let answer = self.api.post(collector.name, body, Some(token.header())).await;
+        let answer = answer.and_then(|body| (collector.read)(&body));
         let answer =
-            answer.and_then(|body| (collector.read)(&body)).map_err(|failure| redacted(failure, token));
+            answer.map_err(|failure| failure.reworded(|words| self.session.redact(&token.redact(words))));
         asked.answered(answer.as_ref().err());
         answer
     }
@@ -101,12 +105,19 @@ impl Drop for Asked<'_> {
     }
 }
 
-fn redacted(failure: Failure, token: &Token) -> Failure {
-    match failure {
-        Failure::Unsupported(message) => Failure::Unsupported(token.redact(&message)),
-        Failure::Unauthorized(message) => Failure::Unauthorized(token.redact(&message)),
-        Failure::GraphQl(message) => Failure::GraphQl(token.redact(&message)),
-        other => other,
+/// The moment by which a scrape is to be answered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline {
+    pub(crate) at: tokio::time::Instant,
+    /// How long before it the scrape began.
+    pub(crate) timeout: Duration,
+}
+
+impl Deadline {
+    /// Waits for a token; without one in time, or at all, there is no session to ask in.
+    async fn session(self, token: impl Future<Output = Result<Token, Failure>>) -> Result<Token, Failure> {
+        let token = timeout_at(self.at, token).await.unwrap_or(Err(Failure::Timeout(self.timeout)));
+        token.map_err(|failure| Failure::NoSession(Box::new(failure)))
     }
 }
 
@@ -143,25 +154,17 @@ pub(crate) fn errors_of(body: &[u8]) -> Option<Failure> {
 }
 
 fn classify<'a>(messages: impl Iterator<Item = &'a str> + Clone) -> Failure {
-    let says =
-        |sign: &str| messages.clone().find(|message| message.to_ascii_lowercase().contains(sign)).map(quote);
+    let says = |sign: &str| {
+        messages.clone().find(|message| message.to_ascii_lowercase().contains(sign)).map(str::to_owned)
+    };
     if let Some(message) = says(MACHINE_SESSION) {
         Failure::Unsupported(message)
     } else if let Some(message) = says(UNAUTHORIZED) {
         Failure::Unauthorized(message)
     } else {
         let all: Vec<&str> = messages.collect();
-        Failure::GraphQl(quote(&all.join("; ")))
+        Failure::GraphQl(all.join("; "))
     }
-}
-
-/// A message of the API as part of one line.
-fn quote(message: &str) -> String {
-    let mut line: String = message.chars().take(LONGEST_QUOTE).collect();
-    if line.len() < message.len() {
-        line.push('…');
-    }
-    line.replace(|c: char| c.is_control(), " ")
 }
 
 /// Says where the answer stopped making sense, never what it held there.

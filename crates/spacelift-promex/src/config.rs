@@ -166,7 +166,7 @@ fn validate(loaded: &Loaded<Written>) -> Result<Config, ConfigError> {
     let extra_roots = loaded
         .optional("ca_cert_path", written.ca_cert_path.as_ref(), |path| read_roots(&PathBuf::from(path)))?;
     Ok(Config {
-        api_endpoint: loaded.required("api_endpoint", written.api_endpoint.as_ref(), endpoint)?,
+        api_endpoint: api_endpoint(loaded)?,
         api_key_id: loaded
             .required("api_key_id", written.api_key_id.as_ref(), |id| Ok(id.trim().to_owned()))?,
         api_key_secret: secret(loaded)?,
@@ -201,6 +201,18 @@ fn validate(loaded: &Loaded<Written>) -> Result<Config, ConfigError> {
     })
 }
 
+fn api_endpoint(loaded: &Loaded<Written>) -> Result<Uri, ConfigError> {
+    let written = loaded.written.api_endpoint.as_ref();
+    // A password in the URL is not for messages, so this message does not repeat the value.
+    if written.is_some_and(|text| text.split(['?', '#']).next().unwrap_or_default().contains('@')) {
+        return Err(ConfigError::new(format!(
+            "api_endpoint from {} holds credentials; allowed is a URL without them, they belong in api_key_id and api_key_secret",
+            loaded.source("api_endpoint")
+        )));
+    }
+    loaded.required("api_endpoint", written, endpoint)
+}
+
 fn endpoint(text: &str) -> Result<Uri, String> {
     const ALLOWED: &str = "allowed is an http or https URL such as https://acme.app.spacelift.io";
     let uri: Uri = text.trim().parse().map_err(|_| format!("is no URL; {ALLOWED}"))?;
@@ -210,8 +222,11 @@ fn endpoint(text: &str) -> Result<Uri, String> {
     if uri.query().is_some() {
         return Err(format!("has a query; {ALLOWED}"));
     }
-    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err(format!("holds credentials, which belong in api_key_id and api_key_secret; {ALLOWED}"));
+    // A port that is no number from 0 to 65535 is silently none for whoever asks the URL for it.
+    let authority = uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
+    let after_host = authority.rsplit(']').next().unwrap_or_default();
+    if after_host.contains(':') && uri.port_u16().is_none() {
+        return Err(format!("has no port from 0 to 65535; {ALLOWED}"));
     }
     Ok(uri)
 }

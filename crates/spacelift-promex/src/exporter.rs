@@ -16,7 +16,7 @@ use prometheus_client::registry::Registry;
 use tokio::time::timeout_at;
 
 use crate::Config;
-use crate::client::Client;
+use crate::client::{Client, Deadline};
 use crate::collectors::{Answer, Collector, Moment, Writer};
 use crate::failure::Failure;
 use crate::flight::Flight;
@@ -120,7 +120,8 @@ impl Asker {
     /// others.
     async fn ask_all(self: Arc<Self>) -> Arc<Scraped> {
         let started = Instant::now();
-        let deadline = tokio::time::Instant::from_std(started) + self.timeout;
+        let deadline =
+            Deadline { at: tokio::time::Instant::from_std(started) + self.timeout, timeout: self.timeout };
         let moment = Moment { now: SystemTime::now(), dora_window: self.dora_window };
         let mut outcomes: Vec<Outcome> = self
             .questions
@@ -132,11 +133,12 @@ impl Asker {
             .iter()
             .enumerate()
             .map(|(index, question)| {
-                let answer = AssertUnwindSafe(self.client.ask(question.collector, question.body(&moment)));
+                let answer =
+                    AssertUnwindSafe(self.client.ask(question.collector, question.body(&moment), deadline));
                 answer.catch_unwind().map(move |answer| (index, answer.unwrap_or(Err(Failure::Defect))))
             })
             .collect();
-        while let Ok(Some((index, result))) = timeout_at(deadline, answers.next()).await {
+        while let Ok(Some((index, result))) = timeout_at(deadline.at, answers.next()).await {
             outcomes[index].result = result;
             outcomes[index].duration = started.elapsed();
         }

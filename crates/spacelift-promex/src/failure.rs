@@ -5,6 +5,9 @@ use std::time::Duration;
 use exporter_common::config::format_duration;
 use http::StatusCode;
 
+/// Characters of the API's own words that a message repeats.
+const LONGEST_QUOTE: usize = 300;
+
 /// A failed operation. Its text is for the operator; [`Failure::outcome`] is for metrics.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -65,6 +68,25 @@ impl Failure {
         "invalid",
         "no_session",
     ];
+
+    /// The same failure with the API's own words, which may hold anything, made fit to be shown: without secrets
+    /// first, then as one line of bounded length.
+    pub(crate) fn reworded(self, redact: impl Fn(&str) -> String) -> Self {
+        let fit = |words: String| {
+            let words = redact(&words);
+            let mut line: String = words.chars().take(LONGEST_QUOTE).collect();
+            if line.len() < words.len() {
+                line.push('…');
+            }
+            line.replace(|c: char| c.is_control(), " ")
+        };
+        match self {
+            Self::Unsupported(words) => Self::Unsupported(fit(words)),
+            Self::Unauthorized(words) => Self::Unauthorized(fit(words)),
+            Self::GraphQl(words) => Self::GraphQl(fit(words)),
+            other => other,
+        }
+    }
 
     /// The label value under which the failure is counted, one of [`Failure::OUTCOMES`].
     pub fn outcome(&self) -> &'static str {

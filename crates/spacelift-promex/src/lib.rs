@@ -2,7 +2,7 @@
 //!
 //! The way of a scrape: [`exporter`] joins it to one that is already running or starts one; each enabled
 //! collector of [`collectors`] asks its own question through [`client`], which gets its token from [`session`]
-//! and its connection from [`transport`]; the answers become families, and the common crate writes them.
+//! and its connection from `transport`; the answers become families, and the common crate writes them.
 
 mod api;
 pub mod client;
@@ -43,10 +43,10 @@ pub const ABOUT: &str = "Prometheus exporter for Spacelift: worker pools, runs, 
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The API refused the configured credentials before it ever accepted them.
-    #[error("{0}")]
+    #[error(transparent)]
     Rejected(#[from] Rejected),
     /// The connection to the API cannot be set up at all, such as for want of trusted roots.
-    #[error("{0}")]
+    #[error(transparent)]
     Transport(#[from] transport::TransportError),
 }
 
@@ -71,16 +71,8 @@ pub async fn run(
     let exporter = Exporter::new(&config, client);
 
     let site = Site::new(NAME, ABOUT, "/metrics".to_owned(), readiness, registry, exporter);
-    let established = tokio::spawn(session.establish());
-    let rejected = async {
-        match established.await {
-            Ok(Err(rejected)) => rejected,
-            // Established, and kept so by the scrapes from now on.
-            Ok(Ok(())) | Err(_) => std::future::pending().await,
-        }
-    };
     tokio::select! {
         () = serve(listener, site, Limits::default(), shutdown, DRAIN) => Ok(()),
-        rejected = rejected => Err(rejected.into()),
+        rejected = session.keep() => Err(rejected.into()),
     }
 }

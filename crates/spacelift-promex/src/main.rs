@@ -6,21 +6,11 @@ use anyhow::Context;
 use exporter_common::config::{Environment, Invocation};
 use exporter_common::http::Listener;
 use exporter_common::shutdown::Signals;
-use exporter_common::telemetry;
+use exporter_common::{program, telemetry};
 use spacelift_promex::Config;
 
 fn main() -> ExitCode {
-    match start() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // The one line that must reach the operator even where logging is not set up yet.
-            #[expect(clippy::print_stderr, reason = "the error of a process that ends is for its console")]
-            {
-                eprintln!("error: {error:#}");
-            }
-            ExitCode::FAILURE
-        }
-    }
+    program::exit_code(start())
 }
 
 fn start() -> anyhow::Result<()> {
@@ -29,10 +19,7 @@ fn start() -> anyhow::Result<()> {
         match spacelift_promex::config::command().parse(&Config::settings(), std::env::args_os())? {
             Invocation::Run(arguments) => arguments,
             Invocation::Print(text) => {
-                #[expect(clippy::print_stdout, reason = "the answer to --help and --version")]
-                {
-                    println!("{text}");
-                }
+                program::print(&text);
                 return Ok(());
             }
         };
@@ -42,11 +29,11 @@ fn start() -> anyhow::Result<()> {
         tracing::info!("the configuration is valid");
         return Ok(());
     }
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    program::block_on(async {
         let address = &config.listen_address;
         let listener = Listener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
         let signals = Signals::listen()?;
         tracing::info!(address = %listener.local_address()?, "listening");
         Ok(spacelift_promex::run(config, listener, signals.shutdown()).await?)
-    })
+    })?
 }

@@ -8,6 +8,7 @@ use cynic::MutationBuilder;
 use exporter_common::backoff::Backoff;
 use exporter_common::readiness::{Condition, Readiness};
 use http::{HeaderValue, StatusCode};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::Config;
@@ -23,8 +24,13 @@ use crate::transport::Http;
 /// A token is exchanged anew this long before it ends, in seconds.
 const MARGIN_SECONDS: f64 = 30.0;
 
-/// An exchange may outlive the scrape that began it, for the sake of the next one, but not by much.
-const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(30);
+/// An exchange may outlive the scrape that began it, for the sake of the next one, but not by much: whoever comes
+/// meanwhile waits for this one.
+const LEAST_EXCHANGE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The pauses between exchanges that fail.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// The API refused the credentials with which the exporter was started.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -86,8 +92,13 @@ impl Token {
         self.jwt.redact(text)
     }
 
+    /// Whether it is good for a while yet.
     fn is_fresh(&self, now: SystemTime) -> bool {
-        now.duration_since(UNIX_EPOCH).is_ok_and(|now| now.as_secs_f64() + MARGIN_SECONDS < self.valid_until)
+        self.outlasts(now, MARGIN_SECONDS)
+    }
+
+    fn outlasts(&self, now: SystemTime, seconds: f64) -> bool {
+        now.duration_since(UNIX_EPOCH).is_ok_and(|now| now.as_secs_f64() + seconds < self.valid_until)
     }
 }
 
@@ -106,31 +117,38 @@ impl Session {
             endpoint: config.api_endpoint.to_string(),
             key_id: config.api_key_id.clone(),
             secret: config.api_key_secret.clone(),
+            timeout: LEAST_EXCHANGE_TIMEOUT.max(config.scrape_timeout * 2),
             telemetry,
             condition: readiness.condition("no session with the Spacelift API yet"),
+            lost: Notify::new(),
             state: Mutex::default(),
         };
         Self { exchanger: Arc::new(exchanger), exchange: Flight::default() }
     }
 
-    /// Exchanges until the API says yes, for as long as it cannot be reached.
-    ///
-    /// # Errors
-    /// The API says no.
-    pub async fn establish(self: Arc<Self>) -> Result<(), Rejected> {
-        let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
+    /// Keeps the session alive for as long as the exporter runs: exchanges until the API says yes, and again
+    /// whenever the session is lost, so that readiness recovers without a scrape. Ends only with a refusal of the
+    /// credentials that the exporter was started with.
+    pub(crate) async fn keep(self: Arc<Self>) -> Rejected {
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut established = false;
         loop {
             match self.token().await {
-                Ok(_) => return Ok(()),
-                Err(Failure::Unauthorized(reason)) => {
-                    return Err(Rejected { endpoint: self.exchanger.endpoint.clone(), reason });
+                Ok(_) => {
+                    established = true;
+                    backoff.reset();
+                    self.exchanger.lost.notified().await;
                 }
-                Err(_) => tokio::time::sleep(backoff.pause()).await,
+                Err(Failure::Unauthorized(reason)) if !established => {
+                    return Rejected { endpoint: self.exchanger.endpoint.clone(), reason };
+                }
+                Err(_) => {}
             }
+            tokio::time::sleep(backoff.pause()).await;
         }
     }
 
-    /// A token that is good for a while yet.
+    /// A token that is good for a while yet, or at least still good if there is no other to be had.
     ///
     /// # Errors
     /// The exchange failed.
@@ -146,21 +164,31 @@ impl Session {
         self.token_other_than(Some(refused.generation)).await
     }
 
+    /// `text` without the secret of the API key.
+    pub(crate) fn redact(&self, text: &str) -> String {
+        match &self.exchanger.state().secret {
+            Some(secret) => secret.redact(text),
+            None => text.to_owned(),
+        }
+    }
+
     async fn token_other_than(&self, refused: Option<u64>) -> Result<Token, Failure> {
         // Whether a token will do and whether an exchange is under way are looked at in one go, so that
         // nobody who comes as one ends starts another.
         let exchange = {
             let state = self.exchanger.state();
-            if let Some(token) = &state.token
-                && Some(token.generation) != refused
+            if let Some(token) = state.token_other_than(refused)
                 && token.is_fresh(SystemTime::now())
             {
                 return Ok(token.clone());
             }
             let exchanger = self.exchanger.clone();
-            self.exchange.join(move || exchanger.exchange(), Err(Failure::Defect))
+            self.exchange.join(move || exchanger.exchange(refused), Err(Failure::Defect))
         };
-        exchange.await
+        exchange.await.or_else(|failure| {
+            let state = self.exchanger.state();
+            state.good_token(refused).cloned().ok_or(failure)
+        })
     }
 }
 
@@ -171,15 +199,31 @@ struct Exchanger {
     endpoint: String,
     key_id: String,
     secret: SecretSource,
+    timeout: Duration,
     telemetry: Telemetry,
     condition: Condition,
+    /// Told when there is no good token any more.
+    lost: Notify,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     token: Option<Token>,
+    /// The secret of the last exchange, to keep out of messages.
+    secret: Option<Secret>,
     exchanges: u64,
+}
+
+impl State {
+    fn token_other_than(&self, refused: Option<u64>) -> Option<&Token> {
+        self.token.as_ref().filter(|token| Some(token.generation) != refused)
+    }
+
+    /// A token that is neither refused nor over.
+    fn good_token(&self, refused: Option<u64>) -> Option<&Token> {
+        self.token_other_than(refused).filter(|token| token.outlasts(SystemTime::now(), 0.0))
+    }
 }
 
 impl Exchanger {
@@ -188,11 +232,15 @@ impl Exchanger {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn exchange(self: Arc<Self>) -> Result<Token, Failure> {
+    async fn exchange(self: Arc<Self>, refused: Option<u64>) -> Result<Token, Failure> {
+        if let Some(failure) = self.api.still_quiet(TOKEN_EXCHANGE) {
+            self.failed(&failure, refused);
+            return Err(failure);
+        }
         let started = Instant::now();
-        let answer = match timeout(EXCHANGE_TIMEOUT, self.ask()).await {
+        let answer = match timeout(self.timeout, self.ask()).await {
             Ok(answer) => answer,
-            Err(_) => Err(Failure::Timeout(EXCHANGE_TIMEOUT)),
+            Err(_) => Err(Failure::Timeout(self.timeout)),
         };
         self.telemetry.requested(TOKEN_EXCHANGE, answer.as_ref().err(), started.elapsed());
         self.telemetry.exchanged(answer.as_ref().err());
@@ -201,13 +249,22 @@ impl Exchanger {
                 self.state().token = Some(token.clone());
                 self.condition.ready();
             }
-            Err(failure) => self.condition.missing(format!("no session with the Spacelift API: {failure}")),
+            Err(failure) => self.failed(failure, refused),
         }
         answer
     }
 
+    /// The session is lost, unless there is a token that is still good.
+    fn failed(&self, failure: &Failure, refused: Option<u64>) {
+        if self.state().good_token(refused).is_none() {
+            self.condition.missing(format!("no session with the Spacelift API: {failure}"));
+            self.lost.notify_one();
+        }
+    }
+
     async fn ask(&self) -> Result<Token, Failure> {
         let secret = self.secret.read().map_err(Failure::Secret)?;
+        self.state().secret = Some(secret.clone());
         let mutation =
             Exchange::build(Credentials { id: cynic::Id::new(&self.key_id), secret: secret.expose() });
         let body = serde_json::to_vec(&mutation).map_err(|error| Failure::Invalid(error.to_string()))?;
@@ -217,7 +274,10 @@ impl Exchanger {
             .and_then(|data| {
                 data.api_key_user.ok_or_else(|| Failure::Unauthorized("the API knows no such key".to_owned()))
             })
-            .map_err(|failure| as_refusal(failure, &secret))?;
+            .map_err(|failure| as_refusal(failure).reworded(|words| secret.redact(words)))?;
+        if user.jwt.is_empty() {
+            return Err(Failure::Invalid("an empty token".to_owned()));
+        }
         let mut header = HeaderValue::try_from(format!("Bearer {}", user.jwt))
             .map_err(|_| Failure::Invalid("the token cannot be sent in a header".to_owned()))?;
         header.set_sensitive(true);
@@ -230,33 +290,33 @@ impl Exchanger {
     }
 }
 
-/// An exchange that the API answers with a GraphQL error is a refusal of the credentials, unless the message
-/// speaks of a trouble that passes. The API gives no code to tell them apart.
-fn as_refusal(failure: Failure, secret: &Secret) -> Failure {
-    const PASSING: [&str; 9] = [
-        "internal",
-        "timeout",
-        "timed out",
-        "temporar",
-        "unavailable",
-        "rate limit",
-        "too many",
-        "try again",
-        "overload",
+/// The API gives no code to tell a refusal of the credentials from a trouble that passes, so its words decide. A
+/// refusal at start ends the process; what is not clearly one is tried again.
+fn as_refusal(failure: Failure) -> Failure {
+    const SIGNS: [&str; 12] = [
+        "unauthenticated",
+        "forbidden",
+        "denied",
+        "invalid",
+        "not found",
+        "no such",
+        "unknown key",
+        "credential",
+        "api key",
+        "secret",
+        "incorrect",
+        "mismatch",
     ];
     match failure {
-        Failure::GraphQl(message) => {
-            let lower = message.to_ascii_lowercase();
-            let message = secret.redact(&message);
-            if PASSING.iter().any(|sign| lower.contains(sign)) {
-                Failure::GraphQl(message)
+        Failure::GraphQl(words) => {
+            let lower = words.to_ascii_lowercase();
+            if SIGNS.iter().any(|sign| lower.contains(sign)) {
+                Failure::Unauthorized(words)
             } else {
-                Failure::Unauthorized(message)
+                Failure::GraphQl(words)
             }
         }
-        Failure::Unauthorized(message) | Failure::Unsupported(message) => {
-            Failure::Unauthorized(secret.redact(&message))
-        }
+        Failure::Unsupported(words) => Failure::Unauthorized(words),
         Failure::Http(StatusCode::FORBIDDEN) => Failure::Unauthorized("HTTP 403 Forbidden".to_owned()),
         other => other,
     }

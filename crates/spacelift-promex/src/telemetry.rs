@@ -17,6 +17,10 @@ const SUCCESS: &str = "success";
 /// The operation of a token exchange; the others are named after their collector.
 pub(crate) const TOKEN_EXCHANGE: &str = "token_exchange";
 
+fn outcomes() -> impl Iterator<Item = &'static str> {
+    [SUCCESS].into_iter().chain(Failure::OUTCOMES)
+}
+
 /// Handles of the exporter's own families.
 #[derive(Debug, Clone)]
 pub struct Telemetry {
@@ -45,7 +49,8 @@ struct Outcome {
 const BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 impl Telemetry {
-    /// Registers the families. Every operation's success starts at 0, so that a rate sees the first one.
+    /// Registers the families. Every series starts at 0, so that a rate sees its first
+    /// increment.
     pub fn register(registry: &mut Registry, collectors: &[&'static Collector]) -> Self {
         let telemetry = Self {
             requests: Family::default(),
@@ -68,9 +73,11 @@ impl Telemetry {
             telemetry.exchanges.clone(),
         );
         for operation in collectors.iter().map(|collector| collector.name).chain([TOKEN_EXCHANGE]) {
-            drop(telemetry.requests.get_or_create(&Request { operation, outcome: SUCCESS }));
+            for outcome in outcomes() {
+                drop(telemetry.requests.get_or_create(&Request { operation, outcome }));
+            }
         }
-        for outcome in [SUCCESS, "unauthorized"] {
+        for outcome in outcomes() {
             drop(telemetry.exchanges.get_or_create(&Outcome { outcome }));
         }
         telemetry

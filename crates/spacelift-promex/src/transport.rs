@@ -18,7 +18,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
-use hyper_util::client::proxy::matcher::Matcher;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
@@ -39,6 +39,11 @@ pub enum TransportError {
         "no trusted root certificates: the system has none and ca_cert_path names none (install ca-certificates, set SSL_CERT_FILE or --ca-cert-path)"
     )]
     NoRoots,
+    /// The environment names a proxy of a kind that is not supported.
+    #[error(
+        "the proxy that the environment names for the API is no http:// proxy; allowed is HTTPS_PROXY=http://HOST:PORT"
+    )]
+    Proxy,
     /// The TLS library refuses its own defaults.
     #[error("cannot set up TLS: {0}")]
     Tls(#[from] rustls::Error),
@@ -61,7 +66,14 @@ pub(crate) fn connect(config: &Config) -> Result<Http, TransportError> {
     tcp.set_keepalive_interval(Some(KEEP_ALIVE_TIMEOUT));
     #[cfg(target_os = "linux")]
     tcp.set_tcp_user_timeout(Some(KEEP_ALIVE));
-    let connector = Connector { tcp, proxies: Arc::new(Matcher::from_env()) };
+    let connector = Connector { tcp, proxies: Arc::new(Proxies::from_env()) };
+    if connector
+        .proxies
+        .of(&config.api_endpoint)
+        .is_some_and(|proxy| proxy.uri().scheme() != Some(&Scheme::HTTP))
+    {
+        return Err(TransportError::Proxy);
+    }
     let https = HttpsConnectorBuilder::new()
         .with_tls_config(tls(config)?)
         .https_or_http()
@@ -121,7 +133,32 @@ pub(crate) fn read_roots(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>,
 #[derive(Clone, Debug)]
 pub(crate) struct Connector {
     tcp: HttpConnector,
-    proxies: Arc<Matcher>,
+    proxies: Arc<Proxies>,
+}
+
+/// The proxies that the environment names.
+#[derive(Debug)]
+pub(crate) struct Proxies(Option<Matcher>);
+
+impl Proxies {
+    pub(crate) fn from_env() -> Self {
+        let no_proxy = ["NO_PROXY", "no_proxy"].into_iter().find_map(|name| std::env::var(name).ok());
+        // A star alone means no proxy for anything; the matcher takes it for host names only.
+        let none = no_proxy.is_some_and(|hosts| hosts.split(',').any(|host| host.trim() == "*"));
+        Self((!none).then(Matcher::from_env))
+    }
+
+    /// The proxy for a destination. A plain endpoint on this host is a sidecar, which no proxy could reach.
+    fn of(&self, destination: &Uri) -> Option<Intercept> {
+        let is_sidecar = destination.scheme() == Some(&Scheme::HTTP) && is_loopback(destination);
+        self.0.as_ref().filter(|_| !is_sidecar)?.intercept(destination)
+    }
+
+    /// The header that the proxy wants with a plain request to `destination`.
+    pub(crate) fn authorization(&self, destination: &Uri) -> Option<HeaderValue> {
+        let proxy = self.of(destination).filter(|_| destination.scheme() == Some(&Scheme::HTTP))?;
+        proxy.basic_auth().cloned()
+    }
 }
 
 type ConnectError = Box<dyn std::error::Error + Send + Sync>;
@@ -138,11 +175,7 @@ impl Service<Uri> for Connector {
     fn call(&mut self, destination: Uri) -> Self::Future {
         let mut tcp = self.tcp.clone();
         let plain = destination.scheme() == Some(&Scheme::HTTP);
-        let proxy = match self.proxies.intercept(&destination) {
-            // A plain endpoint on this host is a sidecar, which no proxy could reach; Go's client agrees.
-            Some(_) if plain && is_loopback(&destination) => None,
-            proxy => proxy,
-        };
+        let proxy = self.proxies.of(&destination);
         async move {
             let Some(proxy) = proxy else {
                 return Ok(Stream { tcp: tcp.call(destination).await?, proxied: false });
@@ -158,14 +191,6 @@ impl Service<Uri> for Connector {
         }
         .boxed()
     }
-}
-
-/// The header that a proxy of the environment wants with a plain request to `destination`.
-pub(crate) fn proxy_authorization(destination: &Uri) -> Option<HeaderValue> {
-    if destination.scheme() != Some(&Scheme::HTTP) || is_loopback(destination) {
-        return None;
-    }
-    Matcher::from_env().intercept(destination)?.basic_auth().cloned()
 }
 
 fn is_loopback(uri: &Uri) -> bool {

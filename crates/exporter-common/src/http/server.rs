@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -28,6 +29,9 @@ use super::{Listener, Scrape, Site};
 /// The pause after a failed `accept`, such as one for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// The least time between two log lines about that.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Serves the site until `shutdown` completes, then lets running requests finish within `drain`.
 ///
 /// Readiness turns false first, then the socket closes; connections without a request end at once.
@@ -39,20 +43,22 @@ pub async fn serve<S: Scrape>(
     drain: Duration,
 ) {
     let (closing, closing_seen) = watch::channel(false);
-    let mut connections = Connections { tasks: JoinSet::new(), watches: HashMap::new(), next: 0 };
+    let mut connections = Connections { tasks: JoinSet::new(), open: HashMap::new(), next: 0 };
+    let mut complained = None;
     let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {
             () = &mut shutdown => break,
             accepted = listener.0.accept() => match accepted {
-                Ok((stream, _peer)) => {
+                Ok((stream, peer)) => {
                     // Answers are written whole; waiting to fill a packet would only delay their end.
                     let _ = stream.set_nodelay(true);
                     connections.make_room(limits.connections);
                     let watch = Watch::new();
-                    connections.start(watch.clone(), connection(stream, site.clone(), watch, limits, closing_seen.clone()));
+                    let open = Open { watch: watch.clone(), peer: peer.ip() };
+                    connections.start(open, connection(stream, site.clone(), watch, limits, closing_seen.clone()));
                 }
-                Err(error) => accept_failed(&error).await,
+                Err(error) => accept_failed(&error, &mut complained).await,
             },
             Some(ended) = connections.tasks.join_next() => connections.ended(ended),
         }
@@ -67,18 +73,24 @@ pub async fn serve<S: Scrape>(
     }
 }
 
-/// The running connections by number.
+/// The running connections by number, which later ones have higher.
 struct Connections {
     tasks: JoinSet<u64>,
-    watches: HashMap<u64, Arc<Watch>>,
+    open: HashMap<u64, Open>,
     next: u64,
 }
 
+/// A connection as the server sees it.
+struct Open {
+    watch: Arc<Watch>,
+    peer: IpAddr,
+}
+
 impl Connections {
-    fn start(&mut self, watch: Arc<Watch>, connection: impl Future<Output = ()> + Send + 'static) {
+    fn start(&mut self, open: Open, connection: impl Future<Output = ()> + Send + 'static) {
         let number = self.next;
         self.next += 1;
-        self.watches.insert(number, watch);
+        self.open.insert(number, open);
         self.tasks.spawn(async move {
             connection.await;
             number
@@ -88,39 +100,49 @@ impl Connections {
     fn ended(&mut self, ended: Result<u64, tokio::task::JoinError>) {
         match ended {
             Ok(number) => {
-                self.watches.remove(&number);
+                self.open.remove(&number);
             }
             Err(error) => {
                 // A panic in a handler took only its own connection with it; its watch is left without a task.
                 tracing::error!(%error, "a connection ended by a defect of this program");
-                self.watches.retain(|_, watch| Arc::strong_count(watch) > 1);
+                self.open.retain(|_, open| Arc::strong_count(&open.watch) > 1);
             }
         }
     }
 
-    /// At the bound, ends the connection that has waited longest for its client. Where none waits, the new
-    /// one is served all the same: every other is a request that we ourselves are slow to answer.
+    /// At the bound, ends the connection that has waited longest for its client. Where none waits, every one is a
+    /// request that is being answered; then the newest one of the address that has the most has to go, so that
+    /// whoever floods the server is the one to suffer.
     fn make_room(&mut self, bound: usize) {
-        if self.watches.len() < bound {
+        if self.open.len() < bound {
             return;
         }
-        let longest: Option<(Instant, u64)> = self
-            .watches
-            .iter()
-            .filter_map(|(number, watch)| watch.waiting_since().map(|since| (since, *number)))
-            .min();
-        if let Some(watch) = longest.and_then(|(_, number)| self.watches.remove(&number)) {
-            watch.evict();
+        let waiting =
+            self.open.iter().filter_map(|(number, open)| Some((open.watch.waiting_since()?, *number)));
+        let victim = waiting.min().map(|(_, number)| number).or_else(|| {
+            let mut by_peer: HashMap<IpAddr, (usize, u64)> = HashMap::new();
+            for (number, open) in &self.open {
+                let (count, newest) = by_peer.entry(open.peer).or_default();
+                *count += 1;
+                *newest = (*newest).max(*number);
+            }
+            by_peer.into_values().max().map(|(_, newest)| newest)
+        });
+        if let Some(open) = victim.and_then(|number| self.open.remove(&number)) {
+            open.watch.evict();
         }
     }
 }
 
-async fn accept_failed(error: &io::Error) {
+async fn accept_failed(error: &io::Error, complained: &mut Option<Instant>) {
     match error.kind() {
         // The client went away before it was accepted.
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset => {}
         _ => {
-            tracing::warn!(%error, "cannot accept a connection");
+            if complained.is_none_or(|last| last.elapsed() > COMPLAINT_INTERVAL) {
+                tracing::warn!(%error, "cannot accept a connection");
+                *complained = Some(Instant::now());
+            }
             sleep(ACCEPT_PAUSE).await;
         }
     }

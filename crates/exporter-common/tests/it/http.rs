@@ -171,6 +171,22 @@ async fn the_connection_that_waits_longest_makes_room() {
 }
 
 #[tokio::test]
+async fn where_none_waits_the_newest_of_the_busiest_client_goes() {
+    let server = Server::start(Limits { connections: 2, ..UNLIMITED }, false);
+    let mut first = server.connect().await;
+    ask(&mut first, "/metrics").await;
+    let mut second = server.connect().await;
+    ask(&mut second, "/metrics").await;
+    // Both scrapes hang; a bound that gives way to a flood of them would be none.
+    let mut third = server.connect().await;
+    ask(&mut third, "/health").await;
+    assert!(answer(&mut third).await.starts_with("HTTP/1.1 200"));
+    closed(&mut second).await;
+    server.permits.add_permits(1);
+    assert!(answer(&mut first).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
 async fn a_client_that_only_closes_its_sending_half_gets_its_answer() {
     let server = Server::start(UNLIMITED, false);
     let mut stream = server.connect().await;

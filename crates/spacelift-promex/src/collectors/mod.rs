@@ -133,7 +133,8 @@ impl Writer<'_, '_> {
         gauge(self.0, name, help, value.into())
     }
 
-    /// A family with a series for each pair of labels and value.
+    /// A family with a series for each pair of labels and value. Whatever the API repeats is for the caller to leave
+    /// out: Prometheus refuses a series that stands twice.
     fn gauges<L: EncodeLabelSet>(
         &mut self,
         name: &'static str,
@@ -144,7 +145,7 @@ impl Writer<'_, '_> {
     }
 
     /// A family with a series for each point, labelled with the point's first label. A point without a label
-    /// is skipped, and so is one whose label was seen before: Prometheus refuses a series that stands twice.
+    /// is skipped, and so is one whose label was seen before.
     fn by_first_label(
         &mut self,
         name: &'static str,

@@ -1,5 +1,6 @@
 //! `pools`: what else the API knows of worker pools.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use exporter_common::metrics::Number;
@@ -89,11 +90,14 @@ impl Families for Answer {
                 |pool| Some(pool.managed_by_k8s_controller.into()),
             ),
         ];
+        let mut seen = HashSet::new();
+        let pools: Vec<&WorkerPool> =
+            self.worker_pools.iter().filter(|pool| seen.insert(pool.id.inner())).collect();
         for (name, help, measure) in measures {
             families.gauges(
                 name,
                 help,
-                self.worker_pools.iter().filter_map(|pool| {
+                pools.iter().filter_map(|pool| {
                     let labels =
                         [("worker_pool_id", pool.id.inner()), ("worker_pool_name", pool.name.as_str())];
                     Some((labels, measure(pool)?))

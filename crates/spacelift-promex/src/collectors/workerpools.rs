@@ -1,5 +1,6 @@
 //! `workerpools`: the account's own worker pools, the metrics that people scale by.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use exporter_common::metrics::Number;
@@ -65,11 +66,14 @@ impl Families for Answer {
                 |pool| Number(pool.drained() as f64),
             ),
         ];
+        let mut seen = HashSet::new();
+        let pools: Vec<&WorkerPool> =
+            self.worker_pools.iter().filter(|pool| seen.insert(pool.id.inner())).collect();
         for (name, help, measure) in measures {
             families.gauges(
                 name,
                 help,
-                self.worker_pools.iter().map(|pool| {
+                pools.iter().map(|pool| {
                     let labels =
                         [("worker_pool_id", pool.id.inner()), ("worker_pool_name", pool.name.as_str())];
                     (labels, measure(pool))

@@ -206,7 +206,7 @@ async fn rate_limited_until_retry_after() {
         assert_eq!(api.count(USAGE), asked, "asked again before Retry-After");
         assert!(exporter.log("the collector failed").await.contains(&format!("HTTP {code}")));
         let refused = "spacelift_promex_api_requests_total{operation=\"usage\",outcome=\"rate_limited\"}";
-        assert_eq!(scrape.sample(refused), Some(2.0));
+        assert_eq!(scrape.sample(refused), Some(1.0), "what was not asked is not counted");
     }
 }
 
@@ -230,6 +230,18 @@ async fn a_disabled_collector_asks_nothing_and_has_no_health() {
     assert_eq!(api.count(USAGE), 0);
     assert!(!scrape.text().contains("collector=\"usage\""));
     assert_eq!(scrape.sample(&success("integrations")), Some(1.0));
+}
+
+#[tokio::test]
+async fn a_pool_that_the_api_repeats_stands_once() {
+    let mut account = Account::with_pools(1, 1);
+    account.pools.push(account.pools[0].clone());
+    let api = Spacelift::builder().account(account).start().await.unwrap();
+    let exporter = Exporter::ready(&api, &["--collector.pools"]).await;
+    let text = exporter.scrape().await.text();
+    for family in ["spacelift_worker_pool_workers{", "spacelift_worker_pool_users{"] {
+        assert_eq!(text.lines().filter(|line| line.starts_with(family)).count(), 1, "{family}");
+    }
 }
 
 #[tokio::test]

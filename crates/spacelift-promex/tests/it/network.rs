@@ -131,6 +131,28 @@ async fn no_proxy_is_honoured() {
 }
 
 #[tokio::test]
+async fn a_star_means_no_proxy_for_anything() {
+    let api = Spacelift::builder().tls(true).start().await.unwrap();
+    let (_folder, ca) = ca_file(&api);
+    let (proxy, tunnels, _) = proxy(api.address().to_string()).await;
+    let mut command = serve(&api.url());
+    command.args(["--ca-cert-path", &ca]).env("HTTPS_PROXY", &proxy).env("NO_PROXY", "*");
+    Exporter::run(command).await.readiness(200).await;
+    assert_eq!(tunnels.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_proxy_of_another_kind_is_refused() {
+    for proxy in ["https://proxy.test:3128", "socks5://proxy.test:1080"] {
+        let mut command = serve("http://acme.spacelift.test");
+        command.env("HTTP_PROXY", proxy).args(["-l", "127.0.0.1:0"]);
+        let (code, _, stderr) = super::support::run_to_end(command).await;
+        assert_eq!(code, Some(1));
+        assert!(stderr.contains("is no http:// proxy"), "{stderr}");
+    }
+}
+
+#[tokio::test]
 async fn plain_http_is_forwarded_by_the_proxy() {
     let api = Spacelift::builder().start().await.unwrap();
     let (proxy, _, plain) = proxy(api.address().to_string()).await;

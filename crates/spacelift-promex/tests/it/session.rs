@@ -93,7 +93,7 @@ async fn rejected_credentials_end_the_process() {
         let mut exporter = Exporter::start(&api, &[]).await;
         assert_eq!(exporter.exit().await.code(), Some(1));
         let line = exporter.log("error: ").await;
-        assert!(line.contains("rejects the configured credentials"), "{line}");
+        assert_eq!(line.matches("rejects the configured credentials").count(), 1, "{line}");
         assert!(line.contains("api_key_id"), "{line}");
     }
     // The API's own words may repeat the secret; ours do not.
@@ -118,7 +118,13 @@ async fn a_passing_trouble_at_start_does_not_end_the_process() {
     let api = Spacelift::builder().start().await.unwrap();
     for reply in [
         Reply::graphql_error("internal server error"),
-        Reply::status(500),
+        Reply::graphql_error("could not connect to database"),
+        Reply::graphql_error("context deadline exceeded"),
+        Reply::Status {
+            code: 502,
+            headers: Vec::new(),
+            body: r#"{"errors":[{"message":"invalid upstream"}]}"#.to_owned(),
+        },
         Reply::status(404),
         Reply::Json("<html>".to_owned()),
         Reply::Reset,
@@ -163,8 +169,28 @@ async fn a_session_that_is_lost_later_shows_in_readiness_and_recovers() {
     exporter.failed_scrape().await;
     assert!(exporter.readiness(503).await.contains("unauthorized"));
     api.set_scenario(Scenario::Healthy);
-    exporter.scrape().await;
+    // Without a scrape: a probe on /ready may be what keeps scrapes away.
     exporter.readiness(200).await;
+    exporter.scrape().await;
+}
+
+#[tokio::test]
+async fn a_token_that_is_still_good_serves_while_there_is_no_other() {
+    let api = Spacelift::builder().token_lifetime(Duration::from_secs(25)).start().await.unwrap();
+    let exporter = Exporter::ready(&api, &[]).await;
+    api.override_reply(EXCHANGE, Reply::status(503));
+    exporter.scrape().await;
+    assert!(api.exchanges() > 1, "a renewal was tried");
+    assert_eq!(exporter.get("/ready").await.status, 200);
+}
+
+#[tokio::test]
+async fn an_exchange_that_hangs_is_said_to_be_the_reason() {
+    let api = Spacelift::builder().start().await.unwrap();
+    api.override_reply(EXCHANGE, Reply::Hold(Hold::new()));
+    let exporter = Exporter::start(&api, &["-t", "200ms"]).await;
+    let body = exporter.failed_scrape().await;
+    assert!(body.starts_with("publicworkerpool: no session: no answer within 200ms\n"), "{body}");
 }
 
 #[tokio::test]
@@ -180,6 +206,7 @@ async fn a_rotated_secret_file_is_read_again() {
     exporter.readiness(200).await;
 
     api.set_credentials(DEFAULT_API_KEY_ID, "rotated");
+    api.revoke_tokens();
     exporter.failed_scrape().await;
     std::fs::remove_file(&path).unwrap();
     assert!(exporter.failed_scrape().await.contains("cannot read the API key secret"));
@@ -194,7 +221,7 @@ async fn an_exchange_slower_than_a_scrape_serves_the_next_one() {
     api.override_reply(EXCHANGE, Reply::Hold(hold.clone()));
     let exporter = Exporter::start(&api, &["-t", "300ms"]).await;
     hold.arrived(1).await;
-    assert!(exporter.failed_scrape().await.contains("no answer within 300ms"));
+    assert!(exporter.failed_scrape().await.contains("no session: no answer within 300ms"));
     hold.release();
     exporter.log("exchanged the API key").await;
     exporter.scrape().await;
@@ -235,10 +262,12 @@ async fn no_secret_is_seen_anywhere() {
     exporter.log("exchanged the API key").await;
     let scrape = exporter.scrape().await.text();
     let token = api.requests().into_iter().find_map(|request| request.token).unwrap();
-    api.override_reply(USAGE, Reply::graphql_error(&format!("bad token {token}")));
+    // Also where the secret stands across the end of what is quoted.
+    let words = format!("{DEFAULT_API_KEY_SECRET} is bad, and {}so is {token}", "very ".repeat(56));
+    api.override_reply(USAGE, Reply::graphql_error(&words));
     let partial = exporter.scrape().await.text();
     let line = exporter.log("the collector failed").await;
-    assert!(line.contains("bad token [redacted]"), "{line}");
+    assert!(line.contains("[redacted] is bad") && !line.contains(&token[..8]), "{line}");
     for text in [exporter.log_text(), scrape, partial] {
         assert!(!text.contains(DEFAULT_API_KEY_SECRET) && !text.contains(&token));
     }
