@@ -1,0 +1,172 @@
+//! What the exporter costs: the release binary as a process, against the simulated Pub/Sub and Compute API in
+//! another one.
+//!
+//! `cargo bench -p spot-interruption-exporter --bench storm` prints the table of `BENCHMARKS.md`. CPU time and memory
+//! are the exporter's own, from `/proc`.
+
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for people at a terminal")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use sandbox::google::Instance;
+use sandbox::google::audit_log::AuditLog;
+use sandbox::google::compute::Compute;
+use sandbox::google::pubsub::PubSub;
+use tokio::runtime::Runtime;
+
+const PROJECT: &str = "example-project";
+
+/// Linux counts CPU time in hundredths of a second.
+const TICK: Duration = Duration::from_millis(10);
+
+fn main() {
+    // Cargo runs bench targets in its tests as well, where nobody wants to wait for this.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    println!(
+        "| instances | interruptions | ready after | idle or seeded | after | peak | CPU a message | messages a second |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
+    for (instances, interruptions) in [(0, 0), (20_000, 20_000), (100_000, 0), (100_000, 100_000)] {
+        measure(&runtime, instances, interruptions);
+    }
+}
+
+fn measure(runtime: &Runtime, instances: u64, interruptions: usize) {
+    let (pubsub, compute) = runtime.block_on(async {
+        let pubsub = PubSub::builder().start().await.unwrap();
+        for name in ["creation", "interruption"] {
+            pubsub.create_topic(&topic(name)).unwrap();
+            pubsub.create_subscription(&subscription(name), &topic(name)).unwrap();
+        }
+        (pubsub, Compute::builder().project(PROJECT, 1).start().await.unwrap())
+    });
+    let nodes: Vec<Instance> = (1..=instances).map(node).collect();
+    compute.insert_all(nodes.clone());
+    let mut log = AuditLog::new(PROJECT, 1);
+    let storm: Vec<String> =
+        nodes.iter().take(interruptions).map(|node| log.preempted(node).to_string()).collect();
+
+    let began = Instant::now();
+    let exporter = Exporter::start(&pubsub.endpoint(), &compute.url());
+    while !exporter.get("/ready").starts_with("HTTP/1.1 200") {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let ready = began.elapsed();
+    let seeded = exporter.memory("VmRSS");
+
+    let cpu = exporter.cpu();
+    let began = Instant::now();
+    if interruptions > 0 {
+        pubsub.publish(&topic("interruption"), storm).unwrap();
+        let drained = pubsub.wait_until_drained(&subscription("interruption"));
+        runtime.block_on(async { tokio::time::timeout(Duration::from_secs(300), drained).await.unwrap() });
+    }
+    let took = began.elapsed();
+    let cpu = exporter.cpu() - cpu;
+    let metrics = exporter.get("/metrics");
+    let counted: f64 = metrics
+        .lines()
+        .filter(|line| line.starts_with("interruption_events_total{"))
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+        .sum();
+    assert_eq!(counted, interruptions as f64);
+    let each = |total: f64| if interruptions > 0 { total / interruptions as f64 } else { 0.0 };
+    println!(
+        "| {instances} | {interruptions} | {:.2} s | {} | {} | {} | {:.1} us | {:.0} |",
+        ready.as_secs_f64(),
+        mebibytes(seeded),
+        mebibytes(exporter.memory("VmRSS")),
+        mebibytes(exporter.memory("VmHWM")),
+        each(cpu.as_secs_f64() * 1e6),
+        interruptions as f64 / took.as_secs_f64(),
+    );
+}
+
+fn topic(name: &str) -> String {
+    format!("projects/{PROJECT}/topics/{name}")
+}
+
+fn subscription(name: &str) -> String {
+    format!("projects/{PROJECT}/subscriptions/{name}")
+}
+
+/// Twenty clusters with three zones and four node pools each.
+fn node(id: u64) -> Instance {
+    let cluster = format!("cluster-{}", id % 20);
+    let zone = ["europe-west1-b", "europe-west1-c", "europe-west1-d"][(id % 3) as usize];
+    Instance::new(id, zone, format!("gke-{cluster}-{id:08x}"))
+        .spot()
+        .machine_type(["n2-standard-4", "c3-standard-8"][(id % 2) as usize])
+        .gke(&cluster, "europe-west1", ["blue", "green", "red", "grey"][(id % 4) as usize])
+}
+
+/// A running exporter; killed when dropped.
+struct Exporter {
+    child: Child,
+    address: String,
+}
+
+impl Exporter {
+    fn start(pubsub: &str, compute: &str) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_spot-interruption-exporter"))
+            .env_clear()
+            .env("SIE_PROJECT_NAME", PROJECT)
+            .env("SIE_PUBSUB__INSTANCE_CREATION_SUBSCRIPTION_NAME", "creation")
+            .env("SIE_PUBSUB__INSTANCE_INTERRUPTION_SUBSCRIPTION_NAME", "interruption")
+            .env("SIE_PUBSUB__ENDPOINT", pubsub)
+            .env("SIE_COMPUTE__ENDPOINT", compute)
+            .env("SIE_PROMETHEUS__ADDRESS", "127.0.0.1:0")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let line: serde_json::Value = serde_json::from_str(&log.next().unwrap().unwrap()).unwrap();
+        let address = line["address"].as_str().unwrap().to_owned();
+        std::thread::spawn(move || log.count());
+        Self { child, address }
+    }
+
+    /// A whole answer, head included.
+    fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// User and system CPU time so far.
+    fn cpu(&self) -> Duration {
+        let stat = self.proc("stat");
+        let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+        TICK * (fields[11].parse::<u32>().unwrap() + fields[12].parse::<u32>().unwrap())
+    }
+
+    /// A line of `/proc/PID/status`, in KiB.
+    fn memory(&self, name: &str) -> u64 {
+        let status = self.proc("status");
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    fn proc(&self, file: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn mebibytes(kibibytes: u64) -> String {
+    format!("{:.1} MiB", kibibytes as f64 / 1_024.0)
+}

@@ -1,0 +1,52 @@
+//! Whatever the bytes: reading them ends without a panic, an event names what it is about, and its message comes
+//! back exactly once.
+
+#![no_main]
+
+use std::time::{Duration, Instant};
+
+use libfuzzer_sys::fuzz_target;
+use spot_interruption_exporter::attribution::{Attribution, Settings};
+use spot_interruption_exporter::audit_log::{Event, InterruptionMethods, parse};
+use spot_interruption_exporter::instance::resource::Resource;
+
+fuzz_target!(|bytes: &[u8]| {
+    let parsed = parse(bytes, &InterruptionMethods::default());
+    assert_eq!(parsed, parse(bytes, &InterruptionMethods::default()));
+    if let Ok(entry) = &parsed {
+        match &entry.event {
+            Event::Interruption { instance, .. }
+            | Event::UnlabelledCreation(instance)
+            | Event::CreationFinished(instance)
+            | Event::CreationFailed(instance) => assert!(instance.identifies()),
+            Event::Creation(created) => assert!(created.instance.identifies()),
+            Event::BulkRequest { .. } | Event::Ignored(_) => {}
+        }
+    }
+
+    let grace = Duration::from_secs(60);
+    let mut attribution = Attribution::new(Settings {
+        project: "mock-project".to_owned(),
+        attribution_grace: grace,
+        dedup_window: grace,
+        tombstone_ttl: grace,
+    });
+    let now = Instant::now();
+    if let Ok(resource) = serde_json::from_slice::<Resource<'_>>(bytes)
+        && let Some(instance) = resource.into_instance()
+    {
+        assert!(instance.instance.identifies());
+        attribution.observe(&instance, now);
+    }
+    for token in 0..2 {
+        attribution.message("id", parsed.clone(), token, now);
+    }
+    while let Some(lookup) = attribution.poll_lookup(now + grace / 2) {
+        assert!(!lookup.zone.is_empty() && !lookup.instance.is_empty());
+    }
+    attribution.tick(now + grace);
+    let mut tokens: Vec<u32> =
+        std::iter::from_fn(|| attribution.poll_resolved()).map(|resolved| resolved.token).collect();
+    tokens.sort_unstable();
+    assert_eq!(tokens, [0, 1]);
+});

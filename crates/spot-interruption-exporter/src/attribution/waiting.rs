@@ -1,0 +1,283 @@
+//! What waits for an instance to become known.
+//!
+//! Messages about the same instance share a [`Case`]: the instance is looked up once for all of them, and when it
+//! becomes known all of them are settled. Each message keeps its own deadline. Since all wait equally long, the
+//! messages of a case, like all messages, fall due in the order in which they came, and a case needs to know only
+//! its first and its last.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use crate::audit_log::InterruptionReason;
+use crate::dedup::Fingerprint;
+use crate::instance::{InstanceId, InstanceRef};
+
+/// The place of a message in the queue. Never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place(u64);
+
+/// The number of a case. Never used twice, so that a late answer of a look-up cannot hit another case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct CaseId(u64);
+
+/// A message that is to be settled once its instance is known.
+#[derive(Debug)]
+pub(super) struct Message<T> {
+    pub(super) kind: Kind,
+    pub(super) fingerprint: Fingerprint,
+    pub(super) token: T,
+    pub(super) deadline: Instant,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    Interruption { reason: InterruptionReason, at: Option<Timestamp> },
+    Creation,
+}
+
+impl Kind {
+    fn is_interruption(self) -> bool {
+        matches!(self, Self::Interruption { .. })
+    }
+}
+
+/// A message that waits.
+#[derive(Debug)]
+pub(super) struct Held<T> {
+    pub(super) message: Message<T>,
+    /// The tokens of later deliveries of the same event.
+    pub(super) duplicates: Vec<T>,
+    case: CaseId,
+    /// The next message of the same case.
+    next: Option<Place>,
+}
+
+#[derive(Debug)]
+struct Case {
+    instance: CompactRef,
+    first: Place,
+    last: Place,
+}
+
+/// What a case can be found by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Handle {
+    Id(InstanceId),
+    /// The hash of zone and name, for a case without an id.
+    Name(u64),
+    /// The same for a case with an id, which an instance known by name only can settle too. Apart from the others
+    /// because instances with an id need not look here, however many share a name.
+    NameBesideId(u64),
+}
+
+#[derive(Debug)]
+pub(super) struct Waiting<T> {
+    messages: BTreeMap<Place, Held<T>>,
+    cases: HashMap<CaseId, Case>,
+    handles: BTreeSet<(Handle, CaseId)>,
+    hasher: RandomState,
+    /// Cases not looked up yet, and when that is to happen at the latest.
+    lookups: VecDeque<(Instant, CaseId)>,
+    interruptions: usize,
+    numbers: u64,
+}
+
+impl<T> Waiting<T> {
+    pub(super) fn new() -> Self {
+        Self {
+            messages: BTreeMap::new(),
+            cases: HashMap::new(),
+            handles: BTreeSet::new(),
+            hasher: RandomState::new(),
+            lookups: VecDeque::new(),
+            interruptions: 0,
+            numbers: 0,
+        }
+    }
+
+    /// How many interruptions wait.
+    pub(super) fn interruptions(&self) -> usize {
+        self.interruptions
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.messages.first_key_value().map(|(_, held)| held.message.deadline)
+    }
+
+    /// Holds a message about an instance. A new case wants to be looked up by `lookup_by`.
+    pub(super) fn hold(
+        &mut self,
+        instance: &InstanceRef<'_>,
+        message: Message<T>,
+        lookup_by: Instant,
+    ) -> Place {
+        let place = Place(self.number());
+        let case = match self.find(instance) {
+            Some(case) => case,
+            None => self.open(instance, place, lookup_by),
+        };
+        // The case is there: it was just found or opened.
+        if let Some(Case { last, .. }) = self.cases.get_mut(&case) {
+            if let Some(previous) = self.messages.get_mut(last) {
+                previous.next = Some(place);
+            }
+            *last = place;
+        }
+        self.interruptions += usize::from(message.kind.is_interruption());
+        self.messages.insert(place, Held { message, duplicates: Vec::new(), case, next: None });
+        place
+    }
+
+    /// Holds another delivery of a message that waits.
+    pub(super) fn join(&mut self, place: Place, token: T) {
+        if let Some(held) = self.messages.get_mut(&place) {
+            held.duplicates.push(token);
+        }
+    }
+
+    /// The cases that might be about an instance which has become known, the first one last.
+    pub(super) fn candidates(&self, instance: &InstanceRef<'_>) -> Vec<CaseId> {
+        if self.cases.is_empty() {
+            return Vec::new();
+        }
+        let id = instance.id.map(Handle::Id);
+        let name = self.name_hash(instance);
+        let beside_id = name.filter(|_| instance.id.is_none()).map(Handle::NameBesideId);
+        let handles = [beside_id, name.map(Handle::Name), id];
+        handles.into_iter().flatten().flat_map(|handle| self.cases_by(handle).rev()).collect()
+    }
+
+    /// The instance that a case is about, while the case is open.
+    pub(super) fn instance(&self, case: CaseId) -> Option<InstanceRef<'_>> {
+        self.cases.get(&case).map(|case| case.instance.get())
+    }
+
+    /// Ends a case and gives out its instance and its messages, in the order in which they came.
+    pub(super) fn close(&mut self, case: CaseId) -> Option<(CompactRef, Vec<Held<T>>)> {
+        let Case { instance, first, .. } = self.forget(case)?;
+        let mut messages = Vec::new();
+        let mut next = Some(first);
+        while let Some(held) = next.and_then(|place| self.messages.remove(&place)) {
+            next = held.next;
+            self.interruptions -= usize::from(held.message.kind.is_interruption());
+            messages.push(held);
+        }
+        Some((instance, messages))
+    }
+
+    /// Gives out a message that has waited long enough.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<Held<T>> {
+        while self.lookups.front().is_some_and(|(_, case)| !self.cases.contains_key(case)) {
+            self.lookups.pop_front();
+        }
+        let first = self.messages.first_entry().filter(|first| first.get().message.deadline <= now)?;
+        let held = first.remove();
+        self.interruptions -= usize::from(held.message.kind.is_interruption());
+        // What falls due first is the first of its case.
+        match (held.next, self.cases.get_mut(&held.case)) {
+            (Some(next), Some(case)) => case.first = next,
+            _ => drop(self.forget(held.case)),
+        }
+        Some(held)
+    }
+
+    /// The next case to look up, and until when the answer is of use. `at_once` disregards that there is time.
+    pub(super) fn next_lookup(&mut self, now: Instant, at_once: bool) -> Option<(CaseId, Instant)> {
+        while let Some(&(by, case)) = self.lookups.front() {
+            if by > now && !at_once {
+                return None;
+            }
+            self.lookups.pop_front();
+            if let Some(held) = self.cases.get(&case).and_then(|case| self.messages.get(&case.first)) {
+                return Some((case, held.message.deadline));
+            }
+        }
+        None
+    }
+
+    /// When the next look-up is wanted at the latest.
+    pub(super) fn next_lookup_by(&self) -> Option<Instant> {
+        self.lookups.front().map(|(by, _)| *by)
+    }
+
+    fn find(&self, instance: &InstanceRef<'_>) -> Option<CaseId> {
+        let handle = self.handles_of(instance).next()?;
+        self.cases_by(handle).find(|case| self.instance(*case).as_ref() == Some(instance))
+    }
+
+    fn open(&mut self, instance: &InstanceRef<'_>, first: Place, lookup_by: Instant) -> CaseId {
+        let case = CaseId(self.number());
+        let handles = self.handles_of(instance);
+        self.handles.extend(handles.map(|handle| (handle, case)));
+        self.cases.insert(case, Case { instance: instance.into(), first, last: first });
+        // Without its zone an instance cannot be asked for.
+        if instance.zone.is_some() {
+            self.lookups.push_back((lookup_by, case));
+        }
+        case
+    }
+
+    fn forget(&mut self, id: CaseId) -> Option<Case> {
+        let case = self.cases.remove(&id)?;
+        for handle in self.handles_of(&case.instance.get()) {
+            self.handles.remove(&(handle, id));
+        }
+        Some(case)
+    }
+
+    fn cases_by(&self, handle: Handle) -> impl DoubleEndedIterator<Item = CaseId> + '_ {
+        let all = (handle, CaseId(0))..=(handle, CaseId(u64::MAX));
+        self.handles.range(all).map(|(_, case)| *case)
+    }
+
+    /// The most telling one comes first.
+    fn handles_of(&self, instance: &InstanceRef<'_>) -> impl Iterator<Item = Handle> + use<T> {
+        let named = if instance.id.is_some() { Handle::NameBesideId } else { Handle::Name };
+        [instance.id.map(Handle::Id), self.name_hash(instance).map(named)].into_iter().flatten()
+    }
+
+    fn name_hash(&self, instance: &InstanceRef<'_>) -> Option<u64> {
+        instance.zone_and_name().map(|zone_and_name| self.hasher.hash_one(zone_and_name))
+    }
+
+    fn number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+}
+
+/// An [`InstanceRef`] with its text in one piece: there can be very many of these at once.
+#[derive(Debug)]
+pub(super) struct CompactRef {
+    id: Option<InstanceId>,
+    /// Project, zone and name, absent ones being empty.
+    text: Box<str>,
+    zone_at: u32,
+    name_at: u32,
+}
+
+impl From<&InstanceRef<'_>> for CompactRef {
+    fn from(instance: &InstanceRef<'_>) -> Self {
+        let parts = [&instance.project, &instance.zone, &instance.name]
+            .map(|part| part.as_deref().unwrap_or_default());
+        Self {
+            id: instance.id,
+            text: parts.concat().into(),
+            zone_at: parts[0].len() as u32,
+            name_at: (parts[0].len() + parts[1].len()) as u32,
+        }
+    }
+}
+
+impl CompactRef {
+    pub(super) fn get(&self) -> InstanceRef<'_> {
+        let (project_and_zone, name) = self.text.split_at(self.name_at as usize);
+        let (project, zone) = project_and_zone.split_at(self.zone_at as usize);
+        let [project, zone, name] =
+            [project, zone, name].map(|part| (!part.is_empty()).then_some(part.into()));
+        InstanceRef { id: self.id, project, zone, name }
+    }
+}

@@ -1,0 +1,378 @@
+//! The exporter's options, as written and as validated.
+
+use std::time::Duration;
+
+use exporter_common::config::{
+    Arguments, Command, ConfigError, Environment, Loaded, Setting, TextList, format_duration, load,
+};
+use exporter_common::http::{ListenAddress, ListenAddressError};
+use exporter_common::telemetry::parse_level;
+use serde::Deserialize;
+use tracing::level_filters::LevelFilter;
+
+use crate::attribution::Settings;
+use crate::audit_log::InterruptionMethods;
+use crate::{ABOUT, NAME};
+
+const DEFAULT_PORT: u16 = 8090;
+const DEFAULT_PATH: &str = "/metrics";
+const DEFAULT_CLUSTER_LABEL: &str = "kubernetes_cluster";
+const DEFAULT_RESYNC_INTERVAL: Duration = Duration::from_secs(600);
+const DEFAULT_ATTRIBUTION_GRACE: Duration = Duration::from_secs(60);
+const DEFAULT_DEDUP_WINDOW: Duration = Duration::from_secs(600);
+const DEFAULT_TOMBSTONE_TTL: Duration = Duration::from_secs(600);
+const DEFAULT_METHOD: &str = "compute.instances.preempted";
+
+/// Where the Pub/Sub emulator listens, as every Pub/Sub client reads it.
+const EMULATOR_HOST: &str = "PUBSUB_EMULATOR_HOST";
+
+/// Labels that the exporter gives by itself, which the cluster's label cannot be called.
+const OTHER_LABELS: [&str; 9] = [
+    "cluster_location",
+    "node_pool",
+    "machine_type",
+    "zone",
+    "project",
+    "reason",
+    "subscription",
+    "outcome",
+    "le",
+];
+
+/// Paths that are taken.
+const OTHER_PATHS: [&str; 3] = ["/", "/health", "/ready"];
+
+/// What follows the program's name on the command line.
+pub fn command() -> Command {
+    Command { name: NAME, about: ABOUT, subcommand: None }
+}
+
+/// The configuration as written: all of it text, none of it checked.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    log_level: Option<String>,
+    project_name: Option<String>,
+    #[serde(default)]
+    pubsub: PubsubWritten,
+    #[serde(default)]
+    prometheus: PrometheusWritten,
+    #[serde(default)]
+    compute: ComputeWritten,
+    attribution_grace: Option<String>,
+    dedup_window: Option<String>,
+    tombstone_ttl: Option<String>,
+    interruption_methods: Option<TextList>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PubsubWritten {
+    instance_creation_subscription_name: Option<String>,
+    instance_interruption_subscription_name: Option<String>,
+    endpoint: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PrometheusWritten {
+    port: Option<String>,
+    path: Option<String>,
+    address: Option<String>,
+    cluster_label: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ComputeWritten {
+    endpoint: Option<String>,
+    resync_interval: Option<String>,
+}
+
+/// A configuration that can be run.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The level of logs unless `RUST_LOG` says otherwise.
+    pub log_level: LevelFilter,
+    /// The project whose instances are listed.
+    pub project: String,
+    /// The subscription of creation events.
+    pub creations: SubscriptionName,
+    /// The subscription of interruption events.
+    pub interruptions: SubscriptionName,
+    /// Pub/Sub, where it is not Google's own.
+    pub pubsub_endpoint: Option<Endpoint>,
+    /// The Compute API, where it is not Google's own.
+    pub compute_endpoint: Option<Endpoint>,
+    /// The time between two listings of all instances.
+    pub resync_interval: Duration,
+    /// Where to listen.
+    pub listen_address: ListenAddress,
+    /// The path of the metrics.
+    pub metrics_path: String,
+    /// What the label that names a cluster is called.
+    pub cluster_label: String,
+    /// How long things are waited for and remembered.
+    pub attribution: Settings,
+    /// What counts as an interruption.
+    pub methods: InterruptionMethods,
+}
+
+/// The full name of a subscription, `projects/P/subscriptions/S`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscriptionName(String);
+
+impl SubscriptionName {
+    /// As Pub/Sub wants it.
+    pub fn full(&self) -> &str {
+        &self.0
+    }
+
+    /// Its last part, for labels and messages.
+    pub fn short(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or(&self.0)
+    }
+
+    fn parse(text: &str, project: &str) -> Result<Self, String> {
+        const ALLOWED: &str =
+            "allowed is a name such as sie-interruption-subscription, or projects/P/subscriptions/S";
+        let is_name = |name: &str| {
+            name.starts_with(|first: char| first.is_ascii_alphabetic())
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.~+%".contains(c))
+        };
+        let text = text.trim();
+        match text.split('/').collect::<Vec<_>>()[..] {
+            [name] if is_name(name) => Ok(Self(format!("projects/{project}/subscriptions/{name}"))),
+            ["projects", project, "subscriptions", name] if is_project(project) && is_name(name) => {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err(format!("is no subscription; {ALLOWED}")),
+        }
+    }
+}
+
+/// The address of a service in place of Google's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint(String);
+
+impl Endpoint {
+    /// As a URL without a path.
+    pub fn url(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether requests go without credentials: a token on a plain connection could be read by anyone.
+    pub fn is_plain(&self) -> bool {
+        self.0.starts_with("http://")
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        const ALLOWED: &str = "allowed is an http or https URL such as https://pubsub.googleapis.com";
+        let uri: http::Uri = text.trim().parse().map_err(|_| format!("is no URL; {ALLOWED}"))?;
+        if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
+            return Err(format!("is no http or https URL; {ALLOWED}"));
+        }
+        if uri.query().is_some() || uri.authority().is_some_and(|authority| authority.as_str().contains('@'))
+        {
+            return Err(format!("has a query or credentials; {ALLOWED}"));
+        }
+        Ok(Self(text.trim().trim_end_matches('/').to_owned()))
+    }
+}
+
+impl Config {
+    /// The table of all options. `--config` is the original's only flag, so the others have none.
+    pub fn settings() -> Vec<Setting> {
+        let option = |key: &'static str, help: &'static str| {
+            Setting::new(key, format!("SIE_{}", key.replace('.', "__").to_uppercase()), help)
+        };
+        vec![
+            option("project_name", "Id of the project whose instances are watched (required)"),
+            option(
+                "pubsub.instance_creation_subscription_name",
+                "Subscription of creation events, a name or projects/P/subscriptions/S (required)",
+            ),
+            option(
+                "pubsub.instance_interruption_subscription_name",
+                "Subscription of interruption events, a name or projects/P/subscriptions/S (required)",
+            ),
+            option(
+                "pubsub.endpoint",
+                "URL of Pub/Sub in place of Google's; http:// goes without credentials",
+            ),
+            option(
+                "compute.endpoint",
+                "URL of the Compute API in place of Google's; http:// goes without credentials",
+            ),
+            option("compute.resync_interval", "Time between two listings of all instances")
+                .default(format_duration(DEFAULT_RESYNC_INTERVAL)),
+            option("prometheus.port", "Port to serve metrics on, on every interface")
+                .default(DEFAULT_PORT.to_string()),
+            option("prometheus.address", "Address to serve metrics on; wins over the port"),
+            option("prometheus.path", "Path of the metrics").default(DEFAULT_PATH),
+            option("prometheus.cluster_label", "Name of the label that names the cluster")
+                .default(DEFAULT_CLUSTER_LABEL),
+            option(
+                "attribution_grace",
+                "How long an interruption of an unknown instance waits to be attributed",
+            )
+            .default(format_duration(DEFAULT_ATTRIBUTION_GRACE)),
+            option("dedup_window", "How long an event is recognised when it comes again")
+                .default(format_duration(DEFAULT_DEDUP_WINDOW)),
+            option("tombstone_ttl", "How long an interrupted instance stays known")
+                .default(format_duration(DEFAULT_TOMBSTONE_TTL)),
+            option("interruption_methods", "Audit log methods that count as interruptions, a list")
+                .default(DEFAULT_METHOD),
+            option("log_level", "Level of logs: trace, debug, info, warn or error").default("info"),
+        ]
+    }
+
+    /// Reads and validates the configuration.
+    ///
+    /// # Errors
+    /// One line that names the key, its source and what is allowed.
+    pub fn load(arguments: &Arguments, environment: &Environment) -> Result<Self, ConfigError> {
+        let loaded = load::<Written>(Self::settings(), arguments, environment)?;
+        let emulator = environment.get(EMULATOR_HOST)?.map(|host| emulator(&host)).transpose()?;
+        validate(&loaded, emulator)
+    }
+}
+
+fn validate(loaded: &Loaded<Written>, emulator: Option<Endpoint>) -> Result<Config, ConfigError> {
+    let Written { pubsub, prometheus, compute, .. } = &loaded.written;
+    let written = &loaded.written;
+    let log_level = loaded.optional("log_level", written.log_level.as_ref(), |text| {
+        parse_level(text)
+            .ok_or_else(|| "is no level; allowed are trace, debug, info, warn and error".to_owned())
+    })?;
+    let project = loaded.required("project_name", written.project_name.as_ref(), |text| {
+        let text = text.trim();
+        if is_project(text) {
+            Ok(text.to_owned())
+        } else {
+            Err("is no project id; allowed is one such as my-project-123".to_owned())
+        }
+    })?;
+    let subscription = |key: &str, name: Option<&String>| {
+        loaded.required(key, name, |text| SubscriptionName::parse(text, &project))
+    };
+    let creations = subscription(
+        "pubsub.instance_creation_subscription_name",
+        pubsub.instance_creation_subscription_name.as_ref(),
+    )?;
+    let interruptions = subscription(
+        "pubsub.instance_interruption_subscription_name",
+        pubsub.instance_interruption_subscription_name.as_ref(),
+    )?;
+    if creations == interruptions {
+        return Err(loaded.invalid(
+            "pubsub.instance_creation_subscription_name",
+            creations.full(),
+            "is the subscription of interruptions as well; allowed are two different ones",
+        ));
+    }
+    let port = loaded.optional("prometheus.port", prometheus.port.as_ref(), |text| {
+        text.trim().parse::<u16>().map_err(|_| "is no port; allowed is a number from 0 to 65535".to_owned())
+    })?;
+    let address = loaded.optional("prometheus.address", prometheus.address.as_ref(), |text| {
+        text.parse::<ListenAddress>().map_err(|error: ListenAddressError| error.to_string())
+    })?;
+    let duration = |key: &str, text: Option<&String>, default: Duration, least: Duration| {
+        loaded.duration(key, text, default, least)
+    };
+    let attribution = Settings {
+        attribution_grace: duration(
+            "attribution_grace",
+            written.attribution_grace.as_ref(),
+            DEFAULT_ATTRIBUTION_GRACE,
+            Duration::ZERO,
+        )?,
+        dedup_window: duration(
+            "dedup_window",
+            written.dedup_window.as_ref(),
+            DEFAULT_DEDUP_WINDOW,
+            Duration::ZERO,
+        )?,
+        tombstone_ttl: duration(
+            "tombstone_ttl",
+            written.tombstone_ttl.as_ref(),
+            DEFAULT_TOMBSTONE_TTL,
+            Duration::ZERO,
+        )?,
+        project: project.clone(),
+    };
+    let pubsub_endpoint = loaded.optional("pubsub.endpoint", pubsub.endpoint.as_ref(), Endpoint::parse)?;
+    Ok(Config {
+        log_level: log_level.unwrap_or(LevelFilter::INFO),
+        creations,
+        interruptions,
+        pubsub_endpoint: pubsub_endpoint.or(emulator),
+        compute_endpoint: loaded.optional("compute.endpoint", compute.endpoint.as_ref(), Endpoint::parse)?,
+        resync_interval: duration(
+            "compute.resync_interval",
+            compute.resync_interval.as_ref(),
+            DEFAULT_RESYNC_INTERVAL,
+            Duration::from_millis(100),
+        )?,
+        listen_address: address.unwrap_or(ListenAddress::any(port.unwrap_or(DEFAULT_PORT))),
+        metrics_path: metrics_path(loaded)?,
+        cluster_label: cluster_label(loaded)?,
+        attribution,
+        methods: methods(loaded)?,
+        project,
+    })
+}
+
+fn metrics_path(loaded: &Loaded<Written>) -> Result<String, ConfigError> {
+    let path = loaded.optional("prometheus.path", loaded.written.prometheus.path.as_ref(), |text| {
+        let uri: http::Uri = text.parse().map_err(|_| "is no path; allowed is one such as /metrics".to_owned())?;
+        if !text.starts_with('/') || uri.path() != text || OTHER_PATHS.contains(&text) {
+            return Err("cannot be the path of the metrics; allowed is one such as /metrics, other than /, /health and /ready".to_owned());
+        }
+        Ok(text.to_owned())
+    })?;
+    Ok(path.unwrap_or_else(|| DEFAULT_PATH.to_owned()))
+}
+
+fn cluster_label(loaded: &Loaded<Written>) -> Result<String, ConfigError> {
+    let label = loaded.optional("prometheus.cluster_label", loaded.written.prometheus.cluster_label.as_ref(), |text| {
+        let is_label = text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            && !text.starts_with("__");
+        if !is_label {
+            return Err("is no label name; allowed are letters, digits and underscores, such as kubernetes_cluster".to_owned());
+        }
+        if OTHER_LABELS.contains(&text) {
+            return Err(format!("is another label's name; allowed is any but {}", OTHER_LABELS.join(", ")));
+        }
+        Ok(text.to_owned())
+    })?;
+    Ok(label.unwrap_or_else(|| DEFAULT_CLUSTER_LABEL.to_owned()))
+}
+
+fn methods(loaded: &Loaded<Written>) -> Result<InterruptionMethods, ConfigError> {
+    let Some(TextList(names)) = &loaded.written.interruption_methods else {
+        return Ok(InterruptionMethods::default());
+    };
+    InterruptionMethods::new(names).map_err(|error| {
+        loaded.invalid(
+            "interruption_methods",
+            &names.join(", "),
+            &format!("cannot be used; allowed is a list: {error}"),
+        )
+    })
+}
+
+fn emulator(host: &str) -> Result<Endpoint, ConfigError> {
+    let url = if host.contains("://") { host.to_owned() } else { format!("http://{host}") };
+    Endpoint::parse(&url).map_err(|_| {
+        ConfigError::new(format!(
+            "variable {EMULATOR_HOST}: {host:?} is no address; allowed is HOST:PORT such as localhost:8085"
+        ))
+    })
+}
+
+/// Project ids are lower case; an older kind has a domain before a colon.
+fn is_project(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-:._".contains(c))
+}

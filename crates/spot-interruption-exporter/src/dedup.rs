@@ -1,0 +1,153 @@
+//! Recognises an event that has been here before.
+//!
+//! Pub/Sub delivers at least once, and Cloud Logging can write an entry twice. An event is the same when its
+//! `insertId` and operation agree, whatever message brought it, or when the message's id agrees.
+//!
+//! An event is met in two steps. [`check`](Dedup::check) tells whether it is new; [`commit`](Dedup::commit)
+//! remembers it, once its effect is recorded. An event that has to wait in between is
+//! [`reserve`](Dedup::reserve)d under a ticket, so that a second delivery finds the first one instead of being
+//! counted beside it. None of this outlives the process, and need not: what had not been committed had not been
+//! acknowledged either.
+//!
+//! Ids are kept as 64-bit SipHash values under a key drawn at random, so nobody can aim for a collision. One that
+//! happens by chance would swallow an event: with a million ids in the window, that befalls one event in 18
+//! million millions.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::time::{Duration, Instant};
+
+/// Remembers events for a window of time.
+#[derive(Debug)]
+pub struct Dedup<Ticket> {
+    window: Duration,
+    hasher: RandomState,
+    seen: HashSet<u64, BuildHasherDefault<AlreadyHashed>>,
+    /// In the order in which they are to be forgotten.
+    order: VecDeque<(Instant, u64)>,
+    waiting: HashMap<u64, Ticket, BuildHasherDefault<AlreadyHashed>>,
+}
+
+/// What tells an event from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint {
+    message: u64,
+    event: Option<u64>,
+}
+
+/// What is known of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acquaintance<Ticket> {
+    /// Nothing.
+    New,
+    /// It has been here, and waits for its effect.
+    Waiting(Ticket),
+    /// Its effect is recorded.
+    Seen,
+}
+
+impl<Ticket: Copy> Dedup<Ticket> {
+    /// Remembers nothing yet, and later each event for `window` after it was committed.
+    #[must_use]
+    pub fn new(window: Duration) -> Self {
+        Self {
+            window,
+            hasher: RandomState::new(),
+            seen: HashSet::default(),
+            order: VecDeque::new(),
+            waiting: HashMap::default(),
+        }
+    }
+
+    /// The fingerprint of an event. Without an `insertId`, the message that brought it is all there is to go by.
+    #[must_use]
+    pub fn fingerprint(
+        &self,
+        message_id: &str,
+        insert_id: Option<&str>,
+        operation_id: Option<&str>,
+    ) -> Fingerprint {
+        Fingerprint {
+            message: self.hasher.hash_one(message_id),
+            event: insert_id.map(|insert_id| self.hasher.hash_one((insert_id, operation_id))),
+        }
+    }
+
+    /// Whether an event is new.
+    #[must_use]
+    pub fn check(&self, fingerprint: &Fingerprint) -> Acquaintance<Ticket> {
+        let keys = fingerprint.keys();
+        if keys.clone().any(|key| self.seen.contains(&key)) {
+            return Acquaintance::Seen;
+        }
+        let waiting = keys.into_iter().find_map(|key| self.waiting.get(&key));
+        waiting.map_or(Acquaintance::New, |ticket| Acquaintance::Waiting(*ticket))
+    }
+
+    /// Notes that an event waits under `ticket`.
+    pub fn reserve(&mut self, fingerprint: &Fingerprint, ticket: Ticket) {
+        for key in fingerprint.keys() {
+            self.waiting.insert(key, ticket);
+        }
+    }
+
+    /// Remembers an event whose effect is recorded.
+    pub fn commit(&mut self, fingerprint: &Fingerprint, now: Instant) {
+        for key in fingerprint.keys() {
+            self.waiting.remove(&key);
+            if self.seen.insert(key) {
+                self.order.push_back((now + self.window, key));
+            }
+        }
+    }
+
+    /// Forgets the events whose window has passed.
+    pub fn expire(&mut self, now: Instant) {
+        while let Some(&(end, key)) = self.order.front()
+            && end <= now
+        {
+            self.order.pop_front();
+            self.seen.remove(&key);
+        }
+    }
+
+    /// How many ids are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.seen.len() + self.waiting.len()
+    }
+
+    /// Whether nothing is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Fingerprint {
+    /// Both hashes are of the same keyed function, but of differently shaped data, so they can share a table.
+    fn keys(&self) -> impl Iterator<Item = u64> + Clone + use<> {
+        [Some(self.message), self.event].into_iter().flatten()
+    }
+}
+
+/// Passes on a hash as its own hash.
+#[derive(Debug, Default)]
+struct AlreadyHashed(u64);
+
+impl Hasher for AlreadyHashed {
+    /// The keys are hashes, so this is not called; it has to be there all the same.
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

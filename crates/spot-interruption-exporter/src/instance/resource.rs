@@ -1,0 +1,229 @@
+//! The Compute Engine API's JSON for an instance.
+//!
+//! The same shape arrives from two sides: as an answer of `instances.get` and `instances.aggregatedList`, where
+//! labels are an object, and as the `request` of a creation's log entry, where they are a list of keys and values.
+//! Both are read here, so that a node means the same whichever way it becomes known.
+
+use std::borrow::Cow;
+use std::mem;
+
+use jiff::Timestamp;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess};
+
+use super::{Instance, InstanceId, InstanceRef, last_segment};
+use crate::lenient::{self, Lenient};
+
+/// The fields of an instance that matter here. Read from JSON, unknown ones are passed over, and so are known ones
+/// of an unexpected type. A client that has the instance in types of its own fills in what it has.
+#[derive(Debug, Clone, Default)]
+pub struct Resource<'a> {
+    /// The id.
+    pub id: Option<InstanceId>,
+    /// The name.
+    pub name: Option<Cow<'a, str>>,
+    /// The zone, or its URL.
+    pub zone: Option<Cow<'a, str>>,
+    /// The URL of the instance.
+    pub self_link: Option<Cow<'a, str>>,
+    /// The machine type, or its URL.
+    pub machine_type: Option<Cow<'a, str>>,
+    /// When it was created, by RFC 3339.
+    pub creation_timestamp: Option<Cow<'a, str>>,
+    /// Such as `RUNNING`.
+    pub status: Option<Cow<'a, str>>,
+    /// The labels.
+    pub labels: Labels<'a>,
+    /// What says whether it can be preempted.
+    pub scheduling: Scheduling<'a>,
+}
+
+impl<'a> Resource<'a> {
+    /// What an answer of the Compute API says, or `None` where it names no instance.
+    #[must_use]
+    pub fn into_instance(mut self) -> Option<Instance<'a>> {
+        let instance = InstanceRef {
+            id: self.id,
+            project: None,
+            zone: self.zone.take().and_then(last_segment),
+            name: self.name.take(),
+        };
+        let link = self.self_link.take().and_then(InstanceRef::from_path);
+        let instance = instance.or(link.unwrap_or_default());
+        let created_at = self.creation_timestamp.as_deref().and_then(|time| time.parse().ok());
+        instance.identifies().then(|| self.describe(instance, created_at))
+    }
+
+    /// The description of an instance whose identity and age are known from elsewhere: a request names no id.
+    pub(crate) fn describe(self, instance: InstanceRef<'a>, created_at: Option<Timestamp>) -> Instance<'a> {
+        let mut description = Instance {
+            instance,
+            spot: self.scheduling.is_spot(),
+            running: self.status.as_deref().is_none_or(is_running),
+            machine_type: self.machine_type.and_then(last_segment),
+            created_at,
+            ..Instance::default()
+        };
+        self.labels.apply(&mut description);
+        description
+    }
+
+    /// Whether the labels were something that cannot hold labels, such as a number.
+    pub(crate) fn has_malformed_labels(&self) -> bool {
+        self.labels.malformed
+    }
+}
+
+impl<'de> Lenient<'de> for Resource<'de> {
+    fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
+        match name {
+            "id" => lenient::value(object, &mut self.id),
+            "name" => lenient::value(object, &mut self.name),
+            "zone" => lenient::value(object, &mut self.zone),
+            "selfLink" => lenient::value(object, &mut self.self_link),
+            "machineType" => lenient::value(object, &mut self.machine_type),
+            "creationTimestamp" => lenient::value(object, &mut self.creation_timestamp),
+            "status" => lenient::value(object, &mut self.status),
+            "labels" => lenient::value(object, &mut self.labels),
+            "scheduling" => lenient::value(object, &mut self.scheduling),
+            _ => lenient::skip(object),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Resource<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut resource = Self::default();
+        lenient::document(deserializer, &mut resource)?;
+        Ok(resource)
+    }
+}
+
+/// How an instance is scheduled.
+#[derive(Debug, Clone, Default)]
+pub struct Scheduling<'a> {
+    /// `SPOT` or `STANDARD`.
+    pub provisioning_model: Option<Cow<'a, str>>,
+    /// Set for spot instances too.
+    pub preemptible: bool,
+}
+
+impl Scheduling<'_> {
+    fn is_spot(&self) -> bool {
+        self.preemptible || self.provisioning_model.as_deref().is_some_and(is_spot)
+    }
+}
+
+impl<'de> Lenient<'de> for Scheduling<'de> {
+    fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
+        match name {
+            "provisioningModel" => lenient::value(object, &mut self.provisioning_model),
+            "preemptible" => lenient::value(object, &mut self.preemptible),
+            _ => lenient::skip(object),
+        }
+    }
+}
+
+/// Whether an instance of this status runs, or is about to.
+fn is_running(status: &str) -> bool {
+    !matches!(status, "DEPROVISIONING" | "STOPPED" | "STOPPING" | "SUSPENDED" | "SUSPENDING" | "TERMINATED")
+}
+
+/// `SPOT`, and `preemptible`, the name of its predecessor.
+fn is_spot(model: &str) -> bool {
+    model.eq_ignore_ascii_case("spot") || model.eq_ignore_ascii_case("preemptible")
+}
+
+/// The labels that GKE and Karpenter put on the instances of their nodes. Others are passed over.
+#[derive(Debug, Clone, Default)]
+pub struct Labels<'a> {
+    cluster: Option<Cow<'a, str>>,
+    location: Option<Cow<'a, str>>,
+    gke_node_pool: Option<Cow<'a, str>>,
+    karpenter_node_pool: Option<Cow<'a, str>>,
+    karpenter_node_pool_escaped: Option<Cow<'a, str>>,
+    provisioning_model: Option<Cow<'a, str>>,
+    malformed: bool,
+}
+
+impl<'a> Labels<'a> {
+    fn slot(&mut self, key: &str) -> Option<&mut Option<Cow<'a, str>>> {
+        match key {
+            "goog-k8s-cluster-name" => Some(&mut self.cluster),
+            "goog-k8s-cluster-location" => Some(&mut self.location),
+            "goog-k8s-node-pool-name" => Some(&mut self.gke_node_pool),
+            "karpenter.sh/nodepool" => Some(&mut self.karpenter_node_pool),
+            // Compute Engine's own labels allow neither dots nor slashes.
+            "karpenter-sh_nodepool" => Some(&mut self.karpenter_node_pool_escaped),
+            "goog-gke-node-pool-provisioning-model" => Some(&mut self.provisioning_model),
+            _ => None,
+        }
+    }
+
+    fn apply(self, instance: &mut Instance<'a>) {
+        instance.cluster = self.cluster;
+        instance.location = self.location;
+        instance.node_pool =
+            self.gke_node_pool.or(self.karpenter_node_pool).or(self.karpenter_node_pool_escaped);
+        instance.spot |= self.provisioning_model.as_deref().is_some_and(is_spot);
+    }
+}
+
+impl<'a> FromIterator<(&'a str, &'a str)> for Labels<'a> {
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(pairs: I) -> Self {
+        let mut labels = Self::default();
+        for (key, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
+            if let Some(slot) = labels.slot(key) {
+                *slot = Some(value.into());
+            }
+        }
+        labels
+    }
+}
+
+impl<'de> Lenient<'de> for Labels<'de> {
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, object: &mut A) -> Result<(), A::Error> {
+        match self.slot(key) {
+            Some(slot) => lenient::value(object, slot),
+            None => lenient::skip(object),
+        }
+    }
+
+    fn list<A: SeqAccess<'de>>(&mut self, mut list: A) -> Result<(), A::Error> {
+        let mut pair = Pair::default();
+        while lenient::element(&mut list, &mut pair)?.is_some() {
+            let Pair { key, value } = mem::take(&mut pair);
+            if let Some(slot) = key.and_then(|key| self.slot(&key)) {
+                *slot = value;
+            }
+        }
+        Ok(())
+    }
+
+    fn text(&mut self, _: Cow<'de, str>) {
+        self.malformed = true;
+    }
+
+    fn flag(&mut self, _: bool) {
+        self.malformed = true;
+    }
+
+    fn number(&mut self, _: Option<i128>) {
+        self.malformed = true;
+    }
+}
+
+#[derive(Debug, Default)]
+struct Pair<'a> {
+    key: Option<Cow<'a, str>>,
+    value: Option<Cow<'a, str>>,
+}
+
+impl<'de> Lenient<'de> for Pair<'de> {
+    fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
+        match name {
+            "key" => lenient::value(object, &mut self.key),
+            "value" => lenient::value(object, &mut self.value),
+            _ => lenient::skip(object),
+        }
+    }
+}

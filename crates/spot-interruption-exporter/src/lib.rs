@@ -1,0 +1,154 @@
+//! Counts the interruptions of Google Cloud spot instances, by the Kubernetes cluster that they belonged to.
+//!
+//! A message goes a straight way, and every station on it is pure: no socket, no clock, no runtime.
+//!
+//! 1. [`audit_log`] turns the bytes of a Pub/Sub message into an event, or into the reason why it holds none.
+//! 2. [`attribution`] decides what the event amounts to: counted for a cluster, held until its instance becomes
+//!    known, a duplicate. It asks [`dedup`] whether it has met the event before, and [`inventory`] whose instance
+//!    the event is about.
+//! 3. The outcome comes back together with the message's token, and only then is the message acknowledged: a
+//!    crash at any moment costs a redelivery, never an event.
+//!
+//! [`instance`] holds the vocabulary that they share: which instance is meant, and what is known of one. Its
+//! [`resource`](instance::resource) reads the Compute Engine API's JSON for an instance, which is also the
+//! `request` of a creation's log entry.
+
+pub mod attribution;
+pub mod audit_log;
+mod compute;
+pub mod config;
+pub mod dedup;
+mod google;
+pub mod instance;
+pub mod inventory;
+mod lenient;
+pub mod metrics;
+pub mod pipeline;
+mod probe;
+mod subscription;
+
+use std::future::Future;
+use std::time::Duration;
+
+use exporter_common::http::{Limits, Listener, Scrape, ScrapeError, Site, serve};
+use exporter_common::metrics::{BuildInfo, ProcessCollector};
+use exporter_common::readiness::Readiness;
+use exporter_common::shutdown::DRAIN;
+use prometheus_client::registry::Registry;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+
+use crate::attribution::Attribution;
+use crate::compute::{Compute, Resync};
+pub use crate::config::Config;
+use crate::metrics::{Health, Ledger, Shared, Source, StateFamilies};
+use crate::pipeline::Pipeline;
+use crate::subscription::Subscription;
+
+/// The binary's name.
+pub const NAME: &str = "spot-interruption-exporter";
+
+/// One sentence about it.
+pub const ABOUT: &str =
+    "Prometheus exporter that counts interruptions of Google Cloud spot instances by Kubernetes cluster";
+
+/// Inputs that may wait for the pipeline. What is not taken from Pub/Sub yet waits there.
+const INPUTS: usize = 1_024;
+
+/// How long the acknowledgements of recorded events may take to reach Pub/Sub at shutdown. An acknowledgement that
+/// does not make it costs a redelivery, not an event.
+const FLUSH: Duration = Duration::from_secs(3);
+
+/// Serves on `listener` until `shutdown` completes; then stops consuming, flushes acknowledgements and lets running
+/// scrapes finish, all at the same time.
+///
+/// Nothing that Pub/Sub or Compute do ends it: it says in `/ready` what is wrong, and goes on by itself.
+pub async fn run(config: Config, listener: Listener, shutdown: impl Future<Output = ()>) {
+    // Google's clients leave the choice of the cryptography provider to the process. One that was made before stands.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(BuildInfo { name: "spot_interruption_exporter_build_info" }));
+    registry.register_collector(Box::new(ProcessCollector::new()));
+    let subscriptions = [config.creations.short(), config.interruptions.short()];
+    let health = Health::register(&mut registry, subscriptions);
+    let [creations, interruptions] = subscriptions;
+    let ledger = Ledger::new(&config.cluster_label, config.methods.clone(), creations, interruptions);
+    let state = Shared::new(Attribution::new(config.attribution.clone()), ledger);
+    registry.register_collector(Box::new(StateFamilies(state.clone())));
+    let readiness = Readiness::default();
+
+    let (inputs, incoming) = mpsc::channel(INPUTS);
+    let (stop, stopped) = watch::channel(false);
+    let compute = Compute { endpoint: config.compute_endpoint.clone(), project: config.project.clone() };
+    let pipeline = Pipeline {
+        state: state.clone(),
+        methods: config.methods.clone(),
+        lookups: compute.clone(),
+        inputs: inputs.downgrade(),
+    };
+    let pipeline = tokio::spawn(pipeline.run(incoming));
+    let sources = [(Source::Creations, &config.creations), (Source::Interruptions, &config.interruptions)];
+    let consumers = sources.map(|(source, name)| {
+        let subscription = Subscription {
+            source,
+            name: name.clone(),
+            endpoint: config.pubsub_endpoint.clone(),
+            condition: readiness.condition(format!("Pub/Sub subscription {}: not open yet", name.full())),
+            health: health.clone(),
+            inputs: inputs.clone(),
+        };
+        tokio::spawn(subscription.consume(stopped.clone()))
+    });
+    let resync = Resync {
+        compute,
+        interval: config.resync_interval,
+        condition: readiness.condition("Compute API: the first listing of all instances is not complete yet"),
+        health,
+        inputs,
+    };
+    let resync = tokio::spawn(resync.run());
+
+    let site = Site::new(NAME, ABOUT, config.metrics_path.clone(), readiness, registry, Families);
+    let (told, tell) = (stop.clone(), async move {
+        shutdown.await;
+        stop.send_replace(true);
+    });
+    let mut closing = told.subscribe();
+    let end_of_service = async move {
+        // The sender lives until it has spoken; should it not, that is the end as well.
+        let _ = closing.wait_for(|stop| *stop).await;
+    };
+    let flush = async {
+        tell.await;
+        resync.abort();
+        let mut tokens = Vec::new();
+        for consumer in consumers {
+            tokens.extend(consumer.await.ok().flatten());
+        }
+        // Without consumers the pipeline takes what is still in its queue and ends. What it holds then goes back
+        // to Pub/Sub with the state.
+        let _ = pipeline.await;
+        state.forget_held();
+        let flushed = async {
+            for token in tokens {
+                token.shutdown().await;
+            }
+        };
+        if timeout(FLUSH, flushed).await.is_err() {
+            tracing::warn!(
+                "some acknowledgements may not have reached Pub/Sub; their messages will come again"
+            );
+        }
+        tracing::info!(interruptions = state.lock().ledger.total(), "stopped");
+    };
+    tokio::join!(serve(listener, site, Limits::default(), end_of_service, DRAIN), flush);
+}
+
+/// All families live in the exporter's registry; a scrape adds none.
+struct Families;
+
+impl Scrape for Families {
+    async fn scrape(&self) -> Result<Registry, ScrapeError> {
+        Ok(Registry::default())
+    }
+}

@@ -1,0 +1,85 @@
+//! A small question to Pub/Sub, beside the stream.
+
+use std::time::Duration;
+
+use google_cloud_auth::credentials::{CacheableResource, Credentials};
+use google_cloud_googleapis::pubsub::v1::GetSubscriptionRequest;
+use google_cloud_googleapis::pubsub::v1::subscriber_client::SubscriberClient;
+use tokio::time::timeout;
+use tonic::metadata::MetadataMap;
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint as Transport};
+use tonic::{Code, Request, Status};
+
+use crate::config::{Endpoint, SubscriptionName};
+use crate::google::{chain, credentials, one_line};
+
+const GOOGLE: &str = "https://pubsub.googleapis.com";
+
+/// No answer within this time means that there is none to come.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a probe found.
+#[derive(Debug)]
+pub(crate) enum Finding {
+    /// Pub/Sub answers. It may say no to the question: consuming needs another permission than asking.
+    Reachable,
+    /// Pub/Sub answers that there is no such subscription, or that we are nobody.
+    Refused(String),
+    /// Pub/Sub does not answer.
+    Unreachable(String),
+}
+
+/// Asks Pub/Sub for a subscription.
+#[derive(Debug, Clone)]
+pub(crate) struct Probe {
+    client: SubscriberClient<Channel>,
+    credentials: Credentials,
+}
+
+impl Probe {
+    /// No connection is made yet.
+    pub(crate) fn new(endpoint: Option<&Endpoint>) -> Result<Self, String> {
+        let credentials = credentials(endpoint)?;
+        let url = endpoint.map_or(GOOGLE, Endpoint::url).to_owned();
+        let mut transport =
+            Transport::from_shared(url).map_err(|error| chain(&error))?.connect_timeout(TIMEOUT);
+        if !endpoint.is_some_and(Endpoint::is_plain) {
+            transport = transport
+                .tls_config(ClientTlsConfig::new().with_native_roots())
+                .map_err(|error| chain(&error))?;
+        }
+        Ok(Self { client: SubscriberClient::new(transport.connect_lazy()), credentials })
+    }
+
+    pub(crate) async fn ask(&self, subscription: &SubscriptionName) -> Finding {
+        match timeout(TIMEOUT, self.get(subscription)).await {
+            Ok(Ok(())) => Finding::Reachable,
+            Ok(Err(status)) => verdict(&status),
+            Err(_) => Finding::Unreachable(format!("no answer within {} s", TIMEOUT.as_secs())),
+        }
+    }
+
+    async fn get(&self, subscription: &SubscriptionName) -> Result<(), Status> {
+        let headers = self.credentials.headers(http::Extensions::new()).await;
+        let headers = match headers.map_err(|error| Status::unavailable(chain(&error)))? {
+            CacheableResource::New { data, .. } => data,
+            // Only said to those who name what they have, which we do not.
+            CacheableResource::NotModified => http::HeaderMap::new(),
+        };
+        let mut request =
+            Request::new(GetSubscriptionRequest { subscription: subscription.full().to_owned() });
+        *request.metadata_mut() = MetadataMap::from_headers(headers);
+        self.client.clone().get_subscription(request).await?;
+        Ok(())
+    }
+}
+
+fn verdict(status: &Status) -> Finding {
+    let code = google_cloud_gax::error::rpc::Code::from(status.code() as i32);
+    let reason = one_line(&format!("{code}: {}", status.message()));
+    match status.code() {
+        Code::Ok | Code::PermissionDenied | Code::Unimplemented => Finding::Reachable,
+        Code::NotFound | Code::InvalidArgument | Code::Unauthenticated => Finding::Refused(reason),
+        _ => Finding::Unreachable(reason),
+    }
+}

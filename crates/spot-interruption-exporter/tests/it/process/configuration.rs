@@ -1,0 +1,130 @@
+//! The file as published, and every way to get a configuration wrong.
+
+use harness::run_to_end;
+
+use super::world::binary;
+
+const PUBLISHED: &str = "log_level: debug
+project_name: example-project
+pubsub:
+  instance_creation_subscription_name: sie-creation-subscription
+  instance_interruption_subscription_name: sie-interruption-subscription
+prometheus:
+  port: 8090
+  path: /metrics
+";
+
+/// Checks a file and variables: exit code and standard error.
+async fn check(file: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.yaml");
+    std::fs::write(&path, file).unwrap();
+    let mut command = binary();
+    command.arg("--check-config").arg("--config").arg(path).envs(variables.iter().copied());
+    let (code, _, stderr) = run_to_end(command).await;
+    (code, stderr)
+}
+
+/// The configuration is refused with exit code 1 and one line that holds every one of `parts`.
+async fn refused(file: &str, variables: &[(&str, &str)], parts: &[&str]) {
+    let (code, stderr) = check(file, variables).await;
+    assert_eq!(code, Some(1), "{file}: {stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    for part in parts {
+        assert!(stderr.contains(part), "no {part:?} in: {stderr}");
+    }
+}
+
+#[tokio::test]
+async fn the_published_file_is_accepted() {
+    let (code, stderr) = check(PUBLISHED, &[]).await;
+    assert_eq!(code, Some(0), "{stderr}");
+    let more = "compute: {endpoint: 'https://compute.example', resync_interval: 5m}\nattribution_grace: 90s\ndedup_window: 1h\ntombstone_ttl: \"10m\"\ninterruption_methods: [compute.instances.preempted, compute.instances.hostError]\n";
+    assert_eq!(check(&format!("{PUBLISHED}{more}"), &[]).await.0, Some(0));
+    let full =
+        [("SIE_PUBSUB__INSTANCE_CREATION_SUBSCRIPTION_NAME", "projects/other/subscriptions/creations")];
+    assert_eq!(check(PUBLISHED, &full).await.0, Some(0));
+}
+
+#[tokio::test]
+async fn every_key_can_come_from_the_environment() {
+    let variables = [
+        ("SIE_PROJECT_NAME", "p"),
+        ("SIE_PUBSUB__INSTANCE_CREATION_SUBSCRIPTION_NAME", "c"),
+        ("SIE_PUBSUB__INSTANCE_INTERRUPTION_SUBSCRIPTION_NAME", "i"),
+        ("SIE_PUBSUB__ENDPOINT", "http://localhost:8085"),
+        ("SIE_COMPUTE__ENDPOINT", "http://localhost:8086"),
+        ("SIE_COMPUTE__RESYNC_INTERVAL", "1m"),
+        ("SIE_PROMETHEUS__PORT", "8090"),
+        ("SIE_PROMETHEUS__ADDRESS", "127.0.0.1:8090"),
+        ("SIE_PROMETHEUS__PATH", "/metrics"),
+        ("SIE_PROMETHEUS__CLUSTER_LABEL", "cluster"),
+        ("SIE_ATTRIBUTION_GRACE", "1m"),
+        ("SIE_DEDUP_WINDOW", "1m"),
+        ("SIE_TOMBSTONE_TTL", "1m"),
+        ("SIE_INTERRUPTION_METHODS", "compute.instances.preempted"),
+        ("SIE_LOG_LEVEL", "info"),
+    ];
+    assert_eq!(variables.len(), spot_interruption_exporter::Config::settings().len());
+    let (code, stderr) = check("", &variables).await;
+    assert_eq!(code, Some(0), "{stderr}");
+    for (variable, _) in variables.iter().filter(|(variable, _)| !["SIE_PROJECT_NAME"].contains(variable)) {
+        let broken = [(*variable, "/ /")];
+        refused(PUBLISHED, &broken, &[&format!("variable {variable}"), "allowed"]).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_named_with_its_place() {
+    refused("", &[], &["project_name is required", "SIE_PROJECT_NAME"]).await;
+    let without = PUBLISHED.replace("  instance_creation_subscription_name: sie-creation-subscription\n", "");
+    refused(&without, &[], &["pubsub.instance_creation_subscription_name is required"]).await;
+    let twice = PUBLISHED.replace("sie-creation-subscription", "sie-interruption-subscription");
+    refused(&twice, &[], &["instance_creation_subscription_name", "allowed are two different ones"]).await;
+    for (from, to, parts) in [
+        ("log_level: debug", "log_level: loud", &["log_level from file /", "allowed are trace"][..]),
+        ("port: 8090", "port: 99999", &["prometheus.port from file /", "65535"]),
+        ("port: 8090", "prot: 8090", &["unknown key prometheus.prot", "port, path, address, cluster_label"]),
+        ("path: /metrics", "path: metrics", &["prometheus.path", "such as /metrics"]),
+        ("path: /metrics", "path: /health", &["prometheus.path", "other than"]),
+        ("path: /metrics", "cluster_label: zone", &["prometheus.cluster_label", "another label's name"]),
+        ("path: /metrics", "cluster_label: 1st", &["prometheus.cluster_label", "letters, digits"]),
+        ("path: /metrics", "address: localhost", &["prometheus.address", "HOST:PORT"]),
+        (
+            "sie-creation-subscription",
+            "topics/x",
+            &["instance_creation_subscription_name", "projects/P/subscriptions/S"],
+        ),
+        ("project_name: example-project", "project_name: a/b", &["project_name", "no project id"]),
+        ("log_level: debug", "attribution_grace: -1s", &["attribution_grace", "negative"]),
+        (
+            "log_level: debug",
+            "compute: {resync_interval: 0s}",
+            &["compute.resync_interval", "at least 100ms"],
+        ),
+        ("log_level: debug", "compute: {endpoint: compute}", &["compute.endpoint", "http or https URL"]),
+        ("log_level: debug", "interruption_methods: []", &["interruption_methods"]),
+        ("log_level: debug", "attribution: 1s", &["unknown key attribution"]),
+    ] {
+        refused(&PUBLISHED.replace(from, to), &[], parts).await;
+    }
+    refused(PUBLISHED, &[("PUBSUB_EMULATOR_HOST", "a b")], &["PUBSUB_EMULATOR_HOST", "HOST:PORT"]).await;
+}
+
+#[tokio::test]
+async fn help_and_version() {
+    let mut help = binary();
+    help.arg("--help");
+    let (code, stdout, _) = run_to_end(help).await;
+    assert_eq!(code, Some(0));
+    assert!(stdout.contains("pubsub.endpoint (variable SIE_PUBSUB__ENDPOINT)"), "{stdout}");
+    let mut version = binary();
+    version.arg("--version");
+    let (code, stdout, _) = run_to_end(version).await;
+    assert_eq!(code, Some(0));
+    assert!(stdout.starts_with("spot-interruption-exporter "), "{stdout}");
+    let mut unknown = binary();
+    unknown.arg("--port=1");
+    let (code, _, stderr) = run_to_end(unknown).await;
+    assert_eq!((code, stderr.lines().count()), (Some(1), 1), "{stderr}");
+}

@@ -1,0 +1,260 @@
+//! What goes wrong between the exporter and Google, and what it does about it.
+
+use std::time::{Duration, Instant};
+
+use harness::Exporter;
+use sandbox::google::Instance;
+use sandbox::google::compute::{Operation, Reply};
+use sandbox::google::pubsub::Faults;
+use serde_json::Value;
+use tonic::Code;
+
+use super::world::{Broker, Way, World, node, total};
+
+const CLUSTER: &str = "storm";
+
+/// A world whose cluster has this many nodes, all of them listed.
+async fn world_with(nodes: u64) -> (World, Vec<Instance>) {
+    let world = World::sandbox().await;
+    let nodes: Vec<Instance> = (1..=nodes).map(|id| node(id, CLUSTER)).collect();
+    world.compute.insert_all(nodes.clone());
+    (world, nodes)
+}
+
+/// Publishes an interruption of each node, in this process and so at once.
+fn storm(world: &mut World, nodes: &[Instance]) {
+    let entries: Vec<Value> = nodes.iter().map(|node| world.log.preempted(node)).collect();
+    let topic = world.topic(Way::Interruption);
+    world.pubsub().publish(&topic, entries).unwrap();
+}
+
+async fn counted(exporter: &Exporter, count: f64) {
+    exporter
+        .scraped(&format!("{count} are counted"), |scrape| scrape.sample(&total(CLUSTER)) == Some(count))
+        .await;
+}
+
+#[tokio::test]
+async fn everything_is_down_at_start_and_comes_up() {
+    let (mut world, nodes) = world_with(1).await;
+    world.compute.stop().await;
+    world.pubsub().stop().await;
+    let exporter = world.exporter(&[]).await;
+    assert_eq!(exporter.get("/health").await.status, 200);
+    exporter.log("cannot list all instances").await;
+    exporter.log("Pub/Sub cannot be reached").await;
+    let reason = exporter.readiness(503).await;
+    assert_eq!(reason.lines().count(), 1, "{reason}");
+    for part in [&world.subscription(Way::Interruption), &world.subscription(Way::Creation), "Compute API"] {
+        assert!(reason.contains(part), "no {part} in {reason}");
+    }
+    let scrape = exporter.scrape().await;
+    assert_eq!(scrape.sample("interruption_events_unattributed_total"), Some(0.0));
+
+    world.compute.restart().await.unwrap();
+    world.pubsub().restart().await.unwrap();
+    exporter.readiness(200).await;
+    storm(&mut world, &nodes);
+    counted(&exporter, 1.0).await;
+}
+
+#[tokio::test]
+async fn interruptions_are_consumed_before_the_listing_works() {
+    let (mut world, nodes) = world_with(1).await;
+    world.compute.override_reply(Operation::List, Reply::status(503));
+    let exporter = world.exporter(&[]).await;
+    storm(&mut world, &nodes);
+    let held = "spot_interruption_exporter_held_interruptions";
+    exporter.scraped("it is held", |scrape| scrape.sample(held) == Some(1.0)).await;
+    assert!(exporter.readiness(503).await.contains("Compute API"));
+    world.compute.clear_overrides();
+    counted(&exporter, 1.0).await;
+    exporter.readiness(200).await;
+}
+
+#[tokio::test]
+async fn permission_denied() {
+    let (mut world, nodes) = world_with(1).await;
+    let interruptions = world.subscription(Way::Interruption);
+    let refuse = Faults { refuse: Some(Code::PermissionDenied), ..Faults::default() };
+    world.pubsub().set_subscription_faults(&interruptions, refuse);
+    let exporter = world.exporter(&[]).await;
+    let line = exporter.log("the stream ended").await;
+    assert!(line.contains("PERMISSION_DENIED"), "{line}");
+    let reason = exporter.readiness(503).await;
+    assert!(reason.contains(&interruptions) && reason.contains("PERMISSION_DENIED"), "{reason}");
+    world.pubsub().clear_faults();
+    exporter.readiness(200).await;
+    storm(&mut world, &nodes);
+    counted(&exporter, 1.0).await;
+    let restarts = format!(
+        "spot_interruption_exporter_stream_restarts_total{{subscription=\"{}\"}}",
+        world.short_subscription(Way::Interruption)
+    );
+    assert!(exporter.scrape().await.sample(&restarts).unwrap() >= 1.0);
+}
+
+#[tokio::test]
+async fn a_missing_subscription_that_appears_later() {
+    for broker in [Broker::Sandbox, Broker::Emulator] {
+        let Some(mut world) = World::without_subscriptions(broker).await else { continue };
+        let instance = node(1, CLUSTER);
+        world.compute.insert(instance.clone());
+        let exporter = world.exporter(&[]).await;
+        exporter.log("the stream ended").await;
+        let reason = exporter.readiness(503).await;
+        assert!(reason.contains("NOT_FOUND"), "{reason}");
+        for way in [Way::Creation, Way::Interruption] {
+            world.create(way).await;
+        }
+        exporter.readiness(200).await;
+        world.preempted(&[instance]).await;
+        counted(&exporter, 1.0).await;
+    }
+}
+
+#[tokio::test]
+async fn compute_says_no() {
+    let world = World::sandbox().await;
+    for (reply, words) in
+        [(Reply::status(403), "403"), (Reply::status(500), "500"), (Reply::Reset, "Compute API")]
+    {
+        world.compute.override_reply(Operation::List, reply);
+        let exporter = world.exporter(&[]).await;
+        exporter.log("cannot list all instances").await;
+        let reason = exporter.readiness(503).await;
+        assert!(
+            reason.contains("listing instances of project example-project") && reason.contains(words),
+            "{reason}"
+        );
+        let failures = "spot_interruption_exporter_resyncs_total{outcome=\"failure\"}";
+        assert!(exporter.scrape().await.sample(failures).unwrap() >= 1.0);
+        world.compute.clear_overrides();
+        exporter.readiness(200).await;
+    }
+}
+
+#[tokio::test]
+async fn a_zone_that_cannot_be_listed() {
+    let (world, _) = world_with(3).await;
+    world.compute.set_unreachable([super::world::ZONE]);
+    let exporter = world.exporter(&[]).await;
+    let reason = exporter.readiness(503).await;
+    exporter.log("cannot list all instances").await;
+    assert!(reason.contains("Compute API"), "{reason}");
+    world.compute.set_unreachable::<&str>([]);
+    exporter.readiness(200).await;
+    exporter.scraped("all are known", |scrape| scrape.sum("spot_instances") == 3.0).await;
+}
+
+#[tokio::test]
+async fn a_listing_of_many_pages() {
+    let (world, _) = world_with(1_234).await;
+    let exporter = world.ready(&[]).await;
+    assert_eq!(exporter.scrape().await.sum("spot_instances"), 1_234.0);
+}
+
+#[tokio::test]
+async fn what_two_resyncs_miss_is_dropped() {
+    let (world, nodes) = world_with(2).await;
+    let exporter = world.ready(&[("SIE_COMPUTE__RESYNC_INTERVAL", "200ms")]).await;
+    world.compute.remove(&nodes[0].zone, &nodes[0].name);
+    exporter.scraped("one is left", |scrape| scrape.sum("spot_instances") == 1.0).await;
+}
+
+/// Five seconds, or a whole minute with `LONG_TESTS` in the environment.
+fn duration_of_trouble() -> Duration {
+    Duration::from_secs(if std::env::var_os("LONG_TESTS").is_some() { 60 } else { 5 })
+}
+
+#[tokio::test]
+async fn a_stream_that_dies_every_second() {
+    let (mut world, nodes) = world_with(2_000).await;
+    world.pubsub().set_faults(Faults {
+        reset_every: Some(Duration::from_secs(1)),
+        duplicates: 0.05,
+        reorder: 50,
+        ..Faults::default()
+    });
+    let exporter = world.ready(&[]).await;
+    let until = Instant::now() + duration_of_trouble();
+    let batch = nodes.len() / 20;
+    for nodes in nodes.chunks(batch) {
+        storm(&mut world, nodes);
+        tokio::time::sleep_until((Instant::now() + (until - Instant::now()) / 20).into()).await;
+    }
+    counted(&exporter, 2_000.0).await;
+    world.pubsub().wait_until_drained(&world.subscription(Way::Interruption)).await;
+    counted(&exporter, 2_000.0).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_is_dead_without_knowing_it() {
+    let (mut world, nodes) = world_with(1).await;
+    let exporter = world.ready(&[]).await;
+    world.pubsub().set_faults(Faults { freeze: true, ..Faults::default() });
+    storm(&mut world, &nodes);
+    let line = exporter.log("Pub/Sub cannot be reached").await;
+    assert!(line.contains("no answer within"), "{line}");
+    world.pubsub().clear_faults();
+    counted(&exporter, 1.0).await;
+}
+
+#[tokio::test]
+async fn sigterm_under_load_loses_no_acknowledgement() {
+    let (mut world, nodes) = world_with(10_000).await;
+    let interruptions = world.subscription(Way::Interruption);
+    let mut first = world.ready(&[]).await;
+    storm(&mut world, &nodes);
+    world.pubsub().wait_until(&interruptions, |counts| counts.acked > 500).await;
+    let began = Instant::now();
+    first.signal("TERM");
+    assert_eq!(first.exit().await.code(), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let line: Value = serde_json::from_str(&first.log("\"stopped\"").await).unwrap();
+    let counted_first = line["interruptions"].as_u64().unwrap();
+    let acked_first = world.pubsub().acked(&interruptions);
+    assert_eq!(acked_first, counted_first, "counted and acknowledged are the same");
+
+    let second = world.ready(&[]).await;
+    world.pubsub().wait_until_drained(&interruptions).await;
+    counted(&second, (10_000 - counted_first) as f64).await;
+}
+
+#[tokio::test]
+async fn kill_between_count_and_acknowledgement_leads_to_redelivery() {
+    let (mut world, nodes) = world_with(500).await;
+    let interruptions = world.subscription(Way::Interruption);
+    // Every acknowledgement is lost on its way, and the leases of the dead end soon.
+    world.pubsub().set_faults(Faults {
+        lost_acks: 1.0,
+        max_lease: Some(Duration::from_secs(2)),
+        ..Faults::default()
+    });
+    let mut first = world.ready(&[]).await;
+    storm(&mut world, &nodes);
+    counted(&first, 500.0).await;
+    first.signal("KILL");
+    first.exit().await;
+    assert_eq!(world.pubsub().acked(&interruptions), 0);
+
+    world.pubsub().clear_faults();
+    let second = world.ready(&[]).await;
+    counted(&second, 500.0).await;
+    world.pubsub().wait_until_drained(&interruptions).await;
+    counted(&second, 500.0).await;
+}
+
+#[tokio::test]
+async fn acknowledgements_that_are_lost_count_once() {
+    let (mut world, nodes) = world_with(300).await;
+    world.pubsub().set_faults(Faults {
+        lost_acks: 0.5,
+        max_lease: Some(Duration::from_secs(1)),
+        ..Faults::default()
+    });
+    let exporter = world.ready(&[]).await;
+    storm(&mut world, &nodes);
+    world.pubsub().wait_until_drained(&world.subscription(Way::Interruption)).await;
+    counted(&exporter, 300.0).await;
+}

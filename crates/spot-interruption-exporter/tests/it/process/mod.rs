@@ -1,0 +1,10 @@
+//! The exporter as a process: against the simulated Google, and where it makes no difference against Google's own
+//! emulator too.
+
+mod configuration;
+mod events;
+mod faults;
+mod golden;
+mod prometheus;
+mod readme;
+mod world;

@@ -1,0 +1,54 @@
+//! What the README's tables and messages say is what the program does.
+//!
+//! `UPDATE_GOLDEN=1 cargo test -p spot-interruption-exporter readme` writes the tables anew.
+
+use std::path::{Path, PathBuf};
+
+use harness::{compare_table, families};
+use spot_interruption_exporter::Config;
+
+fn readme() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")
+}
+
+#[test]
+fn keys() {
+    let mut table = String::from("| key of the file | variable | default | |\n|---|---|---|---|\n");
+    for setting in Config::settings() {
+        let default = setting.default.as_deref().map(|default| format!("`{default}`")).unwrap_or_default();
+        table += &format!("| `{}` | `{}` | {default} | {} |\n", setting.key, setting.variable, setting.help);
+    }
+    compare_table(&readme(), "keys", &table);
+}
+
+#[test]
+fn spot_metrics() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/spot.prom");
+    // The one cluster whose name would confuse the reader of labels has its series beside those of others.
+    let exposition: String = std::fs::read_to_string(golden)
+        .unwrap()
+        .lines()
+        .filter(|line| !line.contains("odd \\\"name"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let mut table = String::from("| metric | type | labels | |\n|---|---|---|---|\n");
+    for (name, family) in families(&exposition) {
+        if !name.starts_with("process_") && !name.starts_with("promhttp_") {
+            let labels: Vec<String> = family.labels.iter().map(|label| format!("`{label}`")).collect();
+            table += &format!("| `{name}` | {} | {} | {} |\n", family.kind, labels.join(", "), family.help);
+        }
+    }
+    compare_table(&readme(), "spot_metrics", &table);
+}
+
+/// The two messages that the README tells people to publish are the ones that the end-to-end tests publish.
+#[test]
+fn messages() {
+    let text = std::fs::read_to_string(readme()).unwrap();
+    for fixture in [
+        include_str!("../fixtures/published_creation.json"),
+        include_str!("../fixtures/published_interruption.json"),
+    ] {
+        assert!(text.contains(fixture.trim()), "the README does not have\n{fixture}");
+    }
+}

@@ -1,0 +1,185 @@
+//! A small world to attribute interruptions in: one zone, clusters and instances with short names, and a clock that
+//! is turned by hand.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use spot_interruption_exporter::attribution::{Attribution, Counted, Lookup, Outcome, Settings};
+use spot_interruption_exporter::audit_log::{Event, InterruptionMethods, Invalid, LogEntry};
+use spot_interruption_exporter::instance::{Instance, InstanceId, InstanceRef};
+use spot_interruption_exporter::inventory::Profile;
+
+pub(crate) const ZONE: &str = "europe-west1-c";
+pub(crate) const GRACE: Duration = Duration::from_secs(60);
+pub(crate) const WINDOW: Duration = Duration::from_secs(600);
+pub(crate) const TOMBSTONE: Duration = Duration::from_secs(300);
+
+/// The state machine, its clock, and numbers for tokens and messages.
+pub(crate) struct World {
+    pub(crate) attribution: Attribution<u32>,
+    pub(crate) now: Instant,
+    tokens: u32,
+}
+
+/// An outcome in words, such as `counted a` for an interruption counted for cluster `a`.
+pub(crate) type Words = Vec<(u32, String)>;
+
+impl World {
+    /// Nothing is known and no resync was completed.
+    pub(crate) fn unseeded() -> Self {
+        Self::with_window(WINDOW)
+    }
+
+    pub(crate) fn with_window(dedup_window: Duration) -> Self {
+        let settings = Settings {
+            project: "mock-project".to_owned(),
+            attribution_grace: GRACE,
+            dedup_window,
+            tombstone_ttl: TOMBSTONE,
+        };
+        Self { attribution: Attribution::new(settings), now: Instant::now(), tokens: 0 }
+    }
+
+    /// An empty project has been listed.
+    pub(crate) fn new() -> Self {
+        let mut world = Self::unseeded();
+        world.resync(&[]);
+        world
+    }
+
+    /// How many tokens have been given out.
+    pub(crate) fn tokens(&self) -> u32 {
+        self.tokens
+    }
+
+    pub(crate) fn pass(&mut self, time: Duration) -> Words {
+        self.now += time;
+        self.attribution.tick(self.now);
+        self.resolved()
+    }
+
+    /// Delivers a message with a token of its own, counted from one.
+    pub(crate) fn deliver(&mut self, message_id: &str, entry: LogEntry<'_>) -> Words {
+        self.deliver_parsed(message_id, Ok(entry))
+    }
+
+    pub(crate) fn deliver_parsed(
+        &mut self,
+        message_id: &str,
+        parsed: Result<LogEntry<'_>, Invalid>,
+    ) -> Words {
+        self.tokens += 1;
+        self.attribution.message(message_id, parsed, self.tokens, self.now);
+        self.resolved()
+    }
+
+    pub(crate) fn observe(&mut self, instance: &Instance<'_>) -> Words {
+        self.attribution.observe(instance, self.now);
+        self.resolved()
+    }
+
+    /// Lists these instances and no others; says how many were dropped.
+    pub(crate) fn resync(&mut self, instances: &[Instance<'_>]) -> usize {
+        self.attribution.begin_resync(self.now);
+        for instance in instances {
+            self.attribution.observe(instance, self.now);
+        }
+        self.attribution.finish_resync(self.now)
+    }
+
+    pub(crate) fn lookup(&mut self) -> Option<Lookup> {
+        self.attribution.poll_lookup(self.now)
+    }
+
+    pub(crate) fn found(&mut self, lookup: &Lookup, instance: &Instance<'_>) -> Words {
+        self.attribution.found(lookup.id, instance, self.now);
+        self.resolved()
+    }
+
+    pub(crate) fn resolved(&mut self) -> Words {
+        self.outcomes().into_iter().map(|(token, outcome)| (token, self.words(outcome))).collect()
+    }
+
+    pub(crate) fn outcomes(&mut self) -> Vec<(u32, Outcome)> {
+        let resolved = std::iter::from_fn(|| self.attribution.poll_resolved());
+        resolved.map(|resolved| (resolved.token, resolved.outcome)).collect()
+    }
+
+    fn words(&self, outcome: Outcome) -> String {
+        match outcome {
+            Outcome::Counted(counted) => format!("counted {}", self.profile(counted).cluster),
+            Outcome::Ignored(ignored) => format!("ignored {}", ignored.label()),
+            Outcome::Invalid(invalid) => format!("invalid {}", invalid.label()),
+            outcome => outcome.label().to_owned(),
+        }
+    }
+
+    pub(crate) fn profile(&self, counted: Counted) -> &Profile {
+        self.attribution.inventory().profile(counted.profile)
+    }
+
+    pub(crate) fn clusters(&self) -> Vec<&str> {
+        self.attribution.inventory().clusters().iter().map(|cluster| &**cluster).collect()
+    }
+
+    pub(crate) fn spot_running(&self) -> u32 {
+        self.attribution.inventory().spot_running().iter().sum()
+    }
+
+    pub(crate) fn known(&self) -> usize {
+        self.attribution.inventory().len()
+    }
+}
+
+/// An instance by id and name; an id of zero stands for none.
+pub(crate) fn named(id: u64, name: &str) -> InstanceRef<'_> {
+    InstanceRef {
+        id: InstanceId::new(id),
+        project: Some("mock-project".into()),
+        zone: Some(ZONE.into()),
+        name: Some(name.into()),
+    }
+}
+
+/// A running spot node of a cluster.
+pub(crate) fn node<'a>(id: u64, name: &'a str, cluster: &'a str) -> Instance<'a> {
+    Instance {
+        instance: named(id, name),
+        cluster: Some(cluster.into()),
+        spot: true,
+        running: true,
+        ..Instance::default()
+    }
+}
+
+/// An instance outside any cluster.
+pub(crate) fn outsider(id: u64, name: &str) -> Instance<'_> {
+    Instance { instance: named(id, name), running: true, ..Instance::default() }
+}
+
+/// A log entry without an `insertId`, as people make them by hand.
+pub(crate) fn entry(event: Event<'_>) -> LogEntry<'_> {
+    LogEntry { insert_id: None, operation_id: None, timestamp: None, event }
+}
+
+pub(crate) fn creation(instance: Instance<'_>) -> LogEntry<'_> {
+    entry(Event::Creation(instance))
+}
+
+pub(crate) fn interruption(instance: InstanceRef<'_>) -> LogEntry<'_> {
+    let reason = InterruptionMethods::default().reason("compute.instances.preempted").unwrap();
+    entry(Event::Interruption { instance, reason })
+}
+
+/// The same entry as Cloud Logging would write it.
+pub(crate) fn logged<'a>(insert_id: &'a str, operation_id: &'a str, entry: LogEntry<'a>) -> LogEntry<'a> {
+    LogEntry { insert_id: Some(insert_id.into()), operation_id: Some(operation_id.into()), ..entry }
+}
+
+pub(crate) fn at(seconds: i64) -> Option<Timestamp> {
+    Some(Timestamp::from_second(1_700_000_000 + seconds).unwrap())
+}
+
+pub(crate) fn words(expected: &[(u32, &str)]) -> Words {
+    expected.iter().map(|(token, outcome)| (*token, (*outcome).to_owned())).collect()
+}
