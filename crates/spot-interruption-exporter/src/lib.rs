@@ -74,7 +74,6 @@ pub async fn run(config: Config, listener: Listener, shutdown: impl Future<Outpu
     let [creations, interruptions] = subscriptions;
     let ledger = Ledger::new(&config.cluster_label, config.methods.clone(), creations, interruptions);
     let state = Shared::new(Attribution::new(config.attribution.clone()), ledger);
-    registry.register_collector(Box::new(StateFamilies(state.clone())));
     let readiness = Readiness::default();
 
     let (inputs, incoming) = mpsc::channel(INPUTS);
@@ -108,7 +107,8 @@ pub async fn run(config: Config, listener: Listener, shutdown: impl Future<Outpu
     };
     let resync = tokio::spawn(resync.run());
 
-    let site = Site::new(NAME, ABOUT, config.metrics_path.clone(), readiness, registry, Families);
+    let site =
+        Site::new(NAME, ABOUT, config.metrics_path.clone(), readiness, registry, Families(state.clone()));
     let (told, tell) = (stop.clone(), async move {
         shutdown.await;
         stop.send_replace(true);
@@ -144,11 +144,13 @@ pub async fn run(config: Config, listener: Listener, shutdown: impl Future<Outpu
     tokio::join!(serve(listener, site, Limits::default(), end_of_service, DRAIN), flush);
 }
 
-/// All families live in the exporter's registry; a scrape adds none.
-struct Families;
+/// What is known and counted, as the families of a scrape.
+struct Families<T>(Shared<T>);
 
-impl Scrape for Families {
+impl<T: std::fmt::Debug + Send + 'static> Scrape for Families<T> {
     async fn scrape(&self) -> Result<Registry, ScrapeError> {
-        Ok(Registry::default())
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(StateFamilies(self.0.clone())));
+        Ok(registry)
     }
 }
