@@ -51,7 +51,8 @@ async fn start() -> Option<String> {
 /// It comes with the Google Cloud SDK, beside the `gcloud` on the path.
 fn jar() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    let gcloud = std::env::split_paths(&path).map(|folder| folder.join("gcloud")).find(|file| file.is_file())?;
+    let gcloud =
+        std::env::split_paths(&path).map(|folder| folder.join("gcloud")).find(|file| file.is_file())?;
     let sdk = std::fs::canonicalize(gcloud).ok()?.parent()?.parent()?.to_owned();
     std::fs::read_dir(sdk.join("platform/pubsub-emulator/lib"))
         .ok()?

@@ -1,69 +1,134 @@
-//! The README's first command: a simulated Spacelift and the exporter that watches it, in one process.
+//! The README's first command: a simulated Spacelift and Google Cloud, and the exporters that watch them, in one
+//! process.
 //!
 //! It starts things and shows what they say; there is nothing in here to reuse.
 
 mod summary;
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use clap::{Arg, Command};
-use exporter_common::config::{Environment, Invocation};
+use clap::{Arg, ArgMatches, Command};
+use exporter_common::config::{Arguments, Environment, Invocation};
 use exporter_common::http::{ListenAddress, Listener};
+use exporter_common::program;
 use exporter_common::shutdown::Signals;
 use exporter_common::telemetry::{self, LogFormat};
+use sandbox::google::{CREATION_SUBSCRIPTION, Google, INTERRUPTION_SUBSCRIPTION, PROJECT};
 use sandbox::spacelift::{DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, Spacelift};
 use tokio::sync::watch;
 use tracing::level_filters::LevelFilter;
 
-/// Simulated seconds in a second: a working day passes within minutes.
-const SPEED: f64 = 1.0;
+/// Simulated seconds in a second: Spacelift's day passes within minutes, and spot VMs live for minutes, not hours.
+const SPACELIFT_SPEED: f64 = 1.0;
+const GOOGLE_SPEED: f64 = 60.0;
 
 /// How often the summary is printed.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(5);
 
-#[tokio::main(worker_threads = 2)]
-async fn main() -> anyhow::Result<()> {
-    let flags = flags().get_matches();
-    let address = |flag: &str| flags.get_one::<String>(flag).cloned().unwrap_or_default();
-    telemetry::init(LogFormat::Human, LevelFilter::WARN, &Environment::of_process())?;
+/// Has the simulated Google Cloud publish into Google's emulator, and the exporter consume from there.
+const EMULATOR_HOST: &str = "PUBSUB_EMULATOR_HOST";
 
-    let listen = address("spacelift-address");
-    let spacelift = Spacelift::builder()
-        .listen(listen.parse::<std::net::SocketAddr>().with_context(|| format!("{listen} is no address"))?)
-        .living(seed(), SPEED)
+#[tokio::main(worker_threads = 2)]
+async fn main() -> ExitCode {
+    program::exit_code(run().await)
+}
+
+async fn run() -> anyhow::Result<()> {
+    let flags = flags().get_matches();
+    let signals = Signals::listen()?;
+    let environment = Environment::of_process();
+    telemetry::init(LogFormat::Human, LevelFilter::WARN, &environment)?;
+    let emulator = environment.get(EMULATOR_HOST)?;
+
+    let listen = address(&flags, SPACELIFT)?;
+    let spacelift = Spacelift::builder().listen(listen).living(seed(), SPACELIFT_SPEED);
+    let spacelift = spacelift.start().await.with_context(|| taken(SPACELIFT, listen))?;
+    let (pubsub, compute) = (address(&flags, PUBSUB)?, address(&flags, COMPUTE)?);
+    let mut google =
+        Google::builder().pubsub_listen(pubsub).compute_listen(compute).seed(seed()).speed(GOOGLE_SPEED);
+    if let Some(host) = &emulator {
+        google = google.emulator(host.as_str());
+    }
+    let google = google
         .start()
         .await
-        .with_context(|| taken("--spacelift-address", &listen))?;
+        .with_context(|| format!("{} or {}", taken(PUBSUB, pubsub), taken(COMPUTE, compute)))?;
+    let pubsub = match (google.pubsub(), &emulator) {
+        (Some(pubsub), _) => pubsub.endpoint(),
+        (None, host) => format!("http://{}", host.as_deref().unwrap_or_default()),
+    };
 
-    let promex = address("promex-address");
-    let listener = bind(&promex).with_context(|| taken("--promex-address", &promex))?;
-    let promex = listener.local_address()?;
-    let config = promex_config(&spacelift.url())?;
-
+    let promex = bind(&flags, PROMEX)?;
+    let spot = bind(&flags, SPOT)?;
+    let (promex_url, spot_url) = (url(&promex)?, url(&spot)?);
     let (stop, stopped) = watch::channel(false);
-    let exporter = tokio::spawn(spacelift_promex::run(config, listener, wait(stopped.clone())));
-    introduce(&spacelift.url(), &format!("http://{promex}"));
-    let summary = tokio::spawn(summary::print(format!("http://{promex}/metrics"), SUMMARY_INTERVAL));
+    let promex = spacelift_promex::run(promex_config(&spacelift.url())?, promex, wait(stopped.clone()));
+    let spot =
+        spot_interruption_exporter::run(spot_config(&pubsub, &google.compute().url())?, spot, wait(stopped));
+    let (promex, spot) = (tokio::spawn(promex), tokio::spawn(spot));
 
-    Signals::listen()?.shutdown().await;
+    introduce(&[
+        ("simulated Spacelift", &spacelift.url(), "its account as JSON: /_sandbox/account"),
+        ("simulated Compute API", &google.compute().url(), "what happened in its world: /_sandbox/truth"),
+        (if emulator.is_some() { "Google's emulator" } else { "simulated Pub/Sub" }, &pubsub, ""),
+        ("spacelift-promex", &promex_url, "/metrics, /health, /ready"),
+        ("spot-interruption-exporter", &spot_url, "/metrics, /health, /ready"),
+    ]);
+    suggest(&spacelift.url(), &promex_url, &spot_url);
+    let summary = tokio::spawn(summary::print(promex_url, spot_url, SUMMARY_INTERVAL));
+
+    signals.shutdown().await;
     summary.abort();
     stop.send_replace(true);
-    exporter.await??;
+    promex.await??;
+    spot.await?;
     spacelift.stop().await;
     say("Stopped.");
     Ok(())
 }
 
+const SPACELIFT: &str = "spacelift-address";
+const PUBSUB: &str = "pubsub-address";
+const COMPUTE: &str = "compute-address";
+const PROMEX: &str = "promex-address";
+const SPOT: &str = "spot-address";
+
 fn flags() -> Command {
     let address = |name: &'static str, default: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name("HOST:PORT").default_value(default).help(help)
     };
-    Command::new("quickstart").about("A simulated Spacelift and the exporter that watches it").args([
-        address("spacelift-address", "127.0.0.1:4000", "Where the simulated Spacelift listens"),
-        address("promex-address", "127.0.0.1:9953", "Where spacelift-promex listens"),
+    Command::new("quickstart").about("A simulated world and the exporters that watch it").args([
+        address(SPACELIFT, "127.0.0.1:4000", "Where the simulated Spacelift listens"),
+        address(PUBSUB, "127.0.0.1:8085", "Where the simulated Pub/Sub listens"),
+        address(COMPUTE, "127.0.0.1:8086", "Where the simulated Compute API listens"),
+        address(PROMEX, "127.0.0.1:9953", "Where spacelift-promex listens"),
+        address(SPOT, "127.0.0.1:8090", "Where spot-interruption-exporter listens"),
     ])
+}
+
+fn address(flags: &ArgMatches, flag: &str) -> anyhow::Result<SocketAddr> {
+    let text = flags.get_one::<String>(flag).map(String::as_str).unwrap_or_default();
+    text.parse().with_context(|| format!("--{flag} {text} is no address"))
+}
+
+fn bind(flags: &ArgMatches, flag: &str) -> anyhow::Result<Listener> {
+    let address = address(flags, flag)?;
+    let listener = Listener::bind(&address.to_string().parse::<ListenAddress>()?);
+    listener.with_context(|| taken(flag, address))
+}
+
+fn url(listener: &Listener) -> anyhow::Result<String> {
+    Ok(format!("http://{}", listener.local_address()?))
+}
+
+fn taken(flag: &str, address: SocketAddr) -> String {
+    format!(
+        "cannot listen on {address}; choose another with `cargo run --release -p quickstart -- --{flag} 127.0.0.1:0`"
+    )
 }
 
 /// The exporter's own configuration, with every collector on.
@@ -73,11 +138,8 @@ fn promex_config(endpoint: &str) -> anyhow::Result<spacelift_promex::Config> {
     line.extend(
         ["--api-key-id", DEFAULT_API_KEY_ID, "--api-key-secret", DEFAULT_API_KEY_SECRET].map(Into::into),
     );
-    line.extend(
-        spacelift_promex::collectors::ALL
-            .iter()
-            .map(|collector| format!("--collector.{}", collector.name).into()),
-    );
+    let collectors = spacelift_promex::collectors::ALL.iter();
+    line.extend(collectors.map(|collector| format!("--collector.{}", collector.name).into()));
     let settings = spacelift_promex::Config::settings();
     match spacelift_promex::config::command().parse(&settings, line)? {
         Invocation::Run(arguments) => {
@@ -87,14 +149,17 @@ fn promex_config(endpoint: &str) -> anyhow::Result<spacelift_promex::Config> {
     }
 }
 
-fn bind(address: &str) -> anyhow::Result<Listener> {
-    Ok(Listener::bind(&address.parse::<ListenAddress>()?)?)
-}
-
-fn taken(flag: &str, address: &str) -> String {
-    format!(
-        "cannot listen on {address}; choose another with `cargo run --release -p quickstart -- {flag} 127.0.0.1:0`"
-    )
+/// The exporter's own configuration, by its variables.
+fn spot_config(pubsub: &str, compute: &str) -> anyhow::Result<spot_interruption_exporter::Config> {
+    let environment = Environment::from_iter([
+        ("SIE_PROJECT_NAME", PROJECT),
+        ("SIE_PUBSUB__INSTANCE_CREATION_SUBSCRIPTION_NAME", CREATION_SUBSCRIPTION),
+        ("SIE_PUBSUB__INSTANCE_INTERRUPTION_SUBSCRIPTION_NAME", INTERRUPTION_SUBSCRIPTION),
+        ("SIE_PUBSUB__ENDPOINT", pubsub),
+        ("SIE_COMPUTE__ENDPOINT", compute),
+        ("SIE_COMPUTE__RESYNC_INTERVAL", "5s"),
+    ]);
+    Ok(spot_interruption_exporter::Config::load(&Arguments::default(), &environment)?)
 }
 
 async fn wait(mut stopped: watch::Receiver<bool>) {
@@ -102,20 +167,26 @@ async fn wait(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
-/// Every run shows another account.
+/// Every run shows another world.
 fn seed() -> u64 {
     std::process::id().into()
 }
 
-fn introduce(spacelift: &str, promex: &str) {
+fn introduce(parts: &[(&str, &str, &str)]) {
+    say("");
+    for (name, url, what) in parts {
+        say(format!("  {name:<27} {url:<24} {what}").trim_end());
+    }
+}
+
+fn suggest(spacelift: &str, promex: &str, spot: &str) {
     say(&format!(
-        "\n  simulated Spacelift   {spacelift}   (its account as JSON: {spacelift}/_sandbox/account)\n\
-         \x20 spacelift-promex      {promex}   (metrics, /health, /ready)\n\n\
-         Try:\n\n\
+        "\nTry:\n\n\
          \x20 curl -s {promex}/metrics | grep worker_pool\n\
+         \x20 curl -s {spot}/metrics | grep interruption_events_total\n\
          \x20 curl -X PUT -d partial_failure {spacelift}/_sandbox/scenario   # then look at spacelift_scrape_collector_success\n\
          \x20 curl -X PUT -d healthy {spacelift}/_sandbox/scenario\n\n\
-         Ctrl-C ends it. What the exporter sees, every {} seconds:\n",
+         Ctrl-C ends it. What the exporters see, every {} seconds:\n",
         SUMMARY_INTERVAL.as_secs()
     ));
 }

@@ -12,15 +12,17 @@ use tokio::time::interval;
 
 use crate::say;
 
-/// Prints a line every `pause`, for ever.
-pub(crate) async fn print(metrics: String, pause: Duration) {
+/// Prints a line for each exporter every `pause`, for ever.
+pub(crate) async fn print(promex: String, spot: String, pause: Duration) {
     let client = Client::builder(TokioExecutor::new()).build_http();
     let mut tick = interval(pause);
     loop {
         tick.tick().await;
-        match scrape(&client, &metrics).await {
-            Ok(exposition) => say(&line(&exposition)),
-            Err(error) => say(&format!("  no metrics: {error:#}")),
+        for (exporter, line) in [(&promex, spacelift as fn(&str) -> String), (&spot, interruptions)] {
+            match scrape(&client, &format!("{exporter}/metrics")).await {
+                Ok(exposition) => say(&line(&exposition)),
+                Err(error) => say(&format!("  no metrics from {exporter}: {error:#}")),
+            }
         }
     }
 }
@@ -32,19 +34,29 @@ async fn scrape(client: &Client<HttpConnector, Empty<Bytes>>, url: &str) -> anyh
     Ok(text)
 }
 
-fn line(exposition: &str) -> String {
+fn spacelift(exposition: &str) -> String {
     let family = |name: &str| sum(exposition, name);
     format!(
-        "  private pools: {:>3} workers, {:>3} busy, {:>2} drained, {:>3} runs waiting   public: {:>2} busy, {:>2} waiting   used: {:>6.0} private minutes   failed collectors: {}",
+        "  spacelift: {:>3} workers, {:>3} busy, {:>2} drained, {:>3} runs waiting, {:>7.0} private minutes used, {} collectors failing",
         family("spacelift_worker_pool_workers"),
         family("spacelift_worker_pool_workers_busy"),
         family("spacelift_worker_pool_workers_drained"),
         family("spacelift_worker_pool_runs_pending"),
-        family("spacelift_public_worker_pool_workers_busy"),
-        family("spacelift_public_worker_pool_runs_pending"),
         family("spacelift_current_billing_period_used_private_seconds") / 60.0,
         count(exposition, "spacelift_scrape_collector_success")
             - family("spacelift_scrape_collector_success"),
+    )
+}
+
+fn interruptions(exposition: &str) -> String {
+    let family = |name: &str| sum(exposition, name);
+    format!(
+        "  spot:      {:>3} instances in {} clusters, {:>4} interruptions, {} held, {} unattributed",
+        family("spot_instances"),
+        count(exposition, "interruption_events_total"),
+        family("interruption_events_total"),
+        family("spot_interruption_exporter_held_interruptions"),
+        family("interruption_events_unattributed_total"),
     )
 }
 
@@ -60,7 +72,8 @@ fn samples<'a>(exposition: &'a str, family: &'a str) -> impl Iterator<Item = f64
 }
 
 fn sum(exposition: &str, family: &str) -> f64 {
-    samples(exposition, family).sum()
+    // The sum of nothing is a negative zero, which nobody wants to read.
+    samples(exposition, family).sum::<f64>() + 0.0
 }
 
 fn count(exposition: &str, family: &str) -> f64 {

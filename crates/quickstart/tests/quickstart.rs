@@ -1,51 +1,70 @@
-//! The README's first command, as a process: it says where things are, they are there, and Ctrl-C ends it.
+//! The README's first command, as a process: it says where things are, they are there and change, and Ctrl-C ends it.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
-use tokio::process::Command;
+use harness::{get, pubsub_emulator};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{ChildStdout, Command};
 use tokio::time::timeout;
 
 #[tokio::test]
 async fn starts_shows_and_stops() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_quickstart"))
-        .args(["--spacelift-address", "127.0.0.1:0", "--promex-address", "127.0.0.1:0"])
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
+    the_world(None).await;
+}
+
+#[tokio::test]
+async fn uses_the_emulator_where_there_is_one() {
+    if let Some(host) = pubsub_emulator().await {
+        the_world(Some(host)).await;
+    }
+}
+
+async fn the_world(emulator: Option<String>) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quickstart"));
+    command.env_clear().envs(emulator.iter().map(|host| ("PUBSUB_EMULATOR_HOST", host)));
+    for part in ["spacelift", "pubsub", "compute", "promex", "spot"] {
+        command.args([&format!("--{part}-address"), "127.0.0.1:0"]);
+    }
+    let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut address = String::new();
-    let summary = timeout(Duration::from_secs(30), async {
-        loop {
-            let line = lines.next_line().await.unwrap().expect("it ended by itself");
-            if line.contains("spacelift-promex  ") {
-                address = line.split("http://").nth(1).unwrap().split(' ').next().unwrap().to_owned();
-            }
-            if line.contains("runs waiting") {
-                return line;
-            }
+    let promex = line(&mut lines, "  spacelift-promex ").await;
+    let spot = line(&mut lines, "  spot-interruption-exporter ").await;
+    let summary = line(&mut lines, "runs waiting").await;
+    assert!(summary.contains(" 0 collectors failing"), "{summary}");
+
+    let metrics = get(&format!("{}/metrics", url(&promex)), &[]).await;
+    assert!(metrics.has_family("spacelift_worker_pool_workers"));
+    let counted = timeout(Duration::from_secs(60), async {
+        while get(&format!("{}/metrics", url(&spot)), &[]).await.sum("interruption_events_total") == 0.0 {
+            // What it counts is only visible by asking again.
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });
-    let summary = summary.await.expect("no summary");
-    assert!(summary.contains("failed collectors: 0"), "{summary}");
-
-    let mut stream = TcpStream::connect(&address).await.unwrap();
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    assert!(
-        answer.starts_with("HTTP/1.1 200 OK") && answer.contains("\nspacelift_worker_pool_workers{"),
-        "{answer}"
-    );
+    counted.await.expect("no interruption is counted");
 
     let pid = child.id().unwrap().to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     let status =
         timeout(Duration::from_secs(10), child.wait()).await.expect("Ctrl-C does not end it").unwrap();
     assert!(status.success());
+}
+
+/// The next line that contains `part`.
+async fn line(lines: &mut Lines<BufReader<ChildStdout>>, part: &str) -> String {
+    let found = async {
+        loop {
+            let line = lines.next_line().await.unwrap().expect("it ended by itself");
+            if line.contains(part) {
+                return line;
+            }
+        }
+    };
+    timeout(Duration::from_secs(30), found).await.unwrap_or_else(|_| panic!("no line with {part}"))
+}
+
+fn url(line: &str) -> String {
+    format!("http://{}", line.split("http://").nth(1).unwrap().split_whitespace().next().unwrap())
 }

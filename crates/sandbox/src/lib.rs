@@ -3,10 +3,15 @@
 //! The sandbox speaks wire formats only and shares no code with the exporters, so that a mistake in how they
 //! understand a service cannot hide by being made twice.
 //!
+//! - [`google`]: Pub/Sub, Compute Engine and Cloud Logging, as far as a spot VM's life is seen in them.
 //! - [`spacelift`]: Spacelift's GraphQL API, healthy or misbehaving in every way that was thought of.
 //!
 //! The binary of the same name serves them from a command line.
 
+pub mod google;
+mod http;
+mod journal;
+mod reply;
 mod server;
 pub mod spacelift;
 mod tls;

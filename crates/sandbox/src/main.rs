@@ -7,8 +7,9 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
-use sandbox::spacelift::{
-    Account, DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, Scenario, Spacelift, StartError,
+use sandbox::{
+    google::{Google, PROJECT, PROJECT_NUMBER},
+    spacelift::{Account, DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, Scenario, Spacelift},
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -23,19 +24,33 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serves a simulated Spacelift API
-    Spacelift(SpaceliftArgs),
+    Spacelift {
+        #[command(flatten)]
+        spacelift: SpaceliftArgs,
+        #[command(flatten)]
+        life: Life,
+    },
+    /// Serves a simulated Pub/Sub and Compute API with clusters that live; GET /_sandbox/ on the latter helps
+    Google {
+        #[command(flatten)]
+        google: GoogleArgs,
+        #[command(flatten)]
+        life: Life,
+    },
+    /// Serves all of it
+    All {
+        #[command(flatten)]
+        spacelift: SpaceliftArgs,
+        #[command(flatten)]
+        google: GoogleArgs,
+        #[command(flatten)]
+        life: Life,
+    },
 }
 
+/// How what is simulated lives.
 #[derive(Args)]
-struct SpaceliftArgs {
-    /// Where to listen
-    #[arg(long, env = "SANDBOX_LISTEN", default_value = "127.0.0.1:4000")]
-    listen: SocketAddr,
-
-    /// Serve HTTPS; GET /_sandbox/ca.pem is the certificate to trust
-    #[arg(long, env = "SANDBOX_TLS")]
-    tls: bool,
-
+struct Life {
     /// What decides on chance
     #[arg(long, env = "SANDBOX_SEED", default_value_t = 1)]
     seed: u64,
@@ -43,6 +58,17 @@ struct SpaceliftArgs {
     /// Simulated seconds in a second
     #[arg(long, env = "SANDBOX_SPEED", default_value_t = 1.0, value_parser = speed)]
     speed: f64,
+}
+
+#[derive(Args)]
+struct SpaceliftArgs {
+    /// Where the Spacelift API listens
+    #[arg(long, env = "SANDBOX_LISTEN", default_value = "127.0.0.1:4000")]
+    listen: SocketAddr,
+
+    /// Serve HTTPS; GET /_sandbox/ca.pem is the certificate to trust
+    #[arg(long, env = "SANDBOX_TLS")]
+    tls: bool,
 
     /// How the API behaves: healthy, machine_key, partial_failure, unauthorized, rate_limited, slow, garbage, down
     #[arg(long, env = "SANDBOX_SCENARIO", default_value_t)]
@@ -69,6 +95,29 @@ struct SpaceliftArgs {
     workers_per_pool: usize,
 }
 
+#[derive(Args)]
+struct GoogleArgs {
+    /// Where Pub/Sub listens: the value of `PUBSUB_EMULATOR_HOST`
+    #[arg(long, env = "SANDBOX_PUBSUB_LISTEN", default_value = "127.0.0.1:8085")]
+    pubsub_listen: SocketAddr,
+
+    /// Where Compute Engine listens
+    #[arg(long, env = "SANDBOX_COMPUTE_LISTEN", default_value = "127.0.0.1:8086")]
+    compute_listen: SocketAddr,
+
+    /// The project's id
+    #[arg(long, env = "SANDBOX_PROJECT", default_value = PROJECT)]
+    project: String,
+
+    /// Publish into Google's Pub/Sub emulator at this host and port instead
+    #[arg(long, env = "SANDBOX_EMULATOR")]
+    emulator: Option<String>,
+
+    /// How many times as large the node pools are
+    #[arg(long, env = "SANDBOX_SCALE", default_value_t = 1)]
+    scale: usize,
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let Cli { command } = Cli::parse();
@@ -77,18 +126,28 @@ async fn main() -> anyhow::Result<()> {
 
     let mut stop = Stop::listen()?;
     match command {
-        Command::Spacelift(args) => {
-            let spacelift = args.start().await?;
-            announce("spacelift", &spacelift.url())?;
+        Command::Spacelift { spacelift, life } => {
+            let spacelift = spacelift.start(&life).await?;
             stop.requested().await;
             spacelift.stop().await;
+        }
+        Command::Google { google, life } => {
+            let google = google.start(&life).await?;
+            stop.requested().await;
+            google.stop().await;
+        }
+        Command::All { spacelift, google, life } => {
+            let spacelift = spacelift.start(&life).await?;
+            let google = google.start(&life).await?;
+            stop.requested().await;
+            tokio::join!(spacelift.stop(), google.stop());
         }
     }
     Ok(())
 }
 
 impl SpaceliftArgs {
-    async fn start(self) -> Result<Spacelift, StartError> {
+    async fn start(self, life: &Life) -> anyhow::Result<Spacelift> {
         let builder = Spacelift::builder()
             .listen(self.listen)
             .tls(self.tls)
@@ -97,9 +156,33 @@ impl SpaceliftArgs {
             .token_lifetime(self.token_lifetime);
         let builder = match self.pools {
             Some(pools) => builder.account(Account::with_pools(pools, self.workers_per_pool)).canned(true),
-            None => builder.living(self.seed, self.speed),
+            None => builder.living(life.seed, life.speed),
         };
-        builder.start().await
+        let spacelift = builder.start().await?;
+        announce("spacelift", &spacelift.url())?;
+        Ok(spacelift)
+    }
+}
+
+impl GoogleArgs {
+    async fn start(self, life: &Life) -> anyhow::Result<Google> {
+        let builder = Google::builder()
+            .pubsub_listen(self.pubsub_listen)
+            .compute_listen(self.compute_listen)
+            .project(self.project, PROJECT_NUMBER)
+            .scale(self.scale)
+            .seed(life.seed)
+            .speed(life.speed);
+        let builder = match self.emulator {
+            Some(host) => builder.emulator(host),
+            None => builder,
+        };
+        let google = builder.start().await?;
+        if let Some(pubsub) = google.pubsub() {
+            announce("pubsub", &pubsub.endpoint())?;
+        }
+        announce("compute", &google.compute().url())?;
+        Ok(google)
     }
 }
 

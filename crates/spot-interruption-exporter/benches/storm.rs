@@ -64,8 +64,11 @@ fn measure(runtime: &Runtime, instances: u64, interruptions: usize) {
     let began = Instant::now();
     if interruptions > 0 {
         pubsub.publish(&topic("interruption"), storm).unwrap();
-        let drained = pubsub.wait_until_drained(&subscription("interruption"));
-        runtime.block_on(async { tokio::time::timeout(Duration::from_secs(300), drained).await.unwrap() });
+        let drained = async {
+            let drained = subscription("interruption");
+            tokio::time::timeout(Duration::from_secs(300), pubsub.wait_until_drained(&drained)).await
+        };
+        runtime.block_on(drained).unwrap();
     }
     let took = began.elapsed();
     let cpu = exporter.cpu() - cpu;

@@ -1,37 +1,35 @@
 //! Answers one HTTP request.
 
 use std::{
-    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationType};
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
-use http_body_util::{BodyExt as _, Limited, StreamBody};
 use hyper::{
     Method, Request, Response, StatusCode,
-    body::{Frame, Incoming},
-    header::{ALLOW, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER},
+    body::Incoming,
+    header::{AUTHORIZATION, HeaderMap, RETRY_AFTER},
     http::request::Parts,
 };
 use tokio::time::Instant;
 
 use super::{
-    EXCHANGE, Override, Recorded, Reply, Scenario, control,
-    journal::Journal,
-    reply::Overrides,
+    EXCHANGE, Override, Recorded, Scenario, control,
     schema::{self, Schema},
     session::Sessions,
     world::World,
 };
-use crate::server::{Answer, Body, Handler, full};
+use crate::{
+    http::{json, method_not_allowed, read, response, text},
+    journal::Journal,
+    reply::Overrides,
+    server::{Answer, Body, Handler},
+};
 
 /// The header in which a client says what it is, and the one value that is let in.
 const CLIENT_TYPE: (&str, &str) = ("spacelift-client-type", "prometheus-exporter");
-/// Far more than a GraphQL document of an exporter needs.
-const MAX_REQUEST: usize = 1 << 20;
 
 const UNAUTHORIZED: &str = r#"{"data":null,"errors":[{"message":"unauthorized"}]}"#;
 const GARBAGE: &str = "<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>\n";
@@ -50,7 +48,7 @@ pub enum Refusal {
 pub(super) struct Api {
     pub(super) world: World,
     pub(super) sessions: Arc<Sessions>,
-    pub(super) journal: Journal,
+    pub(super) journal: Journal<Recorded>,
     pub(super) ca_pem: Option<String>,
     schema: Schema,
     slowness: Duration,
@@ -61,7 +59,7 @@ pub(super) struct Api {
 struct Behaviour {
     scenario: Scenario,
     refusal: Refusal,
-    overrides: Overrides,
+    overrides: Overrides<String>,
 }
 
 /// A request that has been read, and what it asks for.
@@ -152,30 +150,27 @@ impl Api {
             Err(error) => return Answer::Response(text(StatusCode::BAD_REQUEST, format!("{error}\n"))),
         };
         let token = bearer(&parts.headers);
-        self.journal.record(Recorded {
-            operation: call.operation.clone(),
-            query: call.request.query.clone(),
-            variables: serde_json::to_value(&call.request.variables).unwrap_or_default(),
-            headers: parts.headers.clone(),
-            version: parts.version,
-            connection,
-            token: token.map(str::to_owned),
-            at: Instant::now(),
-        });
+        let operation = call.operation.clone().unwrap_or_default();
+        self.journal.record(
+            operation,
+            Recorded {
+                operation: call.operation.clone(),
+                query: call.request.query.clone(),
+                variables: serde_json::to_value(&call.request.variables).unwrap_or_default(),
+                headers: parts.headers.clone(),
+                version: parts.version,
+                connection,
+                token: token.map(str::to_owned),
+                at: Instant::now(),
+            },
+        );
 
         // Taken in a statement of its own: the lock must not be held while the reply is awaited.
         let reply = call.operation.as_deref().and_then(|name| self.behaviour().overrides.take(name));
-        match reply {
-            None => {}
-            Some(Reply::Json(body)) => return Answer::Response(json(body)),
-            Some(Reply::Status { code, headers, body }) => {
-                return Answer::Response(status(code, &headers, body));
-            }
-            Some(Reply::Delay(delay)) => tokio::time::sleep(delay).await,
-            Some(Reply::Hold(hold)) => hold.pass().await,
-            Some(Reply::Reset) => return Answer::Reset,
-            Some(Reply::Truncated) => return Answer::Response(truncated()),
-            Some(Reply::Endless) => return Answer::Response(endless()),
+        if let Some(reply) = reply
+            && let Some(answer) = reply.give().await
+        {
+            return answer;
         }
 
         match self.scenario() {
@@ -274,71 +269,4 @@ fn choose(document: &ExecutableDocument, name: Option<&str>) -> Option<(Option<S
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
-}
-
-async fn read(body: Incoming) -> Result<Bytes, Response<Body>> {
-    match Limited::new(body, MAX_REQUEST).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) => Err(text(StatusCode::BAD_REQUEST, format!("cannot read the request: {error}\n"))),
-    }
-}
-
-pub(super) fn response(
-    status: StatusCode,
-    content_type: &'static str,
-    body: impl Into<Bytes>,
-) -> Response<Body> {
-    let mut response = Response::new(full(body));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
-}
-
-pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
-    response(status, "text/plain; charset=utf-8", body)
-}
-
-pub(super) fn json(body: impl Into<Bytes>) -> Response<Body> {
-    response(StatusCode::OK, "application/json", body)
-}
-
-pub(super) fn method_not_allowed(allowed: &'static str) -> Response<Body> {
-    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
-    response
-}
-
-fn status(code: u16, headers: &[(String, String)], body: String) -> Response<Body> {
-    let builder = headers
-        .iter()
-        .fold(Response::builder().status(code), |builder, (name, value)| builder.header(name, value));
-    builder.body(full(body)).unwrap_or_else(|error| {
-        text(StatusCode::INTERNAL_SERVER_ERROR, format!("the override is no HTTP answer: {error}\n"))
-    })
-}
-
-/// Sends the beginning of an answer, then fails, upon which hyper ends the connection (or the HTTP/2 stream).
-fn truncated() -> Response<Body> {
-    const BEGINNING: &str = r#"{"data":{"workerPools":[{"id":"#;
-    let failure = stream::once(async {
-        // One turn for hyper to flush the beginning before it hears of the failure.
-        tokio::task::yield_now().await;
-        Err(io::ErrorKind::UnexpectedEof.into())
-    });
-    let body = stream::iter([Ok(Frame::data(Bytes::from_static(BEGINNING.as_bytes())))]).chain(failure);
-    let mut response = json("");
-    response.headers_mut().insert(CONTENT_LENGTH, (10 * BEGINNING.len()).into());
-    *response.body_mut() = StreamBody::new(body).boxed_unsync();
-    response
-}
-
-/// Sends the beginning of a JSON string, and never its end.
-fn endless() -> Response<Body> {
-    static CHUNK: [u8; 64 * 1024] = [b'a'; 64 * 1024];
-    let beginning = stream::iter([Bytes::from_static(br#"{"data":""#)]);
-    let body =
-        beginning.chain(stream::repeat(Bytes::from_static(&CHUNK))).map(|bytes| Ok(Frame::data(bytes)));
-    let mut response = json("");
-    *response.body_mut() = StreamBody::new(body).boxed_unsync();
-    response
 }

@@ -3,11 +3,11 @@
 use hyper::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::{
-    Account, Scenario,
-    api::{self, Api, method_not_allowed, response, text},
+use super::{Account, Scenario, api::Api};
+use crate::{
+    http::{self, method_not_allowed, no_content, response, text},
+    server::Body,
 };
-use crate::server::Body;
 
 /// What the paths of this endpoint begin with.
 pub(super) const PREFIX: &str = "/_sandbox/";
@@ -32,7 +32,7 @@ pub(super) fn answer(api: &Api, method: &Method, path: &str, body: &[u8]) -> Res
     let body = body.trim();
     match (path, method.as_str()) {
         ("", "GET") => text(StatusCode::OK, HELP),
-        ("account", "GET") => api::json(view(&api.world.account()).to_string()),
+        ("account", "GET") => http::json(view(&api.world.account()).to_string()),
         ("scenario", "GET") => text(StatusCode::OK, format!("{}\n", api.scenario())),
         ("scenario", "PUT") => match body.parse::<Scenario>() {
             Ok(scenario) => {
@@ -49,7 +49,7 @@ pub(super) fn answer(api: &Api, method: &Method, path: &str, body: &[u8]) -> Res
             }
             _ => text(StatusCode::BAD_REQUEST, "expected a number that is not negative\n"),
         },
-        ("requests", "GET") => api::json(json!(api.journal.counts()).to_string()),
+        ("requests", "GET") => http::json(json!(api.journal.counts()).to_string()),
         ("revoke", "POST") => {
             api.sessions.revoke_all();
             no_content()
@@ -80,10 +80,4 @@ fn view(account: &Account) -> Value {
     let mut view = json!(account);
     view["pools"] = pools.collect();
     view
-}
-
-fn no_content() -> Response<Body> {
-    let mut response = Response::new(Body::default());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    response
 }

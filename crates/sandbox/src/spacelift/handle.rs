@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -15,7 +15,7 @@ use super::{
     Scenario, api::Api, session::Sessions, world::World,
 };
 use crate::{
-    server::Server,
+    server::{Server, reachable},
     tls::{Tls, TlsError},
 };
 
@@ -182,15 +182,7 @@ impl Spacelift {
     #[must_use]
     pub fn url(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        let mut address = self.address;
-        if address.ip().is_unspecified() {
-            // Every interface is listened on, but a URL has to name one.
-            address.set_ip(match address {
-                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-            });
-        }
-        format!("{scheme}://{address}")
+        format!("{scheme}://{}", reachable(self.address))
     }
 
     /// The certificate to trust, in PEM, if it serves HTTPS.

@@ -20,9 +20,8 @@ mod account;
 mod api;
 mod control;
 mod handle;
-mod journal;
 mod living;
-mod reply;
+mod recorded;
 mod scenario;
 mod schema;
 mod session;
@@ -34,11 +33,13 @@ pub use account::{
 };
 pub use api::Refusal;
 pub use handle::{Builder, Spacelift, StartError};
-pub use journal::{EXCHANGE, Recorded};
 pub use living::Living;
-pub use reply::{Hold, Override, Reply};
+pub use recorded::{EXCHANGE, Recorded};
 pub use scenario::{Scenario, UnknownScenario};
 pub use schema::sdl;
 pub use session::{DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET};
 
-pub use crate::tls::TlsError;
+pub use crate::{
+    reply::{Hold, Override, Reply},
+    tls::TlsError,
+};

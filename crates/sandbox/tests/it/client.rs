@@ -42,8 +42,12 @@ impl Reply {
 
 impl Client {
     pub(crate) fn new(spacelift: &Spacelift) -> Self {
+        Self::to(spacelift.url())
+    }
+
+    pub(crate) fn to(url: String) -> Self {
         let http = legacy::Client::builder(TokioExecutor::new()).build_http();
-        Self { http, url: spacelift.url(), token: None }
+        Self { http, url, token: None }
     }
 
     /// A client that has exchanged the default key for a token.
@@ -74,9 +78,14 @@ impl Client {
         self.http.request(self.graphql(document)).await
     }
 
-    pub(crate) async fn request(&self, method: Method, path: &str, body: &'static str) -> Reply {
+    pub(crate) async fn request(&self, method: Method, path: &str, body: impl Into<Bytes>) -> Reply {
         let request = Request::builder().method(method).uri(format!("{}{path}", self.url));
-        self.send(request.body(Full::from(body)).unwrap()).await
+        self.send(request.body(Full::new(body.into())).unwrap()).await
+    }
+
+    /// The same, for answers that do not come to a good end.
+    pub(crate) async fn try_get(&self, path: &str) -> Result<Response<Incoming>, legacy::Error> {
+        self.http.get(format!("{}{path}", self.url).parse().unwrap()).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Reply {

@@ -5,6 +5,7 @@
 mod account;
 mod client;
 mod control;
+mod google;
 mod living;
 mod overrides;
 mod program;

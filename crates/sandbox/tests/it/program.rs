@@ -49,3 +49,34 @@ async fn rejects_what_it_does_not_understand() {
         assert!(stderr.contains(argument.split_once('=').unwrap().0), "{stderr}");
     }
 }
+
+#[tokio::test]
+async fn serves_everything_at_once() {
+    let mut program = sandbox()
+        .args(["all", "--listen=127.0.0.1:0", "--pubsub-listen=127.0.0.1:0", "--compute-listen=127.0.0.1:0"])
+        .args(["--speed=5", "--project=other-project"])
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
+    let mut addresses = Vec::new();
+    for service in ["spacelift", "pubsub", "compute"] {
+        let line = lines.next_line().await.unwrap().unwrap();
+        let address = line.strip_prefix(&format!("{service}: listening on http://")).expect(&line);
+        addresses.push(address.to_owned());
+    }
+    let mut stream = TcpStream::connect(&addresses[2]).await.unwrap();
+    stream
+        .write_all(
+            b"GET /compute/v1/projects/other-project/aggregated/instances?maxResults=1 HTTP/1.0\r\n\r\n",
+        )
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains("nextPageToken"), "{answer}");
+
+    let id = program.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+    let status = timeout(Duration::from_secs(10), program.wait()).await.expect("it ends").unwrap();
+    assert_eq!(status.code(), Some(0));
+}

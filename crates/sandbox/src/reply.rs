@@ -1,11 +1,18 @@
 //! Answers that a test prescribes for one operation.
 
 use std::{
+    borrow::Borrow,
     collections::{HashMap, VecDeque},
+    hash::Hash,
     time::Duration,
 };
 
 use tokio::sync::watch;
+
+use crate::{
+    http::{endless, json, status, truncated},
+    server::Answer,
+};
 
 /// What happens to a request instead of the usual.
 #[derive(Clone, Debug)]
@@ -57,6 +64,25 @@ impl Reply {
     pub fn once(self) -> Override {
         self.times(1)
     }
+
+    /// The answer, or none if it is to be the usual one.
+    pub(crate) async fn give(self) -> Option<Answer> {
+        match self {
+            Self::Json(body) => Some(Answer::Response(json(body))),
+            Self::Status { code, headers, body } => Some(Answer::Response(status(code, &headers, body))),
+            Self::Delay(delay) => {
+                tokio::time::sleep(delay).await;
+                None
+            }
+            Self::Hold(hold) => {
+                hold.pass().await;
+                None
+            }
+            Self::Reset => Some(Answer::Reset),
+            Self::Truncated => Some(Answer::Response(truncated())),
+            Self::Endless => Some(Answer::Response(endless())),
+        }
+    }
 }
 
 /// A [`Reply`] and how often it is given.
@@ -100,7 +126,7 @@ impl Hold {
         self.0.send_modify(|state| state.released = true);
     }
 
-    pub(super) async fn pass(&self) {
+    async fn pass(&self) {
         self.0.send_modify(|state| state.arrived += 1);
         self.until(|state| state.released).await;
     }
@@ -112,8 +138,7 @@ impl Hold {
 }
 
 /// The overrides in force, by operation.
-#[derive(Default)]
-pub(super) struct Overrides(HashMap<String, Prescribed>);
+pub(crate) struct Overrides<K>(HashMap<K, Prescribed>);
 
 #[derive(Default)]
 struct Prescribed {
@@ -123,8 +148,14 @@ struct Prescribed {
     standing: Option<Reply>,
 }
 
-impl Overrides {
-    pub(super) fn add(&mut self, operation: String, Override { reply, times }: Override) {
+impl<K> Default for Overrides<K> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<K: Eq + Hash> Overrides<K> {
+    pub(crate) fn add(&mut self, operation: K, Override { reply, times }: Override) {
         let prescribed = self.0.entry(operation).or_default();
         match times {
             None => prescribed.standing = Some(reply),
@@ -133,12 +164,16 @@ impl Overrides {
         }
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.0.clear();
     }
 
     /// The reply to one request of an operation; a counted one is used up by this.
-    pub(super) fn take(&mut self, operation: &str) -> Option<Reply> {
+    pub(crate) fn take<Q>(&mut self, operation: &Q) -> Option<Reply>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
         let prescribed = self.0.get_mut(operation)?;
         let Some((reply, left)) = prescribed.counted.front_mut() else {
             return prescribed.standing.clone();

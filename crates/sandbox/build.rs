@@ -1,0 +1,71 @@
+//! Makes gRPC servers of Pub/Sub's message types, which come without: no `protoc` is needed for that.
+
+use tonic_build::manual::{Builder, Method, MethodBuilder, Service};
+
+/// Where the message types are that are used as they are.
+const TYPES: &str = "::google_cloud_googleapis::pubsub::v1::";
+/// Where the types are that are made here.
+const RAW: &str = "crate::google::pubsub::wire::";
+const EMPTY: &str = "()";
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    let publisher = Service::builder()
+        .name("Publisher")
+        .package("google.pubsub.v1")
+        .method(unary("create_topic", "CreateTopic", "Topic", "Topic"))
+        .method(unary("get_topic", "GetTopic", "GetTopicRequest", "Topic"))
+        .method(unary("delete_topic", "DeleteTopic", "DeleteTopicRequest", EMPTY))
+        .method(unary("list_topics", "ListTopics", "ListTopicsRequest", "ListTopicsResponse"))
+        .method(unary(
+            "list_topic_subscriptions",
+            "ListTopicSubscriptions",
+            "ListTopicSubscriptionsRequest",
+            "ListTopicSubscriptionsResponse",
+        ))
+        .method(unary("publish", "Publish", "PublishRequest", "PublishResponse"))
+        .build();
+    let subscriber = Service::builder()
+        .name("Subscriber")
+        .package("google.pubsub.v1")
+        .method(unary("create_subscription", "CreateSubscription", "Subscription", "Subscription"))
+        .method(unary("get_subscription", "GetSubscription", "GetSubscriptionRequest", "Subscription"))
+        .method(unary("delete_subscription", "DeleteSubscription", "DeleteSubscriptionRequest", EMPTY))
+        .method(unary(
+            "list_subscriptions",
+            "ListSubscriptions",
+            "ListSubscriptionsRequest",
+            "ListSubscriptionsResponse",
+        ))
+        .method(unary("modify_ack_deadline", "ModifyAckDeadline", "ModifyAckDeadlineRequest", EMPTY))
+        .method(unary("acknowledge", "Acknowledge", "AcknowledgeRequest", EMPTY))
+        .method(
+            method("pull", "Pull").input_type(typed("PullRequest")).output_type(raw("PullResponse")).build(),
+        )
+        .method(
+            method("streaming_pull", "StreamingPull")
+                .input_type(raw("StreamingPullRequest"))
+                .output_type(raw("StreamingPullResponse"))
+                .client_streaming()
+                .server_streaming()
+                .build(),
+        )
+        .build();
+    Builder::new().build_client(false).build_transport(false).compile(&[publisher, subscriber]);
+}
+
+fn unary(name: &str, route: &str, input: &str, output: &str) -> Method {
+    method(name, route).input_type(typed(input)).output_type(typed(output)).build()
+}
+
+fn method(name: &str, route: &str) -> MethodBuilder {
+    Method::builder().name(name).route_name(route).codec_path("::tonic_prost::ProstCodec")
+}
+
+fn typed(name: &str) -> String {
+    if name == EMPTY { raw("Empty") } else { format!("{TYPES}{name}") }
+}
+
+fn raw(name: &str) -> String {
+    format!("{RAW}{name}")
+}

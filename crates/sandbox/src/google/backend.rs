@@ -1,0 +1,75 @@
+//! Where events are published: to a server of our own or to Google's emulator.
+
+use bytes::Bytes;
+use google_cloud_googleapis::pubsub::v1::{
+    PublishRequest, PubsubMessage, Subscription, Topic, publisher_client::PublisherClient,
+    subscriber_client::SubscriberClient,
+};
+use tonic::{Code, Status, transport::Channel};
+
+use super::pubsub::PubSub;
+
+/// How many messages go into one request.
+const BATCH: usize = 1000;
+
+pub(super) enum Backend {
+    Own(Box<PubSub>),
+    Emulator(Channel),
+}
+
+impl Backend {
+    /// Connects to an emulator, lazily: a bad address shows with the first call.
+    pub(super) fn emulator(host: &str) -> Result<Self, Status> {
+        let channel = Channel::from_shared(format!("http://{host}"))
+            .map_err(|error| Status::invalid_argument(format!("{host} is no host: {error}")))?
+            .connect_lazy();
+        Ok(Self::Emulator(channel))
+    }
+
+    pub(super) const fn own(&self) -> Option<&PubSub> {
+        match self {
+            Self::Own(pubsub) => Some(pubsub),
+            Self::Emulator(_) => None,
+        }
+    }
+
+    /// Creates a topic and a subscription of it, unless an emulator that has run for longer has them.
+    pub(super) async fn create(&self, topic: String, subscription: String) -> Result<(), Status> {
+        let definition = Topic { name: topic.clone(), ..Topic::default() };
+        let subscribed = Subscription { name: subscription, topic, ..Subscription::default() };
+        match self {
+            Self::Own(pubsub) => {
+                pubsub.create_topic(&definition.name)?;
+                pubsub.define_subscription(subscribed)
+            }
+            Self::Emulator(channel) => {
+                let created = PublisherClient::new(channel.clone()).create_topic(definition).await;
+                created.map(drop).or_else(unless_it_exists)?;
+                let created = SubscriberClient::new(channel.clone()).create_subscription(subscribed).await;
+                created.map(drop).or_else(unless_it_exists)
+            }
+        }
+    }
+
+    pub(super) async fn publish(&self, topic: &str, payloads: Vec<Bytes>) -> Result<(), Status> {
+        match self {
+            Self::Own(pubsub) => pubsub.publish(topic, payloads).map(drop),
+            Self::Emulator(channel) => {
+                let mut publisher = PublisherClient::new(channel.clone());
+                for batch in payloads.chunks(BATCH) {
+                    let messages = batch
+                        .iter()
+                        .map(|data| PubsubMessage { data: data.clone(), ..PubsubMessage::default() })
+                        .collect();
+                    let request = PublishRequest { topic: topic.to_owned(), messages };
+                    publisher.publish(request).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn unless_it_exists(status: Status) -> Result<(), Status> {
+    if status.code() == Code::AlreadyExists { Ok(()) } else { Err(status) }
+}

@@ -1,0 +1,464 @@
+//! Topics and subscriptions by name.
+
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use google_cloud_googleapis::pubsub::v1::{self, PubsubMessage};
+use prost::Message as _;
+use tokio::{sync::Notify, time::Instant};
+use tonic::Status;
+
+use super::{
+    Faults,
+    names::{self, Kind},
+    queue::{Counts, Queue, refusal},
+    wire,
+};
+
+/// What Google puts in the place of a topic that was deleted.
+const DELETED_TOPIC: &str = "_deleted-topic_";
+/// The least and the most seconds of a lease that a subscription or a stream may ask for.
+const ACK_DEADLINE: std::ops::RangeInclusive<i32> = 10..=600;
+/// What a subscription says of itself; nothing is ever forgotten here.
+const RETENTION: prost_types::Duration = prost_types::Duration { seconds: 7 * 24 * 60 * 60, nanos: 0 };
+const MAX_MESSAGES: usize = 1000;
+const MAX_MESSAGE_BYTES: usize = 10_000_000;
+
+/// Everything that the server knows.
+pub(super) struct Broker {
+    names: RwLock<Names>,
+    faults: RwLock<Arc<Faults>>,
+    /// Something that is not one subscription's has changed.
+    pub(super) changed: Notify,
+    next_message: AtomicU64,
+    next_stream: AtomicU64,
+    release_on_disconnect: AtomicBool,
+    seed: u64,
+}
+
+#[derive(Default)]
+struct Names {
+    topics: BTreeMap<String, Topic>,
+    subscriptions: BTreeMap<String, Arc<Subscription>>,
+}
+
+struct Topic {
+    topic: v1::Topic,
+    subscriptions: Vec<Arc<Subscription>>,
+}
+
+/// A subscription: what it was created as and what it holds.
+pub(super) struct Subscription {
+    pub(super) name: String,
+    /// Something that a stream or an observer may wait for has changed.
+    pub(super) changed: Notify,
+    faults: RwLock<Option<Arc<Faults>>>,
+    definition: Mutex<v1::Subscription>,
+    queue: Mutex<Queue>,
+}
+
+impl Broker {
+    pub(super) fn new(seed: u64) -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            names: RwLock::default(),
+            faults: RwLock::default(),
+            changed: Notify::new(),
+            // Subscribers remember ids, so a server that starts anew must not issue the same again.
+            next_message: AtomicU64::new(u64::try_from(since.as_micros()).unwrap_or(0)),
+            next_stream: AtomicU64::new(0),
+            release_on_disconnect: AtomicBool::new(false),
+            seed,
+        }
+    }
+
+    pub(super) fn set_release_on_disconnect(&self, release: bool) {
+        self.release_on_disconnect.store(release, Ordering::Relaxed);
+    }
+
+    pub(super) fn releases_on_disconnect(&self) -> bool {
+        self.release_on_disconnect.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn next_stream(&self) -> u64 {
+        self.next_stream.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn create_topic(&self, topic: v1::Topic) -> Result<v1::Topic, Status> {
+        names::check(Kind::Topic, &topic.name)?;
+        let mut names = self.names_mut();
+        if names.topics.contains_key(&topic.name) {
+            return Err(already_exists(Kind::Topic, &topic.name));
+        }
+        let entry = Topic { topic: topic.clone(), subscriptions: Vec::new() };
+        names.topics.insert(topic.name.clone(), entry);
+        Ok(topic)
+    }
+
+    pub(super) fn topic(&self, name: &str) -> Result<v1::Topic, Status> {
+        names::check(Kind::Topic, name)?;
+        let names = self.names();
+        names.topics.get(name).map(|entry| entry.topic.clone()).ok_or_else(|| not_found(Kind::Topic, name))
+    }
+
+    pub(super) fn delete_topic(&self, name: &str) -> Result<(), Status> {
+        names::check(Kind::Topic, name)?;
+        let topic = self.names_mut().topics.remove(name).ok_or_else(|| not_found(Kind::Topic, name))?;
+        for subscription in topic.subscriptions {
+            DELETED_TOPIC.clone_into(&mut lock(&subscription.definition).topic);
+        }
+        Ok(())
+    }
+
+    /// Up to `count` topics of a project from one name on, in the order of their names.
+    pub(super) fn topics(&self, project: &str, from: &str, count: usize) -> Vec<v1::Topic> {
+        let names = self.names();
+        let topics = of_project(&names.topics, project, from);
+        topics.map(|entry| entry.topic.clone()).take(count).collect()
+    }
+
+    pub(super) fn topic_subscriptions(&self, topic: &str) -> Result<Vec<String>, Status> {
+        names::check(Kind::Topic, topic)?;
+        let names = self.names();
+        let entry = names.topics.get(topic).ok_or_else(|| not_found(Kind::Topic, topic))?;
+        let mut subscriptions: Vec<String> =
+            entry.subscriptions.iter().map(|subscription| subscription.name.clone()).collect();
+        subscriptions.sort_unstable();
+        Ok(subscriptions)
+    }
+
+    pub(super) fn create_subscription(
+        &self,
+        mut definition: v1::Subscription,
+    ) -> Result<v1::Subscription, Status> {
+        names::check(Kind::Subscription, &definition.name)?;
+        names::check(Kind::Topic, &definition.topic)?;
+        check_ack_deadline(definition.ack_deadline_seconds)?;
+        if let Some(refused) = unsupported(&definition) {
+            return Err(Status::unimplemented(format!("the sandbox knows no {refused}")));
+        }
+        if definition.ack_deadline_seconds == 0 {
+            definition.ack_deadline_seconds = *ACK_DEADLINE.start();
+        }
+        definition.message_retention_duration.get_or_insert(RETENTION);
+        definition.state = v1::subscription::State::Active.into();
+        let mut names = self.names_mut();
+        let Names { topics, subscriptions } = &mut *names;
+        let topic =
+            topics.get_mut(&definition.topic).ok_or_else(|| not_found(Kind::Topic, &definition.topic))?;
+        if subscriptions.contains_key(&definition.name) {
+            return Err(already_exists(Kind::Subscription, &definition.name));
+        }
+        let mut hasher = DefaultHasher::new();
+        (self.seed, &definition.name).hash(&mut hasher);
+        let subscription = Arc::new(Subscription {
+            name: definition.name.clone(),
+            changed: Notify::new(),
+            faults: RwLock::default(),
+            queue: Mutex::new(Queue::new(&definition, hasher.finish())),
+            definition: Mutex::new(definition.clone()),
+        });
+        topic.subscriptions.push(Arc::clone(&subscription));
+        subscriptions.insert(definition.name.clone(), subscription);
+        drop(names);
+        self.changed.notify_waiters();
+        Ok(definition)
+    }
+
+    pub(super) fn subscription(&self, name: &str) -> Result<Arc<Subscription>, Status> {
+        names::check(Kind::Subscription, name)?;
+        self.find_subscription(name).ok_or_else(|| not_found(Kind::Subscription, name))
+    }
+
+    /// Like [`subscription`](Self::subscription) for those who do not care why there is none.
+    pub(super) fn find_subscription(&self, name: &str) -> Option<Arc<Subscription>> {
+        self.names().subscriptions.get(name).cloned()
+    }
+
+    pub(super) fn delete_subscription(&self, name: &str) -> Result<(), Status> {
+        names::check(Kind::Subscription, name)?;
+        let mut names = self.names_mut();
+        let subscription =
+            names.subscriptions.remove(name).ok_or_else(|| not_found(Kind::Subscription, name))?;
+        for topic in names.topics.values_mut() {
+            topic.subscriptions.retain(|other| other.name != name);
+        }
+        drop(names);
+        lock(&subscription.queue).delete();
+        subscription.changed.notify_waiters();
+        Ok(())
+    }
+
+    /// The same for subscriptions.
+    pub(super) fn subscriptions(&self, project: &str, from: &str, count: usize) -> Vec<v1::Subscription> {
+        let names = self.names();
+        let subscriptions = of_project(&names.subscriptions, project, from);
+        subscriptions.map(|subscription| subscription.definition()).take(count).collect()
+    }
+
+    /// What a client may publish at once.
+    pub(super) fn check_request(messages: &[PubsubMessage]) -> Result<(), Status> {
+        if messages.is_empty() || messages.len() > MAX_MESSAGES {
+            return Err(Status::invalid_argument(format!(
+                "A request must have between 1 and {MAX_MESSAGES} messages, but has {}.",
+                messages.len()
+            )));
+        }
+        for message in messages {
+            if message.data.is_empty() && message.attributes.is_empty() {
+                return Err(Status::invalid_argument(
+                    "Some messages have neither data nor attributes: each must have one of them.",
+                ));
+            }
+            if message.data.len() > MAX_MESSAGE_BYTES {
+                return Err(Status::invalid_argument(format!(
+                    "A message has {} bytes, but {MAX_MESSAGE_BYTES} are the most.",
+                    message.data.len()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives messages their ids and hands them to the topic's subscriptions.
+    pub(super) fn publish(
+        &self,
+        topic: &str,
+        messages: impl IntoIterator<Item = PubsubMessage>,
+    ) -> Result<Vec<String>, Status> {
+        names::check(Kind::Topic, topic)?;
+        let subscriptions = {
+            let names = self.names();
+            let entry = names.topics.get(topic).ok_or_else(|| not_found(Kind::Topic, topic))?;
+            entry.subscriptions.clone()
+        };
+        let publish_time = Some(wire::timestamp(SystemTime::now()));
+        let (ids, messages): (Vec<String>, Vec<Bytes>) = messages
+            .into_iter()
+            .map(|mut message| {
+                message.message_id = self.next_message.fetch_add(1, Ordering::Relaxed).to_string();
+                message.publish_time = publish_time;
+                let encoded = Bytes::from(message.encode_to_vec());
+                (message.message_id, encoded)
+            })
+            .unzip();
+        for subscription in subscriptions {
+            lock(&subscription.queue).publish(&messages);
+            subscription.changed.notify_waiters();
+        }
+        Ok(ids)
+    }
+
+    /// Does something with what a subscription holds, and wakes whoever waits for a change of it.
+    pub(super) fn change<T>(&self, subscription: &Subscription, change: impl FnOnce(&mut Queue) -> T) -> T {
+        let (result, dead_letters) = {
+            let mut queue = lock(&subscription.queue);
+            let result = change(&mut queue);
+            (result, queue.take_dead_letters())
+        };
+        subscription.changed.notify_waiters();
+        if !dead_letters.is_empty() {
+            self.bury(subscription, dead_letters);
+        }
+        result
+    }
+
+    /// What has become of a subscription's messages; nothing yet if there is none of that name.
+    pub(super) fn counts(&self, subscription: &Subscription) -> (Counts, Option<Instant>) {
+        let now = Instant::now();
+        // Observing is no change, but what is due by now may be one.
+        let is_due = lock(&subscription.queue).next_deadline().is_some_and(|due| due <= now);
+        if is_due {
+            self.change(subscription, |queue| queue.tick(now));
+        }
+        let mut queue = lock(&subscription.queue);
+        (queue.counts(), queue.next_deadline())
+    }
+
+    pub(super) fn set_faults(&self, faults: Faults) {
+        *self.faults.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(faults);
+        self.wake_all();
+    }
+
+    /// The faults of the server as a whole.
+    pub(super) fn faults(&self) -> Arc<Faults> {
+        Arc::clone(&self.faults.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The faults of a subscription: its own, or else the server's.
+    pub(super) fn faults_of(&self, subscription: &Subscription) -> Arc<Faults> {
+        let own = subscription.faults.read().unwrap_or_else(PoisonError::into_inner).clone();
+        own.unwrap_or_else(|| self.faults())
+    }
+
+    /// Waits for as long as the server is frozen, then says whether it refuses.
+    pub(super) async fn admit(&self) -> Result<(), Status> {
+        admit(&self.changed, || self.faults()).await.map(drop)
+    }
+
+    /// The same for a call that is about one subscription; yields the faults to apply.
+    pub(super) async fn admit_to(&self, subscription: &Subscription) -> Result<Arc<Faults>, Status> {
+        admit(&subscription.changed, || self.faults_of(subscription)).await
+    }
+
+    pub(super) fn clear_faults(&self) {
+        for subscription in self.all_subscriptions() {
+            subscription.set_faults(None);
+        }
+        self.set_faults(Faults::default());
+    }
+
+    pub(super) fn reset_streams(&self, subscription: &Subscription) {
+        self.change(subscription, Queue::reset_streams);
+    }
+
+    pub(super) fn reset_all_streams(&self) {
+        for subscription in self.all_subscriptions() {
+            self.reset_streams(&subscription);
+        }
+    }
+
+    fn all_subscriptions(&self) -> Vec<Arc<Subscription>> {
+        self.names().subscriptions.values().cloned().collect()
+    }
+
+    fn wake_all(&self) {
+        self.changed.notify_waiters();
+        for subscription in self.names().subscriptions.values() {
+            subscription.changed.notify_waiters();
+        }
+    }
+
+    /// Publishes what was delivered too often to the topic of the dead letters. As with Google, a topic that
+    /// does not exist is nobody's loss but the message's.
+    fn bury(&self, subscription: &Subscription, letters: Vec<(Bytes, u32)>) {
+        let definition = subscription.definition();
+        let Some(policy) = definition.dead_letter_policy else { return };
+        let project = definition.name.split('/').nth(1).unwrap_or_default();
+        let letters = letters.into_iter().filter_map(|(message, attempts)| {
+            // It was encoded here.
+            let mut message = PubsubMessage::decode(message).ok()?;
+            let published = message.publish_time.and_then(|time| SystemTime::try_from(time).ok());
+            let source = [
+                ("DeliveryCount", attempts.to_string()),
+                ("Subscription", names::id(&definition.name).to_owned()),
+                ("SubscriptionProject", project.to_owned()),
+                (
+                    "TopicPublishTime",
+                    humantime::format_rfc3339_millis(published.unwrap_or(UNIX_EPOCH)).to_string(),
+                ),
+            ];
+            let source = source.map(|(name, value)| (format!("CloudPubSubDeadLetterSource{name}"), value));
+            message.attributes.extend(source);
+            Some(message)
+        });
+        if let Err(error) = self.publish(&policy.dead_letter_topic, letters) {
+            tracing::warn!(subscription = subscription.name, %error, "dead letters are lost");
+        }
+    }
+
+    fn names(&self) -> RwLockReadGuard<'_, Names> {
+        self.names.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn names_mut(&self) -> RwLockWriteGuard<'_, Names> {
+        self.names.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Subscription {
+    pub(super) fn definition(&self) -> v1::Subscription {
+        lock(&self.definition).clone()
+    }
+
+    /// Replaces the server's faults for this subscription; none gives them back.
+    pub(super) fn set_faults(&self, faults: Option<Faults>) {
+        *self.faults.write().unwrap_or_else(PoisonError::into_inner) = faults.map(Arc::new);
+        self.changed.notify_waiters();
+    }
+
+    /// Something that wakes nobody.
+    pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
+        lock(&self.queue)
+    }
+}
+
+/// Checks the seconds of a lease; zero asks for the default.
+pub(super) fn check_ack_deadline(seconds: i32) -> Result<(), Status> {
+    if seconds == 0 || ACK_DEADLINE.contains(&seconds) {
+        return Ok(());
+    }
+    Err(Status::invalid_argument(format!(
+        "Invalid ack deadline given (ack_deadline_secs={seconds}). The ack deadline must be between {} and {} \
+         seconds.",
+        ACK_DEADLINE.start(),
+        ACK_DEADLINE.end()
+    )))
+}
+
+/// What would change how messages are delivered and does not here, so that nobody counts on it.
+fn unsupported(definition: &v1::Subscription) -> Option<&'static str> {
+    let is_pushed = definition.push_config.as_ref().is_some_and(|config| !config.push_endpoint.is_empty());
+    let is_exported = definition.bigquery_config.is_some() || definition.cloud_storage_config.is_some();
+    [
+        (is_pushed || is_exported, "subscriptions that are not pulled from"),
+        (definition.enable_message_ordering, "ordering"),
+        (!definition.filter.is_empty(), "filters"),
+        (!definition.message_transforms.is_empty(), "transforms"),
+    ]
+    .into_iter()
+    .find_map(|(is_wanted, name)| is_wanted.then_some(name))
+}
+
+async fn admit(changed: &Notify, faults: impl Fn() -> Arc<Faults>) -> Result<Arc<Faults>, Status> {
+    loop {
+        let notified = changed.notified();
+        let faults = faults();
+        if !faults.freeze {
+            return match faults.refuse {
+                Some(code) => Err(refusal(code)),
+                None => Ok(faults),
+            };
+        }
+        notified.await;
+    }
+}
+
+/// What a project has from one name on, in the order of the names.
+fn of_project<'a, T>(
+    names: &'a BTreeMap<String, T>,
+    project: &str,
+    from: &str,
+) -> impl Iterator<Item = &'a T> {
+    let prefix = format!("{project}/");
+    let from = from.max(prefix.as_str()).to_owned();
+    names.range(from..).take_while(move |(name, _)| name.starts_with(&prefix)).map(|(_, entry)| entry)
+}
+
+fn not_found(kind: Kind, name: &str) -> Status {
+    let id = names::id(name);
+    Status::not_found(match kind {
+        Kind::Topic => format!("Topic not found (resource={id})."),
+        Kind::Subscription => format!("Resource not found (resource={id})."),
+    })
+}
+
+fn already_exists(kind: Kind, name: &str) -> Status {
+    let id = names::id(name);
+    Status::already_exists(match kind {
+        Kind::Topic => format!("Topic already exists (resource={id})."),
+        Kind::Subscription => format!("Subscription already exists (resource={id})."),
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,85 @@
+//! The names of topics, subscriptions and projects.
+
+use tonic::Status;
+
+/// What a name is the name of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Kind {
+    Topic,
+    Subscription,
+}
+
+impl Kind {
+    const fn collection(self) -> &'static str {
+        match self {
+            Self::Topic => "topics",
+            Self::Subscription => "subscriptions",
+        }
+    }
+}
+
+/// Checks a name in full: `projects/P/topics/T`.
+pub(super) fn check(kind: Kind, name: &str) -> Result<(), Status> {
+    let mut parts = name.split('/');
+    let is_good = parts.next() == Some("projects")
+        && parts.next().is_some_and(|project| !project.is_empty())
+        && parts.next() == Some(kind.collection())
+        && parts.next().is_some_and(is_good_id)
+        && parts.next().is_none();
+    if is_good {
+        return Ok(());
+    }
+    Err(Status::invalid_argument(format!("Invalid [{}] name: (name={name})", kind.collection())))
+}
+
+/// Checks `projects/P`.
+pub(super) fn check_project(name: &str) -> Result<(), Status> {
+    match name.strip_prefix("projects/") {
+        Some(project) if !project.is_empty() && !project.contains('/') => Ok(()),
+        _ => Err(Status::invalid_argument(format!("Invalid [projects] name: (name={name})"))),
+    }
+}
+
+/// The last part of a name, which is how errors call it.
+pub(super) fn id(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
+}
+
+fn is_good_id(id: &str) -> bool {
+    (3..=255).contains(&id.len())
+        && id.starts_with(|first: char| first.is_ascii_alphabetic())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~+%".contains(&byte))
+        && !id.starts_with("goog")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_good_names_from_bad() {
+        let long = format!("projects/p/topics/{}", "a".repeat(255));
+        for name in ["projects/p/topics/abc", "projects/p-1/topics/A.b_c~d+e%25-9", &long] {
+            check(Kind::Topic, name).unwrap();
+        }
+        let too_long = format!("{long}a");
+        for name in [
+            "",
+            "abc",
+            "topics/abc",
+            "projects//topics/abc",
+            "projects/p/subscriptions/abc",
+            "projects/p/topics/ab",
+            "projects/p/topics/1abc",
+            "projects/p/topics/google",
+            "projects/p/topics/a b c",
+            "projects/p/topics/abc/d",
+            &too_long,
+        ] {
+            assert!(check(Kind::Topic, name).is_err(), "{name}");
+        }
+        check_project("projects/p").unwrap();
+        assert!(check_project("projects/").is_err());
+        assert!(check_project("p").is_err());
+    }
+}

@@ -1,0 +1,611 @@
+//! What a subscription has to deliver and who has been given what: the state without any IO.
+//!
+//! A message is ready, or leased to somebody, or held back until its next attempt. Time is a parameter;
+//! whatever is due is caught up on with [`Queue::tick`], so that no timer is needed for a subscription that
+//! nobody looks at.
+
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap, VecDeque},
+    mem,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use google_cloud_googleapis::pubsub::v1::{
+    self,
+    streaming_pull_response::{AcknowledgeConfirmation, ModifyAckDeadlineConfirmation},
+};
+use rand::{
+    RngExt as _, SeedableRng as _,
+    distr::{Alphanumeric, SampleString as _},
+    rngs::StdRng,
+};
+use tokio::time::Instant;
+use tonic::Status;
+
+use super::{Faults, wire};
+
+/// How many messages go into one response at most, and after how many bytes it is full.
+const BATCH: usize = 1000;
+const BATCH_BYTES: usize = 1 << 20;
+
+const DEFAULT_ACK_DEADLINE: Duration = Duration::from_secs(10);
+/// Google's defaults where a retry policy leaves a bound out.
+const DEFAULT_BACKOFF: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(600));
+
+/// What has become of a subscription's messages, and how many there are now.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counts {
+    /// Messages that were published to it.
+    pub published: u64,
+    /// Messages that were acknowledged. Each counts once, however often it was delivered.
+    pub acked: u64,
+    /// Messages that are neither acknowledged nor moved to the dead letters.
+    pub unacked: u64,
+    /// Deliveries for which a lease runs.
+    pub outstanding: u64,
+    /// Deliveries so far, whatever became of them.
+    pub deliveries: u64,
+    /// Deliveries, of those, of a message that had been delivered before.
+    pub redeliveries: u64,
+    /// Leases that ended because their time was over.
+    pub expired: u64,
+    /// Leases that were given back.
+    pub nacked: u64,
+    /// Acknowledgements that were lost on purpose.
+    pub lost_acks: u64,
+    /// Messages that were moved to the dead letters.
+    pub dead_lettered: u64,
+    /// Streams that have been opened.
+    pub streams_opened: u64,
+    /// Streams that are open.
+    pub streams: u64,
+}
+
+/// A message on its way.
+struct Delivery {
+    /// The encoded `PubsubMessage`.
+    message: Bytes,
+    /// How many times it has been delivered.
+    attempts: u32,
+    /// It has been acknowledged and comes again all the same.
+    is_echo: bool,
+}
+
+struct Held {
+    delivery: Delivery,
+    until: Instant,
+    holder: Holder,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Holder {
+    /// It waits for its next attempt.
+    Nobody,
+    /// Whoever pulled it.
+    Puller,
+    Stream(u64),
+}
+
+/// An open stream, as far as it matters what it may be given.
+pub(super) struct Stream {
+    pub(super) opened: Instant,
+    pub(super) lease: Duration,
+    /// None for as many as there are.
+    pub(super) max_messages: Option<u64>,
+    pub(super) max_bytes: Option<u64>,
+    messages: u64,
+    bytes: u64,
+    delivered: u64,
+    /// It had nothing to do when it was last asked, and will be woken.
+    is_waiting: bool,
+    resets: u64,
+    /// What is to be said on it besides messages.
+    news: News,
+    /// It was ended from the other side, in order or with a mistake.
+    ended: Option<Result<(), Status>>,
+}
+
+#[derive(Default)]
+struct News {
+    pong: bool,
+    acks: Option<AcknowledgeConfirmation>,
+    modacks: Option<ModifyAckDeadlineConfirmation>,
+}
+
+/// What a stream does next.
+pub(super) enum Step {
+    Send(wire::StreamingPullResponse),
+    End(Result<(), Status>),
+    /// Nothing, until something changes or this time comes.
+    Wait(Option<Instant>),
+}
+
+struct Settings {
+    lease: Duration,
+    is_exactly_once: bool,
+    /// From the first to the longest pause before another attempt.
+    backoff: Option<(Duration, Duration)>,
+    max_attempts: Option<u32>,
+}
+
+pub(super) struct Queue {
+    settings: Settings,
+    /// What the acknowledgement ids begin with. The rest is the number of the lease.
+    ack_id_prefix: String,
+    ready: VecDeque<Delivery>,
+    held: HashMap<u64, Held>,
+    /// How many of those nobody holds.
+    waiting: usize,
+    /// Holds an entry for each time that something was held until then; most are out of date when they are due.
+    deadlines: BinaryHeap<Reverse<(Instant, u64)>>,
+    next_lease: u64,
+    streams: HashMap<u64, Stream>,
+    /// The stream that was given messages most recently.
+    last_served: Option<u64>,
+    /// How many times all streams were reset.
+    resets: u64,
+    is_deleted: bool,
+    dead_letters: Vec<(Bytes, u32)>,
+    counts: Counts,
+    rng: StdRng,
+}
+
+impl Queue {
+    pub(super) fn new(subscription: &v1::Subscription, seed: u64) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let backoff = subscription.retry_policy.as_ref().map(|policy| {
+            let (least, most) = DEFAULT_BACKOFF;
+            (
+                policy.minimum_backoff.as_ref().map_or(least, wire::duration),
+                policy.maximum_backoff.as_ref().map_or(most, wire::duration),
+            )
+        });
+        let lease = match u64::try_from(subscription.ack_deadline_seconds) {
+            Ok(seconds @ 1..) => Duration::from_secs(seconds),
+            _ => DEFAULT_ACK_DEADLINE,
+        };
+        Self {
+            settings: Settings {
+                lease,
+                is_exactly_once: subscription.enable_exactly_once_delivery,
+                backoff,
+                max_attempts: subscription
+                    .dead_letter_policy
+                    .as_ref()
+                    .map(|policy| u32::try_from(policy.max_delivery_attempts).unwrap_or(0)),
+            },
+            ack_id_prefix: Alphanumeric.sample_string(&mut rng, 24),
+            ready: VecDeque::new(),
+            held: HashMap::new(),
+            waiting: 0,
+            deadlines: BinaryHeap::new(),
+            next_lease: 0,
+            streams: HashMap::new(),
+            last_served: None,
+            resets: 0,
+            is_deleted: false,
+            dead_letters: Vec::new(),
+            counts: Counts::default(),
+            rng,
+        }
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        Counts {
+            outstanding: (self.held.len() - self.waiting) as u64,
+            streams: self.streams.len() as u64,
+            ..self.counts
+        }
+    }
+
+    pub(super) fn publish(&mut self, messages: &[Bytes]) {
+        self.counts.published += messages.len() as u64;
+        self.counts.unacked += messages.len() as u64;
+        self.ready.extend(messages.iter().map(|message| Delivery {
+            message: message.clone(),
+            attempts: 0,
+            is_echo: false,
+        }));
+    }
+
+    /// Forgets every message and ends the streams.
+    pub(super) fn delete(&mut self) {
+        self.is_deleted = true;
+        self.ready.clear();
+        self.held.clear();
+        self.waiting = 0;
+        self.deadlines.clear();
+        self.counts.unacked = 0;
+    }
+
+    pub(super) fn reset_streams(&mut self) {
+        self.resets += 1;
+    }
+
+    /// What was delivered too often, with the number of attempts, to be published to the dead letters.
+    pub(super) fn take_dead_letters(&mut self) -> Vec<(Bytes, u32)> {
+        mem::take(&mut self.dead_letters)
+    }
+
+    pub(super) fn has_dead_letters(&self) -> bool {
+        !self.dead_letters.is_empty()
+    }
+
+    /// Ends the leases and the pauses whose time is over.
+    pub(super) fn tick(&mut self, now: Instant) {
+        while let Some(&Reverse((due, lease))) = self.deadlines.peek()
+            && due <= now
+        {
+            self.deadlines.pop();
+            if self.held.get(&lease).is_some_and(|held| held.until == due) {
+                if self.held[&lease].holder != Holder::Nobody {
+                    self.counts.expired += 1;
+                }
+                self.give_back(now, lease);
+            }
+        }
+    }
+
+    /// When [`tick`](Self::tick) has something to do.
+    pub(super) fn next_deadline(&mut self) -> Option<Instant> {
+        loop {
+            let &Reverse((due, lease)) = self.deadlines.peek()?;
+            if self.held.get(&lease).is_some_and(|held| held.until == due) {
+                return Some(due);
+            }
+            self.deadlines.pop();
+        }
+    }
+
+    /// Leases up to `max` messages to somebody who has no stream.
+    pub(super) fn pull(&mut self, now: Instant, max: usize, faults: &Faults) -> Vec<wire::ReceivedMessage> {
+        let mut taken = Vec::new();
+        let mut bytes = 0;
+        while taken.len() < max.min(BATCH) && bytes < BATCH_BYTES {
+            let Some(received) = self.lease(now, Holder::Puller, self.settings.lease, faults) else { break };
+            bytes += received.message.len();
+            taken.push(received);
+        }
+        taken
+    }
+
+    pub(super) fn open_stream(
+        &mut self,
+        now: Instant,
+        number: u64,
+        lease: Duration,
+        max_messages: Option<u64>,
+        max_bytes: Option<u64>,
+    ) {
+        self.counts.streams_opened += 1;
+        self.streams.insert(
+            number,
+            Stream {
+                opened: now,
+                lease,
+                max_messages,
+                max_bytes,
+                messages: 0,
+                bytes: 0,
+                delivered: 0,
+                is_waiting: false,
+                resets: self.resets,
+                news: News::default(),
+                ended: None,
+            },
+        );
+    }
+
+    pub(super) fn stream(&mut self, number: u64) -> Option<&mut Stream> {
+        self.streams.get_mut(&number)
+    }
+
+    /// Forgets a stream. What was leased to it stays leased, unless `release` says that it comes back at once.
+    pub(super) fn close_stream(&mut self, now: Instant, number: u64, release: bool) {
+        self.streams.remove(&number);
+        if release {
+            let holder = Holder::Stream(number);
+            let mut leases: Vec<u64> =
+                self.held.iter().filter(|(_, held)| held.holder == holder).map(|(lease, _)| *lease).collect();
+            leases.sort_unstable();
+            for lease in leases {
+                self.give_back(now, lease);
+            }
+        }
+    }
+
+    pub(super) fn step(&mut self, now: Instant, number: u64, faults: &Faults) -> Step {
+        self.tick(now);
+        if faults.freeze {
+            return Step::Wait(None);
+        }
+        // A stream whose client is gone is no longer known, and nobody listens to what it says.
+        let Some(stream) = self.streams.get_mut(&number) else { return Step::End(Ok(())) };
+        if self.is_deleted {
+            return Step::End(Err(Status::not_found("Subscription does not exist")));
+        }
+        if let Some(end) = stream.ended.take() {
+            return Step::End(end);
+        }
+        if let Some(code) = faults.refuse {
+            return Step::End(Err(refusal(code)));
+        }
+        let end = faults.reset_every.map(|age| stream.opened + age);
+        let is_worn = faults.reset_after.is_some_and(|most| stream.delivered >= most);
+        if stream.resets != self.resets || is_worn || end.is_some_and(|end| end <= now) {
+            return Step::End(Err(Status::unavailable(
+                "The service was unable to fulfill your request. Please try again. [code=8a75]",
+            )));
+        }
+        let news = mem::take(&mut stream.news);
+        let received_messages = self.fill(now, number, faults);
+        let is_idle =
+            received_messages.is_empty() && !news.pong && news.acks.is_none() && news.modacks.is_none();
+        if let Some(stream) = self.streams.get_mut(&number) {
+            stream.is_waiting = is_idle;
+        }
+        if is_idle {
+            return Step::Wait(self.next_deadline().into_iter().chain(end).min());
+        }
+        Step::Send(wire::StreamingPullResponse {
+            received_messages,
+            acknowledge_confirmation: news.acks,
+            modify_ack_deadline_confirmation: news.modacks,
+            subscription_properties: Some(v1::streaming_pull_response::SubscriptionProperties {
+                exactly_once_delivery_enabled: self.settings.is_exactly_once,
+                message_ordering_enabled: false,
+            }),
+        })
+    }
+
+    /// Acknowledges and yields the ids that were not good, or an error if one was never ours.
+    pub(super) fn acknowledge(
+        &mut self,
+        now: Instant,
+        ack_ids: &[String],
+        faults: &Faults,
+    ) -> Result<Vec<String>, Status> {
+        let leases = self.parse(ack_ids)?;
+        self.tick(now);
+        let mut invalid = Vec::new();
+        for (lease, ack_id) in leases.into_iter().zip(ack_ids) {
+            if !self.is_leased(lease) {
+                invalid.push(ack_id.clone());
+            } else if faults.lost_acks > 0.0 && self.rng.random_bool(faults.lost_acks.min(1.0)) {
+                self.counts.lost_acks += 1;
+            } else if let Some(mut delivery) = self.end_lease(lease) {
+                if delivery.is_echo {
+                    continue;
+                }
+                self.counts.acked += 1;
+                self.counts.unacked -= 1;
+                if faults.duplicates > 0.0 && self.rng.random_bool(faults.duplicates.min(1.0)) {
+                    delivery.is_echo = true;
+                    self.ready.push_back(delivery);
+                }
+            }
+        }
+        Ok(invalid)
+    }
+
+    /// Lets leases end in `seconds` from now, or at once if it is zero; the rest is as in
+    /// [`acknowledge`](Self::acknowledge).
+    pub(super) fn modify(
+        &mut self,
+        now: Instant,
+        ack_ids: &[String],
+        seconds: i32,
+        faults: &Faults,
+    ) -> Result<Vec<String>, Status> {
+        let extension = match u64::try_from(seconds) {
+            Ok(seconds @ 0..=600) => limited(Duration::from_secs(seconds), faults),
+            _ => {
+                return Err(Status::invalid_argument(format!(
+                    "Invalid ack deadline given (ack_deadline_secs={seconds}). The ack deadline must be \
+                     between 0 and 600 seconds."
+                )));
+            }
+        };
+        let leases = self.parse(ack_ids)?;
+        self.tick(now);
+        let mut invalid = Vec::new();
+        for (lease, ack_id) in leases.into_iter().zip(ack_ids) {
+            if !self.is_leased(lease) {
+                invalid.push(ack_id.clone());
+            } else if extension.is_zero() {
+                self.counts.nacked += 1;
+                self.give_back(now, lease);
+            } else if let Some(held) = self.held.get_mut(&lease) {
+                held.until = now + extension;
+                self.deadlines.push(Reverse((held.until, lease)));
+            }
+        }
+        self.forget_old_deadlines();
+        Ok(invalid)
+    }
+
+    pub(super) fn is_exactly_once(&self) -> bool {
+        self.settings.is_exactly_once
+    }
+
+    pub(super) fn is_deleted(&self) -> bool {
+        self.is_deleted
+    }
+
+    /// What a stream may be given now.
+    fn fill(&mut self, now: Instant, number: u64, faults: &Faults) -> Vec<wire::ReceivedMessage> {
+        // Streams take turns, and whoever is first leaves something to the others. What is ready has woken all
+        // that wait, and whoever takes some of it wakes them again.
+        let is_served = self.last_served == Some(number);
+        let is_next = |(other, stream): (&u64, &Stream)| {
+            *other != number && stream.is_waiting && !stream.is_full(faults)
+        };
+        if is_served && self.streams.iter().any(is_next) {
+            return Vec::new();
+        }
+        let share = self.ready.len().div_ceil(self.streams.len().max(1)).clamp(1, BATCH);
+        let mut taken = Vec::new();
+        let mut bytes = 0;
+        while taken.len() < share && bytes < BATCH_BYTES {
+            let Some(stream) = self.streams.get(&number).filter(|stream| !stream.is_full(faults)) else {
+                break;
+            };
+            let Some(received) = self.lease(now, Holder::Stream(number), stream.lease, faults) else { break };
+            if let Some(stream) = self.streams.get_mut(&number) {
+                stream.messages += 1;
+                stream.bytes += received.message.len() as u64;
+                stream.delivered += 1;
+            }
+            self.last_served = Some(number);
+            bytes += received.message.len();
+            taken.push(received);
+        }
+        taken
+    }
+
+    fn lease(
+        &mut self,
+        now: Instant,
+        holder: Holder,
+        lease: Duration,
+        faults: &Faults,
+    ) -> Option<wire::ReceivedMessage> {
+        let mut delivery = if faults.reorder > 1 && self.ready.len() > 1 {
+            let index = self.rng.random_range(0..faults.reorder.min(self.ready.len()));
+            self.ready.swap_remove_front(index)?
+        } else {
+            self.ready.pop_front()?
+        };
+        if delivery.attempts > 0 {
+            self.counts.redeliveries += 1;
+        }
+        delivery.attempts += 1;
+        self.counts.deliveries += 1;
+        let received = wire::ReceivedMessage {
+            ack_id: format!("{}{:x}", self.ack_id_prefix, self.next_lease),
+            message: delivery.message.clone(),
+            // As with Google, where nobody counts the attempts without a use for it.
+            delivery_attempt: match self.settings.max_attempts {
+                Some(_) => i32::try_from(delivery.attempts).unwrap_or(i32::MAX),
+                None => 0,
+            },
+        };
+        self.hold(delivery, now + limited(lease, faults), holder);
+        Some(received)
+    }
+
+    fn hold(&mut self, delivery: Delivery, until: Instant, holder: Holder) {
+        let lease = self.next_lease;
+        self.next_lease += 1;
+        self.waiting += usize::from(holder == Holder::Nobody);
+        self.held.insert(lease, Held { delivery, until, holder });
+        self.deadlines.push(Reverse((until, lease)));
+        self.forget_old_deadlines();
+    }
+
+    /// Most leases end long before their deadline, which would be kept until then.
+    fn forget_old_deadlines(&mut self) {
+        if self.deadlines.len() > 2 * self.held.len() + 1024 {
+            let held = &self.held;
+            self.deadlines
+                .retain(|Reverse((due, lease))| held.get(lease).is_some_and(|held| held.until == *due));
+        }
+    }
+
+    fn is_leased(&self, lease: u64) -> bool {
+        self.held.get(&lease).is_some_and(|held| held.holder != Holder::Nobody)
+    }
+
+    fn end_lease(&mut self, lease: u64) -> Option<Delivery> {
+        let Held { delivery, holder, .. } = self.held.remove(&lease)?;
+        self.waiting -= usize::from(holder == Holder::Nobody);
+        if let Holder::Stream(number) = holder
+            && let Some(stream) = self.streams.get_mut(&number)
+        {
+            stream.messages -= 1;
+            stream.bytes -= delivery.message.len() as u64;
+        }
+        Some(delivery)
+    }
+
+    /// Makes something ready that was held, or lets it wait for its next attempt, or gives it up.
+    fn give_back(&mut self, now: Instant, lease: u64) {
+        let has_waited = self.held.get(&lease).is_some_and(|held| held.holder == Holder::Nobody);
+        let Some(delivery) = self.end_lease(lease) else { return };
+        if has_waited {
+            self.ready.push_back(delivery);
+        } else if self.settings.max_attempts.is_some_and(|most| delivery.attempts >= most) {
+            if !delivery.is_echo {
+                self.counts.dead_lettered += 1;
+                self.counts.unacked -= 1;
+                self.dead_letters.push((delivery.message, delivery.attempts));
+            }
+        } else if let Some((least, most)) = self.settings.backoff {
+            let doublings = delivery.attempts.saturating_sub(1).min(31);
+            let pause = least.saturating_mul(1 << doublings).min(most);
+            self.hold(delivery, now + pause, Holder::Nobody);
+        } else {
+            self.ready.push_back(delivery);
+        }
+    }
+
+    /// The numbers of leases by their ids.
+    fn parse(&self, ack_ids: &[String]) -> Result<Vec<u64>, Status> {
+        if ack_ids.is_empty() {
+            return Err(Status::invalid_argument("No ack ids specified."));
+        }
+        let parse = |ack_id: &String| {
+            let number = ack_id.strip_prefix(&self.ack_id_prefix)?;
+            u64::from_str_radix(number, 16).ok().filter(|number| *number < self.next_lease)
+        };
+        ack_ids
+            .iter()
+            .map(|ack_id| {
+                parse(ack_id).ok_or_else(|| {
+                    Status::invalid_argument(format!(
+                        "You have passed an invalid ack ID to the service (ack_id={ack_id})."
+                    ))
+                })
+            })
+            .collect()
+    }
+}
+
+impl Stream {
+    fn is_full(&self, faults: &Faults) -> bool {
+        self.max_messages.is_some_and(|most| self.messages >= most)
+            || self.max_bytes.is_some_and(|most| self.bytes >= most)
+            || faults.reset_after.is_some_and(|most| self.delivered >= most)
+    }
+
+    pub(super) fn end(&mut self, end: Result<(), Status>) {
+        self.ended.get_or_insert(end);
+    }
+
+    pub(super) fn answer_keepalive(&mut self) {
+        self.news.pong = true;
+    }
+
+    pub(super) fn confirm_acks(&mut self, ack_ids: Vec<String>, invalid: Vec<String>) {
+        let acks = self.news.acks.get_or_insert_default();
+        acks.ack_ids.extend(ack_ids.into_iter().filter(|id| !invalid.contains(id)));
+        acks.invalid_ack_ids.extend(invalid);
+    }
+
+    pub(super) fn confirm_modacks(&mut self, ack_ids: Vec<String>, invalid: Vec<String>) {
+        let modacks = self.news.modacks.get_or_insert_default();
+        modacks.ack_ids.extend(ack_ids.into_iter().filter(|id| !invalid.contains(id)));
+        modacks.invalid_ack_ids.extend(invalid);
+    }
+}
+
+/// How a call is refused on purpose.
+pub(super) fn refusal(code: tonic::Code) -> Status {
+    Status::new(code, format!("refused on purpose: {code}"))
+}
+
+fn limited(lease: Duration, faults: &Faults) -> Duration {
+    faults.max_lease.map_or(lease, |most| lease.min(most))
+}

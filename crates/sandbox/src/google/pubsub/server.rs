@@ -1,0 +1,52 @@
+//! gRPC on the sandbox's own sockets.
+
+use std::{convert::Infallible, io, sync::Arc};
+
+use http_body_util::BodyExt as _;
+use hyper::{Request, Response, body::Incoming};
+use tonic::{
+    Status,
+    body::Body,
+    codegen::{BoxFuture, Service as _},
+    server::NamedService,
+};
+
+use super::{
+    broker::Broker,
+    generated::{publisher_server::PublisherServer, subscriber_server::SubscriberServer},
+    service::Service,
+};
+use crate::server::{Answer, Handler};
+
+/// More than the most that Google takes, so that it is the service that refuses.
+const MAX_REQUEST: usize = 32 << 20;
+
+/// Finds the service that a call is for.
+pub(super) struct Grpc {
+    publisher: PublisherServer<Service>,
+    subscriber: SubscriberServer<Service>,
+}
+
+impl Grpc {
+    pub(super) fn new(broker: &Arc<Broker>) -> Self {
+        let service = Service(Arc::clone(broker));
+        Self {
+            publisher: PublisherServer::new(service.clone()).max_decoding_message_size(MAX_REQUEST),
+            subscriber: SubscriberServer::new(service).max_decoding_message_size(MAX_REQUEST),
+        }
+    }
+}
+
+impl Handler for Grpc {
+    async fn answer(&self, request: Request<Incoming>, _connection: u64) -> Answer {
+        let service = request.uri().path().strip_prefix('/').and_then(|path| path.split('/').next());
+        // The servers are made of references and cheap to clone, which is what their interface asks for.
+        let call: BoxFuture<Response<Body>, Infallible> = match service {
+            Some(PublisherServer::<Service>::NAME) => self.publisher.clone().call(request),
+            Some(SubscriberServer::<Service>::NAME) => self.subscriber.clone().call(request),
+            _ => Box::pin(async { Ok(Status::unimplemented("unknown service").into_http()) }),
+        };
+        let Ok(response) = call.await;
+        Answer::Response(response.map(|body| body.map_err(io::Error::other).boxed_unsync()))
+    }
+}

@@ -1,0 +1,402 @@
+//! The gRPC services on top of the broker.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use futures_util::{Stream, StreamExt as _, stream};
+use google_cloud_googleapis::pubsub::v1::{
+    AcknowledgeRequest, DeleteSubscriptionRequest, DeleteTopicRequest, GetSubscriptionRequest,
+    GetTopicRequest, ListSubscriptionsRequest, ListSubscriptionsResponse, ListTopicSubscriptionsRequest,
+    ListTopicSubscriptionsResponse, ListTopicsRequest, ListTopicsResponse, ModifyAckDeadlineRequest,
+    PublishRequest, PublishResponse, PullRequest, Subscription as Definition, Topic,
+};
+use tokio::{task::JoinHandle, time::Instant};
+use tonic::{Request, Response, Status, Streaming, async_trait};
+
+use super::{
+    broker::{Broker, Subscription, check_ack_deadline},
+    generated::{publisher_server::Publisher, subscriber_server::Subscriber},
+    names,
+    queue::Step,
+    wire::{self, StreamingPullRequest, StreamingPullResponse},
+};
+
+/// How long a pull waits for a message.
+const PULL_PATIENCE: Duration = Duration::from_secs(90);
+const PAGE: usize = 1000;
+
+/// Both services.
+#[derive(Clone)]
+pub(super) struct Service(pub(super) Arc<Broker>);
+
+#[async_trait]
+impl Publisher for Service {
+    async fn create_topic(&self, request: Request<Topic>) -> Result<Response<Topic>, Status> {
+        self.0.admit().await?;
+        self.0.create_topic(request.into_inner()).map(Response::new)
+    }
+
+    async fn get_topic(&self, request: Request<GetTopicRequest>) -> Result<Response<Topic>, Status> {
+        self.0.admit().await?;
+        self.0.topic(&request.into_inner().topic).map(Response::new)
+    }
+
+    async fn delete_topic(&self, request: Request<DeleteTopicRequest>) -> Result<Response<()>, Status> {
+        self.0.admit().await?;
+        self.0.delete_topic(&request.into_inner().topic).map(Response::new)
+    }
+
+    async fn list_topics(
+        &self,
+        request: Request<ListTopicsRequest>,
+    ) -> Result<Response<ListTopicsResponse>, Status> {
+        self.0.admit().await?;
+        let request = request.into_inner();
+        names::check_project(&request.project)?;
+        let count = page_size(request.page_size)?;
+        let mut topics = self.0.topics(&request.project, &request.page_token, count + 1);
+        let next_page_token = next_page(&mut topics, count, |topic| &topic.name);
+        Ok(Response::new(ListTopicsResponse { topics, next_page_token }))
+    }
+
+    async fn list_topic_subscriptions(
+        &self,
+        request: Request<ListTopicSubscriptionsRequest>,
+    ) -> Result<Response<ListTopicSubscriptionsResponse>, Status> {
+        self.0.admit().await?;
+        let request = request.into_inner();
+        let count = page_size(request.page_size)?;
+        let mut subscriptions = self.0.topic_subscriptions(&request.topic)?;
+        subscriptions.retain(|name| *name >= request.page_token);
+        let next_page_token = next_page(&mut subscriptions, count, |name| name);
+        Ok(Response::new(ListTopicSubscriptionsResponse { subscriptions, next_page_token }))
+    }
+
+    async fn publish(&self, request: Request<PublishRequest>) -> Result<Response<PublishResponse>, Status> {
+        self.0.admit().await?;
+        let PublishRequest { topic, messages } = request.into_inner();
+        Broker::check_request(&messages)?;
+        let message_ids = self.0.publish(&topic, messages)?;
+        Ok(Response::new(PublishResponse { message_ids }))
+    }
+}
+
+#[async_trait]
+impl Subscriber for Service {
+    async fn create_subscription(
+        &self,
+        request: Request<Definition>,
+    ) -> Result<Response<Definition>, Status> {
+        self.0.admit().await?;
+        self.0.create_subscription(request.into_inner()).map(Response::new)
+    }
+
+    async fn get_subscription(
+        &self,
+        request: Request<GetSubscriptionRequest>,
+    ) -> Result<Response<Definition>, Status> {
+        let subscription = self.subscription(&request.into_inner().subscription).await?;
+        self.0.admit_to(&subscription).await?;
+        Ok(Response::new(subscription.definition()))
+    }
+
+    async fn delete_subscription(
+        &self,
+        request: Request<DeleteSubscriptionRequest>,
+    ) -> Result<Response<()>, Status> {
+        self.0.admit().await?;
+        self.0.delete_subscription(&request.into_inner().subscription).map(Response::new)
+    }
+
+    async fn list_subscriptions(
+        &self,
+        request: Request<ListSubscriptionsRequest>,
+    ) -> Result<Response<ListSubscriptionsResponse>, Status> {
+        self.0.admit().await?;
+        let request = request.into_inner();
+        names::check_project(&request.project)?;
+        let count = page_size(request.page_size)?;
+        let mut subscriptions = self.0.subscriptions(&request.project, &request.page_token, count + 1);
+        let next_page_token = next_page(&mut subscriptions, count, |subscription| &subscription.name);
+        Ok(Response::new(ListSubscriptionsResponse { subscriptions, next_page_token }))
+    }
+
+    async fn modify_ack_deadline(
+        &self,
+        request: Request<ModifyAckDeadlineRequest>,
+    ) -> Result<Response<()>, Status> {
+        let request = request.into_inner();
+        let subscription = self.subscription(&request.subscription).await?;
+        let faults = self.0.admit_to(&subscription).await?;
+        let (ids, seconds) = (&request.ack_ids, request.ack_deadline_seconds);
+        let now = Instant::now();
+        let (invalid, is_exactly_once) = self.0.change(&subscription, |queue| {
+            (queue.modify(now, ids, seconds, &faults), queue.is_exactly_once())
+        });
+        answer(&invalid?, is_exactly_once)
+    }
+
+    async fn acknowledge(&self, request: Request<AcknowledgeRequest>) -> Result<Response<()>, Status> {
+        let request = request.into_inner();
+        let subscription = self.subscription(&request.subscription).await?;
+        let faults = self.0.admit_to(&subscription).await?;
+        let now = Instant::now();
+        let (invalid, is_exactly_once) = self.0.change(&subscription, |queue| {
+            (queue.acknowledge(now, &request.ack_ids, &faults), queue.is_exactly_once())
+        });
+        if !faults.slow_acks.is_zero() {
+            tokio::time::sleep(faults.slow_acks).await;
+        }
+        answer(&invalid?, is_exactly_once)
+    }
+
+    async fn pull(&self, request: Request<PullRequest>) -> Result<Response<wire::PullResponse>, Status> {
+        let request = request.into_inner();
+        let subscription = self.subscription(&request.subscription).await?;
+        let Ok(max @ 1..) = usize::try_from(request.max_messages) else {
+            return Err(Status::invalid_argument(format!(
+                "The value for max_messages is too small. You passed {} in the request, but the minimum \
+                 value is 1.",
+                request.max_messages
+            )));
+        };
+        // Not in use any more, but in the way of nobody.
+        #[expect(deprecated)]
+        let is_patient = !request.return_immediately;
+        let end = Instant::now() + PULL_PATIENCE;
+        loop {
+            let faults = self.0.admit_to(&subscription).await?;
+            let changed = subscription.changed.notified();
+            let now = Instant::now();
+            // Waiters are woken only if something has changed, or two of them would keep each other awake.
+            let (received_messages, due, is_deleted) = {
+                let mut queue = subscription.queue();
+                queue.tick(now);
+                (queue.pull(now, max, &faults), queue.next_deadline(), queue.is_deleted())
+            };
+            if is_deleted {
+                return Err(Status::not_found("Subscription does not exist"));
+            }
+            if !received_messages.is_empty() || !is_patient || now >= end {
+                self.0.change(&subscription, |_| ());
+                return Ok(Response::new(wire::PullResponse { received_messages }));
+            }
+            let until = due.map_or(end, |due| due.min(end));
+            // It does not matter which of the two it was.
+            let _ = tokio::time::timeout_at(until, changed).await;
+        }
+    }
+
+    type StreamingPullStream = Pin<Box<dyn Stream<Item = Result<StreamingPullResponse, Status>> + Send>>;
+
+    async fn streaming_pull(
+        &self,
+        request: Request<Streaming<StreamingPullRequest>>,
+    ) -> Result<Response<Self::StreamingPullStream>, Status> {
+        let mut requests = request.into_inner();
+        let Some(first) = requests.message().await? else {
+            return Err(Status::invalid_argument("A stream begins with a request."));
+        };
+        let subscription = self.subscription(&first.subscription).await?;
+        self.0.admit_to(&subscription).await?;
+        let mut session = Session::open(&self.0, &subscription, first, requests)?;
+        // As with Google, whose answer does not even begin before there is something to say.
+        match session.next().await {
+            None => Ok(Response::new(stream::empty().boxed())),
+            Some(Err(status)) => Err(status),
+            Some(Ok(first)) => {
+                let rest = stream::unfold(session, async |mut session| {
+                    session.next().await.map(|response| (response, session))
+                });
+                Ok(Response::new(stream::iter([Ok(first)]).chain(rest).boxed()))
+            }
+        }
+    }
+}
+
+impl Service {
+    /// A subscription, unless the server is in no mood.
+    async fn subscription(&self, name: &str) -> Result<Arc<Subscription>, Status> {
+        match self.0.subscription(name) {
+            Ok(subscription) => Ok(subscription),
+            Err(status) => {
+                self.0.admit().await?;
+                Err(status)
+            }
+        }
+    }
+}
+
+/// An open stream. Its requests are read by a task of their own, since nobody asks for the next response while
+/// the client is slow to read.
+struct Session {
+    shared: Arc<Shared>,
+    requests: JoinHandle<()>,
+    is_over: bool,
+}
+
+struct Shared {
+    broker: Arc<Broker>,
+    subscription: Arc<Subscription>,
+    number: u64,
+    answers_keepalives: bool,
+}
+
+impl Session {
+    fn open(
+        broker: &Arc<Broker>,
+        subscription: &Arc<Subscription>,
+        first: StreamingPullRequest,
+        requests: Streaming<StreamingPullRequest>,
+    ) -> Result<Self, Status> {
+        let seconds = first.stream_ack_deadline_seconds;
+        if seconds == 0 {
+            return Err(Status::invalid_argument("The first request has no stream_ack_deadline_seconds."));
+        }
+        check_ack_deadline(seconds)?;
+        let limit = |limit: i64| u64::try_from(limit).ok().filter(|limit| *limit > 0);
+        let number = broker.next_stream();
+        broker.change(subscription, |queue| {
+            queue.open_stream(
+                Instant::now(),
+                number,
+                Duration::from_secs(seconds.unsigned_abs().into()),
+                limit(first.max_outstanding_messages),
+                limit(first.max_outstanding_bytes),
+            );
+        });
+        let shared = Arc::new(Shared {
+            broker: Arc::clone(broker),
+            subscription: Arc::clone(subscription),
+            number,
+            answers_keepalives: first.protocol_version >= 1,
+        });
+        let requests = tokio::spawn(Arc::clone(&shared).read(first, requests));
+        Ok(Self { shared, requests, is_over: false })
+    }
+
+    async fn next(&mut self) -> Option<Result<StreamingPullResponse, Status>> {
+        let Shared { broker, subscription, number, .. } = &*self.shared;
+        while !self.is_over {
+            let changed = subscription.changed.notified();
+            let faults = broker.faults_of(subscription);
+            let (step, has_dead_letters, counts) = {
+                let mut queue = subscription.queue();
+                let before = queue.counts();
+                let step = queue.step(Instant::now(), *number, &faults);
+                (step, queue.has_dead_letters(), before != queue.counts())
+            };
+            if counts || has_dead_letters {
+                broker.change(subscription, |_| ());
+            }
+            match step {
+                Step::Send(response) => return Some(Ok(response)),
+                Step::End(Ok(())) => self.is_over = true,
+                Step::End(Err(status)) => {
+                    self.is_over = true;
+                    return Some(Err(status));
+                }
+                // It does not matter which of the two it was.
+                Step::Wait(Some(until)) => drop(tokio::time::timeout_at(until, changed).await),
+                Step::Wait(None) => changed.await,
+            }
+        }
+        None
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.requests.abort();
+        let Shared { broker, subscription, number, .. } = &*self.shared;
+        let release = broker.releases_on_disconnect();
+        broker.change(subscription, |queue| queue.close_stream(Instant::now(), *number, release));
+    }
+}
+
+impl Shared {
+    async fn read(
+        self: Arc<Self>,
+        first: StreamingPullRequest,
+        mut requests: Streaming<StreamingPullRequest>,
+    ) {
+        let mut end = self.apply(first, true).await;
+        while end.is_ok() {
+            end = match requests.message().await {
+                Ok(Some(request)) => self.apply(request, false).await,
+                // Who has nothing more to say is done.
+                Ok(None) | Err(_) => break,
+            };
+        }
+        self.broker.change(&self.subscription, |queue| {
+            if let Some(stream) = queue.stream(self.number) {
+                stream.end(end);
+            }
+        });
+    }
+
+    async fn apply(&self, request: StreamingPullRequest, is_first: bool) -> Result<(), Status> {
+        if !is_first && !request.subscription.is_empty() {
+            return Err(Status::invalid_argument("Only the first request may name the subscription."));
+        }
+        if request.modify_deadline_ack_ids.len() != request.modify_deadline_seconds.len() {
+            return Err(Status::invalid_argument(
+                "There must be as many modify_deadline_seconds as modify_deadline_ack_ids.",
+            ));
+        }
+        let seconds = request.stream_ack_deadline_seconds;
+        check_ack_deadline(seconds)?;
+        let faults = self.broker.admit_to(&self.subscription).await?;
+        let now = Instant::now();
+        let is_keepalive =
+            !is_first && request.ack_ids.is_empty() && request.modify_deadline_ack_ids.is_empty();
+        self.broker.change(&self.subscription, |queue| {
+            let is_exactly_once = queue.is_exactly_once();
+            if !request.ack_ids.is_empty() {
+                let invalid = queue.acknowledge(now, &request.ack_ids, &faults)?;
+                if let Some(stream) = queue.stream(self.number).filter(|_| is_exactly_once) {
+                    stream.confirm_acks(request.ack_ids, invalid);
+                }
+            }
+            let modacks = request.modify_deadline_ack_ids.into_iter().zip(request.modify_deadline_seconds);
+            for (ack_id, seconds) in modacks {
+                let ack_ids = vec![ack_id];
+                let invalid = queue.modify(now, &ack_ids, seconds, &faults)?;
+                if let Some(stream) = queue.stream(self.number).filter(|_| is_exactly_once) {
+                    stream.confirm_modacks(ack_ids, invalid);
+                }
+            }
+            if let Some(stream) = queue.stream(self.number) {
+                if is_keepalive && self.answers_keepalives {
+                    stream.answer_keepalive();
+                }
+                if let Ok(seconds @ 1..) = u64::try_from(seconds) {
+                    stream.lease = Duration::from_secs(seconds);
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// An acknowledgement that comes too late is no mistake, except where delivery is exactly once.
+fn answer(invalid: &[String], is_exactly_once: bool) -> Result<Response<()>, Status> {
+    if is_exactly_once && !invalid.is_empty() {
+        return Err(wire::invalid_ack_ids(invalid));
+    }
+    Ok(Response::new(()))
+}
+
+fn page_size(requested: i32) -> Result<usize, Status> {
+    match usize::try_from(requested) {
+        Ok(0) => Ok(PAGE),
+        Ok(size) => Ok(size.min(PAGE)),
+        Err(_) => Err(Status::invalid_argument("The page size must not be negative.")),
+    }
+}
+
+/// Cuts a list down to a page; what comes after it begins with the token.
+fn next_page<T>(list: &mut Vec<T>, count: usize, name: impl Fn(&T) -> &String) -> String {
+    let next = list.get(count).map(|entry| name(entry).clone());
+    list.truncate(count);
+    next.unwrap_or_default()
+}

@@ -1,0 +1,127 @@
+//! What there is in the beginning.
+
+use crate::google::instance::Provisioning::{self, Preemptible, Spot, Standard};
+
+/// A cluster's part of the plan.
+pub(super) struct ClusterPlan {
+    pub(super) name: &'static str,
+    pub(super) location: &'static str,
+    pub(super) pools: &'static [PoolPlan],
+}
+
+/// A group of equal instances.
+#[derive(Debug)]
+pub(super) struct PoolPlan {
+    pub(super) name: &'static str,
+    pub(super) machine_type: &'static str,
+    pub(super) provisioning: Provisioning,
+    pub(super) zones: &'static [&'static str],
+    /// The least and the most instances over a day.
+    pub(super) size: (usize, usize),
+    /// When its day begins, as a part of a day.
+    pub(super) morning: f64,
+    pub(super) maker: Maker,
+}
+
+/// Who makes the instances of a pool.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Maker {
+    /// A managed instance group, one instance a request. A preempted one is recreated under its name.
+    Group,
+    /// Like a group, through the beta API.
+    BetaGroup,
+    /// Several instances a request.
+    Bulk,
+    /// Karpenter.
+    Karpenter,
+    /// Somebody's own scripts; there are no labels of Kubernetes.
+    Script,
+}
+
+pub(super) const CLUSTERS: &[ClusterPlan] = &[
+    ClusterPlan {
+        name: "shop-production",
+        location: "europe-west1",
+        pools: &[
+            pool("default-pool", "e2-standard-4", Standard, EUROPE_WEST1, (6, 6), 0.0, Maker::Group),
+            pool("spot-general", "n2-standard-8", Spot, EUROPE_WEST1, (30, 60), 0.1, Maker::Group),
+            pool("spot-memory", "n2d-highmem-8", Spot, EUROPE_WEST1, (10, 20), 0.2, Maker::BetaGroup),
+        ],
+    },
+    ClusterPlan {
+        name: "shop-staging",
+        location: "europe-west1",
+        pools: &[pool("spot-general", "e2-standard-4", Spot, EUROPE_WEST1, (6, 24), 0.2, Maker::Group)],
+    },
+    ClusterPlan {
+        name: "analytics",
+        location: "us-central1",
+        pools: &[
+            pool("default-pool", "e2-standard-4", Standard, US_CENTRAL1, (3, 3), 0.0, Maker::Group),
+            pool("spot-batch", "c3-standard-22", Spot, US_CENTRAL1, (0, 80), 0.5, Maker::Bulk),
+        ],
+    },
+    ClusterPlan {
+        name: "ml-training",
+        location: "us-central1-a",
+        pools: &[pool("spot-gpu", "a2-highgpu-1g", Spot, &["us-central1-a"], (2, 16), 0.6, Maker::Group)],
+    },
+    // Two clusters may have one name in different places.
+    ClusterPlan {
+        name: "edge",
+        location: "europe-west4",
+        pools: &[pool("spot", "t2d-standard-4", Spot, EUROPE_WEST4, (8, 16), 0.1, Maker::Karpenter)],
+    },
+    ClusterPlan {
+        name: "edge",
+        location: "asia-southeast1",
+        pools: &[
+            pool("spot", "t2d-standard-4", Spot, ASIA_SOUTHEAST1, (8, 16), 0.8, Maker::Karpenter),
+            pool("legacy", "n1-standard-4", Preemptible, ASIA_SOUTHEAST1, (4, 6), 0.8, Maker::Group),
+        ],
+    },
+];
+
+pub(super) const LOOSE: &[PoolPlan] = &[
+    pool("bastion", "e2-micro", Standard, &["europe-west1-b"], (1, 1), 0.0, Maker::Script),
+    pool("render", "c3-standard-22", Spot, US_CENTRAL1, (4, 12), 0.3, Maker::Script),
+];
+
+const EUROPE_WEST1: &[&str] = &["europe-west1-b", "europe-west1-c", "europe-west1-d"];
+const EUROPE_WEST4: &[&str] = &["europe-west4-a", "europe-west4-b", "europe-west4-c"];
+const US_CENTRAL1: &[&str] = &["us-central1-a", "us-central1-b", "us-central1-c", "us-central1-f"];
+const ASIA_SOUTHEAST1: &[&str] = &["asia-southeast1-a", "asia-southeast1-b", "asia-southeast1-c"];
+
+/// Preemptions an hour of an instance of a type, where the zone is neither good nor bad.
+pub(super) fn preemptions_per_hour(machine_type: &str) -> f64 {
+    match machine_type.split('-').next() {
+        Some("e2") => 1.5,
+        Some("t2d") => 3.0,
+        Some("n1" | "n2") => 5.0,
+        Some("n2d") => 4.0,
+        Some("c3") => 9.0,
+        _ => 20.0,
+    }
+}
+
+/// How much worse a zone is than others.
+pub(super) fn zone_factor(zone: &str) -> f64 {
+    match zone.as_bytes().last() {
+        Some(b'a') => 0.7,
+        Some(b'b') => 0.4,
+        Some(b'c') => 1.0,
+        _ => 2.0,
+    }
+}
+
+const fn pool(
+    name: &'static str,
+    machine_type: &'static str,
+    provisioning: Provisioning,
+    zones: &'static [&'static str],
+    size: (usize, usize),
+    morning: f64,
+    maker: Maker,
+) -> PoolPlan {
+    PoolPlan { name, machine_type, provisioning, zones, size, morning, maker }
+}

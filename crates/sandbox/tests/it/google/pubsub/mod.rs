@@ -1,0 +1,6 @@
+//! Pub/Sub.
+
+mod faults;
+mod handle;
+mod semantics;
+mod service;

@@ -1,0 +1,156 @@
+//! All of it together.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use sandbox::google::{
+    CREATION_SUBSCRIPTION, Event, Google, INTERRUPTION_SUBSCRIPTION, Instance, StartError,
+    audit_log::AuditLog,
+};
+use serde_json::Value;
+
+use super::{
+    client::{Client, ack_ids, payloads},
+    emulator,
+};
+
+/// A client of one of the subscriptions.
+async fn subscriber(google: &Google, id: &str) -> Client {
+    let mut client = Client::connect(google.pubsub().unwrap().endpoint(), id).await;
+    client.subscription = google.subscription(id);
+    client
+}
+
+/// Everything that a subscription has, acknowledged.
+async fn entries(client: &mut Client) -> Vec<Value> {
+    let mut entries = Vec::new();
+    loop {
+        let messages = client.peek().await;
+        if messages.is_empty() {
+            return entries;
+        }
+        entries.extend(
+            payloads(&messages).iter().map(|payload| serde_json::from_str::<Value>(payload).unwrap()),
+        );
+        client.acknowledge(ack_ids(&messages)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_happens_is_published_and_listed() {
+    let google = Google::builder().seed(3).start().await.unwrap();
+    let mut interruptions = subscriber(&google, INTERRUPTION_SUBSCRIPTION).await;
+    let mut creations = subscriber(&google, CREATION_SUBSCRIPTION).await;
+    assert_eq!(google.compute().instances().len() as u64, google.truth().await.instances);
+
+    let mut events = google.advance(Duration::from_secs(300)).await.unwrap();
+    events.extend(google.storm(0.5).await.unwrap());
+    let truth = google.truth().await;
+    assert_eq!(google.compute().instances().len() as u64, truth.instances);
+
+    // Whoever counts each entry once and knows every instance comes to the same result.
+    let mut clusters = BTreeMap::<String, String>::new();
+    for event in &events {
+        if let Event::Preempted(instance) = event {
+            clusters.insert(instance.id.to_string(), instance.cluster().unwrap_or_default().to_owned());
+        }
+    }
+    let mut seen = BTreeMap::<String, Value>::new();
+    for entry in entries(&mut interruptions).await {
+        assert_eq!(entry["protoPayload"]["methodName"], "compute.instances.preempted");
+        seen.insert(entry["insertId"].as_str().unwrap().to_owned(), entry);
+    }
+    let mut counted = BTreeMap::<String, u64>::new();
+    for entry in seen.values() {
+        let cluster = &clusters[entry["resource"]["labels"]["instance_id"].as_str().unwrap()];
+        *counted.entry(cluster.clone()).or_default() += 1;
+    }
+    assert_eq!(counted.remove("").unwrap_or(0), truth.unattributed);
+    counted.retain(|_, count| *count > 0);
+    let mut expected = truth.interruptions_by_cluster;
+    expected.retain(|_, count| *count > 0);
+    assert_eq!(counted, expected);
+
+    let methods: BTreeMap<String, usize> =
+        entries(&mut creations).await.into_iter().fold(BTreeMap::new(), |mut methods, entry| {
+            *methods.entry(entry["protoPayload"]["methodName"].as_str().unwrap().to_owned()).or_default() +=
+                1;
+            methods
+        });
+    for method in
+        ["v1.compute.instances.insert", "beta.compute.instances.insert", "v1.compute.instances.bulkInsert"]
+    {
+        assert!(methods.contains_key(method), "no {method} in {methods:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_preempted_stays_for_a_while() {
+    let google = Google::builder().start().await.unwrap();
+    let spot =
+        google.compute().instances().into_iter().find(|instance| instance.provisioning.is_preemptible());
+    let Instance { id, zone, name, .. } = spot.unwrap();
+    assert!(google.preempt(&zone, &name).await.unwrap());
+    assert!(!google.preempt(&zone, &name).await.unwrap());
+    assert_eq!(google.compute().instance(&zone, &name).unwrap().status.name(), "TERMINATED");
+    google.advance(Duration::from_secs(60)).await.unwrap();
+    assert!(google.compute().instance(&zone, &name).is_none_or(|instance| instance.id != id));
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_lives_by_the_clock() {
+    let google = Google::builder().speed(10.0).start().await.unwrap();
+    let creations = google.subscription(CREATION_SUBSCRIPTION);
+    let pubsub = google.pubsub().unwrap();
+    pubsub.wait_until(&creations, |counts| counts.published > 20).await;
+    google.set_speed(0.0);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let published = pubsub.counts(&creations).published;
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert_eq!(pubsub.counts(&creations).published, published);
+}
+
+#[tokio::test]
+async fn entries_can_be_published_by_hand() {
+    let google = Google::builder().project("other-project", 7).scale(0).start().await.unwrap();
+    assert_eq!(google.truth().await.instances, 0);
+    let log = AuditLog::new("other-project", 7);
+    let node = Instance::new(1, "europe-west1-c", "gke-n1").spot().gke("blue", "europe-west1", "pool");
+    google.compute().insert(node.clone());
+    google.publish_creation(&log.handmade_creation(&node)).await.unwrap();
+    google.publish_interruption(&log.handmade_interruption(&node)).await.unwrap();
+    let subscription = google.subscription(INTERRUPTION_SUBSCRIPTION);
+    assert_eq!(subscription, "projects/other-project/subscriptions/sie-interruption-subscription");
+    assert_eq!(google.pubsub().unwrap().unacked(&subscription), 1);
+    google.stop().await;
+}
+
+#[tokio::test]
+async fn it_can_publish_into_googles_emulator() {
+    let Some(endpoint) = emulator::endpoint().await else {
+        println!("SKIPPED it_can_publish_into_googles_emulator: the Pub/Sub emulator is not installed");
+        return;
+    };
+    let host = endpoint.strip_prefix("http://").unwrap();
+    let builder = Google::builder().emulator(host).project("emulated-project", 8);
+    let google = builder.clone().start().await.unwrap();
+    assert!(google.pubsub().is_none());
+    google.storm(0.2).await.unwrap();
+    let mut client = Client::connect(endpoint.clone(), "unused").await;
+    client.subscription = google.subscription(INTERRUPTION_SUBSCRIPTION);
+    let truth = google.truth().await;
+    let expected = truth.interruptions_by_cluster.values().sum::<u64>() + truth.unattributed;
+    let mut seen = Vec::new();
+    while (seen.len() as u64) < expected {
+        let messages = client.pull(1000).await;
+        client.acknowledge(ack_ids(&messages)).await.unwrap();
+        seen.extend(payloads(&messages));
+    }
+    builder.start().await.expect("what exists in an emulator may be used again");
+}
+
+#[tokio::test]
+async fn an_emulator_that_is_not_there_is_an_error() {
+    let error = Google::builder().emulator("127.0.0.1:1").start().await.err().unwrap();
+    assert!(matches!(error, StartError::Create(_)), "{error}");
+    Google::builder().emulator("no host").start().await.err().unwrap();
+}
