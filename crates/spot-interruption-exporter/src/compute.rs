@@ -1,5 +1,6 @@
 //! The Compute API: every instance now and then, and single ones on demand.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use exporter_common::backoff::Backoff;
@@ -9,16 +10,16 @@ use google_cloud_compute_v1::model;
 use google_cloud_gax::options::RequestOptionsBuilder;
 use google_cloud_gax::retry_policy::NeverRetry;
 use google_cloud_pubsub::subscriber::handler::Handler;
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 use tokio::time::{Instant, sleep};
 
 use crate::attribution::Lookup;
 use crate::config::Endpoint;
-use crate::google::{credentials, explain};
+use crate::google::{chain, credentials, explain};
 use crate::instance::resource::{Resource, Scheduling};
 use crate::instance::{Instance, InstanceId};
 use crate::metrics::Health;
-use crate::pipeline::Input;
+use crate::pipeline::{Input, LookUp};
 
 /// Instances that are nodes of a cluster.
 const NODES: &str = "labels.goog-k8s-cluster-name:*";
@@ -27,6 +28,9 @@ const NODES: &str = "labels.goog-k8s-cluster-name:*";
 const PAGE: u32 = 250;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// The least time between two log lines about look-ups that fail.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
+
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -120,43 +124,30 @@ fn trouble(scope: &str, warning: Option<model::instances_scoped_list::Warning>) 
     (name != "NO_RESULTS_ON_PAGE").then(|| format!("{scope}: {name}"))
 }
 
-/// The Compute API's endpoint and project.
+/// The Compute API. Clones share one client, with its connections and its credentials.
 #[derive(Debug, Clone)]
 pub(crate) struct Compute {
-    pub(crate) endpoint: Option<Endpoint>,
-    pub(crate) project: String,
+    endpoint: Option<Endpoint>,
+    project: String,
+    client: Arc<OnceCell<Instances>>,
+    complained: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Compute {
-    pub(crate) async fn client(&self) -> Result<Instances, String> {
-        let mut builder = Instances::builder().with_credentials(credentials(self.endpoint.as_ref())?);
-        if let Some(endpoint) = &self.endpoint {
-            builder = builder.with_endpoint(endpoint.url());
-        }
-        builder.build().await.map_err(|error| crate::google::chain(&error))
+    /// Nothing is connected yet.
+    pub(crate) fn new(endpoint: Option<Endpoint>, project: String) -> Self {
+        Self { endpoint, project, client: Arc::default(), complained: Arc::default() }
     }
 
-    /// Looks an instance up until there is an answer or it is too late. `None` is an instance that does not exist,
-    /// or that nobody could say anything of in time.
-    pub(crate) async fn look_up(&self, lookup: &Lookup) -> Option<Instance<'static>> {
-        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-        loop {
-            let reason = match self.get(lookup).await {
-                Ok(found) => return found,
-                Err(reason) => reason,
-            };
-            tracing::warn!(
-                zone = lookup.zone,
-                instance = lookup.instance,
-                reason,
-                "cannot look an instance up"
-            );
-            let pause = backoff.pause();
-            if Instant::now() + pause >= Instant::from_std(lookup.deadline) {
-                return None;
+    async fn client(&self) -> Result<&Instances, String> {
+        let connect = async || {
+            let mut builder = Instances::builder().with_credentials(credentials(self.endpoint.as_ref())?);
+            if let Some(endpoint) = &self.endpoint {
+                builder = builder.with_endpoint(endpoint.url());
             }
-            sleep(pause).await;
-        }
+            builder.build().await.map_err(|error| chain(&error))
+        };
+        self.client.get_or_try_init(connect).await
     }
 
     async fn get(&self, lookup: &Lookup) -> Result<Option<Instance<'static>>, String> {
@@ -175,6 +166,39 @@ impl Compute {
             Err(error) => Err(explain(&error)),
         }
     }
+
+    /// Look-ups fail in numbers when they fail, so only now and then one of them is worth a line.
+    fn complain(&self, lookup: &Lookup, reason: &str) {
+        let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
+        if complained.is_none_or(|last| last.elapsed() > COMPLAINT_INTERVAL) {
+            *complained = Some(Instant::now());
+            let (zone, instance) = (&lookup.zone, &lookup.instance);
+            tracing::warn!(zone, instance, reason, "cannot look an instance up");
+        }
+    }
+}
+
+impl LookUp for Compute {
+    async fn look_up(&self, lookup: &Lookup) -> Result<Option<Instance<'static>>, String> {
+        // The names come from a message and go into the path of a request that carries credentials.
+        if ![&lookup.project, &lookup.zone, &lookup.instance].into_iter().all(|name| is_name(name)) {
+            return Ok(None);
+        }
+        let answer = self.get(lookup).await;
+        if let Err(reason) = &answer {
+            self.complain(lookup, reason);
+        }
+        answer
+    }
+}
+
+/// Whether a text can be the id of a project, or the name of a zone or an instance: nothing that would mean something
+/// in a URL.
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 100
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_:.".contains(&byte))
+        && text.bytes().any(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// What matters here of the API's description; `None` where it names no instance.

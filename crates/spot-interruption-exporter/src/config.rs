@@ -167,7 +167,7 @@ impl Endpoint {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        const ALLOWED: &str = "allowed is an http or https URL such as https://pubsub.googleapis.com";
+        const ALLOWED: &str = "allowed is an http or https URL such as https://SERVICE.googleapis.com";
         let uri: http::Uri = text.trim().parse().map_err(|_| format!("is no URL; {ALLOWED}"))?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
             return Err(format!("is no http or https URL; {ALLOWED}"));
@@ -221,10 +221,21 @@ impl Config {
                 .default(format_duration(DEFAULT_DEDUP_WINDOW)),
             option("tombstone_ttl", "How long an interrupted instance stays known")
                 .default(format_duration(DEFAULT_TOMBSTONE_TTL)),
-            option("interruption_methods", "Audit log methods that count as interruptions, a list")
-                .default(DEFAULT_METHOD),
+            option(
+                "interruption_methods",
+                "Audit log methods that count as interruptions; a list, separated by commas in the variable",
+            )
+            .default(DEFAULT_METHOD),
             option("log_level", "Level of logs: trace, debug, info, warn or error").default("info"),
         ]
+    }
+
+    /// What tells the subscriptions apart in metrics, creations first: their names, in full where the short ones are
+    /// the same.
+    pub(crate) fn subscription_labels(&self) -> [&str; 2] {
+        let both = [&self.creations, &self.interruptions];
+        let alike = self.creations.short() == self.interruptions.short();
+        both.map(|name| if alike { name.full() } else { name.short() })
     }
 
     /// Reads and validates the configuration.

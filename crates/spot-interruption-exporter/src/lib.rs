@@ -55,9 +55,9 @@ pub const ABOUT: &str =
 /// Inputs that may wait for the pipeline. What is not taken from Pub/Sub yet waits there.
 const INPUTS: usize = 1_024;
 
-/// How long the acknowledgements of recorded events may take to reach Pub/Sub at shutdown. An acknowledgement that
-/// does not make it costs a redelivery, not an event.
-const FLUSH: Duration = Duration::from_secs(3);
+/// How long recording what was taken and acknowledging it may take at shutdown. An acknowledgement that does not
+/// make it costs a redelivery, not an event.
+const FLUSH: Duration = Duration::from_millis(4_500);
 
 /// Serves on `listener` until `shutdown` completes; then stops consuming, flushes acknowledgements and lets running
 /// scrapes finish, all at the same time.
@@ -69,7 +69,7 @@ pub async fn run(config: Config, listener: Listener, shutdown: impl Future<Outpu
     let mut registry = Registry::default();
     registry.register_collector(Box::new(BuildInfo { name: "spot_interruption_exporter_build_info" }));
     registry.register_collector(Box::new(ProcessCollector::new()));
-    let subscriptions = [config.creations.short(), config.interruptions.short()];
+    let subscriptions = config.subscription_labels();
     let health = Health::register(&mut registry, subscriptions);
     let [creations, interruptions] = subscriptions;
     let ledger = Ledger::new(&config.cluster_label, config.methods.clone(), creations, interruptions);
@@ -78,19 +78,20 @@ pub async fn run(config: Config, listener: Listener, shutdown: impl Future<Outpu
 
     let (inputs, incoming) = mpsc::channel(INPUTS);
     let (stop, stopped) = watch::channel(false);
-    let compute = Compute { endpoint: config.compute_endpoint.clone(), project: config.project.clone() };
-    let pipeline = Pipeline {
-        state: state.clone(),
-        methods: config.methods.clone(),
-        lookups: compute.clone(),
-        inputs: inputs.downgrade(),
-    };
+    let compute = Compute::new(config.compute_endpoint.clone(), config.project.clone());
+    let pipeline =
+        Pipeline { state: state.clone(), methods: config.methods.clone(), lookups: compute.clone() };
     let pipeline = tokio::spawn(pipeline.run(incoming));
-    let sources = [(Source::Creations, &config.creations), (Source::Interruptions, &config.interruptions)];
-    let consumers = sources.map(|(source, name)| {
+    let sources = [
+        (Source::Creations, &config.creations, creations),
+        (Source::Interruptions, &config.interruptions, interruptions),
+    ];
+    let consumers = sources.map(|(source, name, label)| {
         let subscription = Subscription {
             source,
             name: name.clone(),
+            label: label.to_owned(),
+            grace: config.attribution.attribution_grace,
             endpoint: config.pubsub_endpoint.clone(),
             condition: readiness.condition(format!("Pub/Sub subscription {}: not open yet", name.full())),
             health: health.clone(),
@@ -121,15 +122,15 @@ pub async fn run(config: Config, listener: Listener, shutdown: impl Future<Outpu
     let flush = async {
         tell.await;
         resync.abort();
-        let mut tokens = Vec::new();
-        for consumer in consumers {
-            tokens.extend(consumer.await.ok().flatten());
-        }
-        // Without consumers the pipeline takes what is still in its queue and ends. What it holds then goes back
-        // to Pub/Sub with the state.
-        let _ = pipeline.await;
-        state.forget_held();
         let flushed = async {
+            let mut tokens = Vec::new();
+            for consumer in consumers {
+                tokens.extend(consumer.await.ok().flatten());
+            }
+            // Without consumers the pipeline takes what is still in its queue and ends. What it holds then goes
+            // back to Pub/Sub.
+            let _ = pipeline.await;
+            state.forget_held();
             for token in tokens {
                 token.shutdown().await;
             }

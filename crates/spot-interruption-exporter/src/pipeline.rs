@@ -4,11 +4,13 @@
 //! them in turn: parse, attribute, record, acknowledge. Nothing is acknowledged before it is recorded, and nothing
 //! is recorded twice, because only this loop does either.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use crate::attribution::{Lookup, LookupId, Outcome, Resolved};
@@ -54,14 +56,14 @@ impl Acknowledge for google_cloud_pubsub::subscriber::handler::Handler {
 
 /// Answers look-ups.
 pub trait LookUp: Clone + Send + Sync + 'static {
-    /// The instance, if it exists.
-    fn look_up(&self, lookup: Lookup) -> impl Future<Output = Option<Instance<'static>>> + Send;
-}
-
-impl LookUp for crate::compute::Compute {
-    async fn look_up(&self, lookup: Lookup) -> Option<Instance<'static>> {
-        crate::compute::Compute::look_up(self, &lookup).await
-    }
+    /// The instance, or `None` if there is none of that name.
+    ///
+    /// # Errors
+    /// The question could not be answered, for this reason. It is asked again while there is time.
+    fn look_up(
+        &self,
+        lookup: &Lookup,
+    ) -> impl Future<Output = Result<Option<Instance<'static>>, String>> + Send;
 }
 
 /// A message's handle and where it came from: what the state machine keeps for us.
@@ -78,6 +80,9 @@ const BATCH: usize = 256;
 /// Look-ups that may run at the same time.
 const LOOKUPS: usize = 16;
 
+/// How long a look-up that could not be answered waits before it is tried again; meanwhile others have its place.
+const LOOKUP_PAUSE: Duration = Duration::from_secs(2);
+
 /// The pipeline.
 #[derive(Debug)]
 pub struct Pipeline<T, L> {
@@ -87,32 +92,62 @@ pub struct Pipeline<T, L> {
     pub methods: InterruptionMethods,
     /// Who looks instances up.
     pub lookups: L,
-    /// The way in for answers to look-ups.
-    pub inputs: mpsc::WeakSender<Input<T>>,
+}
+
+/// What became of a look-up.
+type Answered = (Lookup, Result<Option<Instance<'static>>, String>);
+
+/// The look-ups that run, and those that are to be tried again.
+struct Lookups {
+    running: JoinSet<Answered>,
+    /// In the order of their time.
+    again: VecDeque<(Instant, Lookup)>,
 }
 
 impl<T: Acknowledge, L: LookUp> Pipeline<T, L> {
-    /// Runs until every sender of inputs is gone.
+    /// Runs until every sender of inputs is gone. Look-ups that still run are given up then.
     pub async fn run(self, mut inputs: mpsc::Receiver<Input<T>>) {
-        let permits = Arc::new(Semaphore::new(LOOKUPS));
+        let mut lookups = Lookups { running: JoinSet::new(), again: VecDeque::new() };
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             let deadline = self.state.lock().attribution.next_deadline(Instant::now().into_std());
+            let again = lookups.again.front().map(|(at, _)| *at).filter(|_| lookups.running.len() < LOOKUPS);
+            let deadline = [deadline.map(Instant::from_std), again].into_iter().flatten().min();
             let timer = async {
                 match deadline {
-                    Some(deadline) => sleep_until(Instant::from_std(deadline)).await,
+                    Some(deadline) => sleep_until(deadline).await,
                     None => std::future::pending().await,
                 }
             };
             tokio::select! {
                 taken = inputs.recv_many(&mut batch, BATCH) => if taken == 0 { return },
+                Some(answered) = lookups.running.join_next() => batch.extend(lookups.answered(answered)),
                 () = timer => {}
             }
-            let acknowledged = self.take(&mut batch);
-            for ticket in acknowledged {
+            for ticket in self.take(&mut batch) {
                 ticket.token.acknowledge();
             }
-            self.start_lookups(&permits);
+            self.start(&mut lookups);
+        }
+    }
+
+    /// Starts look-ups while there is a place for them: those that are tried again, then new ones. What is not
+    /// asked for yet waits in the state machine, which forgets it when it is settled otherwise.
+    fn start(&self, lookups: &mut Lookups) {
+        let now = Instant::now();
+        while lookups.running.len() < LOOKUPS {
+            let is_due = lookups.again.front().is_some_and(|(at, _)| *at <= now);
+            let again = if is_due { lookups.again.pop_front().map(|(_, lookup)| lookup) } else { None };
+            let new = || self.state.lock().attribution.poll_lookup(now.into_std());
+            let Some(lookup) = again.or_else(new) else { return };
+            if Instant::from_std(lookup.deadline) <= now {
+                continue;
+            }
+            let compute = self.lookups.clone();
+            lookups.running.spawn(async move {
+                let answer = compute.look_up(&lookup).await;
+                (lookup, answer)
+            });
         }
     }
 
@@ -152,20 +187,23 @@ impl<T: Acknowledge, L: LookUp> Pipeline<T, L> {
         }
         recorded
     }
+}
 
-    fn start_lookups(&self, permits: &Arc<Semaphore>) {
-        let now = Instant::now().into_std();
-        while let Some(lookup) = self.state.lock().attribution.poll_lookup(now) {
-            let Some(inputs) = self.inputs.upgrade() else { return };
-            let (permits, lookups) = (permits.clone(), self.lookups.clone());
-            tokio::spawn(async move {
-                // The semaphore is never closed; should it be, the grace decides.
-                let Ok(_permit) = permits.acquire_owned().await else { return };
-                let id = lookup.id;
-                if let Some(found) = lookups.look_up(lookup).await {
-                    let _ = inputs.send(Input::Found(id, Box::new(found))).await;
-                }
-            });
+impl Lookups {
+    /// An instance that was found is an input like any other.
+    fn answered<T>(&mut self, answered: Result<Answered, JoinError>) -> Option<Input<T>> {
+        match answered {
+            Ok((lookup, Ok(found))) => found.map(|instance| Input::Found(lookup.id, Box::new(instance))),
+            Ok((lookup, Err(reason))) => {
+                let (zone, instance) = (&lookup.zone, &lookup.instance);
+                tracing::debug!(zone, instance, reason, "cannot look an instance up, trying again");
+                self.again.push_back((Instant::now() + LOOKUP_PAUSE, lookup));
+                None
+            }
+            Err(error) => {
+                tracing::error!(%error, "a look-up ended by a defect of this program");
+                None
+            }
         }
     }
 }
@@ -176,7 +214,7 @@ fn log(message_id: &str, outcome: &Outcome) {
             tracing::warn!(message_id, %reason, "a message cannot be read and is dropped");
         }
         Outcome::Unattributed { .. } => {
-            tracing::info!(message_id, "an interruption belongs to no known cluster");
+            tracing::debug!(message_id, "an interruption belongs to no known cluster");
         }
         Outcome::Counted(_) => tracing::debug!(message_id, "counted an interruption"),
         Outcome::Added => tracing::debug!(message_id, "added an instance"),

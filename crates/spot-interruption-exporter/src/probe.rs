@@ -78,8 +78,11 @@ fn verdict(status: &Status) -> Finding {
     let code = google_cloud_gax::error::rpc::Code::from(status.code() as i32);
     let reason = one_line(&format!("{code}: {}", status.message()));
     match status.code() {
-        Code::Ok | Code::PermissionDenied | Code::Unimplemented => Finding::Reachable,
         Code::NotFound | Code::InvalidArgument | Code::Unauthenticated => Finding::Refused(reason),
-        _ => Finding::Unreachable(reason),
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => {
+            Finding::Unreachable(reason)
+        }
+        // Whatever else is the matter with the question, such as a quota of its own, Pub/Sub is there.
+        _ => Finding::Reachable,
     }
 }

@@ -26,8 +26,8 @@ use crate::probe::{Finding, Probe};
 /// How long a crashed exporter's messages stay away; the least that Pub/Sub allows.
 const LEASE: Duration = Duration::from_secs(10);
 
-/// Longer than any grace: a held message stays leased for as long as it is held.
-const LONGEST_LEASE: Duration = Duration::from_secs(24 * 3_600);
+/// How much longer than the grace a message may stay leased: it stays so for as long as it is held.
+const LEASE_BEYOND_GRACE: Duration = Duration::from_secs(3_600);
 
 /// Messages that may be out at the same time, held ones included.
 const OUTSTANDING_MESSAGES: i64 = 20_000;
@@ -54,6 +54,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 pub(crate) struct Subscription {
     pub(crate) source: Source,
     pub(crate) name: SubscriptionName,
+    /// The value of the `subscription` label.
+    pub(crate) label: String,
+    /// How long messages may be held.
+    pub(crate) grace: Duration,
     pub(crate) endpoint: Option<Endpoint>,
     pub(crate) condition: Condition,
     pub(crate) health: Health,
@@ -88,7 +92,7 @@ impl Subscription {
                 End::Broken(reason) => {
                     failing = true;
                     self.missing(&reason);
-                    self.health.stream_restarted(self.name.short(), &reason);
+                    self.health.stream_restarted(&self.label, &reason);
                 }
             }
             if opened.elapsed() > LONGEST_PAUSE {
@@ -112,7 +116,7 @@ impl Subscription {
         let mut stream = subscriber
             .subscribe(self.name.full())
             .set_max_lease_extension(LEASE)
-            .set_max_lease(LONGEST_LEASE)
+            .set_max_lease(self.grace + LEASE_BEYOND_GRACE)
             .set_max_outstanding_messages(OUTSTANDING_MESSAGES)
             .set_max_outstanding_bytes(OUTSTANDING_BYTES)
             .build();
@@ -152,12 +156,13 @@ impl Subscription {
                 found = &mut asking, if next_probe.is_none() => {
                     let mut interval = PROBE_INTERVAL_FAILING;
                     match found {
-                        Finding::Reachable if unreachable.is_some() => {
+                        Finding::Reachable if unreachable.is_some() && !something_came.load(Ordering::Relaxed) => {
                             // The client may be in the middle of a long wait of its own.
                             return End::Broken(unreachable.take().unwrap_or_default());
                         }
                         Finding::Reachable if Instant::now() >= settled => {
                             self.condition.ready();
+                            unreachable = None;
                             interval = PROBE_INTERVAL;
                         }
                         Finding::Reachable => {}
@@ -171,6 +176,8 @@ impl Subscription {
                                 tracing::warn!(subscription = self.name.short(), reason, "Pub/Sub cannot be reached");
                             }
                             unreachable = Some(reason);
+                            something_came.store(false, Ordering::Relaxed);
+                            heard = Instant::now();
                         }
                     }
                     next_probe = Some(Instant::now() + interval);

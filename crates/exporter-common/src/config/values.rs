@@ -28,13 +28,11 @@ impl<'de> Deserialize<'de> for TextList {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<TextList, E> {
-                Ok(TextList(
-                    text.split(',')
-                        .map(str::trim)
-                        .filter(|item| !item.is_empty())
-                        .map(str::to_owned)
-                        .collect(),
-                ))
+                // As in the file, brackets and quotes may stand around it.
+                let text = text.trim();
+                let text = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+                let items = text.split(',').map(|item| item.trim().trim_matches(['"', '\'']));
+                Ok(TextList(items.filter(|item| !item.is_empty()).map(str::to_owned).collect()))
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<TextList, A::Error> {

@@ -83,6 +83,7 @@ fn lists_are_sequences_or_separated_by_commas() {
     assert_eq!(methods(&[], "methods: [a.b, c]"), expected);
     assert_eq!(methods(&[], "methods: a.b, c"), expected);
     assert_eq!(methods(&[("TEST_METHODS", "a.b,c,")], ""), expected);
+    assert_eq!(methods(&[("TEST_METHODS", "[\"a.b\", 'c']")], ""), expected);
 }
 
 #[test]

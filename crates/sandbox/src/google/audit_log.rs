@@ -324,14 +324,14 @@ impl AuditLog {
             "status": "RUNNING",
             "progress": "0",
             "insertTime": utc(self.now),
-            "user": self.agent(),
+            "user": self.service_account(),
         })
     }
 
     fn admin_payload(&self, method: &str, resource_name: &str) -> Value {
         json!({
             "@type": AUDIT_LOG,
-            "authenticationInfo": { "principalEmail": self.agent() },
+            "authenticationInfo": { "principalEmail": self.service_account() },
             "requestMetadata": {
                 "callerSuppliedUserAgent": "GCE Managed Instance Group for GKE",
                 "requestAttributes": {},
@@ -417,7 +417,7 @@ impl AuditLog {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn agent(&self) -> String {
+    fn service_account(&self) -> String {
         format!("{}@cloudservices.gserviceaccount.com", self.number)
     }
 

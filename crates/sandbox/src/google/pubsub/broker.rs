@@ -271,16 +271,27 @@ impl Broker {
         result
     }
 
-    /// What has become of a subscription's messages; nothing yet if there is none of that name.
-    pub(super) fn counts(&self, subscription: &Subscription) -> (Counts, Option<Instant>) {
-        let now = Instant::now();
-        // Observing is no change, but what is due by now may be one.
-        let is_due = lock(&subscription.queue).next_deadline().is_some_and(|due| due <= now);
-        if is_due {
-            self.change(subscription, |queue| queue.tick(now));
+    /// The same for something that may well change nothing. It wakes others only if it did, or two who look
+    /// for something to do would keep each other awake.
+    pub(super) fn look<T>(&self, subscription: &Subscription, look: impl FnOnce(&mut Queue) -> T) -> T {
+        let (result, has_changed) = {
+            let mut queue = lock(&subscription.queue);
+            let before = queue.counts();
+            let result = look(&mut queue);
+            (result, queue.has_dead_letters() || queue.counts() != before)
+        };
+        if has_changed {
+            self.change(subscription, |_| ());
         }
-        let mut queue = lock(&subscription.queue);
-        (queue.counts(), queue.next_deadline())
+        result
+    }
+
+    /// What has become of a subscription's messages, and when something will become of them by itself.
+    pub(super) fn counts(&self, subscription: &Subscription) -> (Counts, Option<Instant>) {
+        self.look(subscription, |queue| {
+            queue.tick(Instant::now());
+            (queue.counts(), queue.next_deadline())
+        })
     }
 
     pub(super) fn set_faults(&self, faults: Faults) {
@@ -383,11 +394,6 @@ impl Subscription {
     pub(super) fn set_faults(&self, faults: Option<Faults>) {
         *self.faults.write().unwrap_or_else(PoisonError::into_inner) = faults.map(Arc::new);
         self.changed.notify_waiters();
-    }
-
-    /// Something that wakes nobody.
-    pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
-        lock(&self.queue)
     }
 }
 

@@ -167,17 +167,14 @@ impl Subscriber for Service {
             let faults = self.0.admit_to(&subscription).await?;
             let changed = subscription.changed.notified();
             let now = Instant::now();
-            // Waiters are woken only if something has changed, or two of them would keep each other awake.
-            let (received_messages, due, is_deleted) = {
-                let mut queue = subscription.queue();
+            let (received_messages, due, is_deleted) = self.0.look(&subscription, |queue| {
                 queue.tick(now);
                 (queue.pull(now, max, &faults), queue.next_deadline(), queue.is_deleted())
-            };
+            });
             if is_deleted {
                 return Err(Status::not_found("Subscription does not exist"));
             }
             if !received_messages.is_empty() || !is_patient || now >= end {
-                self.0.change(&subscription, |_| ());
                 return Ok(Response::new(wire::PullResponse { received_messages }));
             }
             let until = due.map_or(end, |due| due.min(end));
@@ -279,15 +276,7 @@ impl Session {
         while !self.is_over {
             let changed = subscription.changed.notified();
             let faults = broker.faults_of(subscription);
-            let (step, has_dead_letters, counts) = {
-                let mut queue = subscription.queue();
-                let before = queue.counts();
-                let step = queue.step(Instant::now(), *number, &faults);
-                (step, queue.has_dead_letters(), before != queue.counts())
-            };
-            if counts || has_dead_letters {
-                broker.change(subscription, |_| ());
-            }
+            let step = broker.look(subscription, |queue| queue.step(Instant::now(), *number, &faults));
             match step {
                 Step::Send(response) => return Some(Ok(response)),
                 Step::End(Ok(())) => self.is_over = true,

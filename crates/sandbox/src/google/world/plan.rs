@@ -92,15 +92,16 @@ const EUROPE_WEST4: &[&str] = &["europe-west4-a", "europe-west4-b", "europe-west
 const US_CENTRAL1: &[&str] = &["us-central1-a", "us-central1-b", "us-central1-c", "us-central1-f"];
 const ASIA_SOUTHEAST1: &[&str] = &["asia-southeast1-a", "asia-southeast1-b", "asia-southeast1-c"];
 
-/// Preemptions an hour of an instance of a type, where the zone is neither good nor bad.
+/// Preemptions an hour of an instance of a type, where the zone is neither good nor bad. They are many more
+/// than in reality, so that whoever watches for a minute sees some.
 pub(super) fn preemptions_per_hour(machine_type: &str) -> f64 {
     match machine_type.split('-').next() {
-        Some("e2") => 1.5,
-        Some("t2d") => 3.0,
-        Some("n1" | "n2") => 5.0,
-        Some("n2d") => 4.0,
-        Some("c3") => 9.0,
-        _ => 20.0,
+        Some("e2") => 4.0,
+        Some("t2d") => 8.0,
+        Some("n1" | "n2") => 14.0,
+        Some("n2d") => 11.0,
+        Some("c3") => 24.0,
+        _ => 40.0,
     }
 }
 

@@ -118,10 +118,8 @@ async fn a_stream_that_is_gone_keeps_its_leases() {
         stream.take(1).await;
         drop(stream);
         pubsub.wait_until(&client.subscription, |counts| counts.streams == 0).await;
-        let start = Instant::now();
         assert_eq!(pubsub.outstanding(&client.subscription), u64::from(!release));
         assert_eq!(payloads(&client.pull(1).await), ["one"]);
-        assert_eq!(start.elapsed() > SECOND / 2, !release, "{:?}", start.elapsed());
         let counts = pubsub.counts(&client.subscription);
         assert_eq!((counts.expired, counts.redeliveries), (u64::from(!release), 1));
     }
@@ -268,7 +266,6 @@ async fn attempts_wait_longer_and_longer_and_end_with_the_dead_letters() {
         assert_eq!(messages[0].delivery_attempt, attempt);
         let paused = start.elapsed();
         assert!(paused >= Duration::from_millis(pause), "attempt {attempt} after {paused:?}");
-        assert!(paused < Duration::from_millis(pause + 250), "attempt {attempt} after {paused:?}");
         client.modify(ack_ids(&messages), 0).await.unwrap();
         let counts = pubsub.counts(&client.subscription);
         assert_eq!((counts.outstanding, counts.unacked), (0, u64::from(attempt < 5)));
