@@ -32,3 +32,17 @@ pub fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
     runtime.shutdown_background();
     Ok(output)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn work_that_hangs_does_not_hold_up_the_end() {
+        let began = Instant::now();
+        let hang = || std::thread::sleep(Duration::from_secs(60));
+        block_on(async { drop(tokio::task::spawn_blocking(hang)) }).unwrap();
+        assert!(began.elapsed() < Duration::from_secs(30));
+    }
+}
