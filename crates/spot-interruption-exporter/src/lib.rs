@@ -1,6 +1,7 @@
 //! Counts the interruptions of Google Cloud spot instances, by the Kubernetes cluster that they belonged to.
 //!
-//! A message goes a straight way, and every station on it is pure: no socket, no clock, no runtime.
+//! A message goes a straight way. [`pipeline`] takes the messages, which `subscription` streams from Pub/Sub, through
+//! it in turn; the stations of deciding, 1 and 2, are pure: no socket, no clock, no runtime.
 //!
 //! 1. [`audit_log`] turns the bytes of a Pub/Sub message into an event, or into the reason why it holds none.
 //! 2. [`attribution`] decides what the event amounts to: counted for a cluster, held until its instance becomes
@@ -11,7 +12,8 @@
 //!
 //! [`instance`] holds the vocabulary that they share: which instance is meant, and what is known of one. Its
 //! [`resource`](instance::resource) reads the Compute Engine API's JSON for an instance, which is also the
-//! `request` of a creation's log entry.
+//! `request` of a creation's log entry. `compute` lists the instances and looks single ones up, and `probe` asks
+//! beside the stream whether Pub/Sub can be reached.
 
 pub mod attribution;
 pub mod audit_log;
