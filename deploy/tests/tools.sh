@@ -1,0 +1,47 @@
+# What the checks of deploy/ share; sourced, not run. Downloads go into DEPLOY_TESTS_CACHE
+# (by default ~/.cache/deploy-tests), never into the repository.
+
+deploy_cache=${DEPLOY_TESTS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/deploy-tests}
+
+# need TOOL...: fails with the name of what is missing.
+need() {
+  local tool
+  for tool in "$@"; do
+    command -v "$tool" >/dev/null || { echo "${0##*/} needs $tool, which is not installed" >&2; exit 1; }
+  done
+}
+
+# npm_packages DIRECTORY: installs what its package-lock.json names, once for each state of that
+# file, and prints the path of node_modules.
+npm_packages() {
+  local packages
+  packages=$deploy_cache/npm-$(cksum <"$1/package-lock.json" | tr ' ' '-')
+  if [[ ! -f $packages/complete ]]; then
+    mkdir -p "$packages"
+    cp "$1/package.json" "$1/package-lock.json" "$packages"
+    npm --prefix "$packages" ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2
+    touch "$packages/complete"
+  fi
+  echo "$packages/node_modules"
+}
+
+# python_packages DIRECTORY: a virtual environment with what its requirements.txt pins, once for
+# each state of that file; prints the path of its bin directory.
+python_packages() {
+  local packages
+  packages=$deploy_cache/python-$(cksum <"$1/requirements.txt" | tr ' ' '-')
+  if [[ ! -f $packages/complete ]]; then
+    python3 -m venv "$packages" >&2
+    "$packages/bin/pip" install --quiet --disable-pip-version-check --requirement "$1/requirements.txt" >&2
+    touch "$packages/complete"
+  fi
+  echo "$packages/bin"
+}
+
+# program NAME: the path of a program of this workspace, built for development.
+program() {
+  local root
+  root=$(git -C "$(dirname "${BASH_SOURCE[0]}")" rev-parse --show-toplevel)
+  cargo build --quiet --locked --manifest-path "$root/Cargo.toml" --package "$1" --bin "$1" >&2
+  echo "${CARGO_TARGET_DIR:-$root/target}/debug/$1"
+}
