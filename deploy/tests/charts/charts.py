@@ -53,8 +53,11 @@ SOURCES = {
 # In the shape that the exporters which came before publish: less strict than what this project ships.
 PUBLISHED = {f"published/{path.stem}": path.read_text for path in sorted((HERE / "published").glob("*.yaml"))}
 
+# Values for charts of others are no objects.
 EXAMPLES = {
-    f"examples/{path.stem}": path.read_text for path in sorted((DEPLOY / "examples" / "autoscaling").glob("*.yaml"))
+    f"examples/{path.stem}": path.read_text
+    for path in sorted((DEPLOY / "examples" / "autoscaling").glob("*.yaml"))
+    if "values" not in path.stem
 }
 
 

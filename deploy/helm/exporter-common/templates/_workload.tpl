@@ -37,6 +37,7 @@ annotations:
 {{- define "exporter.podSpec" -}}
 serviceAccountName: {{ include "exporter.serviceAccountName" . }}
 automountServiceAccountToken: {{ .Values.serviceAccount.automountServiceAccountToken }}
+enableServiceLinks: false
 {{- with .Values.imagePullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}

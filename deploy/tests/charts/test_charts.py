@@ -1,0 +1,40 @@
+"""The charts as packages: they lint, they refuse what is wrong, and they say what to do next."""
+
+import pytest
+import yaml
+
+from charts import CHARTS, HERE, chart, documents, helm_template, run, values_files
+
+REFUSALS = yaml.safe_load((HERE / "refusals.yaml").read_text())
+
+
+@pytest.mark.parametrize(("name", "values"), [(name, values) for name in CHARTS for values in values_files(name)])
+def test_lint(name, values):
+    run("helm", "lint", "--strict", chart(name), "--values", values)
+
+
+@pytest.mark.parametrize(("name", "case"), [(name, case) for name in CHARTS for case in REFUSALS[name]])
+def test_refusal(name, case, tmp_path):
+    refusal = REFUSALS[name][case]
+    values = tmp_path / "values.yaml"
+    values.write_text(yaml.safe_dump(refusal["values"]))
+    with pytest.raises(RuntimeError) as caught:
+        helm_template(name, "--values", HERE / "values" / name / "defaults.yaml", "--values", values)
+    assert refusal["says"] in str(caught.value)
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_the_package_needs_nothing_around_it(name, tmp_path):
+    run("helm", "package", chart(name), "--destination", tmp_path)
+    (package,) = tmp_path.iterdir()
+    values = HERE / "values" / name / "everything.yaml"
+    packaged = run("helm", "template", name, package, "--namespace", "exporters", "--values", values)
+    assert documents(packaged) == documents(helm_template(name, "--values", values))
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_notes_say_what_to_do_next(name):
+    command = ["helm", "install", name, chart(name), "--dry-run=client", "--namespace", "exporters"]
+    notes = run(*command, "--values", HERE / "values" / name / "everything.yaml").partition("NOTES:")[2]
+    for expected in ["rollout status deployment/", "port-forward service/", "curl", "release: <its release>"]:
+        assert expected in notes
