@@ -81,6 +81,10 @@ pub struct Ticket<T> {
 /// Inputs that are taken in one go, under one lock.
 const BATCH: usize = 256;
 
+/// Messages that may wait for a commit. Pub/Sub bounds what is outstanding, but while nothing can be written, the
+/// same messages come again and again.
+const UNSAFE_MESSAGES: usize = 50_000;
+
 /// Look-ups that may run at the same time.
 const LOOKUPS: usize = 16;
 
@@ -152,7 +156,11 @@ impl<T: Acknowledge, L: LookUp> Pipeline<T, L> {
                 }
             };
             tokio::select! {
-                taken = inputs.recv_many(&mut batch, BATCH) => if taken == 0 { break },
+                taken = inputs.recv_many(&mut batch, BATCH), if gathered.tickets.len() < UNSAFE_MESSAGES => {
+                    if taken == 0 {
+                        break;
+                    }
+                }
                 Some(answered) = lookups.running.join_next() => batch.extend(lookups.answered(answered, &self.health)),
                 safe = committed => acknowledge(safe),
                 () = timer => {}
