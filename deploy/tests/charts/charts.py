@@ -23,8 +23,8 @@ def run(*command):
     return result.stdout
 
 
-def helm_template(name, *options):
-    return run("helm", "template", name, chart(name), "--namespace", "exporters", *options)
+def helm_template(name, *options, release="acme"):
+    return run("helm", "template", release, chart(name), "--namespace", "exporters", *options)
 
 
 def documents(text):

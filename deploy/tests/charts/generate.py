@@ -106,7 +106,7 @@ def without_helm(thing):
 def kustomize_base(name):
     directory = DEPLOY / "kustomize" / name
     notice = NOTICE.format(name=name)
-    rendered = documents(helm_template(name, "--values", directory / "values.yaml"))
+    rendered = documents(helm_template(name, "--values", directory / "values.yaml", release=name))
     files, resources, generator = {}, [], {"name": name}
     for thing in map(without_helm, rendered):
         # The namespace is the overlay's to say; without a selector of its own a ServiceMonitor looks into the one that it is in.

@@ -1,11 +1,25 @@
 """The charts as packages: they lint, they refuse what is wrong, and they say what to do next."""
 
+import tomllib
+
 import pytest
 import yaml
 
-from charts import CHARTS, HERE, chart, documents, helm_template, run, values_files
+from charts import CHARTS, DEPLOY, HERE, chart, documents, helm_template, run, values_files
+from pods import exporter
 
 REFUSALS = yaml.safe_load((HERE / "refusals.yaml").read_text())
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_versions_agree(name):
+    """Of the chart, the library, the program, and the images that plain manifests and overlays name."""
+    workspace = tomllib.loads((DEPLOY.parent / "Cargo.toml").read_text())["workspace"]["package"]["version"]
+    own, library = (yaml.safe_load((chart(which) / "Chart.yaml").read_text()) for which in [name, "exporter-common"])
+    (dependency,) = own["dependencies"]
+    assert {own["version"], own["appVersion"], library["version"], dependency["version"]} == {workspace}
+    for source in [f"manifests/{name}", f"kustomize/{name}/example-overlay"]:
+        assert exporter(source)[1]["image"] == f"ghcr.io/cloud-exporters/{name}:{workspace}"
 
 
 @pytest.mark.parametrize(("name", "values"), [(name, values) for name in CHARTS for values in values_files(name)])
@@ -28,13 +42,13 @@ def test_the_package_needs_nothing_around_it(name, tmp_path):
     run("helm", "package", chart(name), "--destination", tmp_path)
     (package,) = tmp_path.iterdir()
     values = HERE / "values" / name / "everything.yaml"
-    packaged = run("helm", "template", name, package, "--namespace", "exporters", "--values", values)
+    packaged = run("helm", "template", "acme", package, "--namespace", "exporters", "--values", values)
     assert documents(packaged) == documents(helm_template(name, "--values", values))
 
 
 @pytest.mark.parametrize("name", CHARTS)
 def test_notes_say_what_to_do_next(name):
-    command = ["helm", "install", name, chart(name), "--dry-run=client", "--namespace", "exporters"]
+    command = ["helm", "install", "acme", chart(name), "--dry-run=client", "--namespace", "exporters"]
     notes = run(*command, "--values", HERE / "values" / name / "everything.yaml").partition("NOTES:")[2]
     for expected in ["rollout status deployment/", "port-forward service/", "curl", "release: <its release>"]:
         assert expected in notes

@@ -193,7 +193,7 @@ def test_there_is_never_a_second_consumer(spot_source):
 def test_the_users_rules_stand_beside_the_packaged_ones(name):
     groups = only(f"helm/{name}/everything", "PrometheusRule")["spec"]["groups"]
     assert groups[:-1] == yaml.safe_load((DEPLOY / "rules" / f"{name}.yaml").read_text())["groups"]
-    assert groups[-1]["name"] == f"{name}-extra"
+    assert groups[-1]["name"] == f"acme-{name}-extra"
 
 
 @pytest.mark.parametrize("name", CHARTS)

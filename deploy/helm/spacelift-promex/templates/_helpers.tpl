@@ -42,3 +42,16 @@ secret:
       path: {{ include "spacelift-promex.secretKey" . }}
 {{- end -}}
 {{- end -}}
+
+{{/* Prometheus must not give up before the exporter does. */}}
+{{- define "spacelift-promex.checkTimeouts" -}}
+{{- range $name := list "serviceMonitor" "podMonitor" -}}
+{{- with get $.Values $name -}}
+{{- if .enabled -}}
+{{- include "exporter.fits" (dict
+  "short" $.Values.scrapeTimeout "shortName" "scrapeTimeout"
+  "long" .scrapeTimeout "longName" (printf "%s.scrapeTimeout" $name)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
