@@ -7,11 +7,10 @@ import { adapterRules, dashboards, hpa, rules, scaledObject } from "./files.mjs"
 import { builtIn, labelValues, panelsOf, substitute } from "./grafana.mjs";
 import { start, until } from "./world.mjs";
 
-// Fast enough that there are interruptions within seconds, slow enough that nothing catches up.
+// Fast enough that there are interruptions within seconds.
 const SPEED = 10;
 // Subqueries look at whole minutes only, so the first answer may take one.
 const PATIENCE = 100;
-// Commits are only as long ago as there is a state, and quantiles of nothing are NaN: still an answer.
 const RANGE = 300;
 
 let world;
@@ -30,11 +29,17 @@ before(async () => {
 
 after(() => world?.stop());
 
-const answered = (query) => until(query, PATIENCE, async () => (await prometheus.query(query)).length > 0);
+// An answer is a number: a quantile of nothing, and a rate by nothing, is none.
+const answered = (query) =>
+  until(query, PATIENCE, async () => {
+    const series = await prometheus.query(query);
+    return series.some(({ value }) => Number.isFinite(Number(value[1])));
+  });
 
 for (const dashboard of dashboards) {
+  // The jobs are called as the dashboards are.
   const values = () => ({
-    ...Object.fromEntries(dashboard.templating.list.map(({ name }) => [name, ".*"])),
+    ...Object.fromEntries(dashboard.templating.list.map(({ name, allValue }) => [name, allValue ?? dashboard.uid])),
     ...builtIn(RANGE, world.scrapeInterval),
   });
   for (const { name, definition } of dashboard.templating.list.filter(({ type }) => type === "query")) {

@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { rulePaths } from "./files.mjs";
+import { Prometheus } from "./prometheus.mjs";
 
 const COLLECTORS = ["pools", "limits", "integrations", "stacks", "attention", "dora"];
 const SCRAPE_INTERVAL = 1;
@@ -33,23 +34,6 @@ async function freePorts(count) {
   const ports = servers.map((server) => server.address().port);
   await Promise.all(servers.map((server) => once(server.close(), "close")));
   return ports;
-}
-
-export class Prometheus {
-  constructor(url) {
-    this.url = url;
-  }
-
-  async get(path, parameters = {}) {
-    const response = await fetch(`${this.url}/api/v1/${path}?${new URLSearchParams(parameters)}`);
-    const { status, data, error } = await response.json();
-    if (status !== "success") throw new Error(`${error} (${parameters.query ?? path})`);
-    return data;
-  }
-
-  query = async (query, time) => (await this.get("query", { query, ...(time && { time }) })).result;
-
-  range = async (query, start, end, step) => (await this.get("query_range", { query, start, end, step })).result;
 }
 
 export async function start({ speed }) {
