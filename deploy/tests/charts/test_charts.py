@@ -46,6 +46,24 @@ def test_the_package_needs_nothing_around_it(name, tmp_path):
     assert documents(packaged) == documents(helm_template(name, "--values", values))
 
 
+def test_both_fit_under_one_umbrella(tmp_path):
+    """As subcharts of another chart, one under an alias, with what that chart says for all."""
+    umbrella = {"apiVersion": "v2", "name": "umbrella", "version": "1.0.0"}
+    aliases = dict(zip(CHARTS, CHARTS[:1] + ["spot"], strict=True))
+    umbrella["dependencies"] = [{"name": name, "version": "*", "alias": alias} for name, alias in aliases.items()]
+    (tmp_path / "Chart.yaml").write_text(yaml.safe_dump(umbrella))
+    (tmp_path / "charts").mkdir()
+    values = {"global": {"imageRegistry": "mirror.example.com"}}
+    for name, alias in aliases.items():
+        (tmp_path / "charts" / name).symlink_to(chart(name))
+        values[alias] = yaml.safe_load((HERE / "values" / name / "defaults.yaml").read_text())
+    (tmp_path / "values.yaml").write_text(yaml.safe_dump(values))
+    things = documents(run("helm", "template", "acme", tmp_path))
+    assert len({(thing["kind"], thing["metadata"]["name"]) for thing in things}) == len(things)
+    images = {thing["spec"]["template"]["spec"]["containers"][0]["image"] for thing in things if thing["kind"] == "Deployment"}
+    assert {image.partition("/")[0] for image in images} == {"mirror.example.com"}
+
+
 @pytest.mark.parametrize("name", CHARTS)
 def test_notes_say_what_to_do_next(name):
     command = ["helm", "install", "acme", chart(name), "--dry-run=client", "--namespace", "exporters"]

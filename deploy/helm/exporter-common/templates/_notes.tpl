@@ -14,14 +14,15 @@
 2. Look at the metrics:
 
      kubectl --namespace {{ $namespace }} port-forward service/{{ $name }} 8080:{{ .root.Values.service.port }}
-     curl --silent {{ ternary "--insecure " "" (eq $scheme "https") }}{{ $scheme }}://localhost:8080{{ .path }}
+     curl --silent {{ ternary "--insecure " "" (eq $scheme "https") }}{{ ternary "--user <name> " "" (not (empty .root.Values.webConfig.content.basic_auth_users)) }}{{ $scheme }}://localhost:8080{{ .path }}
 
 3. Let Prometheus scrape it.
 {{- if or .root.Values.serviceMonitor.enabled .root.Values.podMonitor.enabled }}
    There is a monitor for the Prometheus Operator. kube-prometheus-stack selects only monitors and rules that carry its own
    release's name, `release: <its release>`, unless it is told otherwise. If the target does not appear:
 
-     helm upgrade {{ .root.Release.Name }} ... --set serviceMonitor.additionalLabels.release=kube-prometheus-stack \
+     helm upgrade {{ .root.Release.Name }} <chart> --reuse-values \
+       --set serviceMonitor.additionalLabels.release=kube-prometheus-stack \
        --set prometheusRule.additionalLabels.release=kube-prometheus-stack
 {{- else }}
    With the Prometheus Operator, set serviceMonitor.enabled=true. kube-prometheus-stack selects only monitors and rules that

@@ -83,12 +83,17 @@ resources:
 
 {{/*
 A probe. A handler of the user's takes the place of the default one, which Helm has merged it with, and
-the scheme is the web config's.
+the scheme is the web config's. A pod whose probes the web config shuts out would never become ready.
 */}}
 {{- define "exporter.probe" -}}
 {{- $probe := deepCopy .probe -}}
+{{- $web := include "exporter.web.file" .root | fromYaml -}}
 {{- if or $probe.tcpSocket $probe.exec $probe.grpc -}}
 {{- $probe = omit $probe "httpGet" -}}
+{{- else if hasPrefix "Require" (dig "tls_server_config" "client_auth_type" "" $web) -}}
+{{- fail "webConfig.content asks clients for a certificate and kubelet has none: give livenessProbe and readinessProbe a tcpSocket" -}}
+{{- else if and $web.basic_auth_users (not .root.Values.webConfig.openProbes) (not $probe.httpGet.httpHeaders) -}}
+{{- fail "webConfig.content asks for a password and kubelet has none: set webConfig.openProbes, or give livenessProbe and readinessProbe httpHeaders or a tcpSocket" -}}
 {{- else if eq (include "exporter.web.scheme" .root) "https" -}}
 {{- $probe = merge $probe (dict "httpGet" (dict "scheme" "HTTPS")) -}}
 {{- end -}}
