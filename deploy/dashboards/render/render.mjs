@@ -35,9 +35,8 @@ const prometheus = new Prometheus(options.prometheus);
 const range = Number(options.range);
 const scrapeInterval = Number(options["scrape-interval"]);
 const end = Math.floor(Date.now() / 1000);
-const step = Math.max(Math.ceil(range / 360), scrapeInterval);
 const variables = dashboard.templating.list.filter(({ type }) => type === "query");
-const values = builtIn(range, scrapeInterval);
+const values = {};
 
 async function valuesOf(name) {
   const { selector, label } = labelValues(variables.find((variable) => variable.name === name).definition);
@@ -76,7 +75,7 @@ function legend({ legendFormat }, metric) {
   return legendFormat.replace(/\{\{\s*(\w+)\s*\}\}/g, (_, label) => metric[label] ?? "");
 }
 
-async function series(target, query) {
+async function series(target, query, step) {
   const found = await prometheus.range(query, end - range, end, step);
   const times = Array.from({ length: Math.floor(range / step) + 1 }, (_, index) => end - range + index * step);
   return found.map(({ metric, values }) => {
@@ -86,10 +85,12 @@ async function series(target, query) {
 }
 
 async function withData(panel) {
-  const { title, type, targets = [], values: own } = panel;
+  const { title, type, targets = [] } = panel;
+  const { step, ...intervals } = builtIn(range, scrapeInterval, panel.interval);
+  const own = { ...panel.values, ...intervals };
   const answers = targets.map(async (target) => {
     const query = substitute(target.expr, own);
-    if (type !== "table") return series(target, query);
+    if (type !== "table") return series(target, query, step);
     return (await prometheus.query(query, end)).map(({ metric, value }) => ({ metric, value: Number(value[1]), refId: target.refId }));
   });
   const data = (await Promise.all(answers)).flat();
@@ -107,7 +108,6 @@ const page = JSON.stringify({
   range: `Last ${Math.round(range / 60)} minutes`,
   start: end - range,
   end,
-  step,
   panels,
 });
 

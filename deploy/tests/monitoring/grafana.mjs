@@ -9,10 +9,13 @@ export function substitute(text, values) {
   });
 }
 
-// What the built-in variables stand for with a range and an interval between scrapes, in seconds.
-export function builtIn(range, scrapeInterval) {
-  const step = Math.max(Math.ceil(range / 400), scrapeInterval);
-  return { __range: `${range}s`, __interval: `${step}s`, __rate_interval: `${Math.max(step + scrapeInterval, 4 * scrapeInterval)}s` };
+// What the built-in variables stand for with a range and an interval between scrapes, in seconds, and a panel's own
+// least interval; and the step between the points of a graph.
+export function builtIn(range, scrapeInterval, panelInterval = "0m") {
+  const [, minutes] = /^(\d+)m$/.exec(panelInterval);
+  const step = Math.max(Math.ceil(range / 360), scrapeInterval, 60 * minutes);
+  const rate = Math.max(step + scrapeInterval, 4 * scrapeInterval);
+  return { step, __range: `${range}s`, __interval: `${step}s`, __rate_interval: `${rate}s` };
 }
 
 // `label_values(metric, label)` by its parts.

@@ -61,6 +61,10 @@ export async function start({ speed }) {
     rmSync(directory, { recursive: true });
   }
 
+  // Whatever ends this process ends the world.
+  process.once("exit", () => children.forEach(({ child }) => child.kill()));
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
+
   const answers = (url) => () => {
     assertRunning();
     return fetch(url).then(({ ok }) => ok);
@@ -114,5 +118,11 @@ export async function start({ speed }) {
     await stop();
     throw error;
   }
-  return { prometheus: new Prometheus(`http://${prometheus}`), scrapeInterval: SCRAPE_INTERVAL, stop };
+  const born = Date.now();
+  return {
+    prometheus: new Prometheus(`http://${prometheus}`),
+    scrapeInterval: SCRAPE_INTERVAL,
+    age: () => (Date.now() - born) / 1000,
+    stop,
+  };
 }
