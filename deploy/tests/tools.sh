@@ -53,7 +53,7 @@ check() {
   local name=$1 output status=0 count
   shift
   output=$("$@" 2>&1) || status=$?
-  count=$(sed -nE 's/^# pass ([0-9]+)$/\1/p; s/^ +SUCCESS: ([0-9]+) rules found$/\1/p; s/^ +SUCCESS$/1/p' <<<"$output" |
+  count=$(sed -nE 's/^# pass ([0-9]+)$/\1/p; s/^ +SUCCESS: ([0-9]+) rules found$/\1/p; s/^ +SUCCESS$/1/p; s/^([0-9]+) passed in .*/\1/p' <<<"$output" |
     awk '{ sum += $1 } END { print NR ? sum : 1 }')
   if ((status == 0 && count > 0)); then
     checks_passed=$((checks_passed + count))

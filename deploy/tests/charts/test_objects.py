@@ -132,7 +132,8 @@ def test_probes_and_monitors_speak_as_the_exporter_does(source):
     for probe in [container.get("livenessProbe", {}), container["readinessProbe"]]:
         assert len({"httpGet", "tcpSocket", "exec", "grpc"} & set(probe)) <= 1
         if get := probe.get("httpGet"):
-            assert (get["port"], get.get("scheme", "HTTP").lower()) == (port_of(container)["name"], scheme)
+            assert get["port"] in (port_of(container)["name"], port_of(container)["containerPort"])
+            assert get.get("scheme", "HTTP").lower() == scheme
 
 
 def test_network_policies_are_about_the_port_of_the_pod(source):
