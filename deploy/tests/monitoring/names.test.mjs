@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { adapterQuery, matchLabelsOf, seriesOf } from "./autoscaling.mjs";
 import { known } from "./families.mjs";
-import { adapterRules, dashboards, hpa, ruleTests, rules, scaledObject } from "./files.mjs";
+import { adapterRules, dashboards, exposition, hpa, ruleTests, rules, scaledObject } from "./files.mjs";
 import { builtIn, labelValues, panelsOf, substitute } from "./grafana.mjs";
 import { labelsOf } from "./promql.mjs";
 
@@ -15,6 +15,12 @@ function assertLabels(labels, wanted, where) {
 }
 
 const matches = (text, pattern) => [...text.matchAll(pattern)].map(([, name]) => name);
+
+for (const name of [...families.keys()].filter((name) => name.endsWith("_bucket"))) {
+  test(`${name} has a bucket for everything, or its quantiles are NaN`, () => {
+    assert.ok(exposition.some((line) => line.startsWith(`${name}{`) && line.includes('le="+Inf"')));
+  });
+}
 
 for (const { record, alert, expr, labels = {}, annotations = {}, file } of rules) {
   test(`${file}: ${record ?? `${alert} (${labels.severity})`}`, () => {
@@ -69,6 +75,10 @@ for (const rule of adapterRules) {
     }
   });
 }
+
+test("prometheus-adapter asks for no namespace", () => {
+  for (const { resources } of adapterRules) assert.deepEqual(resources, { namespaced: false });
+});
 
 test("the HPA's metrics are the adapter's", () => {
   const names = hpa.spec.metrics.map(({ external }) => external.metric.name);
