@@ -10,19 +10,27 @@
     reason = "this is the part of the tests that the exporters share"
 )]
 
+mod crowd;
 mod emulator;
 mod golden;
+mod link;
 mod process;
 mod prometheus;
+mod surroundings;
+mod usage;
 mod web;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crowd::Crowd;
 pub use emulator::pubsub_emulator;
 pub use golden::{compare_exposition, compare_table, families, lint};
+pub use link::{End, Link, Weather};
 pub use process::{Exporter, run_to_end};
 pub use prometheus::Prometheus;
+pub use surroundings::{Clock, Hosts};
+pub use usage::{Usage, mebibytes};
 pub use web::{Answer, get, request};
 
 /// Nothing that a test waits for takes this long unless it never comes.
