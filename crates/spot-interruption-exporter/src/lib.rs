@@ -110,8 +110,16 @@ pub async fn run(config: Config, listener: Listener, shutdown: impl Future<Outpu
     };
     let resync = tokio::spawn(resync.run());
 
-    let site =
-        Site::new(NAME, ABOUT, config.metrics_path.clone(), readiness, registry, Families(state.clone()));
+    let families = Families(state.clone());
+    let site = Site::new(
+        NAME,
+        ABOUT,
+        config.metrics_path.clone(),
+        readiness,
+        registry,
+        families,
+        config.web.clone(),
+    );
     let (told, tell) = (stop.clone(), async move {
         shutdown.await;
         stop.send_replace(true);

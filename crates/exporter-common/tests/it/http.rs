@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use exporter_common::http::{Limits, Listener, Scrape, ScrapeError, Site, serve};
+use exporter_common::http::{Limits, Listener, Scrape, ScrapeError, Site, Web, serve};
 use exporter_common::readiness::{Condition, Readiness};
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,8 +17,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LONG: Duration = Duration::from_secs(3_600);
 const SHORT: Duration = Duration::from_millis(150);
 
-const UNLIMITED: Limits =
-    Limits { connections: 100, head_bytes: 16_384, head_time: LONG, idle_time: LONG, stall_time: LONG };
+const UNLIMITED: Limits = Limits {
+    connections: 100,
+    in_flight: 100,
+    streams: 100,
+    head_bytes: 16_384,
+    head_time: LONG,
+    idle_time: LONG,
+    stall_time: LONG,
+};
 
 /// A scrape that waits for a permit and answers with a lot of text, or with an error.
 struct Source {
@@ -56,7 +63,15 @@ impl Server {
         let readiness = Readiness::default();
         let condition = readiness.condition("testing");
         let source = Source { permits: permits.clone(), large };
-        let site = Site::new("test", "A test", "/metrics".to_owned(), readiness, Registry::default(), source);
+        let site = Site::new(
+            "test",
+            "A test",
+            "/metrics".to_owned(),
+            readiness,
+            Registry::default(),
+            source,
+            Web::default(),
+        );
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async { drop(stopped.await) };
         let running = tokio::spawn(serve(listener, site, limits, shutdown, Duration::from_secs(1)));
