@@ -10,6 +10,8 @@
     reason = "this is the part of the tests that the exporters share"
 )]
 
+mod certificates;
+mod doors;
 mod emulator;
 mod golden;
 mod process;
@@ -19,6 +21,8 @@ mod web;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use certificates::{Authority, Certificate};
+pub use doors::check_doors;
 pub use emulator::pubsub_emulator;
 pub use golden::{compare_exposition, compare_table, families, lint};
 pub use process::{Exporter, run_to_end};
