@@ -173,6 +173,17 @@ impl Connection {
         timeout(PATIENCE, exchange).await.unwrap_or_else(|_| panic!("no answer from {path}"))
     }
 
+    /// Waits until the server ends the connection.
+    pub(crate) async fn closed(&mut self) {
+        let Self::Http2(sender) = self else { panic!("only HTTP/2 tells") };
+        let gone = async {
+            while sender.ready().await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, gone).await.expect("the connection is kept");
+    }
+
     /// Asks, and reads no more than the answer's head.
     pub(crate) async fn ask(
         &mut self,

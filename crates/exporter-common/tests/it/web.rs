@@ -295,13 +295,7 @@ async fn an_http2_client_that_does_not_read_is_given_up() {
     let client = Client { http2: true, ..folder.client() };
     let mut connection = client.connect(server.address).await.unwrap();
     let unread = connection.ask("/metrics", None).await.unwrap();
-    let Connection::Http2(sender) = &mut connection else { panic!("no HTTP/2") };
-    let gone = async {
-        while sender.ready().await.is_ok() {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(PATIENCE, gone).await.expect("the connection is kept");
+    connection.closed().await;
     drop(unread);
     assert_eq!(client.sample(&server, &rejections("stall_time")).await, 1.0);
 }
@@ -314,6 +308,23 @@ async fn an_http2_head_that_is_too_large_is_refused() {
     assert_eq!(client.status(&server, "/health").await, 431);
     let client = Client { credentials: None, ..client };
     assert_eq!(client.sample(&server, &rejections("head_bytes")).await, 1.0);
+}
+
+#[tokio::test]
+async fn a_cancelled_http2_request_gives_its_place_back() {
+    let folder = Folder::new();
+    let limits = Limits { in_flight: 4, idle_time: Duration::from_secs(2), ..UNLIMITED };
+    let server = Server::start_with(limits, false, folder.load(TLS).unwrap());
+    let client = Client { http2: true, ..folder.client() };
+    let mut connection = client.connect(server.address).await.unwrap();
+    for _ in 0..3 {
+        // It takes the one place of this client, and waits for a permit.
+        assert!(timeout(SHORT, connection.ask("/metrics", None)).await.is_err());
+    }
+    server.permits.add_permits(1);
+    assert_eq!(connection.get("/metrics", None).await.unwrap().status, 200);
+    // Nothing is under way, so that its time as an idle connection runs.
+    connection.closed().await;
 }
 
 #[tokio::test]

@@ -20,11 +20,16 @@ use crate::yaml::{self, Entry, Map, Node, Value};
 /// What is wrong with a web configuration, in one line and without a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct WebConfigError(pub(super) String);
+pub struct WebConfigError(String);
 
 impl WebConfigError {
+    /// What was written may be part of the message and hold anything; the message is one line all the same.
+    pub(super) fn new(message: &str) -> Self {
+        Self(message.replace(char::is_control, " "))
+    }
+
     fn at(line: usize, problem: impl std::fmt::Display) -> Self {
-        Self(format!("line {line}: {problem}"))
+        Self::new(&format!("line {line}: {problem}"))
     }
 }
 
@@ -179,7 +184,7 @@ const HTTP2_SUITES: [CipherSuite; 2] = [
 /// # Errors
 /// One line that says where and what is wrong, in the toolkit's words where it has words for it.
 pub fn parse(text: &str) -> Result<WebConfig> {
-    let mut top = Section::new("", yaml::parse(text).map_err(WebConfigError)?);
+    let mut top = Section::new("", yaml::parse(text).map_err(|problem| WebConfigError::new(&problem))?);
     let tls = top.section("tls_server_config")?;
     let http = top.section("http_server_config")?;
     let rate_limit = top.section("rate_limit")?;
@@ -212,7 +217,7 @@ fn tls_server(mut section: Section, http2: bool) -> Result<Option<TlsServer>> {
         return Ok(None);
     }
 
-    let missing = |what: &str| WebConfigError(format!("missing one of {what} or {what}_file"));
+    let missing = |what: &str| WebConfigError::new(&format!("missing one of {what} or {what}_file"));
     let certificate = certificate.ok_or_else(|| missing("cert"))?;
     let key = key.ok_or_else(|| missing("key"))?;
     if client_ca.is_some() && client_auth == ClientAuth::NoClientCert {
@@ -390,7 +395,7 @@ fn rate_limit_of(mut section: Section) -> Result<Option<RateLimit>> {
 }
 
 fn refuse<T>(problem: &str) -> Result<T> {
-    Err(WebConfigError(problem.to_owned()))
+    Err(WebConfigError::new(problem))
 }
 
 /// A text with its line; nothing where nothing is written.

@@ -96,7 +96,7 @@ impl Web {
     /// # Errors
     /// It or a file that it names cannot be read or used.
     pub fn load(path: &Path, open_probes: bool) -> Result<Self, WebConfigError> {
-        let file = File::load(path.to_owned()).map_err(WebConfigError)?;
+        let file = File::load(path.to_owned()).map_err(|problem| WebConfigError::new(&problem))?;
         Ok(Self { open_probes, file: Some(Arc::new(file)), ..Self::default() })
     }
 
@@ -225,11 +225,10 @@ impl Rules {
 /// What is in force, for the log.
 impl fmt::Display for Rules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (http2, client_auth) = (self.http2, self.client_auth);
         match &self.tls {
-            None => f.write_str("TLS is disabled")?,
-            Some(_) => {
-                write!(f, "TLS is enabled, http2: {}, client_auth_type: {:?}", self.http2, self.client_auth)?
-            }
+            None => write!(f, "TLS is disabled")?,
+            Some(_) => write!(f, "TLS is enabled, http2: {http2}, client_auth_type: {client_auth:?}")?,
         }
         let users = if self.users.is_some() { "required" } else { "not required" };
         write!(f, ", basic authentication is {users}")
