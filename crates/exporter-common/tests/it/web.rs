@@ -321,6 +321,8 @@ async fn a_cancelled_http2_request_gives_its_place_back() {
         // It takes the one place of this client, and waits for a permit.
         assert!(timeout(SHORT, connection.ask("/metrics", None)).await.is_err());
     }
+    // Its answer tells that the server has read what was sent before.
+    connection.get("/health", None).await.unwrap();
     server.permits.add_permits(1);
     assert_eq!(connection.get("/metrics", None).await.unwrap().status, 200);
     // Nothing is under way, so that its time as an idle connection runs.
