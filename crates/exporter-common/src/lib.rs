@@ -11,5 +11,7 @@ pub mod http;
 pub mod metrics;
 pub mod program;
 pub mod readiness;
+pub mod secret;
 pub mod shutdown;
 pub mod telemetry;
+mod yaml;

@@ -8,9 +8,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-use crate::skipped;
+use crate::{Exporter, skipped};
 
 /// Clients that connect at the same time.
 const WORKERS: usize = 50;
@@ -45,8 +45,22 @@ impl Crowd {
         Some(Self { size: size / WORKERS * WORKERS, arrived, _clients: clients })
     }
 
-    /// Whether all of them have been let in.
-    pub fn is_complete(&self) -> bool {
+    /// Scrapes while the crowd comes, and for a while once it is there. Each scrape has to succeed within `deadline`;
+    /// the most descriptors that the exporter had open meanwhile.
+    pub async fn scrape_amid(&self, exporter: &Exporter, deadline: Duration) -> f64 {
+        let mut most: f64 = 0.0;
+        let mut left = 20;
+        while left > 0 {
+            let scrape = timeout(deadline, exporter.scrape()).await.expect("a crowd keeps a scrape waiting");
+            most = most.max(scrape.sample("process_open_fds").unwrap());
+            if self.is_complete() {
+                left -= 1;
+            }
+        }
+        most
+    }
+
+    fn is_complete(&self) -> bool {
         self.arrived.available_permits() == self.size
     }
 }

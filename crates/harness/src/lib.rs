@@ -10,7 +10,9 @@
     reason = "this is the part of the tests that the exporters share"
 )]
 
+mod certificates;
 mod crowd;
+mod doors;
 mod emulator;
 mod golden;
 mod link;
@@ -23,7 +25,9 @@ mod web;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use certificates::{Authority, Certificate};
 pub use crowd::Crowd;
+pub use doors::check_doors;
 pub use emulator::pubsub_emulator;
 pub use golden::{compare_exposition, compare_table, families, lint};
 pub use link::{End, Link, Weather};

@@ -20,13 +20,18 @@ pub struct Prometheus {
 impl Prometheus {
     /// Starts it and waits until it has scraped the target. `None` where it is not installed.
     pub async fn scraping(target: &str) -> Option<Self> {
+        Self::scraping_with(target, "").await
+    }
+
+    /// Likewise, with more of the scrape's configuration: lines of YAML, each with an indent of two.
+    pub async fn scraping_with(target: &str, configuration: &str) -> Option<Self> {
         let program = tool("prometheus")?;
         let data = tempfile::tempdir().unwrap();
         let config = data.path().join("prometheus.yml");
         std::fs::write(
             &config,
             format!(
-                "scrape_configs:\n- job_name: exporter\n  scrape_interval: 500ms\n  scrape_timeout: 500ms\n  static_configs: [{{targets: ['{target}']}}]\n"
+                "scrape_configs:\n- job_name: exporter\n  scrape_interval: 500ms\n  scrape_timeout: 500ms\n  static_configs: [{{targets: ['{target}']}}]\n{configuration}"
             ),
         )
         .unwrap();

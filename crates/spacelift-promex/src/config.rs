@@ -7,7 +7,8 @@ use std::time::Duration;
 use exporter_common::config::{
     Arguments, Command, ConfigError, Environment, Kind, Loaded, Setting, format_duration, load,
 };
-use exporter_common::http::ListenAddress;
+use exporter_common::http::web::WebWritten;
+use exporter_common::http::{ListenAddress, Web};
 use exporter_common::telemetry::LogFormat;
 use http::Uri;
 use rustls_pki_types::CertificateDer;
@@ -15,10 +16,10 @@ use serde::Deserialize;
 use tracing::level_filters::LevelFilter;
 
 use crate::collectors::{ALL, Collector};
-use crate::secret::Secret;
 use crate::session::SecretSource;
 use crate::transport::read_roots;
 use crate::{ABOUT, NAME};
+use exporter_common::secret::Secret;
 
 const DEFAULT_PORT: u16 = 9953;
 const DEFAULT_SCRAPE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -45,13 +46,9 @@ struct Written {
     cache_ttl: Option<String>,
     dora_window: Option<String>,
     #[serde(default)]
+    web: WebWritten,
+    #[serde(default)]
     collectors: BTreeMap<String, String>,
-}
-
-impl<'de> Deserialize<'de> for Secret {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Self::new)
-    }
 }
 
 /// A configuration that can be run.
@@ -77,6 +74,8 @@ pub struct Config {
     pub dora_window: Duration,
     /// The enabled collectors.
     pub collectors: Vec<&'static Collector>,
+    /// Who may use the server, and how.
+    pub web: Web,
     /// How log lines look.
     pub log_format: LogFormat,
     /// The level of logs unless `RUST_LOG` says otherwise.
@@ -131,6 +130,9 @@ impl Config {
                 .value_name("DURATION")
                 .default(format_duration(DEFAULT_DORA_WINDOW)),
         ];
+        settings.extend(Web::settings(|key| {
+            format!("SPACELIFT_PROMEX_{}", key.replace('.', "_").to_uppercase())
+        }));
         settings.extend(ALL.iter().map(|collector| {
             let Collector { name, about, on_by_default, .. } = collector;
             let variable = format!("SPACELIFT_PROMEX_COLLECTOR_{}", name.to_uppercase());
@@ -196,6 +198,7 @@ fn validate(loaded: &Loaded<Written>) -> Result<Config, ConfigError> {
             Duration::from_secs(1),
         )?,
         collectors: collectors(loaded)?,
+        web: Web::validate(loaded, &written.web)?,
         log_format: if is_development { LogFormat::Human } else { LogFormat::Json },
         log_level: if is_development { LevelFilter::DEBUG } else { LevelFilter::INFO },
     })

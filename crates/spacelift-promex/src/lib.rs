@@ -12,7 +12,6 @@ pub mod exporter;
 mod failure;
 mod flight;
 mod schema;
-mod secret;
 pub mod session;
 mod telemetry;
 mod transport;
@@ -70,7 +69,7 @@ pub async fn run(
     let client = Client::new(&config, http, session.clone(), telemetry);
     let exporter = Exporter::new(&config, client);
 
-    let site = Site::new(NAME, ABOUT, "/metrics".to_owned(), readiness, registry, exporter);
+    let site = Site::new(NAME, ABOUT, "/metrics".to_owned(), readiness, registry, exporter, config.web);
     tokio::select! {
         () = serve(listener, site, Limits::default(), shutdown, DRAIN) => Ok(()),
         rejected = session.keep() => Err(rejected.into()),

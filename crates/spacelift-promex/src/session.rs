@@ -17,9 +17,9 @@ use crate::client::read_data;
 use crate::failure::Failure;
 use crate::flight::Flight;
 use crate::schema::Amount;
-use crate::secret::Secret;
 use crate::telemetry::{TOKEN_EXCHANGE, Telemetry};
 use crate::transport::Http;
+use exporter_common::secret::Secret;
 
 /// A token is exchanged anew this long before it ends, in seconds.
 const MARGIN_SECONDS: f64 = 30.0;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use exporter_common::config::{
     Arguments, Command, ConfigError, Environment, Loaded, Setting, TextList, format_duration, load,
 };
-use exporter_common::http::{ListenAddress, ListenAddressError};
+use exporter_common::http::web::WebWritten;
+use exporter_common::http::{ListenAddress, ListenAddressError, Web};
 use exporter_common::telemetry::parse_level;
 use serde::Deserialize;
 use tracing::level_filters::LevelFilter;
@@ -62,6 +63,8 @@ struct Written {
     compute: ComputeWritten,
     #[serde(default)]
     state: StateWritten,
+    #[serde(default)]
+    web: WebWritten,
     attribution_grace: Option<String>,
     dedup_window: Option<String>,
     tombstone_ttl: Option<String>,
@@ -127,6 +130,8 @@ pub struct Config {
     pub attribution: Settings,
     /// What counts as an interruption.
     pub methods: InterruptionMethods,
+    /// Who may use the server, and how.
+    pub web: Web,
 }
 
 /// The full name of a subscription, `projects/P/subscriptions/S`.
@@ -192,12 +197,12 @@ impl Endpoint {
 }
 
 impl Config {
-    /// The table of all options. `--config` is the original's only flag, so the others have none.
+    /// The table of all options. `--config` is the original's only flag, so only those that other exporters have as
+    /// flags have one.
     pub fn settings() -> Vec<Setting> {
-        let option = |key: &'static str, help: &'static str| {
-            Setting::new(key, format!("SIE_{}", key.replace('.', "__").to_uppercase()), help)
-        };
-        vec![
+        let variable = |key: &str| format!("SIE_{}", key.replace('.', "__").to_uppercase());
+        let option = |key: &'static str, help: &'static str| Setting::new(key, variable(key), help);
+        let mut settings = vec![
             option("project_name", "Id of the project whose instances are watched (required)"),
             option(
                 "pubsub.instance_creation_subscription_name",
@@ -242,7 +247,9 @@ impl Config {
             )
             .default(DEFAULT_METHOD),
             option("log_level", "Level of logs: trace, debug, info, warn or error").default("info"),
-        ]
+        ];
+        settings.extend(Web::settings(variable));
+        settings
     }
 
     /// What tells the subscriptions apart in metrics, creations first: their names, in full where the short ones are
@@ -351,6 +358,7 @@ fn validate(loaded: &Loaded<Written>, emulator: Option<Endpoint>) -> Result<Conf
         cluster_label: cluster_label(loaded)?,
         attribution,
         methods: methods(loaded)?,
+        web: Web::validate(loaded, &written.web)?,
         project,
     })
 }

@@ -148,7 +148,15 @@ pub async fn run(
     };
     let resync = tokio::spawn(resync.run());
 
-    let site = Site::new(NAME, ABOUT, config.metrics_path.clone(), readiness, registry, families);
+    let site = Site::new(
+        NAME,
+        ABOUT,
+        config.metrics_path.clone(),
+        readiness,
+        registry,
+        families,
+        config.web.clone(),
+    );
     let (told, tell) = (stop.clone(), async move {
         shutdown.await;
         stop.send_replace(true);

@@ -43,7 +43,9 @@ SOURCES = {
         for values in values_files(name)
     },
     **{
-        f"kustomize/{name}/{directory}": functools.partial(run, "kubectl", "kustomize", DEPLOY / "kustomize" / name / directory)
+        f"kustomize/{name}/{directory}": functools.partial(
+            run, "kubectl", "kustomize", DEPLOY / "kustomize" / name / directory
+        )
         for name in CHARTS
         for directory in ["base", "example-overlay"]
     },

@@ -57,7 +57,8 @@ def derive(value, path, constraints, descriptions, used):
     if isinstance(value, dict) and value and not constraint.get("additionalProperties"):
         schema["additionalProperties"] = False
         schema["properties"] = {
-            key: derive(child, f"{path}.{key}".lstrip("."), constraints, descriptions, used) for key, child in value.items()
+            key: derive(child, f"{path}.{key}".lstrip("."), constraints, descriptions, used)
+            for key, child in value.items()
         }
     return merge(schema, constraint)
 
@@ -140,7 +141,10 @@ def generated():
         yield chart(name) / "values.schema.json", json.dumps(values_schema(name), indent=2, ensure_ascii=False) + "\n"
         yield chart(name) / "README.md", readme(name)
         yield from kustomize_base(name).items()
-        yield HERE / "golden" / f"{name}.yaml", helm_template(name, "--values", HERE / "values" / name / "defaults.yaml")
+        yield (
+            HERE / "golden" / f"{name}.yaml",
+            helm_template(name, "--values", HERE / "values" / name / "defaults.yaml"),
+        )
 
 
 def main(write):
@@ -156,7 +160,9 @@ def main(write):
             print(f"wrote {path.relative_to(DEPLOY)}")
         else:
             label = str(path.relative_to(DEPLOY))
-            sys.stdout.writelines(difflib.unified_diff(there.splitlines(True), text.splitlines(True), label, "generated"))
+            sys.stdout.writelines(
+                difflib.unified_diff(there.splitlines(True), text.splitlines(True), label, "generated")
+            )
     return int(drifted and not write)
 
 

@@ -47,7 +47,7 @@ def existing():
         "existing-google-credentials": {"credentials.json": "{}", "key.json": "{}"},
         "existing-proxy": {"HTTPS_PROXY": "http://proxy.example.com:3128"},
         "existing-web-config": {
-            "users.yaml": "basic_auth_users: {prometheus: $2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi}\n",
+            "users.yaml": "basic_auth_users: {prometheus: $2b$10$WZGJILI3KnheJ3wwbxeMtehfPOeG3QNA46aIgHONkUjj2NC3y01oS}\n",
             "web-config.yaml": "tls_server_config: {cert_file: /certs/tls.crt, key_file: /certs/tls.key}\n",
         },
         # The base of the kustomization leaves it to the overlay.
@@ -55,12 +55,19 @@ def existing():
     }
 
 
-def data(source, kind, name):
+def texts_of(thing):
     """The keys of a ConfigMap or Secret."""
+    texts = thing.get("data", {})
+    if thing["kind"] == "Secret":
+        texts = {key: base64.b64decode(text).decode() for key, text in texts.items()}
+    return texts | thing.get("stringData", {})
+
+
+def data(source, kind, name):
+    """The keys of the ConfigMap or Secret that a pod refers to."""
     for thing in objects(source):
         if (thing["kind"], thing["metadata"]["name"]) == (kind, name):
-            decoded = {key: base64.b64decode(text).decode() for key, text in thing.get("data", {}).items()} if kind == "Secret" else thing.get("data", {})
-            return decoded | thing.get("stringData", {})
+            return texts_of(thing)
     if kind == "Secret" and name in existing():
         return existing()[name]
     raise LookupError(f"{source} refers to {kind} {name}, which is neither rendered nor said to exist")

@@ -60,7 +60,9 @@ def test_both_fit_under_one_umbrella(tmp_path):
     (tmp_path / "values.yaml").write_text(yaml.safe_dump(values))
     things = documents(run("helm", "template", "acme", tmp_path))
     assert len({(thing["kind"], thing["metadata"]["name"]) for thing in things}) == len(things)
-    images = {thing["spec"]["template"]["spec"]["containers"][0]["image"] for thing in things if thing["kind"] == "Deployment"}
+    images = {
+        thing["spec"]["template"]["spec"]["containers"][0]["image"] for thing in things if thing["kind"] == "Deployment"
+    }
     assert {image.partition("/")[0] for image in images} == {"mirror.example.com"}
 
 

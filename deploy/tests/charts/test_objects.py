@@ -66,19 +66,27 @@ def port_of(container):
     return port
 
 
+# Where each kind says which pods it is about.
+SELECTORS = {
+    "Deployment": lambda spec: spec["selector"]["matchLabels"],
+    "Service": lambda spec: spec["selector"],
+    "NetworkPolicy": lambda spec: spec["podSelector"]["matchLabels"],
+    "PodDisruptionBudget": lambda spec: spec["selector"]["matchLabels"],
+    "PodMonitor": lambda spec: spec["selector"]["matchLabels"],
+    "PodMonitoring": lambda spec: spec["selector"]["matchLabels"],
+}
+
+
 def test_selectors_find_the_pods_of_the_exporter_and_no_others(deployed_source):
     template, _ = exporter(deployed_source)
-    selectors = {
-        "Deployment": only(deployed_source, "Deployment")["spec"]["selector"]["matchLabels"],
-        "Service": only(deployed_source, "Service")["spec"]["selector"],
-    }
-    for kind in ["PodMonitor", "PodMonitoring", "PodDisruptionBudget"]:
-        selectors |= {kind: thing["spec"]["selector"]["matchLabels"] for thing in of_kind(deployed_source, kind)}
-    selectors |= {"NetworkPolicy": thing["spec"]["podSelector"]["matchLabels"] for thing in of_kind(deployed_source, "NetworkPolicy")}
-    for kind, selector in selectors.items():
-        assert selector, kind
-        found = [metadata for metadata, _ in pods(deployed_source) if matches(selector, metadata["labels"])]
-        assert found == [template["metadata"]], kind
+    selecting = [thing for thing in objects(deployed_source) if thing["kind"] in SELECTORS]
+    assert {"Deployment", "Service"} <= {thing["kind"] for thing in selecting}
+    for thing in selecting:
+        selector = SELECTORS[thing["kind"]](thing["spec"])
+        found = [
+            metadata for metadata, _ in pods(deployed_source) if selector and matches(selector, metadata["labels"])
+        ]
+        assert found == [template["metadata"]], thing["kind"]
 
 
 def test_service_leads_to_the_port_of_the_exporter(deployed_source):
@@ -110,7 +118,10 @@ def test_pod_monitors_lead_to_the_pods(source):
 
 def test_jobs_are_what_rules_and_dashboards_look_for(source):
     template, container = exporter(source)
-    labels = {"ServiceMonitor": only(source, "Service")["metadata"]["labels"], "PodMonitor": template["metadata"]["labels"]}
+    labels = {
+        "ServiceMonitor": only(source, "Service")["metadata"]["labels"],
+        "PodMonitor": template["metadata"]["labels"],
+    }
     for kind, carried in labels.items():
         for monitor in of_kind(source, kind):
             assert carried[monitor["spec"]["jobLabel"]] == container["name"]
@@ -121,7 +132,9 @@ def test_jobs_are_what_rules_and_dashboards_look_for(source):
 def endpoints(source):
     """How the exporter is scraped, by each of its monitors."""
     keys = {"ServiceMonitor": "endpoints", "PodMonitor": "podMetricsEndpoints", "PodMonitoring": "endpoints"}
-    return [endpoint for kind, key in keys.items() for monitor in of_kind(source, kind) for endpoint in monitor["spec"][key]]
+    return [
+        endpoint for kind, key in keys.items() for monitor in of_kind(source, kind) for endpoint in monitor["spec"][key]
+    ]
 
 
 def test_probes_and_monitors_speak_as_the_exporter_does(source):
@@ -149,7 +162,11 @@ def test_references_are_rendered_or_said_to_exist(deployed_source):
     mounts(deployed_source)
     spec = exporter(deployed_source)[0]["spec"]
     there = {(thing["kind"], thing["metadata"]["name"]) for thing in objects(deployed_source)}
-    claims = [volume["persistentVolumeClaim"]["claimName"] for volume in spec.get("volumes") or [] if "persistentVolumeClaim" in volume]
+    claims = [
+        volume["persistentVolumeClaim"]["claimName"]
+        for volume in spec.get("volumes") or []
+        if "persistentVolumeClaim" in volume
+    ]
     assert all(("PersistentVolumeClaim", name) in there or name.startswith("existing-") for name in claims)
     account = spec.get("serviceAccountName", "default")
     assert account == "default" or ("ServiceAccount", account) in there
@@ -199,6 +216,8 @@ def test_the_users_rules_stand_beside_the_packaged_ones(name):
 
 @pytest.mark.parametrize("name", CHARTS)
 def test_a_changed_configuration_replaces_the_pods(name):
-    checksums = [exporter(f"helm/{name}/{values}")[0]["metadata"]["annotations"] for values in ["defaults", "everything"]]
+    checksums = [
+        exporter(f"helm/{name}/{values}")[0]["metadata"]["annotations"] for values in ["defaults", "everything"]
+    ]
     assert checksums[0]["checksum/config"] != checksums[1]["checksum/config"]
     assert "checksum/web-config" in checksums[1]

@@ -48,7 +48,10 @@ def check_config(source, root):
     return subprocess.run(
         [
             PROGRAMS[container["name"]],
-            *(relocate(argument, root, mounted) for argument in container.get("args", DEFAULT_ARGUMENTS[container["name"]])),
+            *(
+                relocate(argument, root, mounted)
+                for argument in container.get("args", DEFAULT_ARGUMENTS[container["name"]])
+            ),
             "--check-config",
         ],
         env=links | {name: relocate(value, root, mounted) for name, value in environment(source).items()},
@@ -78,7 +81,9 @@ def test_program_accepts_its_pod(deployed_source, tmp_path):
 def test_program_reads_what_is_mounted(render, file, tmp_path, monkeypatch):
     there = mounts(render)
     assert sum(file in texts for texts in there.values()) == 1
-    less = {directory: {path: text for path, text in texts.items() if path != file} for directory, texts in there.items()}
+    less = {
+        directory: {path: text for path, text in texts.items() if path != file} for directory, texts in there.items()
+    }
     monkeypatch.setattr("test_programs.mounts", lambda _: less)
     result = check_config(render, tmp_path)
     assert result.returncode == 1
@@ -93,7 +98,9 @@ def keys(schema, path=""):
 
 def test_every_key_of_the_configuration_can_be_a_value():
     """By the program's own list, less what follows from other values."""
-    told = subprocess.run([PROGRAMS["spot-interruption-exporter"], "--help"], capture_output=True, text=True, check=True).stdout
+    told = subprocess.run(
+        [PROGRAMS["spot-interruption-exporter"], "--help"], capture_output=True, text=True, check=True
+    ).stdout
     known = set(re.findall(r"^  ([a-z_.]+) \(variable SIE_", told, re.MULTILINE))
     schema = json.loads((chart("spot-interruption-exporter") / "values.schema.json").read_text())
     assert set(keys(schema["properties"]["config"])) == known - {"state.path", "web.config_file", "web.open_probes"}

@@ -9,7 +9,9 @@ import yaml
 from charts import CHARTS, EXAMPLES, HERE, chart, objects
 
 # The oldest that the charts say they work on, and the newest that there is a schema of.
-OLDEST = yaml.safe_load((chart(CHARTS[0]) / "Chart.yaml").read_text())["kubeVersion"].removeprefix(">=").removesuffix("-0")
+OLDEST = (
+    yaml.safe_load((chart(CHARTS[0]) / "Chart.yaml").read_text())["kubeVersion"].removeprefix(">=").removesuffix("-0")
+)
 VERSIONS = [OLDEST, kubernetes_validate.latest_version()]
 PODMONITORING = json.loads((HERE / "schemas" / "podmonitoring.json").read_text())
 

@@ -10,6 +10,7 @@ import urllib.parse
 import urllib.request
 
 PROMETHEUS = "http://127.0.0.1:9090/api/v1"
+GRAFANA = "http://127.0.0.1:3000/api"
 PATIENCE = 120
 # An exporter is gone within 5 s of SIGTERM; the rest is what the engine takes to notice.
 STOP_WITHIN = 5.5
@@ -45,9 +46,13 @@ def await_healthy(started, services):
     raise AssertionError(f"not healthy within {PATIENCE} s: {', '.join(waiting.values())}")
 
 
+def fetch(url):
+    with urllib.request.urlopen(url) as answer:
+        return json.load(answer)
+
+
 def get(path, **parameters):
-    with urllib.request.urlopen(f"{PROMETHEUS}/{path}?{urllib.parse.urlencode(parameters)}") as answer:
-        return json.load(answer)["data"]
+    return fetch(f"{PROMETHEUS}/{path}?{urllib.parse.urlencode(parameters)}")["data"]
 
 
 def series(expression):
@@ -59,19 +64,33 @@ def await_true(what, condition):
     while not (seen := condition()):
         assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}"
         time.sleep(0.5)  # Prometheus announces nothing; it is asked again.
-    print(what, seen if isinstance(seen, str) else "")
+    print(f"{what}: {seen}" if isinstance(seen, str) else what)
 
 
 def targets_up():
     targets = get("targets")["activeTargets"]
     if targets and all(target["health"] == "up" for target in targets):
-        return ": " + ", ".join(sorted(target["labels"]["job"] for target in targets))
+        return ", ".join(sorted(target["labels"]["job"] for target in targets))
 
 
 def rises(metric):
     def risen():
         return any(float(sample["value"][1]) > 0 for sample in series(f"sum(increase({metric}[1m]))"))
     await_true(f"{metric} rises", risen)
+
+
+def home(tree):
+    return json.loads((tree / "deploy/compose/grafana/home.json").read_text())
+
+
+def check_grafana(tree):
+    """What somebody sees who has not logged in."""
+    title = fetch(f"{GRAFANA}/dashboards/home")["dashboard"]["title"]
+    assert title == home(tree)["title"], title
+    found = {dashboard["uid"] for dashboard in fetch(f"{GRAFANA}/search?type=dash-db")}
+    wanted = {json.loads(path.read_text())["uid"] for path in (tree / "deploy/dashboards").glob("*.json")}
+    assert found == wanted, found
+    print("Grafana opens on the home dashboard and has both others")
 
 
 def check_prometheus(tree):
@@ -84,8 +103,7 @@ def check_prometheus(tree):
     assert rules and not [rule["name"] for rule in rules if rule["health"] == "err"], rules
     print(f"{len(rules)} rules are evaluated")
     await_true("Alertmanager is told", lambda: get("alertmanagers")["activeAlertmanagers"])
-    home = json.loads((tree / "deploy/compose/grafana/home.json").read_text())
-    for panel in home["panels"]:
+    for panel in home(tree)["panels"]:
         expression = panel["targets"][0]["expr"].replace("$__rate_interval", "30s")
         await_true(f"the home dashboard shows {panel['title']!r}", lambda: series(expression))
 
@@ -117,6 +135,8 @@ def stop(service, container):
 def main(started, tree, *services):
     await_healthy(started, services)
     check_prometheus(pathlib.Path(tree))
+    if "grafana" in services:
+        check_grafana(pathlib.Path(tree))
     running = containers()
     assert set(running) == set(services), running.keys()
     for service, container in running.items():

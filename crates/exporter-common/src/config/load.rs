@@ -9,7 +9,8 @@ use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use serde::de::DeserializeOwned;
 
-use super::{Arguments, ConfigError, Kind, Setting, parse_bool, parse_duration, yaml};
+use super::{Arguments, ConfigError, Kind, Setting, parse_bool, parse_duration};
+use crate::yaml;
 
 /// Names the configuration file where no `--config` flag does.
 const CONFIG_PATH: &str = "CONFIG_PATH";
@@ -96,11 +97,29 @@ fn read_file(path: &Path, named_by: &str, settings: &[Setting]) -> Result<Layer,
     let text = std::fs::read_to_string(path).map_err(|error| {
         ConfigError::new(format!("cannot read the configuration file {shown} ({named_by}): {error}"))
     })?;
-    let mut dict = yaml::parse(&text).map_err(|problem| {
+    let map = yaml::parse(&text).map_err(|problem| {
         ConfigError::new(format!("the configuration file {shown} ({named_by}) {problem}"))
     })?;
+    let mut dict = dict(map);
     open_empty_sections(&mut dict, settings);
     Ok(Layer { source: format!("file {shown}"), dict })
+}
+
+/// The entries for figment. A null entry is kept as an empty text so that an unknown key is still noticed.
+fn dict(map: yaml::Map) -> Dict {
+    let entry = |entry: yaml::Entry| (entry.key, value(entry.node).unwrap_or_else(|| Value::from("")));
+    map.into_iter().map(entry).collect()
+}
+
+fn value(node: yaml::Node) -> Option<Value> {
+    match node.value {
+        yaml::Value::Null => None,
+        yaml::Value::Text(text) => Some(Value::from(text.as_str())),
+        yaml::Value::List(items) => {
+            Some(Value::from(items.into_iter().filter_map(value).collect::<Vec<_>>()))
+        }
+        yaml::Value::Map(map) => Some(Value::from(dict(map))),
+    }
 }
 
 /// A section that is named but empty (`pubsub:` with nothing below) is an empty mapping, not a text.

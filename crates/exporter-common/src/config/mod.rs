@@ -13,7 +13,6 @@ mod error;
 mod load;
 mod setting;
 mod values;
-mod yaml;
 
 pub use cli::{Arguments, Command, Invocation};
 pub use duration::{DurationError, format_duration, parse_duration};

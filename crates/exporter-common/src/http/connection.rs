@@ -13,14 +13,21 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use super::rejection::Rejection;
+
 /// How much of the server a client may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Open connections. At the bound, the one that has waited longest for its client is closed.
     pub connections: usize,
+    /// Scrapes that run at the same time; one client may have a quarter of them.
+    pub in_flight: usize,
+    /// Requests that may be open on one HTTP/2 connection.
+    pub streams: u32,
     /// Bytes of a request's head.
     pub head_bytes: usize,
-    /// From the first byte of a request (or from the connection's start) to the end of its head.
+    /// From the first byte of a request (or from the connection's start, with its TLS handshake) to the end of its
+    /// head.
     pub head_time: Duration,
     /// Between an answer and the next request on the same connection.
     pub idle_time: Duration,
@@ -32,6 +39,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 512,
+            in_flight: 128,
+            streams: 16,
             head_bytes: 16 * 1024,
             head_time: Duration::from_secs(10),
             // Longer than any usual scrape interval, so that Prometheus keeps its connection.
@@ -45,7 +54,7 @@ impl Default for Limits {
 enum Phase {
     /// A request is expected or arriving.
     Head,
-    /// A request is being answered.
+    /// Requests are being answered.
     Answer,
     /// The last request was answered.
     Idle,
@@ -55,8 +64,13 @@ enum Phase {
 struct State {
     phase: Phase,
     since: Instant,
+    /// Requests whose answer is not there yet, and answers that are not wholly handed over.
+    asked: usize,
+    sending: usize,
     /// Since when the socket takes no more of an answer.
     stalled: Option<Instant>,
+    /// Bytes that arrive need not be a request's: HTTP/2 has frames of its own.
+    is_framed: bool,
 }
 
 /// The watch over one connection, shared by its socket, its requests and the server.
@@ -69,7 +83,14 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new() -> Arc<Self> {
-        let state = State { phase: Phase::Head, since: Instant::now(), stalled: None };
+        let state = State {
+            phase: Phase::Head,
+            since: Instant::now(),
+            asked: 0,
+            sending: 0,
+            stalled: None,
+            is_framed: false,
+        };
         Arc::new(Self { state: Mutex::new(state), changed: Notify::new(), evicted: Notify::new() })
     }
 
@@ -78,7 +99,7 @@ impl Watch {
         let state = self.state();
         match state.phase {
             Phase::Head | Phase::Idle => Some(state.since),
-            Phase::Answer => state.stalled,
+            Phase::Answer => state.stalled.or(state.unread_since()),
         }
     }
 
@@ -92,18 +113,22 @@ impl Watch {
         self.evicted.notify_one();
     }
 
-    /// A request's head is complete.
-    pub(super) fn answering(&self) {
-        self.enter(Phase::Answer);
+    /// The connection speaks HTTP/2.
+    pub(super) fn framed(&self) {
+        self.state().is_framed = true;
     }
 
-    /// The whole answer was handed to the connection.
-    pub(super) fn answered(&self) {
-        self.enter(Phase::Idle);
+    /// A request's head is complete.
+    pub(super) fn asked(self: &Arc<Self>) -> Exchange {
+        self.change(|state| {
+            state.phase = Phase::Answer;
+            state.asked += 1;
+        });
+        Exchange { watch: self.clone(), is_answered: false }
     }
 
     /// Completes when the connection has to end: evicted, or over one of its limits.
-    pub(super) async fn over(&self, limits: &Limits) -> &'static str {
+    pub(super) async fn over(&self, limits: &Limits) -> Rejection {
         loop {
             let changed = self.changed.notified();
             let (deadline, reason) = self.deadline(limits);
@@ -114,37 +139,43 @@ impl Watch {
                 }
             };
             tokio::select! {
-                () = self.evicted.notified() => return "made room for another connection",
+                () = self.evicted.notified() => return Rejection::Connections,
                 () = changed => {}
                 () = overdue => return reason,
             }
         }
     }
 
-    fn deadline(&self, limits: &Limits) -> (Option<Instant>, &'static str) {
+    fn deadline(&self, limits: &Limits) -> (Option<Instant>, Rejection) {
         let state = self.state();
         if let Some(stalled) = state.stalled {
-            return (Some(stalled + limits.stall_time), "client does not read its answer");
+            return (Some(stalled + limits.stall_time), Rejection::StallTime);
         }
         match state.phase {
-            Phase::Head => (Some(state.since + limits.head_time), "request head took too long"),
-            Phase::Idle => (Some(state.since + limits.idle_time), "idle"),
-            Phase::Answer => (None, ""),
+            Phase::Head => (Some(state.since + limits.head_time), Rejection::HeadTime),
+            Phase::Idle => (Some(state.since + limits.idle_time), Rejection::IdleTime),
+            Phase::Answer => {
+                (state.unread_since().map(|since| since + limits.stall_time), Rejection::StallTime)
+            }
         }
     }
 
-    fn enter(&self, phase: Phase) {
+    fn change(&self, change: impl FnOnce(&mut State)) {
         {
             let mut state = self.state();
-            state.phase = phase;
+            change(&mut state);
             state.since = Instant::now();
         }
         self.changed.notify_one();
     }
 
     fn bytes_arrived(&self) {
-        if self.state().phase == Phase::Idle {
-            self.enter(Phase::Head);
+        let begins_request = {
+            let state = self.state();
+            state.phase == Phase::Idle && !state.is_framed
+        };
+        if begins_request {
+            self.change(|state| state.phase = Phase::Head);
         }
     }
 
@@ -161,6 +192,55 @@ impl Watch {
     fn state(&self) -> MutexGuard<'_, State> {
         // Every critical section is a few assignments that cannot panic half-way.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Since when all that is left to do is the client's: to read its answers.
+    fn unread_since(&self) -> Option<Instant> {
+        (self.asked == 0 && self.sending > 0).then_some(self.since)
+    }
+
+    fn settle(&mut self) {
+        if self.asked == 0 && self.sending == 0 {
+            self.phase = Phase::Idle;
+        }
+    }
+}
+
+/// One request and its answer. It ends when it is dropped, whether it was answered or given up.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    watch: Arc<Watch>,
+    is_answered: bool,
+}
+
+impl Exchange {
+    /// The answer is there.
+    pub(super) fn answered(&mut self) {
+        self.is_answered = true;
+        self.watch.change(|state| {
+            state.asked -= 1;
+            state.sending += 1;
+        });
+    }
+
+    /// A part of the answer was taken.
+    pub(super) fn progressed(&self) {
+        self.watch.change(|_| {});
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.watch.change(|state| {
+            if self.is_answered {
+                state.sending -= 1;
+            } else {
+                state.asked -= 1;
+            }
+            state.settle();
+        });
     }
 }
 

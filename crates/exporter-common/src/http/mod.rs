@@ -2,16 +2,20 @@
 //!
 //! A [`Listener`] is bound before anything slow happens. [`serve`] then runs a [`Site`] on it until shutdown.
 //! No client can delay another's scrape: each connection is watched ([`Limits`]), and when their number
-//! reaches its bound the one that has waited longest makes room.
+//! reaches its bound the one that has waited longest makes room. Who may ask at all is for [`web`] to say.
 
 mod connection;
 mod listen;
 mod negotiate;
+mod quota;
+mod rejection;
 mod server;
 mod site;
+pub mod web;
 
 pub use connection::Limits;
 pub use listen::{ListenAddress, ListenAddressError, Listener};
 pub use negotiate::{Encoding, accepted_encoding, accepted_format};
 pub use server::serve;
 pub use site::{Scrape, ScrapeError, Site};
+pub use web::Web;

@@ -2,13 +2,16 @@
 
 use std::future::Future;
 use std::io::Write;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, VARY};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, RETRY_AFTER, VARY,
+    WWW_AUTHENTICATE,
+};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -16,6 +19,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::negotiate::{Encoding, accepted_encoding, accepted_format};
+use super::quota::Quota;
+use super::rejection::{Rejection, Rejections};
+use super::{Limits, Web};
 use crate::build_info;
 use crate::metrics::encode;
 use crate::readiness::Readiness;
@@ -46,6 +52,9 @@ pub struct Site<S> {
     registry: Registry,
     scrape: S,
     requests: Requests,
+    in_flight: Quota,
+    web: Web,
+    rejections: Rejections,
     /// Bytes of the last exposition: the next one will be about as long.
     last_length: AtomicUsize,
 }
@@ -64,7 +73,7 @@ struct Code {
 
 impl Requests {
     fn register(&self, registry: &mut Registry) {
-        for code in [StatusCode::OK, StatusCode::INTERNAL_SERVER_ERROR] {
+        for code in [StatusCode::OK, StatusCode::INTERNAL_SERVER_ERROR, StatusCode::SERVICE_UNAVAILABLE] {
             drop(self.total.get_or_create(&Code { code: code.as_u16() }));
         }
         registry.register(
@@ -99,7 +108,8 @@ impl Drop for InFlight {
 }
 
 impl<S: Scrape> Site<S> {
-    /// A site under the exporter's name that shows `registry` in every scrape, beside what `scrape` finds.
+    /// A site under the exporter's name that shows `registry` in every scrape, beside what `scrape` finds, to whom
+    /// `web` admits.
     pub fn new(
         name: &'static str,
         about: &'static str,
@@ -107,9 +117,12 @@ impl<S: Scrape> Site<S> {
         readiness: Readiness,
         mut registry: Registry,
         scrape: S,
+        web: Web,
     ) -> Arc<Self> {
         let requests = Requests::default();
         requests.register(&mut registry);
+        let rejections = Rejections::register(&mut registry);
+        web.register(&mut registry);
         Arc::new(Self {
             name,
             about,
@@ -118,6 +131,9 @@ impl<S: Scrape> Site<S> {
             registry,
             scrape,
             requests,
+            in_flight: Quota::default(),
+            web,
+            rejections,
             last_length: AtomicUsize::new(4 * 1024),
         })
     }
@@ -126,7 +142,56 @@ impl<S: Scrape> Site<S> {
         &self.readiness
     }
 
-    pub(super) async fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+    pub(super) fn web(&self) -> &Web {
+        &self.web
+    }
+
+    pub(super) fn rejections(&self) -> &Rejections {
+        &self.rejections
+    }
+
+    /// Answers whom the rules admit.
+    pub(super) async fn answer<B>(
+        &self,
+        request: &Request<B>,
+        client: IpAddr,
+        limits: &Limits,
+    ) -> Response<Bytes> {
+        if request.version() == Version::HTTP_2 && head_bytes(request) > limits.head_bytes {
+            return self.rejected(Rejection::HeadBytes);
+        }
+        let Some(rules) = self.web.rules() else { return self.page(request, client, limits).await };
+        let mut response = match self.web.admit(&rules, request.uri().path(), request.headers(), client).await
+        {
+            Ok(()) => self.page(request, client, limits).await,
+            Err(rejection) => self.rejected(rejection),
+        };
+        response.headers_mut().extend(rules.headers.iter().cloned());
+        response
+    }
+
+    fn rejected(&self, reason: Rejection) -> Response<Bytes> {
+        self.rejections.count(reason);
+        let status = match reason {
+            Rejection::Credentials => StatusCode::UNAUTHORIZED,
+            Rejection::RateLimit => StatusCode::TOO_MANY_REQUESTS,
+            Rejection::HeadBytes => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let mut response = text(status, format!("{}\n", status.canonical_reason().unwrap_or_default()));
+        match status {
+            StatusCode::UNAUTHORIZED => {
+                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            _ => {}
+        }
+        response
+    }
+
+    async fn page<B>(&self, request: &Request<B>, client: IpAddr, limits: &Limits) -> Response<Bytes> {
         let path = request.uri().path();
         let known = path == self.metrics_path || matches!(path, "/" | "/health" | "/ready");
         if !known {
@@ -138,7 +203,13 @@ impl<S: Scrape> Site<S> {
             return response;
         }
         match path {
-            _ if path == self.metrics_path => self.metrics(request.headers()).await,
+            _ if path == self.metrics_path => match self.in_flight.enter(client, limits.in_flight) {
+                Some(_place) => self.metrics(request.headers()).await,
+                None => {
+                    self.requests.answered(StatusCode::SERVICE_UNAVAILABLE);
+                    self.rejected(Rejection::InFlight)
+                }
+            },
             "/health" => text(StatusCode::OK, "ok\n"),
             "/ready" => match self.readiness.missing() {
                 None => text(StatusCode::OK, "ready\n"),
@@ -148,7 +219,7 @@ impl<S: Scrape> Site<S> {
         }
     }
 
-    async fn metrics(&self, headers: &HeaderMap) -> Response<Full<Bytes>> {
+    async fn metrics(&self, headers: &HeaderMap) -> Response<Bytes> {
         let _in_flight = self.requests.started();
         let families = self.scrape.scrape().await;
         // Counted before the families are written, so that a scrape sees itself.
@@ -167,7 +238,7 @@ impl<S: Scrape> Site<S> {
         }
     }
 
-    fn exposition(&self, families: &Registry, headers: &HeaderMap) -> Response<Full<Bytes>> {
+    fn exposition(&self, families: &Registry, headers: &HeaderMap) -> Response<Bytes> {
         let format = accepted_format(&header(headers, &ACCEPT));
         let capacity = self.last_length.load(Ordering::Relaxed);
         let plain = match encode(format, &[families, &self.registry], capacity + capacity / 8) {
@@ -179,7 +250,7 @@ impl<S: Scrape> Site<S> {
         };
         self.last_length.store(plain.len(), Ordering::Relaxed);
         let (body, encoding) = compress(plain, accepted_encoding(&header(headers, &ACCEPT_ENCODING)));
-        let mut response = Response::new(Full::new(Bytes::from(body)));
+        let mut response = Response::new(Bytes::from(body));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
         headers.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
@@ -199,6 +270,13 @@ impl<S: Scrape> Site<S> {
              <li><a href=\"/ready\">Readiness</a></li>\n</ul>\n</body>\n</html>\n"
         )
     }
+}
+
+/// Bytes of a head as HTTP/2 counts them. Its parser bounds them too, but keeps to itself that it did.
+fn head_bytes<B>(request: &Request<B>) -> usize {
+    const OVERHEAD: usize = 32;
+    let lines = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + OVERHEAD);
+    request.uri().path_and_query().map_or(0, |path| path.as_str().len()) + lines.sum::<usize>()
 }
 
 /// All values of a header as one list, as HTTP allows a list to be spread over several lines.
@@ -227,16 +305,16 @@ fn compress(plain: Vec<u8>, encoding: Encoding) -> (Vec<u8>, Option<&'static str
     }
 }
 
-fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Bytes> {
     respond(status, "text/plain; charset=utf-8", body.into())
 }
 
-fn page(html: String) -> Response<Full<Bytes>> {
+fn page(html: String) -> Response<Bytes> {
     respond(StatusCode::OK, "text/html; charset=utf-8", html.into())
 }
 
-fn respond(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body));
+fn respond(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response

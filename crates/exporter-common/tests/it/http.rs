@@ -1,99 +1,11 @@
 //! The server's limits, with limits that a test can wait for.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use exporter_common::http::{Limits, Listener, Scrape, ScrapeError, Site, serve};
-use exporter_common::readiness::{Condition, Readiness};
-use prometheus_client::registry::Registry;
+use exporter_common::http::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::{Semaphore, oneshot};
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(10);
-const LONG: Duration = Duration::from_secs(3_600);
-const SHORT: Duration = Duration::from_millis(150);
-
-const UNLIMITED: Limits =
-    Limits { connections: 100, head_bytes: 16_384, head_time: LONG, idle_time: LONG, stall_time: LONG };
-
-/// A scrape that waits for a permit and answers with a lot of text, or with an error.
-struct Source {
-    permits: Arc<Semaphore>,
-    large: bool,
-}
-
-impl Scrape for Source {
-    async fn scrape(&self) -> Result<Registry, ScrapeError> {
-        self.permits.acquire().await.unwrap().forget();
-        let mut registry = Registry::default();
-        if self.large {
-            for _ in 0..20_000 {
-                let gauge: prometheus_client::metrics::gauge::Gauge = Default::default();
-                registry.register("gauge", "x".repeat(1_000), gauge);
-            }
-        }
-        Ok(registry)
-    }
-}
-
-struct Server {
-    address: SocketAddr,
-    permits: Arc<Semaphore>,
-    readiness: Condition,
-    stop: Option<oneshot::Sender<()>>,
-    running: JoinHandle<()>,
-}
-
-impl Server {
-    fn start(limits: Limits, large: bool) -> Self {
-        let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
-        let address = listener.local_address().unwrap();
-        let permits = Arc::new(Semaphore::new(0));
-        let readiness = Readiness::default();
-        let condition = readiness.condition("testing");
-        let source = Source { permits: permits.clone(), large };
-        let site = Site::new("test", "A test", "/metrics".to_owned(), readiness, Registry::default(), source);
-        let (stop, stopped) = oneshot::channel::<()>();
-        let shutdown = async { drop(stopped.await) };
-        let running = tokio::spawn(serve(listener, site, limits, shutdown, Duration::from_secs(1)));
-        Self { address, permits, readiness: condition, stop: Some(stop), running }
-    }
-
-    async fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.address).await.unwrap()
-    }
-
-    fn stop(&mut self) {
-        self.stop.take().unwrap().send(()).unwrap();
-    }
-}
-
-async fn send(stream: &mut TcpStream, text: &str) {
-    stream.write_all(text.as_bytes()).await.unwrap();
-}
-
-async fn ask(stream: &mut TcpStream, path: &str) {
-    send(stream, &format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n")).await;
-}
-
-/// Reads one answer that fits a buffer.
-async fn answer(stream: &mut TcpStream) -> String {
-    let mut buffer = vec![0; 65_536];
-    let read = timeout(PATIENCE, stream.read(&mut buffer)).await.expect("no answer").unwrap();
-    String::from_utf8(buffer[..read].to_vec()).unwrap()
-}
-
-/// Waits until the server ends the connection.
-async fn closed(stream: &mut TcpStream) -> Duration {
-    let began = Instant::now();
-    let mut rest = Vec::new();
-    let _ = timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("the connection is kept");
-    began.elapsed()
-}
+use super::server::{PATIENCE, SHORT, Server, UNLIMITED, answer, ask, closed, send};
 
 #[tokio::test]
 async fn a_head_that_takes_too_long_ends_the_connection() {
@@ -108,6 +20,7 @@ async fn a_head_that_takes_too_long_ends_the_connection() {
     for stream in [&mut silent, &mut half, &mut late] {
         closed(stream).await;
     }
+    assert_eq!(server.rejections("head_time").await, 3.0);
 }
 
 #[tokio::test]
@@ -117,6 +30,7 @@ async fn an_idle_connection_ends_after_its_time() {
     ask(&mut stream, "/health").await;
     assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200"));
     closed(&mut stream).await;
+    assert_eq!(server.rejections("idle_time").await, 1.0);
 }
 
 #[tokio::test]
@@ -146,6 +60,7 @@ async fn a_client_that_does_not_read_is_given_up() {
     let length: usize =
         head.split("content-length: ").nth(1).unwrap().split("\r\n").next().unwrap().parse().unwrap();
     assert!(received.len() < length, "{} of {length}", received.len());
+    assert_eq!(server.rejections("stall_time").await, 1.0);
 }
 
 #[tokio::test]
@@ -168,6 +83,7 @@ async fn the_connection_that_waits_longest_makes_room() {
     assert!(answer(&mut newer).await.starts_with("HTTP/1.1 200"));
     server.permits.add_permits(1);
     assert!(answer(&mut busy).await.starts_with("HTTP/1.1 200"), "a running scrape was sacrificed");
+    assert!(server.rejections("connections").await >= 1.0);
 }
 
 #[tokio::test]
@@ -241,4 +157,49 @@ async fn a_scrape_that_never_ends_does_not_keep_the_server() {
     answer(&mut probe).await;
     server.stop();
     timeout(PATIENCE, server.running).await.expect("the server does not end").unwrap();
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused() {
+    let server = Server::start(Limits { head_bytes: 8_192, ..UNLIMITED }, false);
+    let mut stream = server.connect().await;
+    send(&mut stream, &format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(9_000))).await;
+    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 431"));
+    closed(&mut stream).await;
+    assert_eq!(server.rejections("head_bytes").await, 1.0);
+}
+
+#[tokio::test]
+async fn scrapes_beyond_the_bound_are_refused_and_the_others_answered() {
+    let server = Server::start(Limits { in_flight: 8, ..UNLIMITED }, false);
+    let mut running = Vec::new();
+    for _ in 0..2 {
+        let mut stream = server.connect().await;
+        ask(&mut stream, "/metrics").await;
+        running.push(stream);
+    }
+    // This client's share is a quarter.
+    let mut refused = server.connect().await;
+    ask(&mut refused, "/metrics").await;
+    let text = answer(&mut refused).await;
+    assert!(text.starts_with("HTTP/1.1 503") && text.contains("retry-after: 1"), "{text}");
+    ask(&mut refused, "/health").await;
+    assert!(answer(&mut refused).await.starts_with("HTTP/1.1 200"));
+    server.permits.add_permits(2);
+    for stream in &mut running {
+        assert!(answer(stream).await.starts_with("HTTP/1.1 200"));
+    }
+    assert_eq!(server.rejections("in_flight").await, 1.0);
+}
+
+#[tokio::test]
+async fn no_answer_names_its_server() {
+    let server = Server::start(UNLIMITED, false);
+    for path in ["/", "/health", "/nowhere"] {
+        let mut stream = server.connect().await;
+        ask(&mut stream, path).await;
+        let answer = answer(&mut stream).await.to_lowercase();
+        let head = answer.split("\r\n\r\n").next().unwrap();
+        assert!(!head.contains("server:") && !head.contains("hyper"), "{head}");
+    }
 }

@@ -2,6 +2,10 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
+mod client;
 mod config;
 mod formats;
 mod http;
+mod server;
+mod web;
+mod web_config;

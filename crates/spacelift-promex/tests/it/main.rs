@@ -17,3 +17,4 @@ mod readme;
 mod session;
 mod shutdown;
 mod support;
+mod web;

@@ -48,6 +48,11 @@ impl Exporter {
         command.args(["--listen-address", "127.0.0.1:0"]);
         Self(harness::Exporter::run(command).await)
     }
+
+    /// Without what is special about this exporter.
+    pub(crate) fn into_inner(self) -> harness::Exporter {
+        self.0
+    }
 }
 
 impl Deref for Exporter {

@@ -8,4 +8,5 @@ mod faults;
 mod golden;
 mod prometheus;
 mod readme;
+mod web;
 mod world;

@@ -1,0 +1,33 @@
+//! Whatever a client accepts: it gets what it asked for, or the default.
+
+#![no_main]
+
+use exporter_common::http::{Encoding, accepted_encoding, accepted_format};
+use exporter_common::metrics::Format;
+use libfuzzer_sys::fuzz_target;
+
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0";
+const PROTOBUF: &str =
+    "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
+
+fuzz_target!(|header: &str| {
+    let (format, encoding) = (accepted_format(header), accepted_encoding(header));
+    let lower = header.to_ascii_lowercase();
+    match format {
+        Format::Text => {}
+        Format::OpenMetrics | Format::OpenMetricsDraft => assert!(lower.contains("application/openmetrics-text")),
+        Format::Protobuf => assert!(lower.contains("application/vnd.google.protobuf")),
+    }
+    match encoding {
+        Encoding::Identity => {}
+        Encoding::Gzip => assert!(lower.contains("gzip") || lower.contains('*')),
+        Encoding::Zstd => assert!(lower.contains("zstd")),
+    }
+    // Saying it twice changes nothing, and neither does what is not acceptable at all.
+    let twice = format!("{header},{header}");
+    assert_eq!((accepted_format(&twice), accepted_encoding(&twice)), (format, encoding));
+    assert_eq!(accepted_format(&format!("{PROTOBUF};q=0,{header}")), format);
+    // What is wanted most and named first is what comes.
+    assert_eq!(accepted_format(&format!("{OPENMETRICS},{header}")), Format::OpenMetrics);
+    assert_eq!(accepted_encoding(&format!("zstd,{header}")), Encoding::Zstd);
+});

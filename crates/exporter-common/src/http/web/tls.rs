@@ -1,0 +1,180 @@
+//! From the section `tls_server_config` to a server's side of TLS.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
+use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
+    SignatureScheme,
+};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use x509_cert::Certificate;
+use x509_cert::der::Decode;
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
+use zeroize::Zeroizing;
+
+use super::file::{ClientAuth, Pem, TlsServer};
+
+/// ALPN's names.
+pub(in crate::http) const HTTP2: &[u8] = b"h2";
+const HTTP1: &[u8] = b"http/1.1";
+
+/// Sets TLS up. `read` gives the bytes of PEM text, wherever it is.
+///
+/// # Errors
+/// A file cannot be read, holds something else, or does not belong to the others.
+pub(super) fn server_config(
+    tls: &TlsServer,
+    http2: bool,
+    mut read: impl FnMut(&str, &Pem) -> Result<Zeroizing<Vec<u8>>, String>,
+) -> Result<ServerConfig, String> {
+    let provider = Arc::new(CryptoProvider {
+        cipher_suites: tls.cipher_suites.clone(),
+        kx_groups: tls.curves.clone(),
+        ..ring::default_provider()
+    });
+    let chain = certificates(&read("cert_file", &tls.certificate)?).ok_or("holds no certificate");
+    let chain =
+        chain.map_err(|problem| format!("failed to load X509KeyPair: the certificate's PEM {problem}"))?;
+    let key = PrivateKeyDer::from_pem_slice(&read("key_file", &tls.key)?).map_err(
+        |_| "failed to load X509KeyPair: the key's PEM holds no private key that is not encrypted",
+    )?;
+    let client_ca = tls.client_ca.as_ref().map(|pem| roots(&read("client_ca_file", pem)?)).transpose()?;
+
+    let builder = ServerConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(&tls.versions)
+        .map_err(|error| error.to_string())?;
+    let builder = match tls.client_auth {
+        ClientAuth::NoClientCert => builder.with_no_client_auth(),
+        _ => builder.with_client_cert_verifier(Arc::new(Clients::new(tls, client_ca, &provider)?)),
+    };
+    let mut config = builder
+        .with_single_cert(chain, key)
+        .map_err(|error| format!("failed to load X509KeyPair: {error}"))?;
+    config.ignore_client_order = tls.prefer_server_cipher_suites;
+    config.alpn_protocols = if http2 { vec![HTTP2.to_vec(), HTTP1.to_vec()] } else { vec![HTTP1.to_vec()] };
+    Ok(config)
+}
+
+/// The certificates of a PEM text; `None` where there is none or one is broken.
+fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    certificates.ok().filter(|certificates| !certificates.is_empty())
+}
+
+fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(pem).ok_or("the client CA's PEM holds no certificate")? {
+        roots.add(certificate).map_err(|error| format!("the client CA cannot be used: {error}"))?;
+    }
+    Ok(roots)
+}
+
+/// Decides which clients may connect.
+#[derive(Debug)]
+struct Clients {
+    policy: ClientAuth,
+    /// Who is trusted. Without a client CA nobody is.
+    trusted: Option<Arc<dyn ClientCertVerifier>>,
+    allowed_sans: Option<Vec<String>>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl Clients {
+    fn new(
+        tls: &TlsServer,
+        client_ca: Option<RootCertStore>,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Self, String> {
+        let trusted = client_ca.map(|roots| {
+            WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone())
+                .build()
+                .map_err(|error| format!("the client CA cannot be used: {error}"))
+        });
+        Ok(Self {
+            policy: tls.client_auth,
+            trusted: trusted.transpose()?,
+            allowed_sans: tls.client_allowed_sans.clone(),
+            algorithms: provider.signature_verification_algorithms,
+        })
+    }
+}
+
+impl ClientCertVerifier for Clients {
+    fn client_auth_mandatory(&self) -> bool {
+        self.policy.requires()
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.trusted.as_ref().map_or(&[], |trusted| trusted.root_hint_subjects())
+    }
+
+    fn verify_client_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        if self.policy.verifies() {
+            let trusted = self.trusted.as_ref().ok_or(CertificateError::UnknownIssuer)?;
+            trusted.verify_client_cert(certificate, intermediates, now)?;
+        }
+        if let Some(allowed) = &self.allowed_sans
+            && !subject_alternative_names(certificate)?.iter().any(|name| allowed.contains(name))
+        {
+            return Err(CertificateError::ApplicationVerificationFailure.into());
+        }
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signed, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signed, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+/// A certificate's DNS names, e-mail addresses, IP addresses and URIs, as Go writes them.
+fn subject_alternative_names(certificate: &CertificateDer<'_>) -> Result<Vec<String>, Error> {
+    let bad = |_| Error::InvalidCertificate(CertificateError::BadEncoding);
+    let certificate = Certificate::from_der(certificate).map_err(bad)?;
+    let extension = certificate.tbs_certificate().get_extension::<SubjectAltName>().map_err(bad)?;
+    let Some((_, SubjectAltName(names))) = extension else { return Ok(Vec::new()) };
+    let text = |name: GeneralName| match name {
+        GeneralName::DnsName(name)
+        | GeneralName::Rfc822Name(name)
+        | GeneralName::UniformResourceIdentifier(name) => Some(name.to_string()),
+        GeneralName::IpAddress(bytes) => ip_address(bytes.as_bytes()).map(|address| address.to_string()),
+        _ => None,
+    };
+    Ok(names.into_iter().filter_map(text).collect())
+}
+
+fn ip_address(bytes: &[u8]) -> Option<IpAddr> {
+    let address = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    let address = address.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from));
+    address.ok().map(|address| address.to_canonical())
+}

@@ -1,0 +1,117 @@
+//! A server in this process, with limits that a test can wait for.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use exporter_common::http::{Limits, Listener, Scrape, ScrapeError, Site, Web, serve};
+use exporter_common::readiness::{Condition, Readiness};
+use prometheus_client::registry::Registry;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+pub(crate) use harness::PATIENCE;
+
+const LONG: Duration = Duration::from_secs(3_600);
+pub(crate) const SHORT: Duration = Duration::from_millis(150);
+
+pub(crate) const UNLIMITED: Limits = Limits {
+    connections: 100,
+    in_flight: 100,
+    streams: 100,
+    head_bytes: 16_384,
+    head_time: LONG,
+    idle_time: LONG,
+    stall_time: LONG,
+};
+
+/// A scrape that waits for a permit and answers with a lot of text, or with little.
+struct Source {
+    permits: Arc<Semaphore>,
+    large: bool,
+}
+
+impl Scrape for Source {
+    async fn scrape(&self) -> Result<Registry, ScrapeError> {
+        self.permits.acquire().await.unwrap().forget();
+        let mut registry = Registry::default();
+        if self.large {
+            for _ in 0..20_000 {
+                let gauge: prometheus_client::metrics::gauge::Gauge = Default::default();
+                registry.register("gauge", "x".repeat(1_000), gauge);
+            }
+        }
+        Ok(registry)
+    }
+}
+
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) readiness: Condition,
+    stop: Option<oneshot::Sender<()>>,
+    pub(crate) running: JoinHandle<()>,
+}
+
+impl Server {
+    /// Serves everyone.
+    pub(crate) fn start(limits: Limits, large: bool) -> Self {
+        Self::start_with(limits, large, Web::default())
+    }
+
+    pub(crate) fn start_with(limits: Limits, large: bool, web: Web) -> Self {
+        let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_address().unwrap();
+        let permits = Arc::new(Semaphore::new(0));
+        let readiness = Readiness::default();
+        let condition = readiness.condition("testing");
+        let source = Source { permits: permits.clone(), large };
+        let site =
+            Site::new("test", "A test", "/metrics".to_owned(), readiness, Registry::default(), source, web);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let shutdown = async { drop(stopped.await) };
+        let running = tokio::spawn(serve(listener, site, limits, shutdown, Duration::from_secs(1)));
+        Self { address, permits, readiness: condition, stop: Some(stop), running }
+    }
+
+    pub(crate) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.stop.take().unwrap().send(()).unwrap();
+    }
+
+    /// How many were turned away for a reason, over plain HTTP.
+    pub(crate) async fn rejections(&self, reason: &str) -> f64 {
+        self.permits.add_permits(1);
+        let scrape = harness::get(&format!("http://{}/metrics", self.address), &[]).await;
+        scrape.sample(&format!("exporter_http_rejections_total{{reason=\"{reason}\"}}")).unwrap()
+    }
+}
+
+pub(crate) async fn send(stream: &mut TcpStream, text: &str) {
+    stream.write_all(text.as_bytes()).await.unwrap();
+}
+
+pub(crate) async fn ask(stream: &mut TcpStream, path: &str) {
+    send(stream, &format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n")).await;
+}
+
+/// Reads one answer that fits a buffer.
+pub(crate) async fn answer(stream: &mut TcpStream) -> String {
+    let mut buffer = vec![0; 65_536];
+    let read = timeout(PATIENCE, stream.read(&mut buffer)).await.expect("no answer").unwrap();
+    String::from_utf8(buffer[..read].to_vec()).unwrap()
+}
+
+/// Waits until the server ends the connection.
+pub(crate) async fn closed(stream: &mut TcpStream) -> Duration {
+    let began = Instant::now();
+    let mut rest = Vec::new();
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("the connection is kept");
+    began.elapsed()
+}

@@ -1,0 +1,462 @@
+//! TLS, authentication and their reloads, over sockets.
+
+use std::os::unix::fs::symlink;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use exporter_common::http::{Limits, Web};
+use harness::Authority;
+use rustls::ProtocolVersion;
+use tokio::time::timeout;
+
+use super::client::{Client, Connection, Folder, TLS, WAYS};
+use super::server::{PATIENCE, SHORT, Server, UNLIMITED, answer, ask, closed, send};
+
+const CHECKS: &str = "exporter_web_password_checks_total";
+const RELOADED: &str = "exporter_web_config_reloads_total{outcome=\"success\"}";
+const NOT_RELOADED: &str = "exporter_web_config_reloads_total{outcome=\"failure\"}";
+
+fn rejections(reason: &str) -> String {
+    format!("exporter_http_rejections_total{{reason=\"{reason}\"}}")
+}
+
+fn basic(credentials: &str) -> Option<String> {
+    Some(format!("Basic {}", STANDARD.encode(credentials)))
+}
+
+/// The section of users, at the least cost.
+fn users(users: &[(&str, &str)]) -> String {
+    let user =
+        |(name, password): &(&str, &str)| format!("  {name}: {}\n", bcrypt::hash(password, 4).unwrap());
+    format!("basic_auth_users:\n{}", users.iter().map(user).collect::<String>())
+}
+
+#[tokio::test]
+async fn whoever_lacks_the_password_gets_nothing() {
+    let folder = Folder::new();
+    let server = folder.serve(&format!("{TLS}{}", users(&[("alice", "secret")])));
+    for (version, http2) in WAYS {
+        let stranger = Client { versions: vec![version], http2, ..folder.client() };
+        for credentials in [None, basic("alice:wrong"), basic("bob:secret"), Some("Bearer secret".to_owned())]
+        {
+            let client = Client { credentials, ..stranger.clone() };
+            for path in ["/metrics", "/", "/health", "/ready", "/nowhere"] {
+                let answer = client.get(&server, path).await.unwrap();
+                assert_eq!((answer.status, answer.text().as_str()), (401, "Unauthorized\n"), "{path}");
+                assert_eq!(answer.header("www-authenticate"), "Basic");
+                assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
+            }
+        }
+        let alice = Client { credentials: basic("alice:secret"), ..stranger };
+        assert_eq!(alice.status(&server, "/metrics").await, 200);
+        assert_eq!(alice.status(&server, "/nowhere").await, 404);
+    }
+    let alice = Client { credentials: basic("alice:secret"), ..folder.client() };
+    assert_eq!(alice.sample(&server, CHECKS).await, 3.0, "an outcome is not remembered");
+    assert_eq!(alice.sample(&server, &rejections("credentials")).await, 80.0);
+}
+
+#[tokio::test]
+async fn a_password_works_without_tls_too() {
+    let folder = Folder::new();
+    let server = folder.serve(&users(&[("alice", "secret")]));
+    let url = format!("http://{}/metrics", server.address);
+    assert_eq!(harness::get(&url, &[]).await.status, 401);
+    assert_eq!(harness::get(&url, &[("authorization", &basic("alice:secret").unwrap())]).await.status, 200);
+}
+
+#[tokio::test]
+async fn probes_are_open_only_if_that_is_wanted() {
+    let folder = Folder::new();
+    let config = format!("{}rate_limit: {{interval: 1h, burst: 2}}\n", users(&[("alice", "secret")]));
+    let server = folder.serve_with(&config, true, UNLIMITED);
+    server.readiness.ready();
+    let status =
+        async |path: &str| harness::get(&format!("http://{}{path}", server.address), &[]).await.status;
+    for _ in 0..5 {
+        assert_eq!((status("/health").await, status("/ready").await), (200, 200));
+    }
+    assert_eq!((status("/metrics").await, status("/").await), (401, 401));
+    // These two were the burst.
+    assert_eq!((status("/metrics").await, status("/health").await), (429, 200));
+}
+
+#[tokio::test]
+async fn the_rate_is_limited() {
+    let folder = Folder::new();
+    let server = folder.serve("rate_limit: {interval: 1h, burst: 3}\n");
+    let mut stream = server.connect().await;
+    for _ in 0..3 {
+        ask(&mut stream, "/health").await;
+        assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200"));
+    }
+    ask(&mut stream, "/health").await;
+    let refused = answer(&mut stream).await;
+    assert!(
+        refused.starts_with("HTTP/1.1 429") && refused.ends_with("\r\n\r\nToo Many Requests\n"),
+        "{refused}"
+    );
+    // An unchanged limit keeps its level when another part of the file changes; a changed one starts anew.
+    folder.write("rate_limit: {interval: 1h, burst: 3}\nhttp_server_config: {http2: false}\n");
+    ask(&mut stream, "/health").await;
+    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 429"));
+    folder.write("rate_limit: {interval: 1h, burst: 1}\n");
+    ask(&mut stream, "/health").await;
+    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200"));
+    folder.write("");
+    assert_eq!(server.rejections("rate_limit").await, 2.0);
+}
+
+#[tokio::test]
+async fn every_answer_carries_the_configured_headers() {
+    let folder = Folder::new();
+    let headers = "http_server_config:\n  headers:\n    X-Frame-Options: deny\n    Strict-Transport-Security: max-age=1\n    X-XSS-Protection: ''\n";
+    let server = folder.serve(&format!("{TLS}{headers}{}", users(&[("alice", "secret")])));
+    for (version, http2) in WAYS {
+        for (credentials, path) in
+            [(None, "/"), (basic("alice:secret"), "/metrics"), (basic("alice:secret"), "/no")]
+        {
+            let client = Client { versions: vec![version], http2, credentials, ..folder.client() };
+            let answer = client.get(&server, path).await.unwrap();
+            assert_eq!(answer.header("x-frame-options"), "deny");
+            assert_eq!(answer.header("strict-transport-security"), "max-age=1");
+            assert!(!answer.headers.contains_key("x-xss-protection"), "a blank header is set");
+        }
+    }
+}
+
+#[tokio::test]
+async fn clients_are_asked_for_certificates_as_configured() {
+    let folder = Folder::new();
+    let (trusted, foreign) =
+        (folder.clients.issue(&["prometheus"]), Authority::new("Other").issue(&["prometheus"]));
+    // Whether a client gets in: without a certificate, with a foreign one, with a trusted one.
+    for (client_auth_type, expected) in [
+        ("NoClientCert", [true, true, true]),
+        ("RequestClientCert", [true, true, true]),
+        ("RequireAnyClientCert", [false, true, true]),
+        ("RequireClientCert", [false, true, true]),
+        ("VerifyClientCertIfGiven", [true, false, true]),
+        ("RequireAndVerifyClientCert", [false, false, true]),
+    ] {
+        let ca = if client_auth_type == "NoClientCert" { "" } else { "  client_ca_file: clients.crt\n" };
+        let server = folder.serve(&format!("{TLS}  client_auth_type: {client_auth_type}\n{ca}"));
+        let mut refused = 0.0;
+        for (version, http2) in WAYS {
+            for (certificate, welcome) in [None, Some(&foreign), Some(&trusted)].into_iter().zip(expected) {
+                let client = Client { versions: vec![version], http2, certificate, ..folder.client() };
+                let got = client.get(&server, "/metrics").await;
+                assert_eq!(got.is_ok(), welcome, "{client_auth_type} {version:?} {got:?}");
+                refused += f64::from(u8::from(!welcome));
+            }
+        }
+        let welcome = Client { certificate: Some(&trusted), ..folder.client() };
+        assert_eq!(
+            welcome.sample(&server, &rejections("tls_handshake")).await,
+            refused,
+            "{client_auth_type}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn without_a_client_ca_no_given_certificate_is_trusted() {
+    let folder = Folder::new();
+    let server = folder.serve(&format!("{TLS}  client_auth_type: VerifyClientCertIfGiven\n"));
+    let certificate = folder.clients.issue(&["prometheus"]);
+    assert_eq!(folder.client().status(&server, "/metrics").await, 200);
+    let given = Client { certificate: Some(&certificate), ..folder.client() };
+    assert!(given.get(&server, "/metrics").await.is_err());
+}
+
+#[tokio::test]
+async fn one_of_a_clients_names_has_to_be_allowed() {
+    let folder = Folder::new();
+    let server = folder.serve(&format!(
+        "{TLS}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: clients.crt\n  client_allowed_sans: [prometheus.example.org, 10.0.0.1, '2001:db8::1', ops@example.org, 'spiffe://example.org/prometheus']\n"
+    ));
+    for (names, welcome) in [
+        (&["other.example.org", "prometheus.example.org"][..], true),
+        (&["10.0.0.1"], true),
+        (&["2001:db8::1"], true),
+        (&["ops@example.org"], true),
+        (&["spiffe://example.org/prometheus"], true),
+        (&["prometheus.example.com"], false),
+        (&["PROMETHEUS.example.org"], false),
+        (&["10.0.0.2"], false),
+        (&["spiffe://example.org/prometheus/2"], false),
+        (&[], false),
+    ] {
+        let certificate = folder.clients.issue(names);
+        for (version, http2) in WAYS {
+            let client =
+                Client { versions: vec![version], http2, certificate: Some(&certificate), ..folder.client() };
+            assert_eq!(client.get(&server, "/metrics").await.is_ok(), welcome, "{names:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn versions_and_suites_are_those_configured() {
+    let folder = Folder::new();
+    let [old, new] = [&rustls::version::TLS12, &rustls::version::TLS13];
+    let ecdsa = "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256";
+    for (more, with_old, with_new) in [
+        (String::new(), true, true),
+        ("  min_version: TLS13\n".to_owned(), false, true),
+        ("  max_version: TLS12\n".to_owned(), true, false),
+        (format!("  cipher_suites: [{ecdsa}]\n"), true, true),
+        ("  curve_preferences: [CurveP384]\n".to_owned(), true, true),
+        // For a certificate of another kind, and only for TLS 1.3.
+        ("  cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]\n".to_owned(), false, true),
+        ("  cipher_suites: [TLS_AES_128_GCM_SHA256]\n".to_owned(), false, true),
+    ] {
+        let server = folder.serve(&format!("{TLS}{more}"));
+        for (version, welcome) in [(old, with_old), (new, with_new)] {
+            let client = Client { versions: vec![version], ..folder.client() };
+            let stream = client.handshake(server.address).await;
+            assert_eq!(stream.is_ok(), welcome, "{more} {version:?}");
+            let Ok(stream) = stream else { continue };
+            let tls = stream.get_ref().1;
+            assert_eq!(tls.protocol_version(), Some(version.version));
+            if version.version == ProtocolVersion::TLSv1_2 && more.contains(ecdsa) {
+                assert_eq!(tls.negotiated_cipher_suite().unwrap().suite().as_str(), Some(ecdsa));
+            }
+            if more.contains("CurveP384") {
+                let group = tls.negotiated_key_exchange_group().unwrap().name();
+                assert_eq!(group, rustls::NamedGroup::secp384r1);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn http2_can_be_turned_off() {
+    let folder = Folder::new();
+    let server = folder.serve(&format!("{TLS}http_server_config: {{http2: false}}\n"));
+    assert_eq!(folder.client().status(&server, "/metrics").await, 200);
+    let http2 = Client { http2: true, ..folder.client() };
+    assert!(http2.connect(server.address).await.is_err());
+}
+
+#[tokio::test]
+async fn plain_http_is_told_where_it_came() {
+    let folder = Folder::new();
+    let server = folder.serve(TLS);
+    let mut stream = server.connect().await;
+    ask(&mut stream, "/metrics").await;
+    let told = answer(&mut stream).await;
+    assert!(told.starts_with("HTTP/1.1 400"), "{told}");
+    assert!(told.ends_with("\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"), "{told}");
+    closed(&mut stream).await;
+    // What is neither TLS nor HTTP gets no answer but TLS's own.
+    let mut stream = server.connect().await;
+    send(&mut stream, "\0hello hello hello").await;
+    closed(&mut stream).await;
+    // Nor does who only looks whether somebody listens count as anything.
+    drop(server.connect().await);
+    let client = folder.client();
+    assert_eq!(client.sample(&server, &rejections("plain_http")).await, 1.0);
+    assert_eq!(client.sample(&server, &rejections("tls_handshake")).await, 1.0);
+}
+
+#[tokio::test]
+async fn a_handshake_that_takes_too_long_ends_the_connection() {
+    let folder = Folder::new();
+    let server = folder.serve_with(TLS, false, Limits { head_time: Duration::from_secs(1), ..UNLIMITED });
+    let mut silent = server.connect().await;
+    let mut half = server.connect().await;
+    send(&mut half, "\x16\x03\x01").await;
+    let mut without_request = folder.client().handshake(server.address).await.unwrap();
+    closed(&mut silent).await;
+    closed(&mut half).await;
+    let (tcp, _) = without_request.get_mut();
+    closed(tcp).await;
+    assert_eq!(folder.client().sample(&server, &rejections("head_time")).await, 3.0);
+}
+
+#[tokio::test]
+async fn handshakes_count_as_connections() {
+    let folder = Folder::new();
+    let server = folder.serve_with(TLS, false, Limits { connections: 2, ..UNLIMITED });
+    let mut oldest = server.connect().await;
+    let _newer = server.connect().await;
+    assert_eq!(folder.client().status(&server, "/health").await, 200);
+    closed(&mut oldest).await;
+}
+
+#[tokio::test]
+async fn an_http2_client_that_does_not_read_is_given_up() {
+    let folder = Folder::new();
+    let server =
+        Server::start_with(Limits { stall_time: SHORT, ..UNLIMITED }, true, folder.load(TLS).unwrap());
+    server.permits.add_permits(2);
+    let client = Client { http2: true, ..folder.client() };
+    let mut connection = client.connect(server.address).await.unwrap();
+    let unread = connection.ask("/metrics", None).await.unwrap();
+    connection.closed().await;
+    drop(unread);
+    assert_eq!(client.sample(&server, &rejections("stall_time")).await, 1.0);
+}
+
+#[tokio::test]
+async fn an_http2_head_that_is_too_large_is_refused() {
+    let folder = Folder::new();
+    let server = folder.serve_with(TLS, false, Limits { head_bytes: 4_096, ..UNLIMITED });
+    let client = Client { http2: true, credentials: Some("x".repeat(6_000)), ..folder.client() };
+    assert_eq!(client.status(&server, "/health").await, 431);
+    let client = Client { credentials: None, ..client };
+    assert_eq!(client.sample(&server, &rejections("head_bytes")).await, 1.0);
+}
+
+#[tokio::test]
+async fn a_cancelled_http2_request_gives_its_place_back() {
+    let folder = Folder::new();
+    let limits = Limits { in_flight: 4, idle_time: Duration::from_secs(2), ..UNLIMITED };
+    let server = Server::start_with(limits, false, folder.load(TLS).unwrap());
+    let client = Client { http2: true, ..folder.client() };
+    let mut connection = client.connect(server.address).await.unwrap();
+    for _ in 0..3 {
+        // It takes the one place of this client, and waits for a permit.
+        assert!(timeout(SHORT, connection.ask("/metrics", None)).await.is_err());
+    }
+    // Its answer tells that the server has read what was sent before.
+    connection.get("/health", None).await.unwrap();
+    server.permits.add_permits(1);
+    assert_eq!(connection.get("/metrics", None).await.unwrap().status, 200);
+    // Nothing is under way, so that its time as an idle connection runs.
+    connection.closed().await;
+}
+
+#[tokio::test]
+async fn shutdown_finishes_what_runs_over_tls() {
+    for http2 in [false, true] {
+        let folder = Folder::new();
+        let mut server = Server::start_with(UNLIMITED, false, folder.load(TLS).unwrap());
+        let client = Client { http2, ..folder.client() };
+        let mut idle = client.connect(server.address).await.unwrap();
+        idle.get("/health", None).await.unwrap();
+        let mut handshaking = server.connect().await;
+        let mut running = client.connect(server.address).await.unwrap();
+        running.get("/health", None).await.unwrap();
+        let answer = tokio::spawn(async move { running.get("/metrics", None).await });
+        // Its answer tells that the server has read what was sent before.
+        client.get(&server, "/health").await.unwrap();
+        server.stop();
+        closed(&mut handshaking).await;
+        server.permits.add_permits(1);
+        assert_eq!(answer.await.unwrap().unwrap().status, 200);
+        timeout(PATIENCE, server.running).await.expect("the server does not end").unwrap();
+        assert!(idle.get("/health", None).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn users_and_certificates_are_read_again() {
+    let folder = Folder::new();
+    let before = format!("{TLS}{}", users(&[("alice", "secret")]));
+    let server = folder.serve(&before);
+    let alice = Client { credentials: basic("alice:secret"), ..folder.client() };
+    let mut kept = alice.connect(server.address).await.unwrap();
+    let ask = async |kept: &mut Connection| kept.get("/metrics", alice.credentials.as_deref()).await.unwrap();
+    assert_eq!(ask(&mut kept).await.status, 200);
+
+    // Alice's password changes, and on a connection that is open too.
+    folder.write(&format!("{TLS}{}", users(&[("alice", "other"), ("bob", "secret")])));
+    assert_eq!(ask(&mut kept).await.status, 401);
+    let bob = Client { credentials: basic("bob:secret"), ..folder.client() };
+    assert_eq!(bob.sample(&server, RELOADED).await, 1.0);
+
+    // Another authority's certificate is shown to those who come from now on.
+    let authority = Authority::new("Next CA");
+    authority.issue(&["localhost"]).write(folder.path("").as_path(), "server");
+    let next = Client { trusted: &authority, ..bob.clone() };
+    assert!(bob.get(&server, "/metrics").await.is_err(), "the old certificate is shown");
+    assert_eq!(next.sample(&server, RELOADED).await, 2.0);
+    assert_eq!(next.sample(&server, NOT_RELOADED).await, 0.0);
+}
+
+#[tokio::test]
+async fn the_client_ca_is_read_again() {
+    let folder = Folder::new();
+    let server = folder.serve(&format!(
+        "{TLS}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: clients.crt\n"
+    ));
+    let (next, old_certificate) = (Authority::new("Next CA"), folder.clients.issue(&["prometheus"]));
+    let next_certificate = next.issue(&["prometheus"]);
+    let old = Client { certificate: Some(&old_certificate), ..folder.client() };
+    let new = Client { certificate: Some(&next_certificate), ..folder.client() };
+    assert!(old.get(&server, "/metrics").await.is_ok() && new.get(&server, "/metrics").await.is_err());
+    std::fs::write(folder.path("clients.crt"), next.pem()).unwrap();
+    assert!(new.get(&server, "/metrics").await.is_ok() && old.get(&server, "/metrics").await.is_err());
+}
+
+#[tokio::test]
+async fn a_kubernetes_volume_is_followed() {
+    let folder = Folder::new();
+    for (name, password) in [("first", "secret"), ("second", "other")] {
+        std::fs::create_dir(folder.path(name)).unwrap();
+        std::fs::write(folder.path(name).join("web.yml"), users(&[("alice", password)])).unwrap();
+    }
+    symlink("first", folder.path("..data")).unwrap();
+    symlink("..data/web.yml", folder.path("web.yml")).unwrap();
+    let server = Server::start_with(UNLIMITED, false, Web::load(&folder.path("web.yml"), false).unwrap());
+    let url = format!("http://{}/health", server.address);
+    let status = async |password: &str| {
+        harness::get(&url, &[("authorization", &basic(&format!("alice:{password}")).unwrap())]).await.status
+    };
+    assert_eq!((status("secret").await, status("other").await), (200, 401));
+    symlink("second", folder.path("..data_tmp")).unwrap();
+    std::fs::rename(folder.path("..data_tmp"), folder.path("..data")).unwrap();
+    assert_eq!((status("secret").await, status("other").await), (401, 200));
+}
+
+#[tokio::test]
+async fn a_broken_file_leaves_everything_as_it_was() {
+    let folder = Folder::new();
+    let good = format!("{TLS}{}", users(&[("alice", "secret")]));
+    let server = folder.serve(&good);
+    let alice = Client { credentials: basic("alice:secret"), ..folder.client() };
+    let mut failures = 0.0;
+    let mut breaks = async |what: &str| {
+        failures += 1.0;
+        for _ in 0..3 {
+            assert_eq!(alice.sample(&server, NOT_RELOADED).await, failures, "{what}");
+        }
+        assert_eq!(folder.client().status(&server, "/metrics").await, 401, "{what}");
+    };
+    folder.write("tls_server_config: [");
+    breaks("no YAML").await;
+    folder.write(&format!("{good}  mallory: plain\n"));
+    breaks("no hash").await;
+    std::fs::remove_file(folder.path("web.yml")).unwrap();
+    breaks("no file").await;
+    // Half of a file may be a valid one: it must not open a door.
+    folder.write("");
+    breaks("an empty file").await;
+    folder.write(TLS);
+    breaks("no users").await;
+    folder.write(&users(&[("alice", "secret")]));
+    breaks("no TLS").await;
+    folder.write(&good);
+    assert_eq!(alice.sample(&server, RELOADED).await, 1.0);
+    std::fs::write(folder.path("server.key"), "").unwrap();
+    breaks("no key").await;
+    folder.servers.issue(&["localhost"]).write(folder.path("").as_path(), "server");
+    assert_eq!(alice.sample(&server, RELOADED).await, 2.0);
+    // A change of nothing is none.
+    folder.write(&good);
+    assert_eq!(alice.sample(&server, RELOADED).await, 2.0);
+}
+
+#[tokio::test]
+async fn a_reload_keeps_what_is_known_of_users_that_stay() {
+    let folder = Folder::new();
+    let users = users(&[("alice", "secret")]);
+    let server = folder.serve(&format!("{TLS}{users}"));
+    let alice = Client { credentials: basic("alice:secret"), ..folder.client() };
+    assert_eq!(alice.sample(&server, CHECKS).await, 1.0);
+    folder.write(&format!("{TLS}{users}http_server_config: {{http2: false}}\n"));
+    assert_eq!((alice.sample(&server, RELOADED).await, alice.sample(&server, CHECKS).await), (1.0, 1.0));
+}
