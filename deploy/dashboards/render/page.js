@@ -182,7 +182,7 @@ const DRAW = {
     const { steps } = defaults.thresholds;
     steps.forEach((step, index) => arc(share(step.value ?? defaults.min), share(steps[index + 1]?.value ?? defaults.max), radius, color(step.color), 4));
     if (value !== undefined) arc(0, Math.max(share(value), 0.002), radius - thickness / 2 - 6, thresholdColor(defaults.thresholds, value), thickness);
-    const label = svg(image, "text", { x, y: y - 2, "text-anchor": "middle", "font-size": radius * 0.36, "font-weight": 500 });
+    const label = svg(image, "text", { x, y: y - 2, "text-anchor": "middle", "font-size": radius * 0.3, "font-weight": 500 });
     label.setAttribute("fill", thresholdColor(defaults.thresholds, value ?? 0));
     label.textContent = value === undefined ? (defaults.noValue ?? "No data") : text(value, defaults.unit, defaults.decimals);
   },
