@@ -29,11 +29,12 @@ function scaled(value, decimals, steps) {
 
 const DURATIONS = [[604800, " weeks"], [86400, " days"], [3600, " hours"], [60, " mins"], [1, " s"], [1e-3, " ms"], [1e-6, " µs"]];
 const BYTES = [[2 ** 30, " GiB"], [2 ** 20, " MiB"], [2 ** 10, " KiB"], [1, " B"]];
-const SHORT = [[1e9, " Bil"], [1e6, " Mil"], [1e4, " K", 1e3], [0, "", 1]];
+const THOUSANDS = [[1e9, " Bil"], [1e6, " Mil"], [1e3, " K"]];
+const OF_ZERO = { s: " s", percentunit: "%", bytes: " B", reqps: " req/s", ops: " ops/s" };
 
 function format(value, unit, decimals) {
   if (!Number.isFinite(value)) return ["", ""];
-  if (value === 0) return ["0", { s: " s", percentunit: "%", bytes: " B", reqps: " req/s", ops: " ops/s" }[unit] ?? ""];
+  if (value === 0) return ["0", OF_ZERO[unit] ?? ""];
   switch (unit) {
     case "s":
       return scaled(value, decimals, DURATIONS);
@@ -45,10 +46,8 @@ function format(value, unit, decimals) {
       return [rounded(value, decimals), " req/s"];
     case "ops":
       return [rounded(value, decimals), " ops/s"];
-    case "short": {
-      const [, suffix, size] = SHORT.find(([least]) => Math.abs(value) >= least);
-      return [rounded(value / (size ?? SHORT.find(([, unit]) => unit === suffix)[0]), decimals), suffix];
-    }
+    case "short":
+      return Math.abs(value) < 1e4 ? [rounded(value, decimals), ""] : scaled(value, decimals, THOUSANDS);
     default:
       return [rounded(value, decimals), ""];
   }
@@ -265,7 +264,7 @@ const clock = (time) => new Date(time * 1000).toLocaleTimeString("en-GB", { hour
 
 function draw(panel, plot, lines) {
   const { defaults } = panel.fieldConfig;
-  const { drawStyle, thresholdsStyle, lineInterpolation, axisSoftMax } = defaults.custom;
+  const { drawStyle, thresholdsStyle, lineInterpolation } = defaults.custom;
   const times = lines[0].times;
   const isBars = drawStyle === "bars";
   // A stacked series reaches from the sum of those before it to its own.

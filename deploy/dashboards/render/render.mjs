@@ -111,15 +111,14 @@ const page = JSON.stringify({
   panels,
 });
 
-const here = import.meta.dirname ?? dirname(new URL(import.meta.url).pathname);
 const uplot = dirname(createRequire(import.meta.url).resolve("uplot"));
 const read = (...path) => readFileSync(join(...path), "utf8");
 const html = `<!doctype html><meta charset="utf-8">
-<style>${read(uplot, "uPlot.min.css")}${read(here, "page.css")}</style>
+<style>${read(uplot, "uPlot.min.css")}${read(import.meta.dirname, "page.css")}</style>
 <body></body>
 <script>${read(uplot, "uPlot.iife.min.js")}</script>
 <script>const dashboard = ${page.replaceAll("</", "<\\/")};</script>
-<script>${read(here, "page.js")}</script>`;
+<script>${read(import.meta.dirname, "page.js")}</script>`;
 
 const work = mkdtempSync(join(tmpdir(), "render-"));
 writeFileSync(join(work, "page.html"), html);
