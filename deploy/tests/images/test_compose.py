@@ -5,7 +5,7 @@ import re
 
 import pytest
 import yaml
-from files import LATEST, PROMETHEUS, RELEASED, ROOT, SERVICES, STAGES, exec_form, mounts, published
+from files import PROMETHEUS, RELEASED, ROOT, SERVICES, STAGES, exec_form, mounts, published
 
 EACH = pytest.mark.parametrize("name", SERVICES)
 DATASOURCES = yaml.safe_load((ROOT / "deploy/compose/grafana/provisioning/datasources/prometheus.yaml").read_text())
@@ -40,7 +40,7 @@ def test_an_image_is_built_here_or_pinned(name):
         assert (ROOT / service["build"]["dockerfile"]).is_file()
         assert "image" not in service, "a name of its own could be pulled instead of built"
     else:
-        assert re.search(r":v?[0-9]+\.[0-9]+\.[0-9]+", service["image"]) and LATEST not in service["image"]
+        assert re.search(r":v?[0-9]+\.[0-9]+\.[0-9]+", service["image"]) and ":latest" not in service["image"]
 
 
 @EACH
@@ -52,7 +52,7 @@ def test_what_a_service_mounts_exists(name):
 
 def test_nothing_says_latest():
     for path in ROOT / "docker-compose.yml", *ROOT.glob("deploy/compose/**/*.*"), *ROOT.glob("deploy/docker/*"):
-        assert f":{LATEST}" not in path.read_text(), path
+        assert ":latest" not in path.read_text(), path
 
 
 @pytest.mark.parametrize("name", RELEASED)
