@@ -14,9 +14,6 @@ PROMETHEUS = yaml.safe_load((ROOT / "deploy/compose/prometheus/prometheus.yml").
 DOCKERFILE = ROOT / "deploy/docker/Dockerfile"
 WORKFLOWS = {path.name: yaml.safe_load(path.read_text()) for path in sorted((ROOT / ".github/workflows").glob("*.yml"))}
 
-# The programs that are released, and the port that each listens on.
-RELEASED = {"spacelift-promex": 9953, "spot-interruption-exporter": 8090}
-
 
 class Stage:
     """A stage of the Dockerfile: what it stands on and its instructions."""
