@@ -40,15 +40,38 @@ bench:
 bench-growth:
     SCRAPES=100000 cargo bench -p spacelift-promex --bench scrape
 
-# A stream that dies every second, for a whole minute instead of five seconds.
+# The long versions of what CI runs in short: a minute of dying streams, 200 kills under 100,000 interruptions.
 test-long:
-    LONG_TESTS=1 cargo test -p spot-interruption-exporter --test it faults
+    LONG_TESTS=1 cargo test -p spot-interruption-exporter --test it -- a_stream_that_dies however_often_the_process_is_killed
 
-# Fuzzes the parser of audit logs for ten minutes (needs cargo-fuzz; the sanitizer needs a nightly compiler or this variable).
-fuzz seconds="600":
-    mkdir -p crates/spot-interruption-exporter/fuzz/target/found
-    cd crates/spot-interruption-exporter && RUSTC_BOOTSTRAP=1 cargo fuzz run audit_log fuzz/target/found fuzz/corpus/audit_log tests/it/fixtures -- -max_total_time={{seconds}}
+# Both exporters for an hour, with faults that come and go; fails if one of them grows or counts wrong.
+soak time="1h":
+    cargo build --release -p spacelift-promex -p spot-interruption-exporter -p soak
+    target/release/soak --for {{time}}
+
+# Fuzzes everything that strangers write, ten minutes each (needs cargo-fuzz; the sanitizer needs a nightly compiler or this variable).
+fuzz seconds="600": (fuzz-target "spot-interruption-exporter" "audit_log" seconds "tests/it/fixtures") (fuzz-target "spacelift-promex" "answers" seconds) (fuzz-target "exporter-common" "web_config" seconds) (fuzz-target "exporter-common" "accept_header" seconds) (fuzz-target "exporter-common" "listen_address" seconds)
+
+fuzz-target crate target seconds="600" *seeds="":
+    mkdir -p crates/{{crate}}/fuzz/target/found/{{target}}
+    cd crates/{{crate}} && RUSTC_BOOTSTRAP=1 cargo fuzz run {{target}} fuzz/target/found/{{target}} fuzz/corpus/{{target}} {{seeds}} -- -max_total_time={{seconds}}
 
 # The checks of infra/: formatting, tests, filters, arguments.
 infra:
     infra/tests/run
+
+# The checks of charts, kustomizations, plain manifests and autoscaling examples.
+charts:
+    deploy/tests/charts/run
+
+# Writes what is generated from the charts: schemas, README tables, kustomize bases, copies of rules and dashboards.
+charts-write:
+    deploy/tests/charts/run --write
+
+# Rules, dashboards and autoscaling examples, against a live Prometheus too.
+monitoring:
+    deploy/tests/monitoring/run
+
+# The README's pictures, from a Prometheus that has watched for a while.
+pictures url="http://localhost:9090" seconds="1800" interval="5":
+    deploy/dashboards/render/run {{url}} {{seconds}} {{interval}}

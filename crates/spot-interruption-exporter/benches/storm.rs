@@ -8,6 +8,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -27,15 +28,19 @@ fn main() {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     println!(
-        "| instances | interruptions | ready after | idle or seeded | after | peak | CPU a message | messages a second |"
+        "| instances | interruptions | state | ready after | idle or seeded | after | peak | CPU a message | messages a second | commits | mean commit | file |"
     );
-    println!("|---|---|---|---|---|---|---|---|");
-    for (instances, interruptions) in [(0, 0), (20_000, 20_000), (100_000, 0), (100_000, 100_000)] {
-        measure(&runtime, instances, interruptions);
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
+    for state in [None, Some(tempfile::tempdir().unwrap())] {
+        for (instances, interruptions) in [(0, 0), (20_000, 20_000), (100_000, 0), (100_000, 100_000)] {
+            // Each run begins without what the one before has written.
+            let state = state.as_ref().map(|state| state.path().join(format!("{instances}-{interruptions}")));
+            measure(&runtime, instances, interruptions, state.as_deref());
+        }
     }
 }
 
-fn measure(runtime: &Runtime, instances: u64, interruptions: usize) {
+fn measure(runtime: &Runtime, instances: u64, interruptions: usize, state: Option<&Path>) {
     let (pubsub, compute) = runtime.block_on(async {
         let pubsub = PubSub::builder().start().await.unwrap();
         for name in ["creation", "interruption"] {
@@ -51,7 +56,7 @@ fn measure(runtime: &Runtime, instances: u64, interruptions: usize) {
         nodes.iter().take(interruptions).map(|node| log.preempted(node).to_string()).collect();
 
     let began = Instant::now();
-    let exporter = Exporter::start(&pubsub.endpoint(), &compute.url());
+    let exporter = Exporter::start(&pubsub.endpoint(), &compute.url(), state);
     while !exporter.get("/ready").starts_with("HTTP/1.1 200") {
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -71,21 +76,25 @@ fn measure(runtime: &Runtime, instances: u64, interruptions: usize) {
     let took = began.elapsed();
     let cpu = exporter.usage().cpu - cpu;
     let metrics = exporter.get("/metrics");
-    let counted: f64 = metrics
-        .lines()
-        .filter(|line| line.starts_with("interruption_events_total{"))
-        .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
-        .sum();
-    assert_eq!(counted, interruptions as f64);
+    let sum = |family: &str| -> f64 {
+        let samples = metrics.lines().filter(|line| line.starts_with(family));
+        samples.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    };
+    assert_eq!(sum("interruption_events_total{"), interruptions as f64);
+    let commits = sum("spot_interruption_exporter_state_commit_duration_seconds_count");
+    let commit = sum("spot_interruption_exporter_state_commit_duration_seconds_sum") / commits.max(1.0);
     let each = |total: f64| if interruptions > 0 { total / interruptions as f64 } else { 0.0 };
     println!(
-        "| {instances} | {interruptions} | {:.2} s | {} | {} | {} | {:.1} us | {:.0} |",
+        "| {instances} | {interruptions} | {} | {:.2} s | {} | {} | {} | {:.1} us | {:.0} | {commits} | {:.1} ms | {} |",
+        if state.is_some() { "durable" } else { "none" },
         ready.as_secs_f64(),
         mebibytes(seeded),
         mebibytes(exporter.usage().resident),
         mebibytes(exporter.usage().peak),
         each(cpu.as_secs_f64() * 1e6),
         interruptions as f64 / took.as_secs_f64(),
+        commit * 1e3,
+        mebibytes(sum("spot_interruption_exporter_state_size_bytes") as u64 / 1_024),
     );
 }
 
@@ -114,9 +123,10 @@ struct Exporter {
 }
 
 impl Exporter {
-    fn start(pubsub: &str, compute: &str) -> Self {
+    fn start(pubsub: &str, compute: &str, state: Option<&Path>) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_spot-interruption-exporter"))
             .env_clear()
+            .envs(state.map(|state| ("SIE_STATE__PATH", state)))
             .env("SIE_PROJECT_NAME", PROJECT)
             .env("SIE_PUBSUB__INSTANCE_CREATION_SUBSCRIPTION_NAME", "creation")
             .env("SIE_PUBSUB__INSTANCE_INTERRUPTION_SUBSCRIPTION_NAME", "interruption")
