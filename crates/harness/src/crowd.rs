@@ -12,8 +12,11 @@ use tokio::time::{sleep, timeout};
 
 use crate::{Exporter, skipped};
 
-/// Clients that connect at the same time.
-const WORKERS: usize = 50;
+/// Ten clients every five milliseconds. At its bound the server turns away whoever has been silent for longest, so
+/// that a client has to speak before as many others have come as the bound allows; at this pace that is a quarter of
+/// a second.
+const WORKERS: usize = 10;
+const PACE: Duration = Duration::from_millis(5);
 
 /// Between two lines of a slow request.
 const DRIP: Duration = Duration::from_millis(500);
@@ -45,19 +48,20 @@ impl Crowd {
         Some(Self { size: size / WORKERS * WORKERS, arrived, _clients: clients })
     }
 
-    /// Scrapes while the crowd comes, and for a while once it is there. Each scrape has to succeed within `deadline`;
-    /// the most descriptors that the exporter had open meanwhile.
-    pub async fn scrape_amid(&self, exporter: &Exporter, deadline: Duration) -> f64 {
-        let mut most: f64 = 0.0;
+    /// Scrapes while the crowd comes, and for a while once it is there. Each scrape has to succeed within `deadline`.
+    /// The answer is the most descriptors that the exporter had open, and those that it had at last: a socket stays
+    /// open for a moment after its connection was turned away.
+    pub async fn scrape_amid(&self, exporter: &Exporter, deadline: Duration) -> (f64, f64) {
+        let mut descriptors = Vec::new();
         let mut left = 20;
         while left > 0 {
             let scrape = timeout(deadline, exporter.scrape()).await.expect("a crowd keeps a scrape waiting");
-            most = most.max(scrape.sample("process_open_fds").unwrap());
+            descriptors.push(scrape.sample("process_open_fds").unwrap());
             if self.is_complete() {
                 left -= 1;
             }
         }
-        most
+        (descriptors.iter().copied().fold(0.0, f64::max), descriptors[descriptors.len() - 1])
     }
 
     fn is_complete(&self) -> bool {
@@ -77,6 +81,7 @@ async fn take_up_room(address: String, size: usize, arrived: Arc<Semaphore>) {
             silent.push(stream);
         }
         arrived.add_permits(1);
+        sleep(PACE).await;
     }
     loop {
         sleep(DRIP).await;

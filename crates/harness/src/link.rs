@@ -124,7 +124,7 @@ async fn forward(
             }
         }
         drop(listener);
-        while connections.join_next().await.is_some() {}
+        connections.shutdown().await;
         listening.send_replace(false);
         if until(&mut weather, |weather| weather != Weather::Refused).await.is_none() {
             return;

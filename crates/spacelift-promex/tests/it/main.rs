@@ -17,4 +17,5 @@ mod readme;
 mod session;
 mod shutdown;
 mod support;
+mod weather;
 mod web;

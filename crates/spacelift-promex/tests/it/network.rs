@@ -11,14 +11,14 @@ use tokio::process::Command;
 
 use super::support::{Exporter, command};
 
-fn serve(endpoint: &str) -> Command {
+pub(crate) fn serve(endpoint: &str) -> Command {
     let mut command = command();
     command.args(["serve", "-e", endpoint, "-k", DEFAULT_API_KEY_ID, "-s", DEFAULT_API_KEY_SECRET]);
     command
 }
 
 /// A folder that holds the simulated API's CA certificate, and the certificate's path.
-fn ca_file(api: &Spacelift) -> (tempfile::TempDir, String) {
+pub(crate) fn ca_file(api: &Spacelift) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ca.pem");
     std::fs::write(&path, api.ca_pem().unwrap()).unwrap();

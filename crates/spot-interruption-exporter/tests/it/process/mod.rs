@@ -8,5 +8,6 @@ mod faults;
 mod golden;
 mod prometheus;
 mod readme;
+mod weather;
 mod web;
 mod world;
