@@ -93,7 +93,7 @@ impl Probe {
 fn verdict(status: &Status) -> Finding {
     let code = google_cloud_gax::error::rpc::Code::from(status.code() as i32);
     // Of a failure on the way, the message is only the outermost layer.
-    let words = status.source().map_or_else(|| status.message().to_owned(), |cause| chain(cause));
+    let words = status.source().map_or_else(|| status.message().to_owned(), chain);
     let reason = one_line(&format!("{code}: {words}"));
     match status.code() {
         Code::NotFound | Code::InvalidArgument | Code::Unauthenticated => Finding::Refused(reason),
