@@ -97,6 +97,25 @@ async fn every_interruption_counts_once_however_often_the_process_is_killed() {
     assert_eq!(unattributed, Some(0.0));
 }
 
+/// What Pub/Sub has an acknowledgement for is never counted again, and nothing else is left out.
+#[tokio::test]
+async fn without_state_a_kill_counts_again_what_was_not_acknowledged_and_no_more() {
+    let (mut world, nodes) = world_with(300).await;
+    let interruptions = world.subscription(Way::Interruption);
+    let exporter = world.ready(&[]).await;
+    let entries: Vec<_> =
+        (0..10_000).map(|number| world.log.preempted(&nodes[number % nodes.len()])).collect();
+    publish(&world, &entries);
+    world.pubsub().wait_until(&interruptions, |counts| counts.acked > 500).await;
+    kill(exporter).await;
+    let acknowledged = world.pubsub().acked(&interruptions);
+
+    let exporter = world.ready(&[]).await;
+    world.pubsub().wait_until_drained(&interruptions).await;
+    let counted = exporter.scrape().await.sum("interruption_events_total") as u64;
+    assert_eq!(counted, 10_000 - acknowledged);
+}
+
 /// The instance is known from its creation only, and is gone when the exporter comes back.
 #[tokio::test]
 async fn what_was_preempted_while_the_exporter_was_down_is_attributed() {
