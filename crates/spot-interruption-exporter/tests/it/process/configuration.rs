@@ -64,6 +64,9 @@ async fn every_key_can_come_from_the_environment() {
         ("SIE_TOMBSTONE_TTL", "1m"),
         ("SIE_INTERRUPTION_METHODS", "compute.instances.preempted"),
         ("SIE_LOG_LEVEL", "info"),
+        // An empty file is a web configuration that asks for nothing.
+        ("SIE_WEB__CONFIG_FILE", "/dev/null"),
+        ("SIE_WEB__OPEN_PROBES", "true"),
     ];
     assert_eq!(variables.len(), spot_interruption_exporter::Config::settings().len());
     let (code, stderr) = check("", &variables).await;
