@@ -45,3 +45,28 @@ program() {
   cargo build --quiet --locked --manifest-path "$root/Cargo.toml" --package "$1" --bin "$1" >&2
   echo "${CARGO_TARGET_DIR:-$root/target}/debug/$1"
 }
+
+checks_passed=0 checks_failed=0
+
+# check NAME COMMAND...: runs it and adds up what it says that it checked. A failure shows the output.
+check() {
+  local name=$1 output status=0 count
+  shift
+  output=$("$@" 2>&1) || status=$?
+  count=$(sed -nE 's/^# pass ([0-9]+)$/\1/p; s/^ +SUCCESS: ([0-9]+) rules found$/\1/p; s/^ +SUCCESS$/1/p; s/^([0-9]+) passed in .*/\1/p' <<<"$output" |
+    awk '{ sum += $1 } END { print NR ? sum : 1 }')
+  if ((status == 0 && count > 0)); then
+    checks_passed=$((checks_passed + count))
+    echo "ok      $name: $count"
+  else
+    checks_failed=$((checks_failed + 1))
+    echo "FAILED  $name"
+    awk '{ print "        " $0 }' <<<"$output"
+  fi
+}
+
+# summary: says how many checks passed and failed, and fails if one did.
+summary() {
+  echo "$checks_passed passed, $checks_failed failed"
+  ((checks_failed == 0))
+}

@@ -11,22 +11,30 @@
 )]
 
 mod certificates;
+mod crowd;
 mod doors;
 mod emulator;
 mod golden;
+mod link;
 mod process;
 mod prometheus;
+mod surroundings;
+mod usage;
 mod web;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use certificates::{Authority, Certificate};
+pub use crowd::Crowd;
 pub use doors::check_doors;
 pub use emulator::pubsub_emulator;
 pub use golden::{compare_exposition, compare_table, families, lint};
+pub use link::{End, Link, Weather};
 pub use process::{Exporter, run_to_end};
 pub use prometheus::Prometheus;
+pub use surroundings::{Clock, Hosts};
+pub use usage::{Usage, mebibytes};
 pub use web::{Answer, get, request};
 
 /// Nothing that a test waits for takes this long unless it never comes.

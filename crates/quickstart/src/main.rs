@@ -85,7 +85,7 @@ async fn run() -> anyhow::Result<()> {
     summary.abort();
     stop.send_replace(true);
     promex.await??;
-    spot.await?;
+    spot.await??;
     spacelift.stop().await;
     say("Stopped.");
     Ok(())

@@ -14,10 +14,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use harness::{Usage, mebibytes};
 use sandbox::spacelift::{Account, DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, Spacelift};
-
-/// Linux counts CPU time in hundredths of a second.
-const TICK: Duration = Duration::from_millis(10);
 
 /// The default collectors' operations by the names under which the simulated API keeps their rendered answers.
 const QUERIES: [(&str, &str); 4] = [
@@ -64,12 +62,12 @@ fn main() {
 
 fn measure(binary: &Path, api: &Spacelift, pools: usize, encoding: &str, scrapes: u32) {
     let exporter = Exporter::start(binary, &api.url());
-    let idle = exporter.memory("VmRSS");
+    let idle = exporter.usage().resident;
     let mut client = Client::connect(&exporter.address);
     for _ in 0..5 {
         client.scrape(encoding);
     }
-    let cpu = exporter.cpu();
+    let cpu = exporter.usage().cpu;
     let mut times = Vec::new();
     let mut length = 0;
     for _ in 0..scrapes {
@@ -77,7 +75,7 @@ fn measure(binary: &Path, api: &Spacelift, pools: usize, encoding: &str, scrapes
         length = client.scrape(encoding);
         times.push(began.elapsed());
     }
-    let cpu = (exporter.cpu() - cpu) / scrapes;
+    let cpu = (exporter.usage().cpu - cpu) / scrapes;
     println!(
         "| {pools} | {} kB | {encoding} | {:.3} ms | {:.2} ms | {:.2} ms | {:.2} ms | {} | {} | {} |",
         length / 1_000,
@@ -86,8 +84,8 @@ fn measure(binary: &Path, api: &Spacelift, pools: usize, encoding: &str, scrapes
         milliseconds(quantile(&mut times, 0.99)),
         milliseconds(api_alone(api, scrapes.min(2_000))),
         mebibytes(idle),
-        mebibytes(exporter.memory("VmRSS")),
-        mebibytes(exporter.memory("VmHWM")),
+        mebibytes(exporter.usage().resident),
+        mebibytes(exporter.usage().peak),
     );
 }
 
@@ -154,23 +152,8 @@ impl Exporter {
         Self { child, address }
     }
 
-    /// User and system CPU time so far.
-    fn cpu(&self) -> Duration {
-        let stat = self.proc("stat");
-        let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
-        let ticks: u32 = fields[11].parse::<u32>().unwrap() + fields[12].parse::<u32>().unwrap();
-        TICK * ticks
-    }
-
-    /// A line of `/proc/PID/status`, in KiB.
-    fn memory(&self, name: &str) -> u64 {
-        let status = self.proc("status");
-        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    }
-
-    fn proc(&self, file: &str) -> String {
-        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
+    fn usage(&self) -> Usage {
+        Usage::of(self.child.id())
     }
 }
 
@@ -228,8 +211,4 @@ fn quantile(times: &mut [Duration], share: f64) -> Duration {
 
 fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
-}
-
-fn mebibytes(kibibytes: u64) -> String {
-    format!("{:.1} MiB", kibibytes as f64 / 1_024.0)
 }

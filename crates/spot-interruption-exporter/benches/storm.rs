@@ -11,6 +11,7 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use harness::{Usage, mebibytes};
 use sandbox::google::Instance;
 use sandbox::google::audit_log::AuditLog;
 use sandbox::google::compute::Compute;
@@ -18,9 +19,6 @@ use sandbox::google::pubsub::PubSub;
 use tokio::runtime::Runtime;
 
 const PROJECT: &str = "example-project";
-
-/// Linux counts CPU time in hundredths of a second.
-const TICK: Duration = Duration::from_millis(10);
 
 fn main() {
     // Cargo runs bench targets in its tests as well, where nobody wants to wait for this.
@@ -58,9 +56,9 @@ fn measure(runtime: &Runtime, instances: u64, interruptions: usize) {
         std::thread::sleep(Duration::from_millis(5));
     }
     let ready = began.elapsed();
-    let seeded = exporter.memory("VmRSS");
+    let seeded = exporter.usage().resident;
 
-    let cpu = exporter.cpu();
+    let cpu = exporter.usage().cpu;
     let began = Instant::now();
     if interruptions > 0 {
         pubsub.publish(&topic("interruption"), storm).unwrap();
@@ -71,7 +69,7 @@ fn measure(runtime: &Runtime, instances: u64, interruptions: usize) {
         runtime.block_on(drained).unwrap();
     }
     let took = began.elapsed();
-    let cpu = exporter.cpu() - cpu;
+    let cpu = exporter.usage().cpu - cpu;
     let metrics = exporter.get("/metrics");
     let counted: f64 = metrics
         .lines()
@@ -84,8 +82,8 @@ fn measure(runtime: &Runtime, instances: u64, interruptions: usize) {
         "| {instances} | {interruptions} | {:.2} s | {} | {} | {} | {:.1} us | {:.0} |",
         ready.as_secs_f64(),
         mebibytes(seeded),
-        mebibytes(exporter.memory("VmRSS")),
-        mebibytes(exporter.memory("VmHWM")),
+        mebibytes(exporter.usage().resident),
+        mebibytes(exporter.usage().peak),
         each(cpu.as_secs_f64() * 1e6),
         interruptions as f64 / took.as_secs_f64(),
     );
@@ -144,22 +142,8 @@ impl Exporter {
         answer
     }
 
-    /// User and system CPU time so far.
-    fn cpu(&self) -> Duration {
-        let stat = self.proc("stat");
-        let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
-        TICK * (fields[11].parse::<u32>().unwrap() + fields[12].parse::<u32>().unwrap())
-    }
-
-    /// A line of `/proc/PID/status`, in KiB.
-    fn memory(&self, name: &str) -> u64 {
-        let status = self.proc("status");
-        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    }
-
-    fn proc(&self, file: &str) -> String {
-        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
+    fn usage(&self) -> Usage {
+        Usage::of(self.child.id())
     }
 }
 
@@ -168,8 +152,4 @@ impl Drop for Exporter {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn mebibytes(kibibytes: u64) -> String {
-    format!("{:.1} MiB", kibibytes as f64 / 1_024.0)
 }

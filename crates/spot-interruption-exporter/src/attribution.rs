@@ -25,9 +25,10 @@ use jiff::Timestamp;
 
 use self::waiting::{CaseId, Held, Kind, Message, Place, Waiting};
 use crate::audit_log::{Event, Ignored, InterruptionReason, Invalid, LogEntry};
-use crate::dedup::{Acquaintance, Dedup, Fingerprint};
+use crate::dedup::{Acquaintance, Dedup, Fingerprint, HashKey};
 use crate::instance::{Instance, InstanceRef};
-use crate::inventory::{Interrupted, Inventory, ProfileId};
+use crate::inventory::{Interrupted, InvalidRecord, Inventory, InventoryChanges, InventoryRecord, ProfileId};
+use crate::timeline::{Timeline, TimelineChanges};
 
 /// How long things are waited for and remembered.
 #[derive(Debug, Clone)]
@@ -142,14 +143,86 @@ pub struct Attribution<T> {
     is_seeded: bool,
 }
 
+/// What is known, as it is written down. What is held is not part of it: it has had no effect, so its messages come
+/// again.
+#[derive(Debug)]
+pub struct Record {
+    /// The key under which ids are remembered.
+    pub key: HashKey,
+    /// The instances.
+    pub inventory: InventoryRecord,
+    /// The ids of interruptions and of what brought them.
+    pub interruptions: Timeline<u64>,
+    /// The same of creations.
+    pub creations: Timeline<u64>,
+}
+
+impl Record {
+    /// Nothing is known.
+    #[must_use]
+    pub fn empty(key: HashKey) -> Self {
+        Self {
+            key,
+            inventory: InventoryRecord::default(),
+            interruptions: Timeline::default(),
+            creations: Timeline::default(),
+        }
+    }
+}
+
+/// What has become different since it was last written down.
+#[derive(Debug)]
+pub struct Changes {
+    /// The instances.
+    pub inventory: InventoryChanges,
+    /// The ids of interruptions and of what brought them.
+    pub interruptions: TimelineChanges<u64>,
+    /// The same of creations.
+    pub creations: TimelineChanges<u64>,
+}
+
 impl<T> Attribution<T> {
-    /// Knows nothing yet.
+    /// Knows nothing yet, and will not be written down.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
+        let key = HashKey::random();
+        let interruptions = Dedup::new(settings.dedup_window, key);
+        let creations = Dedup::new(settings.dedup_window, key);
+        let inventory = Inventory::new(&settings.project, settings.tombstone_ttl);
+        Self::with(settings, inventory, interruptions, creations)
+    }
+
+    /// Knows what was written down, and notes what changes.
+    ///
+    /// # Errors
+    ///
+    /// The record contradicts itself.
+    pub fn restore(settings: Settings, record: Record) -> Result<Self, InvalidRecord> {
+        let dedup = |ids| Dedup::restore(settings.dedup_window, record.key, ids);
+        let (interruptions, creations) = (dedup(record.interruptions), dedup(record.creations));
+        let inventory = Inventory::restore(&settings.project, settings.tombstone_ttl, record.inventory)?;
+        Ok(Self::with(settings, inventory, interruptions, creations))
+    }
+
+    /// What has become different since the last time that this was asked. It counts as written down from now on.
+    pub fn take_changes(&mut self) -> Changes {
+        Changes {
+            inventory: self.inventory.take_changes(),
+            interruptions: self.interruptions.take_changes(),
+            creations: self.creations.take_changes(),
+        }
+    }
+
+    fn with(
+        settings: Settings,
+        inventory: Inventory,
+        interruptions: Dedup<Place>,
+        creations: Dedup<Place>,
+    ) -> Self {
         Self {
-            inventory: Inventory::new(&settings.project, settings.tombstone_ttl),
-            interruptions: Dedup::new(settings.dedup_window),
-            creations: Dedup::new(settings.dedup_window),
+            inventory,
+            interruptions,
+            creations,
             waiting: Waiting::new(),
             resolved: VecDeque::new(),
             is_seeded: false,

@@ -207,11 +207,8 @@ impl InterruptionMethods {
             if label.is_empty() || !label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
                 return Err(InvalidMethods::NotAMethod(name.to_owned()));
             }
-            let index = this.labels.iter().position(|known| **known == *label).unwrap_or(this.labels.len());
-            if index == this.labels.len() {
-                this.labels.push(label.into());
-            }
-            this.methods.push((name.into(), InterruptionReason(index)));
+            let reason = this.reason_labelled(&label);
+            this.methods.push((name.into(), reason));
         }
         if this.methods.is_empty() { Err(InvalidMethods::Empty) } else { Ok(this) }
     }
@@ -220,6 +217,15 @@ impl InterruptionMethods {
     #[must_use]
     pub fn reason(&self, method: &str) -> Option<InterruptionReason> {
         self.methods.iter().find(|(name, _)| **name == *method).map(|(_, reason)| *reason)
+    }
+
+    /// The reason of that label, which is added if no method stands for it: it was counted once.
+    pub fn reason_labelled(&mut self, label: &str) -> InterruptionReason {
+        let index = self.labels.iter().position(|known| **known == *label).unwrap_or(self.labels.len());
+        if index == self.labels.len() {
+            self.labels.push(label.into());
+        }
+        InterruptionReason(index)
     }
 
     /// Every reason that there is.

@@ -1,5 +1,6 @@
 //! The exporter's options, as written and as validated.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use exporter_common::config::{
@@ -61,6 +62,8 @@ struct Written {
     #[serde(default)]
     compute: ComputeWritten,
     #[serde(default)]
+    state: StateWritten,
+    #[serde(default)]
     web: WebWritten,
     attribution_grace: Option<String>,
     dedup_window: Option<String>,
@@ -92,6 +95,12 @@ struct ComputeWritten {
     resync_interval: Option<String>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StateWritten {
+    path: Option<String>,
+}
+
 /// A configuration that can be run.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -115,6 +124,8 @@ pub struct Config {
     pub metrics_path: String,
     /// What the label that names a cluster is called.
     pub cluster_label: String,
+    /// The directory of the durable state, if there is to be one.
+    pub state_path: Option<PathBuf>,
     /// How long things are waited for and remembered.
     pub attribution: Settings,
     /// What counts as an interruption.
@@ -217,6 +228,10 @@ impl Config {
             option("prometheus.path", "Path of the metrics").default(DEFAULT_PATH),
             option("prometheus.cluster_label", "Name of the label that names the cluster")
                 .default(DEFAULT_CLUSTER_LABEL),
+            option(
+                "state.path",
+                "Directory in which counts, instances and recent events outlive the process; without one they do not",
+            ),
             option(
                 "attribution_grace",
                 "How long an interruption of an unknown instance waits to be attributed",
@@ -334,6 +349,12 @@ fn validate(loaded: &Loaded<Written>, emulator: Option<Endpoint>) -> Result<Conf
         )?,
         listen_address: address.unwrap_or(ListenAddress::any(port.unwrap_or(DEFAULT_PORT))),
         metrics_path: metrics_path(loaded)?,
+        state_path: loaded.optional("state.path", loaded.written.state.path.as_ref(), |text| {
+            match text.trim() {
+                "" => Err("is no path; allowed is that of a directory".to_owned()),
+                path => Ok(PathBuf::from(path)),
+            }
+        })?,
         cluster_label: cluster_label(loaded)?,
         attribution,
         methods: methods(loaded)?,

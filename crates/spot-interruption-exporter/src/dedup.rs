@@ -6,26 +6,53 @@
 //! An event is met in two steps. [`check`](Dedup::check) tells whether it is new; [`commit`](Dedup::commit)
 //! remembers it, once its effect is recorded. An event that has to wait in between is
 //! [`reserve`](Dedup::reserve)d under a ticket, so that a second delivery finds the first one instead of being
-//! counted beside it. None of this outlives the process, and need not: what had not been committed had not been
+//! counted beside it. Reservations never outlive the process, and need not: what had not been committed had not been
 //! acknowledged either.
 //!
 //! Ids are kept as 64-bit SipHash values under a key drawn at random, so nobody can aim for a collision. One that
 //! happens by chance would swallow an event: with a million ids in the window, that befalls one event in 18
 //! million millions.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::time::{Duration, Instant};
+
+use siphasher::sip::SipHasher13;
+
+use crate::timeline::{Timeline, TimelineChanges};
 
 /// Remembers events for a window of time.
 #[derive(Debug)]
 pub struct Dedup<Ticket> {
     window: Duration,
-    hasher: RandomState,
+    key: HashKey,
     seen: HashSet<u64, BuildHasherDefault<AlreadyHashed>>,
-    /// In the order in which they are to be forgotten.
-    order: VecDeque<(Instant, u64)>,
+    order: Timeline<u64>,
     waiting: HashMap<u64, Ticket, BuildHasherDefault<AlreadyHashed>>,
+}
+
+/// The key of the hash function. Ids that are written down can be recognised by whoever has the same one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HashKey(pub u64, pub u64);
+
+impl HashKey {
+    /// A key of one's own: the standard library seeds each hasher state at random.
+    #[must_use]
+    pub fn random() -> Self {
+        let random = || RandomState::new().build_hasher().finish();
+        Self(random(), random())
+    }
+
+    /// The hash of texts, absent ones included. It depends on nothing but them and the key.
+    fn hash(self, parts: &[Option<&str>]) -> u64 {
+        let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
+        for part in parts {
+            let length = part.map_or(u64::MAX, |text| text.len() as u64);
+            hasher.write(&length.to_le_bytes());
+            hasher.write(part.unwrap_or_default().as_bytes());
+        }
+        hasher.finish()
+    }
 }
 
 /// What tells an event from others.
@@ -49,14 +76,19 @@ pub enum Acquaintance<Ticket> {
 impl<Ticket: Copy> Dedup<Ticket> {
     /// Remembers nothing yet, and later each event for `window` after it was committed.
     #[must_use]
-    pub fn new(window: Duration) -> Self {
-        Self {
-            window,
-            hasher: RandomState::new(),
-            seen: HashSet::default(),
-            order: VecDeque::new(),
-            waiting: HashMap::default(),
-        }
+    pub fn new(window: Duration, key: HashKey) -> Self {
+        Self::restore(window, key, Timeline::default())
+    }
+
+    /// Remembers what was written down under the same key.
+    #[must_use]
+    pub fn restore(window: Duration, key: HashKey, order: Timeline<u64>) -> Self {
+        Self { window, key, seen: order.values().collect(), order, waiting: HashMap::default() }
+    }
+
+    /// What is remembered and forgotten since the last time that this was asked.
+    pub fn take_changes(&mut self) -> TimelineChanges<u64> {
+        self.order.take_changes()
     }
 
     /// The fingerprint of an event. Without an `insertId`, the message that brought it is all there is to go by.
@@ -68,8 +100,8 @@ impl<Ticket: Copy> Dedup<Ticket> {
         operation_id: Option<&str>,
     ) -> Fingerprint {
         Fingerprint {
-            message: self.hasher.hash_one(message_id),
-            event: insert_id.map(|insert_id| self.hasher.hash_one((insert_id, operation_id))),
+            message: self.key.hash(&[Some(message_id)]),
+            event: insert_id.map(|insert_id| self.key.hash(&[Some(insert_id), operation_id])),
         }
     }
 
@@ -96,17 +128,14 @@ impl<Ticket: Copy> Dedup<Ticket> {
         for key in fingerprint.keys() {
             self.waiting.remove(&key);
             if self.seen.insert(key) {
-                self.order.push_back((now + self.window, key));
+                self.order.push(now + self.window, key);
             }
         }
     }
 
     /// Forgets the events whose window has passed.
     pub fn expire(&mut self, now: Instant) {
-        while let Some(&(end, key)) = self.order.front()
-            && end <= now
-        {
-            self.order.pop_front();
+        while let Some(key) = self.order.pop_due(now) {
             self.seen.remove(&key);
         }
     }

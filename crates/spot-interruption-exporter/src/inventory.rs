@@ -13,8 +13,9 @@
 //! [`Profile`], and the two indices hold nothing but positions.
 
 mod profile;
+mod record;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::mem;
 use std::num::NonZeroI64;
@@ -27,7 +28,9 @@ use slab::Slab;
 
 use self::profile::Profiles;
 pub use self::profile::{Profile, ProfileId};
+pub use self::record::{InstanceRecord, InvalidRecord, InventoryChanges, InventoryRecord};
 use crate::instance::{Instance, InstanceId, InstanceRef};
+use crate::timeline::Timeline;
 
 /// All known instances.
 #[derive(Debug)]
@@ -43,9 +46,18 @@ pub struct Inventory {
     /// By profile: how many spot instances run.
     spot_running: Vec<u32>,
     clusters: Clusters,
-    /// In the order in which they end.
-    tombstones: VecDeque<(Instant, Key)>,
+    tombstones: Timeline<Key>,
     is_resyncing: bool,
+    /// What is not written down as it is now, where it is written down at all.
+    unwritten: Option<Unwritten>,
+}
+
+#[derive(Debug, Default)]
+struct Unwritten {
+    instances: HashSet<Key>,
+    /// The first profile and the first cluster.
+    profiles: usize,
+    clusters: usize,
 }
 
 /// What an interruption is counted under.
@@ -59,7 +71,7 @@ pub struct Interrupted {
 }
 
 /// The position of an instance. Four bytes, since there are two or more of these for each.
-type Key = u32;
+pub type Key = u32;
 
 /// One instance, in forty bytes and its name.
 #[derive(Debug)]
@@ -78,8 +90,10 @@ struct Tracked {
     is_project_known: bool,
 }
 
+/// What is known of an instance's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+pub enum State {
+    /// As far as is known.
     Running,
     /// Terminated, or succeeded by another instance of its name.
     Stopped,
@@ -96,11 +110,18 @@ enum Sighting {
     Outstanding,
     /// Not seen by the last complete one.
     Missed,
+    /// Not heard of since it was read from a record, which may be old.
+    Recorded,
 }
 
 impl Tracked {
     fn is_running_spot(&self) -> bool {
         self.spot && self.state == State::Running
+    }
+
+    /// What changes and is written down, but for the names.
+    fn written(&self) -> (Option<NonZeroI64>, ProfileId, State, bool, bool) {
+        (self.created_at, self.profile, self.state, self.spot, self.is_project_known)
     }
 
     fn has_same_id(&self, instance: &InstanceRef<'_>) -> bool {
@@ -128,8 +149,9 @@ impl Inventory {
             profiles: Profiles::default(),
             spot_running: Vec::new(),
             clusters: Clusters::default(),
-            tombstones: VecDeque::new(),
+            tombstones: Timeline::default(),
             is_resyncing: false,
+            unwritten: None,
         }
     }
 
@@ -249,16 +271,13 @@ impl Inventory {
         }
         let created_at = tracked.created_at.and_then(|time| Timestamp::from_microsecond(time.get()).ok());
         self.update(key, |tracked| tracked.state = State::Interrupted);
-        self.tombstones.push_back((now + self.tombstone_ttl, key));
+        self.tombstones.push(now + self.tombstone_ttl, key);
         Some(Interrupted { profile, created_at })
     }
 
     /// Removes the tombstones whose time has come.
     pub fn expire(&mut self, now: Instant) {
-        while let Some(&(end, key)) = self.tombstones.front()
-            && end <= now
-        {
-            self.tombstones.pop_front();
+        while let Some(key) = self.tombstones.pop_due(now) {
             self.remove(key);
         }
     }
@@ -266,7 +285,7 @@ impl Inventory {
     /// When the next tombstone is to be removed.
     #[must_use]
     pub fn next_expiry(&self) -> Option<Instant> {
-        self.tombstones.front().map(|(end, _)| *end)
+        self.tombstones.next_end()
     }
 
     /// A resync begins: what exists is about to be observed. One that was begun before and not finished is void.
@@ -286,16 +305,25 @@ impl Inventory {
             return 0;
         }
         let mut gone = Vec::new();
+        let mut stale = Vec::new();
         for (key, tracked) in &mut self.tracked {
             match tracked.sighting {
                 _ if tracked.state == State::Interrupted => {}
                 Sighting::Recent => {}
                 Sighting::Outstanding => tracked.sighting = Sighting::Missed,
                 Sighting::Missed => gone.push(key as Key),
+                Sighting::Recorded => {
+                    tracked.sighting = Sighting::Missed;
+                    stale.push(key as Key);
+                }
             }
         }
         for &key in &gone {
             self.remove(key);
+        }
+        // It went while nobody looked. Why, an event may yet tell, which finds it for one resync more.
+        for key in stale {
+            self.stop(key);
         }
         gone.len()
     }
@@ -356,6 +384,7 @@ impl Inventory {
             self.tracked.reserve_exact((self.tracked.len() / 8).max(64));
         }
         let key = self.tracked.insert(tracked) as Key;
+        self.touch(key);
         self.learn_id(key, instance.instance.id);
         self.claim_name(key);
     }
@@ -369,6 +398,7 @@ impl Inventory {
         let is_renamed = name.is_some() || self.profile(profile).zone != self.profile(known).zone;
         if is_renamed {
             self.unname(key);
+            self.touch(key);
         }
         self.update(key, |tracked| {
             if let Some(name) = name {
@@ -400,9 +430,21 @@ impl Inventory {
         if tracked.is_running_spot() {
             self.spot_running[tracked.profile.index()] -= 1;
         }
+        let before = tracked.written();
         change(tracked);
+        let is_changed = tracked.written() != before;
         if tracked.is_running_spot() {
             self.spot_running[tracked.profile.index()] += 1;
+        }
+        if is_changed {
+            self.touch(key);
+        }
+    }
+
+    /// Notes that an instance is to be written down anew.
+    fn touch(&mut self, key: Key) {
+        if let Some(unwritten) = &mut self.unwritten {
+            unwritten.instances.insert(key);
         }
     }
 
@@ -415,6 +457,7 @@ impl Inventory {
             // The index holds only instances that have an id.
             let hash = |key: &Key| tracked[*key as usize].id.map_or(0, |id| hasher.hash_one(id));
             self.by_id.insert_unique(hash(&key), key, hash);
+            self.touch(key);
         }
     }
 
@@ -440,6 +483,7 @@ impl Inventory {
         let (tracked, profiles, hasher) = (&self.tracked, &self.profiles, &self.hasher);
         let hash = |key: &Key| name_hash(hasher, profiles, &tracked[*key as usize]);
         self.by_name.insert_unique(hash(&key), key, hash);
+        self.touch(key);
     }
 
     /// An instance outside any cluster has taken a name.
@@ -475,12 +519,19 @@ impl Inventory {
         let hash = name_hash(&self.hasher, &self.profiles, self.at(key));
         if let Ok(entry) = self.by_name.find_entry(hash, |&other| other == key) {
             entry.remove();
+            self.touch(key);
         }
+    }
+
+    fn has_name(&self, key: Key) -> bool {
+        let hash = name_hash(&self.hasher, &self.profiles, self.at(key));
+        self.by_name.find(hash, |&other| other == key).is_some()
     }
 
     fn remove(&mut self, key: Key) {
         self.unname(key);
         self.stop(key);
+        self.touch(key);
         let tracked = self.tracked.remove(key as usize);
         if let Some(id) = tracked.id
             && let Ok(entry) = self.by_id.find_entry(self.hasher.hash_one(id), |&other| other == key)

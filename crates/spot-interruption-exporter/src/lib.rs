@@ -23,14 +23,18 @@ pub mod dedup;
 mod google;
 pub mod instance;
 pub mod inventory;
+pub mod journal;
+pub mod ledger;
 mod lenient;
 pub mod metrics;
 pub mod pipeline;
 mod probe;
+pub mod store;
 mod subscription;
+pub mod timeline;
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use exporter_common::http::{Limits, Listener, Scrape, ScrapeError, Site, serve};
 use exporter_common::metrics::{BuildInfo, ProcessCollector};
@@ -43,8 +47,12 @@ use tokio::time::timeout;
 use crate::attribution::Attribution;
 use crate::compute::{Compute, Resync};
 pub use crate::config::Config;
-use crate::metrics::{Health, Ledger, Shared, Source, StateFamilies};
+use crate::journal::Journal;
+use crate::ledger::{Ledger, Source};
+use crate::metrics::{Health, Labels, Shared, StateFamilies};
 use crate::pipeline::Pipeline;
+pub use crate::store::OpenError;
+use crate::store::{Opened, Store};
 use crate::subscription::Subscription;
 
 /// The binary's name.
@@ -65,7 +73,14 @@ const FLUSH: Duration = Duration::from_millis(4_500);
 /// scrapes finish, all at the same time.
 ///
 /// Nothing that Pub/Sub or Compute do ends it: it says in `/ready` what is wrong, and goes on by itself.
-pub async fn run(config: Config, listener: Listener, shutdown: impl Future<Output = ()>) {
+///
+/// # Errors
+/// There is to be durable state, and its directory cannot be used.
+pub async fn run(
+    config: Config,
+    listener: Listener,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), OpenError> {
     // Google's clients leave the choice of the cryptography provider to the process. One that was made before stands.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut registry = Registry::default();
@@ -74,15 +89,38 @@ pub async fn run(config: Config, listener: Listener, shutdown: impl Future<Outpu
     let subscriptions = config.subscription_labels();
     let health = Health::register(&mut registry, subscriptions);
     let [creations, interruptions] = subscriptions;
-    let ledger = Ledger::new(&config.cluster_label, config.methods.clone(), creations, interruptions);
-    let state = Shared::new(Attribution::new(config.attribution.clone()), ledger);
     let readiness = Readiness::default();
+    let mut methods = config.methods.clone();
+    let (attribution, ledger, journal) = match &config.state_path {
+        Some(path) => {
+            let condition = readiness.condition("durable state: not open yet");
+            let settings = config.attribution.clone();
+            let Opened { store, attribution, ledger } =
+                Store::open(path, settings, &mut methods, Instant::now())?;
+            (attribution, ledger, Some(Journal::new(store, condition, health.clone())))
+        }
+        None => (Attribution::new(config.attribution.clone()), Ledger::default(), None),
+    };
+    let state = Shared::new(attribution, ledger);
+    let families = Families {
+        state: state.clone(),
+        labels: Labels {
+            cluster: config.cluster_label.as_str().into(),
+            methods,
+            subscriptions: subscriptions.map(Into::into),
+        },
+    };
 
     let (inputs, incoming) = mpsc::channel(INPUTS);
     let (stop, stopped) = watch::channel(false);
     let compute = Compute::new(config.compute_endpoint.clone(), config.project.clone());
-    let pipeline =
-        Pipeline { state: state.clone(), methods: config.methods.clone(), lookups: compute.clone() };
+    let pipeline = Pipeline {
+        state: state.clone(),
+        methods: config.methods.clone(),
+        lookups: compute.clone(),
+        health: health.clone(),
+        journal,
+    };
     let pipeline = tokio::spawn(pipeline.run(incoming));
     let sources = [
         (Source::Creations, &config.creations, creations),
@@ -110,7 +148,6 @@ pub async fn run(config: Config, listener: Listener, shutdown: impl Future<Outpu
     };
     let resync = tokio::spawn(resync.run());
 
-    let families = Families(state.clone());
     let site = Site::new(
         NAME,
         ABOUT,
@@ -153,15 +190,20 @@ pub async fn run(config: Config, listener: Listener, shutdown: impl Future<Outpu
         tracing::info!(interruptions = state.lock().ledger.total(), "stopped");
     };
     tokio::join!(serve(listener, site, Limits::default(), end_of_service, DRAIN), flush);
+    Ok(())
 }
 
 /// What is known and counted, as the families of a scrape.
-struct Families<T>(Shared<T>);
+struct Families<T> {
+    state: Shared<T>,
+    labels: Labels,
+}
 
 impl<T: std::fmt::Debug + Send + 'static> Scrape for Families<T> {
     async fn scrape(&self) -> Result<Registry, ScrapeError> {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(StateFamilies(self.0.clone())));
+        let families = StateFamilies { state: self.state.clone(), labels: self.labels.clone() };
+        registry.register_collector(Box::new(families));
         Ok(registry)
     }
 }

@@ -35,7 +35,7 @@ fn start() -> anyhow::Result<()> {
         let listener = Listener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
         let signals = Signals::listen()?;
         tracing::info!(address = %listener.local_address()?, "listening");
-        spot_interruption_exporter::run(config, listener, signals.shutdown()).await;
+        spot_interruption_exporter::run(config, listener, signals.shutdown()).await?;
         Ok(())
     })?
 }

@@ -1,4 +1,4 @@
-//! What is counted, and the families that show it.
+//! The families that show what is known and counted, and the exporter's own health.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,27 +9,20 @@ use exporter_common::metrics::{Number, gauge, gauges};
 use jiff::Timestamp;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeLabelSet, EncodeMetric, LabelSetEncoder, MetricEncoder,
+    DescriptorEncoder, EncodeLabelSet, EncodeMetric, LabelSetEncoder, MetricEncoder, NoLabelSet,
 };
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::attribution::{Attribution, Counted, Outcome};
-use crate::audit_log::{InterruptionMethods, InterruptionReason};
+use crate::attribution::Attribution;
+use crate::audit_log::InterruptionMethods;
+use crate::instance::Instance;
 use crate::inventory::{Profile, ProfileId};
-
-/// Bounds of the age at interruption, in seconds: a spot VM may live for minutes or for weeks.
-const LIFETIME_BUCKETS: [f64; 12] = [
-    60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 28_800.0, 43_200.0, 86_400.0, 259_200.0,
-    604_800.0,
-];
-
-/// Bounds of the time from an event to its being counted, in seconds.
-const DELIVERY_BUCKETS: [f64; 12] =
-    [0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 3_600.0];
+use crate::ledger::{Bounds, DELIVERY, LIFETIME, Ledger, OUTCOMES, Tally};
 
 /// What the pipeline knows and has counted, shared with the scrape. The lock is held for the time of a batch or
 /// of a scrape, never across an await.
@@ -37,8 +30,10 @@ const DELIVERY_BUCKETS: [f64; 12] =
 pub struct State<T> {
     /// The state machine.
     pub attribution: Attribution<T>,
-    /// The counts so far.
+    /// The counts so far. With durable state, those that are safe.
     pub ledger: Ledger,
+    /// By profile: whether it has or had spot instances, or an interruption. It is shown from zero on and for good.
+    shown: Vec<bool>,
 }
 
 /// A handle to the state.
@@ -52,9 +47,9 @@ impl<T> Clone for Shared<T> {
 }
 
 impl<T> Shared<T> {
-    /// Shares a fresh state.
+    /// Shares a state.
     pub fn new(attribution: Attribution<T>, ledger: Ledger) -> Self {
-        Self(Arc::new(Mutex::new(State { attribution, ledger })))
+        Self(Arc::new(Mutex::new(State { attribution, ledger, shown: Vec::new() })))
     }
 
     /// The state, for a moment.
@@ -71,143 +66,65 @@ impl<T> Shared<T> {
     }
 }
 
-/// One of the two subscriptions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Source {
-    /// Creation events.
-    Creations,
-    /// Interruption events.
-    Interruptions,
-}
-
-/// The values of the `outcome` label of messages.
-const OUTCOMES: [&str; 6] = ["counted", "unattributed", "added", "duplicate", "ignored", "invalid"];
-
-/// The counts. An interruption is counted in one place, by profile and reason; the families are sums over it.
-#[derive(Debug)]
-pub struct Ledger {
-    cluster_label: Arc<str>,
-    methods: InterruptionMethods,
-    interruptions: HashMap<(ProfileId, InterruptionReason), u64>,
-    unattributed: u64,
-    lifetimes: HashMap<Box<str>, Histogram>,
-    delivery: Histogram,
-    messages: [[u64; OUTCOMES.len()]; 2],
-    subscriptions: [Box<str>; 2],
-    /// Profiles that have or had spot instances, or an interruption: they are shown from zero on and for good.
-    spot: Vec<bool>,
-}
-
-impl Ledger {
-    /// Nothing counted yet.
-    pub fn new(
-        cluster_label: &str,
-        methods: InterruptionMethods,
-        creations: &str,
-        interruptions: &str,
-    ) -> Self {
-        Self {
-            cluster_label: cluster_label.into(),
-            methods,
-            interruptions: HashMap::new(),
-            unattributed: 0,
-            lifetimes: HashMap::new(),
-            delivery: Histogram::new(DELIVERY_BUCKETS),
-            messages: Default::default(),
-            subscriptions: [creations.into(), interruptions.into()],
-            spot: Vec::new(),
+impl<T> State<T> {
+    /// Notices which profiles are to be shown from now on.
+    pub fn notice(&mut self) {
+        let running = self.attribution.inventory().spot_running();
+        self.shown.resize(running.len().max(self.shown.len()), false);
+        for (shown, running) in self.shown.iter_mut().zip(running) {
+            *shown |= *running > 0;
         }
-    }
-
-    /// Counts what a message amounted to. `now` is the wall clock's.
-    pub fn record(&mut self, source: Source, outcome: &Outcome, profiles: &[Profile], now: Timestamp) {
-        if let Some(index) = OUTCOMES.iter().position(|name| *name == outcome.label()) {
-            self.messages[source as usize][index] += 1;
-        }
-        match outcome {
-            Outcome::Counted(counted) => self.count(counted, profiles, now),
-            Outcome::Unattributed { at, .. } => {
-                self.unattributed += 1;
-                self.delivered(*at, now);
+        for (profile, _) in self.ledger.interruptions.keys() {
+            if let Some(shown) = self.shown.get_mut(profile.index()) {
+                *shown = true;
             }
-            Outcome::Added | Outcome::Duplicate | Outcome::Ignored(_) | Outcome::Invalid(_) => {}
         }
     }
+}
 
-    /// Notices which profiles have spot instances now; `running` is their number by profile.
-    pub fn notice(&mut self, running: &[u32]) {
-        if self.spot.len() < running.len() {
-            self.spot.resize(running.len(), false);
-        }
-        for (spot, running) in self.spot.iter_mut().zip(running) {
-            *spot |= *running > 0;
-        }
-    }
-
-    /// All interruptions so far, attributed or not.
-    pub fn total(&self) -> u64 {
-        self.interruptions.values().sum::<u64>() + self.unattributed
-    }
-
-    fn count(&mut self, counted: &Counted, profiles: &[Profile], now: Timestamp) {
-        *self.interruptions.entry((counted.profile, counted.reason)).or_default() += 1;
-        let index = counted.profile.index();
-        if self.spot.len() <= index {
-            self.spot.resize(index + 1, false);
-        }
-        self.spot[index] = true;
-        self.delivered(counted.at, now);
-        if let Some(lifetime) = counted.lifetime
-            && let Some(profile) = profiles.get(counted.profile.index())
-        {
-            let histogram = match self.lifetimes.get(&profile.cluster) {
-                Some(histogram) => histogram,
-                None => self
-                    .lifetimes
-                    .entry(profile.cluster.clone())
-                    .or_insert_with(|| Histogram::new(LIFETIME_BUCKETS)),
-            };
-            histogram.observe(lifetime.as_secs_f64());
-        }
-    }
-
-    fn delivered(&self, at: Option<Timestamp>, now: Timestamp) {
-        if let Some(at) = at {
-            // Clocks disagree a little; a delivery before the event took no time.
-            let delay = Duration::try_from(now.duration_since(at)).unwrap_or_default();
-            self.delivery.observe(delay.as_secs_f64());
-        }
-    }
+/// What the families of the state are labelled with.
+#[derive(Debug, Clone)]
+pub struct Labels {
+    /// The name of the label that names a cluster.
+    pub cluster: Arc<str>,
+    /// The reasons of interruptions.
+    pub methods: InterruptionMethods,
+    /// The names of the subscriptions, creations first.
+    pub subscriptions: [Arc<str>; 2],
 }
 
 /// The families of the state.
 #[derive(Debug)]
-pub struct StateFamilies<T>(pub Shared<T>);
+pub struct StateFamilies<T> {
+    /// What they show.
+    pub state: Shared<T>,
+    /// Under which labels.
+    pub labels: Labels,
+}
 
 impl<T: fmt::Debug + Send + 'static> Collector for StateFamilies<T> {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let state = &mut *self.0.lock();
-        let State { attribution, ledger } = state;
+        let labels = &self.labels;
+        let state = &mut *self.state.lock();
+        state.notice();
+        let State { attribution, ledger, shown } = state;
         let inventory = attribution.inventory();
         let profiles = inventory.profiles();
-        let running = inventory.spot_running();
-        ledger.notice(running);
-        let ledger = &*ledger;
         let encoder = &mut encoder;
 
-        let mut by_cluster: HashMap<&str, u64> = HashMap::new();
-        for ((profile, _), count) in &ledger.interruptions {
-            if let Some(profile) = profiles.get(profile.index()) {
-                *by_cluster.entry(&profile.cluster).or_default() += count;
-            }
+        let mut by_cluster: HashMap<&str, (u64, Tally)> = HashMap::new();
+        for ((profile, _), interruptions) in &ledger.interruptions {
+            let (count, lifetimes) = by_cluster.entry(&inventory.profile(*profile).cluster).or_default();
+            *count += interruptions.count;
+            lifetimes.add(&interruptions.lifetimes);
         }
         counters(
             encoder,
             "interruption_events",
             "The total number of interruption events for a given cluster",
             inventory.clusters().iter().map(|cluster| {
-                let count = by_cluster.get(&**cluster).copied().unwrap_or(0);
-                ([(&*ledger.cluster_label, &**cluster)], count)
+                let count = by_cluster.get(&**cluster).map_or(0, |(count, _)| *count);
+                ([(&*labels.cluster, &**cluster)], count)
             }),
         )?;
         counter(
@@ -220,7 +137,7 @@ impl<T: fmt::Debug + Send + 'static> Collector for StateFamilies<T> {
             encoder,
             "spot_interruptions",
             "Interruptions in detail: which machines, where, and why",
-            ledger.detailed(profiles),
+            labels.detailed(ledger, profiles, shown),
         )?;
         gauges(
             encoder,
@@ -228,34 +145,39 @@ impl<T: fmt::Debug + Send + 'static> Collector for StateFamilies<T> {
             "Spot instances that are known to run",
             profiles
                 .iter()
-                .zip(running)
-                .zip(&ledger.spot)
-                .filter(|(_, spot)| **spot)
-                .map(|((profile, running), _)| (ledger.labels(profile, None), Number(f64::from(*running)))),
+                .zip(inventory.spot_running())
+                .zip(&*shown)
+                .filter(|(_, shown)| **shown)
+                .map(|((profile, running), _)| (labels.of(profile, None), Number(f64::from(*running)))),
         )?;
-        if !ledger.lifetimes.is_empty() {
+        let mut lifetimes = by_cluster
+            .iter()
+            .filter(|(_, (_, lifetimes))| lifetimes.count() > 0)
+            .map(|(cluster, (_, lifetimes))| ([(&*labels.cluster, *cluster)], *lifetimes))
+            .peekable();
+        if lifetimes.peek().is_some() {
             let mut family = encoder.encode_descriptor(
                 "spot_instance_lifetime_seconds",
                 "Age of spot instances at their interruption, from creation to preemption",
                 None,
                 MetricType::Histogram,
             )?;
-            for (cluster, histogram) in &ledger.lifetimes {
-                let labels = [(&*ledger.cluster_label, &**cluster)];
-                histogram.encode(family.encode_family(&labels)?)?;
+            for (labels, tally) in lifetimes {
+                histogram(family.encode_family(&labels)?, &LIFETIME, &tally)?;
             }
         }
-        histogram(
-            encoder,
+        let delivery = encoder.encode_descriptor(
             "spot_interruption_delivery_seconds",
             "Time from an interruption, by its timestamp, to its being counted",
-            &ledger.delivery,
+            None,
+            MetricType::Histogram,
         )?;
+        histogram(delivery, &DELIVERY, &ledger.delivery)?;
         counters(
             encoder,
             "spot_interruption_exporter_messages",
             "Messages that were dealt with, by what they amounted to",
-            ledger.subscriptions.iter().zip(&ledger.messages).flat_map(|(subscription, counts)| {
+            labels.subscriptions.iter().zip(&ledger.messages).flat_map(|(subscription, counts)| {
                 OUTCOMES.iter().zip(counts).map(move |(outcome, count)| {
                     ([("subscription", &**subscription), ("outcome", *outcome)], *count)
                 })
@@ -276,20 +198,26 @@ impl<T: fmt::Debug + Send + 'static> Collector for StateFamilies<T> {
     }
 }
 
-impl Ledger {
+impl Labels {
     /// A series for each profile that is shown, and each reason.
-    fn detailed<'a>(&'a self, profiles: &'a [Profile]) -> impl Iterator<Item = (Detailed<'a>, u64)> {
-        let shown = profiles.iter().zip(&self.spot).enumerate();
-        shown.flat_map(move |(index, (profile, spot))| {
-            self.methods.reasons().filter(move |_| *spot).map(move |reason| {
-                let count = self.interruptions.get(&(ProfileId::of(index), reason)).copied().unwrap_or(0);
-                (self.labels(profile, Some(self.methods.label(reason))), count)
+    fn detailed<'a>(
+        &'a self,
+        ledger: &'a Ledger,
+        profiles: &'a [Profile],
+        shown: &'a [bool],
+    ) -> impl Iterator<Item = (Detailed<'a>, u64)> {
+        let shown = profiles.iter().zip(shown).enumerate().filter(|(_, (_, shown))| **shown);
+        shown.flat_map(move |(index, (profile, _))| {
+            self.methods.reasons().map(move |reason| {
+                let counted = ledger.interruptions.get(&(ProfileId::of(index), reason));
+                let count = counted.map_or(0, |interruptions| interruptions.count);
+                (self.of(profile, Some(self.methods.label(reason))), count)
             })
         })
     }
 
-    fn labels<'a>(&'a self, profile: &'a Profile, reason: Option<&'a str>) -> Detailed<'a> {
-        Detailed { cluster_label: &self.cluster_label, profile, reason }
+    fn of<'a>(&'a self, profile: &'a Profile, reason: Option<&'a str>) -> Detailed<'a> {
+        Detailed { cluster_label: &self.cluster, profile, reason }
     }
 }
 
@@ -345,14 +273,11 @@ fn counters<L: EncodeLabelSet>(
     Ok(())
 }
 
-fn histogram(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &'static str,
-    help: &'static str,
-    histogram: &Histogram,
-) -> fmt::Result {
-    let family: MetricEncoder<'_> = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
-    histogram.encode(family)
+fn histogram(mut encoder: MetricEncoder<'_>, bounds: &Bounds, tally: &Tally) -> fmt::Result {
+    // The encoder knows the last bucket by this bound.
+    let bounds = bounds.iter().copied().chain([f64::MAX]);
+    let buckets: Vec<(f64, u64)> = bounds.zip(tally.buckets).collect();
+    encoder.encode_histogram::<NoLabelSet>(tally.sum, tally.count(), &buckets, None)
 }
 
 /// Handles of the families about the exporter's own dealings with Google.
@@ -360,7 +285,11 @@ fn histogram(
 pub struct Health {
     restarts: Family<SubscriptionLabel, Counter>,
     resyncs: Family<OutcomeLabel, Counter>,
-    last_resync: prometheus_client::metrics::gauge::Gauge,
+    last_resync: Gauge,
+    lookups: Family<OutcomeLabel, Counter>,
+    state_errors: Counter,
+    state_commits: Histogram,
+    state_size: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -375,17 +304,33 @@ struct OutcomeLabel {
 
 const SUCCESS: OutcomeLabel = OutcomeLabel { outcome: "success" };
 const FAILURE: OutcomeLabel = OutcomeLabel { outcome: "failure" };
+const FOUND: OutcomeLabel = OutcomeLabel { outcome: "found" };
+const MISSING: OutcomeLabel = OutcomeLabel { outcome: "missing" };
+const FAILED: OutcomeLabel = OutcomeLabel { outcome: "failed" };
+
+/// Bounds of the time of a commit, in seconds.
+const COMMIT_BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
 impl Health {
     /// Registers the families, each series from zero on.
     pub fn register(registry: &mut Registry, subscriptions: [&str; 2]) -> Self {
-        let health =
-            Self { restarts: Family::default(), resyncs: Family::default(), last_resync: Default::default() };
+        let health = Self {
+            restarts: Family::default(),
+            resyncs: Family::default(),
+            last_resync: Gauge::default(),
+            lookups: Family::default(),
+            state_errors: Counter::default(),
+            state_commits: Histogram::new(COMMIT_BUCKETS),
+            state_size: Gauge::default(),
+        };
         for subscription in subscriptions {
             drop(health.restarts.get_or_create(&SubscriptionLabel { subscription: subscription.to_owned() }));
         }
         for outcome in [SUCCESS, FAILURE] {
             drop(health.resyncs.get_or_create(&outcome));
+        }
+        for outcome in [FOUND, MISSING, FAILED] {
+            drop(health.lookups.get_or_create(&outcome));
         }
         registry.register(
             "spot_interruption_exporter_stream_restarts",
@@ -401,6 +346,26 @@ impl Health {
             "spot_interruption_exporter_last_resync_timestamp_seconds",
             "End of the last successful listing of all instances, in Unix seconds; 0 before the first",
             health.last_resync.clone(),
+        );
+        registry.register(
+            "spot_interruption_exporter_lookups",
+            "Requests for single instances that an event is about, by outcome",
+            health.lookups.clone(),
+        );
+        registry.register(
+            "spot_interruption_exporter_state_errors",
+            "Commits of the durable state that failed; they are tried again, and nothing is acknowledged meanwhile",
+            health.state_errors.clone(),
+        );
+        registry.register(
+            "spot_interruption_exporter_state_commit_duration_seconds",
+            "Time that a commit of the durable state took until it was safe",
+            health.state_commits.clone(),
+        );
+        registry.register(
+            "spot_interruption_exporter_state_size_bytes",
+            "Size of the durable state's file; 0 without one",
+            health.state_size.clone(),
         );
         health
     }
@@ -422,5 +387,32 @@ impl Health {
     pub(crate) fn resync_failed(&self, reason: &str) {
         self.resyncs.get_or_create(&FAILURE).inc();
         tracing::warn!(reason, "cannot list all instances");
+    }
+
+    /// Counts a look-up by what came of it.
+    pub(crate) fn looked_up<E>(&self, answer: &Result<Option<Instance<'static>>, E>) {
+        let outcome = match answer {
+            Ok(Some(_)) => FOUND,
+            Ok(None) => MISSING,
+            Err(_) => FAILED,
+        };
+        self.lookups.get_or_create(&outcome).inc();
+    }
+
+    /// Takes note of the size of the durable state, in bytes.
+    pub(crate) fn state_size(&self, size: u64) {
+        self.state_size.set(i64::try_from(size).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a commit of the durable state.
+    pub(crate) fn committed(&self, took: Duration, size: u64) {
+        self.state_commits.observe(took.as_secs_f64());
+        self.state_size(size);
+    }
+
+    /// Counts and logs a commit that failed.
+    pub(crate) fn commit_failed(&self, reason: &str) {
+        self.state_errors.inc();
+        tracing::error!(reason, "the state cannot be written; nothing is acknowledged until it can");
     }
 }

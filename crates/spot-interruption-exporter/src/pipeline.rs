@@ -2,9 +2,11 @@
 //!
 //! Whatever arrives - a message, a page of a listing, an answer to a look-up - is an [`Input`], and one loop takes
 //! them in turn: parse, attribute, record, acknowledge. Nothing is acknowledged before it is recorded, and nothing
-//! is recorded twice, because only this loop does either.
+//! is recorded twice, because only this loop does either. With durable state, what is recorded passes through the
+//! [`Journal`] before it counts and is acknowledged; the loop goes on meanwhile.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +18,9 @@ use tokio::time::{Instant, sleep_until};
 use crate::attribution::{Lookup, LookupId, Outcome, Resolved};
 use crate::audit_log::{self, InterruptionMethods};
 use crate::instance::Instance;
-use crate::metrics::{Shared, Source, State};
+use crate::journal::Journal;
+use crate::ledger::{Ledger, Source};
+use crate::metrics::{Health, Shared};
 
 /// What the pipeline is fed with. `T` is the handle by which a message is acknowledged.
 #[derive(Debug)]
@@ -77,6 +81,10 @@ pub struct Ticket<T> {
 /// Inputs that are taken in one go, under one lock.
 const BATCH: usize = 256;
 
+/// Messages that may wait for a commit. Pub/Sub bounds what is outstanding, but while nothing can be written, the
+/// same messages come again and again.
+const UNSAFE_MESSAGES: usize = 50_000;
+
 /// Look-ups that may run at the same time.
 const LOOKUPS: usize = 16;
 
@@ -92,6 +100,25 @@ pub struct Pipeline<T, L> {
     pub methods: InterruptionMethods,
     /// Who looks instances up.
     pub lookups: L,
+    /// Where look-ups are counted.
+    pub health: Health,
+    /// Where the state is durable.
+    pub journal: Option<Journal<Ticket<T>>>,
+}
+
+/// What is recorded, and does not count yet.
+#[derive(Debug)]
+pub struct Gathered<T> {
+    /// The counts.
+    pub ledger: Ledger,
+    /// The messages that they come from.
+    pub tickets: Vec<T>,
+}
+
+impl<T> Default for Gathered<T> {
+    fn default() -> Self {
+        Self { ledger: Ledger::default(), tickets: Vec::new() }
+    }
 }
 
 /// What became of a look-up.
@@ -106,28 +133,51 @@ struct Lookups {
 
 impl<T: Acknowledge, L: LookUp> Pipeline<T, L> {
     /// Runs until every sender of inputs is gone. Look-ups that still run are given up then.
-    pub async fn run(self, mut inputs: mpsc::Receiver<Input<T>>) {
+    pub async fn run(mut self, mut inputs: mpsc::Receiver<Input<T>>) {
+        let mut journal = self.journal.take();
         let mut lookups = Lookups { running: JoinSet::new(), again: VecDeque::new() };
         let mut batch = Vec::with_capacity(BATCH);
+        let mut gathered = Gathered::default();
         loop {
             let deadline = self.state.lock().attribution.next_deadline(Instant::now().into_std());
             let again = lookups.again.front().map(|(at, _)| *at).filter(|_| lookups.running.len() < LOOKUPS);
-            let deadline = [deadline.map(Instant::from_std), again].into_iter().flatten().min();
+            let commit = journal.as_ref().and_then(|journal| journal.next_commit(&gathered, &self.state));
+            let deadline = [deadline.map(Instant::from_std), again, commit].into_iter().flatten().min();
             let timer = async {
                 match deadline {
                     Some(deadline) => sleep_until(deadline).await,
                     None => std::future::pending().await,
                 }
             };
+            let committed = async {
+                match &mut journal {
+                    Some(journal) => journal.committed(&self.state).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
-                taken = inputs.recv_many(&mut batch, BATCH) => if taken == 0 { return },
-                Some(answered) = lookups.running.join_next() => batch.extend(lookups.answered(answered)),
+                taken = inputs.recv_many(&mut batch, BATCH), if gathered.tickets.len() < UNSAFE_MESSAGES => {
+                    if taken == 0 {
+                        break;
+                    }
+                }
+                Some(answered) = lookups.running.join_next() => batch.extend(lookups.answered(answered, &self.health)),
+                safe = committed => acknowledge(safe),
                 () = timer => {}
             }
-            for ticket in self.take(&mut batch) {
-                ticket.token.acknowledge();
+            self.take(&mut batch, &mut gathered);
+            match &mut journal {
+                Some(journal) => journal.proceed(&mut gathered, &self.state),
+                None => {
+                    let Gathered { ledger, tickets } = mem::take(&mut gathered);
+                    self.state.lock().ledger.add(&ledger);
+                    acknowledge(tickets);
+                }
             }
             self.start(&mut lookups);
+        }
+        if let Some(journal) = journal {
+            acknowledge(journal.finish(gathered, &self.state).await);
         }
     }
 
@@ -151,12 +201,12 @@ impl<T: Acknowledge, L: LookUp> Pipeline<T, L> {
         }
     }
 
-    /// Takes a batch and returns the tickets of what is recorded now.
-    fn take(&self, batch: &mut Vec<Input<T>>) -> Vec<Ticket<T>> {
+    /// Takes a batch, and gathers what is recorded now.
+    fn take(&self, batch: &mut Vec<Input<T>>, gathered: &mut Gathered<Ticket<T>>) {
         let now = Instant::now().into_std();
         let wall_clock = Timestamp::now();
         let mut state = self.state.lock();
-        let State { attribution, ledger } = &mut *state;
+        let attribution = &mut state.attribution;
         attribution.tick(now);
         for input in batch.drain(..) {
             match input {
@@ -178,20 +228,27 @@ impl<T: Acknowledge, L: LookUp> Pipeline<T, L> {
                 Input::Found(lookup, instance) => attribution.found(lookup, &instance, now),
             }
         }
-        ledger.notice(attribution.inventory().spot_running());
-        let mut recorded = Vec::new();
         while let Some(Resolved { token: ticket, outcome }) = attribution.poll_resolved() {
-            ledger.record(ticket.source, &outcome, attribution.inventory().profiles(), wall_clock);
+            gathered.ledger.record(ticket.source, &outcome, wall_clock);
             log(&ticket.message_id, &outcome);
-            recorded.push(ticket);
+            gathered.tickets.push(ticket);
         }
-        recorded
+        state.notice();
+    }
+}
+
+fn acknowledge<T: Acknowledge>(tickets: Vec<Ticket<T>>) {
+    for ticket in tickets {
+        ticket.token.acknowledge();
     }
 }
 
 impl Lookups {
     /// An instance that was found is an input like any other.
-    fn answered<T>(&mut self, answered: Result<Answered, JoinError>) -> Option<Input<T>> {
+    fn answered<T>(&mut self, answered: Result<Answered, JoinError>, health: &Health) -> Option<Input<T>> {
+        if let Ok((_, answer)) = &answered {
+            health.looked_up(answer);
+        }
         match answered {
             Ok((lookup, Ok(found))) => found.map(|instance| Input::Found(lookup.id, Box::new(instance))),
             Ok((lookup, Err(reason))) => {

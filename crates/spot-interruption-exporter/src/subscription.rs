@@ -19,7 +19,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::config::{Endpoint, SubscriptionName};
 use crate::google::{chain, credentials, explain};
-use crate::metrics::{Health, Source};
+use crate::ledger::Source;
+use crate::metrics::Health;
 use crate::pipeline::Input;
 use crate::probe::{Finding, Probe};
 

@@ -78,12 +78,17 @@ impl Profiles {
         if let Some(id) = self.index.find(hash, |id| wanted == View::from(self.get(*id))) {
             return *id;
         }
+        self.push(Profile::from(wanted))
+    }
+
+    /// Adds a profile that is not there yet.
+    pub(super) fn push(&mut self, profile: Profile) -> ProfileId {
         // Memory ends long before the numbers do.
         let id = ProfileId(self.table.len() as u32);
-        let profile = Profile::from(wanted);
         self.table.push(profile);
         let (table, hasher) = (&self.table, &self.hasher);
-        self.index.insert_unique(hash, id, |id| hasher.hash_one(View::from(&table[id.index()])));
+        let hash = |id: &ProfileId| hasher.hash_one(View::from(&table[id.index()]));
+        self.index.insert_unique(hash(&id), id, hash);
         id
     }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod attribution;
+mod durable;
 mod events;
 mod model;
 mod process;

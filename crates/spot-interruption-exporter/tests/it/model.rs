@@ -22,7 +22,7 @@ fn cluster_of(instance: usize) -> Option<&'static str> {
 
 /// How a source refers to an instance.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Form {
+pub(crate) enum Form {
     Full,
     NameOnly,
     IdOnly,
@@ -49,7 +49,7 @@ fn describe(instance: usize, form: Form, timed: bool, running: bool) -> Instance
 }
 
 #[derive(Debug, Clone)]
-enum Step {
+pub(crate) enum Step {
     Create {
         instance: usize,
         form: Form,
@@ -98,7 +98,7 @@ fn forms(with_names_only: bool) -> BoxedStrategy<Form> {
 }
 
 /// Histories in which instances become known with their ids, or also, as hand-made ones do, without.
-fn history(creations_without_ids: bool) -> impl Strategy<Value = Vec<Step>> {
+pub(crate) fn history(creations_without_ids: bool) -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         6 => (0..INSTANCES, forms(creations_without_ids), any::<bool>(), any::<u8>())
             .prop_map(|(instance, form, timed, message)| Step::Create { instance, form, timed, message }),
@@ -137,7 +137,7 @@ fn interruption_entry(
 }
 
 /// Does a step to the world, and returns what came of it with the number of the token that it used, if any.
-fn apply(world: &mut World, step: &Step) -> Words {
+pub(crate) fn apply(world: &mut World, step: &Step) -> Words {
     match *step {
         Step::Create { instance, form, timed, message } => {
             world.deliver(&message.to_string(), creation(describe(instance, form, timed, true)))
@@ -303,10 +303,10 @@ fn check_counts(steps: &[Step], by_name: bool) -> Result<(), TestCaseError> {
 
 /// The same rules with lists instead of indices, and seconds instead of instants.
 #[derive(Default)]
-struct Model {
+pub(crate) struct Model {
     now: u64,
     tokens: u32,
-    known: Vec<Known>,
+    pub(crate) known: Vec<Known>,
     held: Vec<HeldMessage>,
     cases: u64,
     /// When a case is to be looked up at the latest.
@@ -318,7 +318,7 @@ struct Model {
 }
 
 #[derive(Debug, Clone)]
-struct Known {
+pub(crate) struct Known {
     instance: InstanceRef<'static>,
     cluster: &'static str,
     created: Option<jiff::Timestamp>,
@@ -326,6 +326,8 @@ struct Known {
     state: Running,
     misses: u8,
     is_outstanding: bool,
+    /// Not heard of since it was read from a record.
+    is_recorded: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -347,11 +349,24 @@ struct HeldMessage {
 }
 
 impl Model {
-    fn running(&self) -> usize {
+    /// What is known and remembered is read from a record; what is held is not part of it.
+    pub(crate) fn restart(&mut self) {
+        self.held.clear();
+        self.lookups.clear();
+        self.is_seeded = false;
+        self.is_resyncing = false;
+        for known in &mut self.known {
+            known.is_recorded = true;
+            known.is_outstanding = false;
+            known.misses = 0;
+        }
+    }
+
+    pub(crate) fn running(&self) -> usize {
         self.known.iter().filter(|known| known.state == Running::Yes).count()
     }
 
-    fn apply(&mut self, step: &Step) -> Words {
+    pub(crate) fn apply(&mut self, step: &Step) -> Words {
         let mut out = Words::new();
         if let Step::Pass { seconds } = *step {
             self.now += seconds;
@@ -415,6 +430,9 @@ impl Model {
                 if std::mem::take(&mut self.is_resyncing) {
                     for known in self.known.iter_mut().filter(|known| known.is_outstanding) {
                         known.misses += 1;
+                        if std::mem::take(&mut known.is_recorded) {
+                            known.stop();
+                        }
                     }
                     self.known.retain(|known| known.misses < 2 || known.is_tombstone());
                 }
@@ -602,6 +620,7 @@ impl Model {
             state: if described.running { Running::Yes } else { Running::No },
             misses: 0,
             is_outstanding: false,
+            is_recorded: false,
         });
         self.claim_name(self.known.len() - 1);
     }
@@ -618,6 +637,7 @@ impl Model {
         known.created = described.created_at.or(known.created);
         known.misses = 0;
         known.is_outstanding = false;
+        known.is_recorded = false;
         if is_renamed || exists {
             self.claim_name(index);
         }

@@ -8,6 +8,7 @@ use spot_interruption_exporter::attribution::{Attribution, Counted, Lookup, Outc
 use spot_interruption_exporter::audit_log::{Event, InterruptionMethods, Invalid, LogEntry};
 use spot_interruption_exporter::instance::{Instance, InstanceId, InstanceRef};
 use spot_interruption_exporter::inventory::Profile;
+use spot_interruption_exporter::ledger::{Ledger, Source};
 
 pub(crate) const ZONE: &str = "europe-west1-c";
 pub(crate) const GRACE: Duration = Duration::from_secs(60);
@@ -16,8 +17,11 @@ pub(crate) const TOMBSTONE: Duration = Duration::from_secs(300);
 
 /// The state machine, its clock, and numbers for tokens and messages.
 pub(crate) struct World {
+    pub(crate) settings: Settings,
     pub(crate) attribution: Attribution<u32>,
     pub(crate) now: Instant,
+    /// What has been resolved since this was taken.
+    pub(crate) batch: Ledger,
     tokens: u32,
 }
 
@@ -37,7 +41,13 @@ impl World {
             dedup_window,
             tombstone_ttl: TOMBSTONE,
         };
-        Self { attribution: Attribution::new(settings), now: Instant::now(), tokens: 0 }
+        Self {
+            attribution: Attribution::new(settings.clone()),
+            settings,
+            now: Instant::now(),
+            batch: Ledger::default(),
+            tokens: 0,
+        }
     }
 
     /// An empty project has been listed.
@@ -102,7 +112,11 @@ impl World {
 
     pub(crate) fn outcomes(&mut self) -> Vec<(u32, Outcome)> {
         let resolved = std::iter::from_fn(|| self.attribution.poll_resolved());
-        resolved.map(|resolved| (resolved.token, resolved.outcome)).collect()
+        let outcomes: Vec<_> = resolved.map(|resolved| (resolved.token, resolved.outcome)).collect();
+        for (_, outcome) in &outcomes {
+            self.batch.record(Source::Interruptions, outcome, Timestamp::UNIX_EPOCH);
+        }
+        outcomes
     }
 
     fn words(&self, outcome: Outcome) -> String {

@@ -2,6 +2,7 @@
 //! emulator too.
 
 mod configuration;
+mod durable;
 mod events;
 mod faults;
 mod golden;

@@ -1,0 +1,152 @@
+//! Between being recorded and counting: with durable state, what the pipeline has recorded is written down first.
+//!
+//! One commit runs at a time, beside the pipeline. What is recorded meanwhile is gathered for the next one, so the
+//! number of commits follows the disk, not the messages. Only what is safe counts: a scrape never shows a number that
+//! a crash could take back, which Prometheus would read as a counter that was reset.
+//!
+//! A commit that fails is tried again, the same batch each time. Until it succeeds nothing is acknowledged, and
+//! Pub/Sub sends no more than it lets be outstanding.
+
+use std::mem;
+use std::time::Duration;
+
+use exporter_common::backoff::Backoff;
+use exporter_common::readiness::Condition;
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::Instant;
+
+use crate::metrics::{Health, Shared};
+use crate::pipeline::Gathered;
+use crate::store::{Batch, Store, StoreError};
+
+/// The least time from the beginning of a commit to that of the next one.
+const GATHERING: Duration = Duration::from_millis(20);
+
+/// The wait before a commit that failed is tried again.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Writes down what is recorded. `T` is a message's ticket.
+#[derive(Debug)]
+pub struct Journal<T> {
+    /// `None` while a commit has it.
+    store: Option<Store>,
+    running: JoinSet<Commit>,
+    /// What the commit that runs, or failed, is about.
+    tickets: Vec<T>,
+    failed: Option<Batch>,
+    /// The next commit begins no earlier.
+    next: Instant,
+    backoff: Backoff,
+    condition: Condition,
+    health: Health,
+}
+
+/// A commit that has ended.
+#[derive(Debug)]
+struct Commit {
+    store: Store,
+    batch: Batch,
+    result: Result<(), StoreError>,
+    took: Duration,
+}
+
+impl<T> Journal<T> {
+    /// Writes into a store. The condition holds for as long as that succeeds.
+    pub(crate) fn new(store: Store, condition: Condition, health: Health) -> Self {
+        condition.ready();
+        health.state_size(store.size());
+        Self {
+            store: Some(store),
+            running: JoinSet::new(),
+            tickets: Vec::new(),
+            failed: None,
+            next: Instant::now(),
+            backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
+            condition,
+            health,
+        }
+    }
+
+    /// When [`proceed`](Self::proceed) has a commit to begin, if nothing happens before.
+    pub(crate) fn next_commit(&self, gathered: &Gathered<T>, state: &Shared<T>) -> Option<Instant> {
+        let is_wanted = self.failed.is_some()
+            || !gathered.tickets.is_empty()
+            || state.lock().attribution.inventory().has_changes();
+        (self.running.is_empty() && is_wanted).then_some(self.next)
+    }
+
+    /// Begins a commit of what is gathered, if it is time for one.
+    pub(crate) fn proceed(&mut self, gathered: &mut Gathered<T>, state: &Shared<T>) {
+        let now = Instant::now();
+        if self.next_commit(gathered, state).is_none_or(|next| next > now) {
+            return;
+        }
+        let Some(mut store) = self.store.take() else { return };
+        let batch = self.failed.take().unwrap_or_else(|| {
+            let Gathered { ledger, tickets } = mem::take(gathered);
+            self.tickets = tickets;
+            Batch { ledger, changes: state.lock().attribution.take_changes(), now: now.into_std() }
+        });
+        self.next = now + GATHERING;
+        self.running.spawn_blocking(move || {
+            let began = std::time::Instant::now();
+            let result = store.commit(&batch);
+            Commit { store, batch, result, took: began.elapsed() }
+        });
+    }
+
+    /// Completes when the commit that runs has ended, and returns the tickets of what is safe now. Without one it
+    /// never does. May be dropped and called again.
+    pub(crate) async fn committed(&mut self, state: &Shared<T>) -> Vec<T> {
+        match self.running.join_next().await {
+            None => std::future::pending().await,
+            Some(Ok(Commit { store, batch, result: Ok(()), took })) => {
+                state.lock().ledger.add(&batch.ledger);
+                self.health.committed(took, store.size());
+                self.store = Some(store);
+                self.backoff.reset();
+                self.condition.ready();
+                mem::take(&mut self.tickets)
+            }
+            Some(Ok(Commit { store, batch, result: Err(error), .. })) => {
+                self.store = Some(store);
+                self.failed = Some(batch);
+                self.next = Instant::now() + self.backoff.pause();
+                self.fail(&error.to_string());
+                Vec::new()
+            }
+            Some(Err(error)) => {
+                self.fail(&error.to_string());
+                Vec::new()
+            }
+        }
+    }
+
+    /// Writes down what is left, once, and returns the tickets of what is safe.
+    pub(crate) async fn finish(mut self, mut gathered: Gathered<T>, state: &Shared<T>) -> Vec<T> {
+        let mut safe = Vec::new();
+        loop {
+            if self.running.is_empty() {
+                self.next = Instant::now();
+                self.proceed(&mut gathered, state);
+            }
+            if self.running.is_empty() {
+                break;
+            }
+            safe.extend(self.committed(state).await);
+            if self.failed.is_some() {
+                tracing::warn!("the last events could not be written; their messages will come again");
+                break;
+            }
+        }
+        // Closing a database waits for the disk.
+        let _ = spawn_blocking(move || drop(self.store)).await;
+        safe
+    }
+
+    fn fail(&self, reason: &str) {
+        self.health.commit_failed(reason);
+        self.condition.missing(format!("durable state: {reason}"));
+    }
+}

@@ -1,0 +1,151 @@
+//! What is counted.
+//!
+//! An interruption is counted in one place, by profile and reason; what the metrics show are sums over that, so they
+//! cannot disagree.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::attribution::{Counted, Outcome};
+use crate::audit_log::InterruptionReason;
+use crate::inventory::ProfileId;
+
+/// Bounds of the age at interruption, in seconds: a spot VM may live for minutes or for weeks.
+pub const LIFETIME: Bounds = [
+    60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 28_800.0, 43_200.0, 86_400.0, 259_200.0,
+    604_800.0,
+];
+
+/// Bounds of the time from an event to its being counted, in seconds.
+pub const DELIVERY: Bounds = [0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 3_600.0];
+
+/// The upper bounds of a histogram's buckets but the last, which has none.
+pub type Bounds = [f64; 12];
+
+/// The values of the `outcome` label of messages.
+pub const OUTCOMES: [&str; 6] = ["counted", "unattributed", "added", "duplicate", "ignored", "invalid"];
+
+/// One of the two subscriptions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// Creation events.
+    Creations,
+    /// Interruption events.
+    Interruptions,
+}
+
+/// A histogram's observations.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Tally {
+    /// Of all observed values.
+    pub sum: f64,
+    /// Observations by bucket, not accumulated.
+    pub buckets: [u64; 13],
+}
+
+impl Tally {
+    /// Counts a value.
+    pub fn observe(&mut self, bounds: &Bounds, value: f64) {
+        let bucket = bounds.iter().position(|bound| value <= *bound).unwrap_or(bounds.len());
+        self.sum += value;
+        self.buckets[bucket] += 1;
+    }
+
+    /// Adds another tally of the same bounds.
+    pub fn add(&mut self, other: &Self) {
+        self.sum += other.sum;
+        for (own, other) in self.buckets.iter_mut().zip(other.buckets) {
+            *own += other;
+        }
+    }
+
+    /// How many values were observed.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+}
+
+/// The interruptions of one kind of instance.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Interruptions {
+    /// Their number.
+    pub count: u64,
+    /// The ages of the instances, in seconds, where they are known.
+    pub lifetimes: Tally,
+}
+
+impl Interruptions {
+    /// Adds others.
+    pub fn add(&mut self, other: &Self) {
+        self.count += other.count;
+        self.lifetimes.add(&other.lifetimes);
+    }
+}
+
+/// Counts, of all time or of a batch.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Ledger {
+    /// The interruptions of instances of a known cluster.
+    pub interruptions: HashMap<(ProfileId, InterruptionReason), Interruptions>,
+    /// The number of the others.
+    pub unattributed: u64,
+    /// The times from events to their being counted, in seconds.
+    pub delivery: Tally,
+    /// Messages by [`Source`] and outcome, as in [`OUTCOMES`].
+    pub messages: [[u64; OUTCOMES.len()]; 2],
+}
+
+impl Ledger {
+    /// Counts what a message amounted to. `now` is the wall clock's.
+    pub fn record(&mut self, source: Source, outcome: &Outcome, now: Timestamp) {
+        if let Some(index) = OUTCOMES.iter().position(|name| *name == outcome.label()) {
+            self.messages[source as usize][index] += 1;
+        }
+        match outcome {
+            Outcome::Counted(counted) => self.count(counted, now),
+            Outcome::Unattributed { at, .. } => {
+                self.unattributed += 1;
+                self.delivered(*at, now);
+            }
+            Outcome::Added | Outcome::Duplicate | Outcome::Ignored(_) | Outcome::Invalid(_) => {}
+        }
+    }
+
+    /// Adds the counts of a batch.
+    pub fn add(&mut self, batch: &Self) {
+        for (kind, interruptions) in &batch.interruptions {
+            self.interruptions.entry(*kind).or_default().add(interruptions);
+        }
+        self.unattributed += batch.unattributed;
+        self.delivery.add(&batch.delivery);
+        for (own, other) in self.messages.iter_mut().flatten().zip(batch.messages.iter().flatten()) {
+            *own += other;
+        }
+    }
+
+    /// All interruptions, attributed or not.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.interruptions.values().map(|interruptions| interruptions.count).sum::<u64>() + self.unattributed
+    }
+
+    fn count(&mut self, counted: &Counted, now: Timestamp) {
+        let interruptions = self.interruptions.entry((counted.profile, counted.reason)).or_default();
+        interruptions.count += 1;
+        if let Some(lifetime) = counted.lifetime {
+            interruptions.lifetimes.observe(&LIFETIME, lifetime.as_secs_f64());
+        }
+        self.delivered(counted.at, now);
+    }
+
+    fn delivered(&mut self, at: Option<Timestamp>, now: Timestamp) {
+        if let Some(at) = at {
+            // Clocks disagree a little; a delivery before the event took no time.
+            let delay = Duration::try_from(now.duration_since(at)).unwrap_or_default();
+            self.delivery.observe(&DELIVERY, delay.as_secs_f64());
+        }
+    }
+}

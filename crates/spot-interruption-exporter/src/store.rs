@@ -1,0 +1,319 @@
+//! Durable state: a file that holds what is known and counted, so that a crash changes neither.
+//!
+//! The file is a [redb](https://docs.rs/redb) database: a copy-on-write B-tree in pure Rust with a checksum on every
+//! page, of which a commit replaces the root. Every commit is in two phases, so the root that the file names is
+//! always a whole one, and the file is checked from end to end when it is opened: what was altered since is found out
+//! instead of believed. A file that fails is set aside, and the state begins anew.
+//!
+//! Commits are numbered. When one fails, nobody knows whether it took effect; the number, read from the file that is
+//! opened again, tells. The last number is also kept beside the database, which gives away a file that has gone back
+//! to an earlier commit.
+//!
+//! Moments are written down in a time that stands still while the exporter is down: an event from before a crash is
+//! recognised when it comes again, however long the exporter was away.
+
+mod clock;
+mod tables;
+mod witness;
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime};
+
+use redb::{Database, ReadableDatabase};
+use thiserror::Error;
+
+use self::clock::Clock;
+use self::tables::Identity;
+use self::witness::Witness;
+use crate::attribution::{Attribution, Changes, Record, Settings};
+use crate::audit_log::InterruptionMethods;
+use crate::ledger::Ledger;
+
+const DATABASE: &str = "state.redb";
+const LOCK: &str = "lock";
+
+/// What the database keeps of its pages in memory, in bytes. The file is written far more than it is read.
+const CACHE: usize = 4 * 1024 * 1024;
+
+/// Files set aside that are kept, the newest ones.
+const KEPT_ASIDE: usize = 3;
+
+/// Why there can be no durable state.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// Two exporters would count apart and overwrite each other.
+    #[error("state.path: {} is in use by another process; allowed is a directory of the exporter's own", .0.display())]
+    InUse(PathBuf),
+    /// The operating system refuses it.
+    #[error("state.path: {} cannot be used: {reason}; allowed is a directory that can be written to", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// The operating system's reason.
+        reason: io::Error,
+    },
+    /// Its counts belong to something else.
+    #[error("state.path: {} holds the state of project {project}; allowed is a directory of the exporter's own", path.display())]
+    OtherProject {
+        /// The directory.
+        path: PathBuf,
+        /// What it was written for.
+        project: String,
+    },
+}
+
+/// Why a file is not believed, or cannot be read or written.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The operating system, or what the file's checksums say.
+    #[error(transparent)]
+    Database(Box<redb::Error>),
+    /// Another version's tables.
+    #[error("it is of version {found}, and this exporter reads version {}", tables::VERSION)]
+    Version {
+        /// Which one.
+        found: u64,
+    },
+    /// An older commit has taken the place of the last one.
+    #[error("it has gone back from commit {witnessed} to commit {found}")]
+    GoneBack {
+        /// The number of the last commit in the file.
+        found: u64,
+        /// The number of the last commit.
+        witnessed: u64,
+    },
+    /// The checksums are right, but what they protect is not.
+    #[error("it contradicts itself: {0}")]
+    Record(String),
+    /// A defect of the database's code, met with such a file.
+    #[error("the database's code has failed on it")]
+    Panicked,
+}
+
+impl<E: Into<redb::Error>> From<E> for StoreError {
+    fn from(error: E) -> Self {
+        Self::Database(Box::new(error.into()))
+    }
+}
+
+impl StoreError {
+    /// The operating system's error, unless it is about what the file holds.
+    fn into_io(self) -> Result<io::Error, Self> {
+        match self {
+            Self::Database(error) => match *error {
+                redb::Error::Io(error)
+                    if !matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>
+                {
+                    Ok(error)
+                }
+                error => Err(Self::Database(Box::new(error))),
+            },
+            other => Err(other),
+        }
+    }
+}
+
+/// One commit's worth.
+#[derive(Debug)]
+pub struct Batch {
+    /// What is to be counted.
+    pub ledger: Ledger,
+    /// What has become different.
+    pub changes: Changes,
+    /// The present moment.
+    pub now: Instant,
+}
+
+/// What was opened.
+#[derive(Debug)]
+pub struct Opened<T> {
+    /// Where it goes on.
+    pub store: Store,
+    /// What was known.
+    pub attribution: Attribution<T>,
+    /// What was counted.
+    pub ledger: Ledger,
+}
+
+/// An open state directory.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    /// Locked for as long as the store lives, while the database may be closed and opened again.
+    _lock: File,
+    /// `None` after an error, until it is opened again.
+    database: Option<Database>,
+    witness: Witness,
+    methods: InterruptionMethods,
+    commits: u64,
+    clock: Clock,
+}
+
+impl Store {
+    /// Opens a directory, or makes it, and reads what it holds. Reasons that are counted there and not configured
+    /// any more are added to `methods`.
+    ///
+    /// # Errors
+    /// The directory cannot be used. A file in it that cannot be believed is no error: it is set aside, and logged.
+    pub fn open<T>(
+        directory: &Path,
+        settings: Settings,
+        methods: &mut InterruptionMethods,
+        now: Instant,
+    ) -> Result<Opened<T>, OpenError> {
+        let refused = |reason| OpenError::Directory { path: directory.to_owned(), reason };
+        fs::create_dir_all(directory).map_err(refused)?;
+        let lock = File::create(directory.join(LOCK)).map_err(refused)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(directory.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(refused(error)),
+        }
+        let witness = Witness::open(directory).map_err(refused)?;
+        let path = directory.join(DATABASE);
+        let read = |methods: &mut InterruptionMethods| {
+            let (database, identity) = open_database(&path, now)?;
+            if identity.project != settings.project {
+                return Ok((database, identity, None));
+            }
+            witness.check(identity.commits)?;
+            let (record, ledger) = tables::read(&database.begin_read()?, &identity, methods)?;
+            let attribution = Attribution::restore(settings.clone(), record)
+                .map_err(|error| StoreError::Record(error.to_string()))?;
+            Ok((database, identity, Some((attribution, ledger))))
+        };
+        if path.try_exists().map_err(refused)? {
+            // What a failed attempt has learned is forgotten with it.
+            let mut extended = methods.clone();
+            // The database's code promises to report what is wrong with a file; should it panic instead, the file
+            // is to blame all the same.
+            let read = catch_unwind(AssertUnwindSafe(|| read(&mut extended)));
+            match read.unwrap_or(Err(StoreError::Panicked)).map_err(StoreError::into_io) {
+                Ok((database, identity, Some((attribution, ledger)))) => {
+                    *methods = extended;
+                    let store = Self::with(directory, lock, database, witness, methods.clone(), &identity);
+                    return Ok(Opened { store, attribution, ledger });
+                }
+                Ok((_, Identity { project, .. }, None)) => {
+                    return Err(OpenError::OtherProject { path: directory.to_owned(), project });
+                }
+                Err(Ok(error)) => return Err(refused(error)),
+                Err(Err(reason)) => set_aside(directory, &reason).map_err(refused)?,
+            }
+        }
+        witness.note(0);
+        let identity = Identity::new(&settings.project, now);
+        let created = create_database(&path, &identity).map_err(|error| {
+            refused(error.into_io().unwrap_or_else(|error| io::Error::other(error.to_string())))
+        })?;
+        let store = Self::with(directory, lock, created, witness, methods.clone(), &identity);
+        let attribution = Attribution::restore(settings, Record::empty(identity.key));
+        let attribution = attribution.map_err(|error| refused(io::Error::other(error)))?;
+        Ok(Opened { store, attribution, ledger: Ledger::default() })
+    }
+
+    fn with(
+        directory: &Path,
+        lock: File,
+        database: Database,
+        witness: Witness,
+        methods: InterruptionMethods,
+        identity: &Identity,
+    ) -> Self {
+        Self {
+            path: directory.join(DATABASE),
+            _lock: lock,
+            database: Some(database),
+            witness,
+            methods,
+            commits: identity.commits,
+            clock: identity.clock,
+        }
+    }
+
+    /// Writes a batch down. When this returns, it is safe.
+    ///
+    /// # Errors
+    /// It may be safe or not, and is to be passed again until this succeeds; it is not counted twice.
+    pub fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        catch_unwind(AssertUnwindSafe(|| self.attempt(batch))).unwrap_or(Err(StoreError::Panicked))
+    }
+
+    fn attempt(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let number = self.commits + 1;
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => {
+                let (database, identity) = open_database(&self.path, batch.now)?;
+                if identity.commits == number {
+                    // The attempt that failed had gone through.
+                    self.committed(database, number);
+                    return Ok(());
+                }
+                if identity.commits != self.commits {
+                    return Err(StoreError::GoneBack { found: identity.commits, witnessed: self.commits });
+                }
+                database
+            }
+        };
+        let transaction = tables::begin(&database)?;
+        tables::write(&transaction, batch, number, &self.clock, &self.methods)?;
+        transaction.commit()?;
+        self.committed(database, number);
+        Ok(())
+    }
+
+    /// The size of the database file, in bytes.
+    pub fn size(&self) -> u64 {
+        fs::metadata(&self.path).map_or(0, |metadata| metadata.len())
+    }
+
+    fn committed(&mut self, database: Database, number: u64) {
+        self.database = Some(database);
+        self.commits = number;
+        self.witness.note(number);
+    }
+}
+
+/// Opens a database that exists, checks all of it, and reads whose it is.
+fn open_database(path: &Path, now: Instant) -> Result<(Database, Identity), StoreError> {
+    let database = Database::builder().set_cache_size(CACHE).set_check_integrity_on_open(true).open(path)?;
+    let identity = tables::identity(&database.begin_read()?, now)?;
+    Ok((database, identity))
+}
+
+fn create_database(path: &Path, identity: &Identity) -> Result<Database, StoreError> {
+    let database = Database::builder().set_cache_size(CACHE).create(path)?;
+    let transaction = tables::begin(&database)?;
+    tables::create(&transaction, identity)?;
+    transaction.commit()?;
+    Ok(database)
+}
+
+/// Moves a file that is not believed out of the way, for people to look at.
+fn set_aside(directory: &Path, reason: &StoreError) -> io::Result<()> {
+    let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let aside = directory.join(format!("{DATABASE}.unusable-{seconds}"));
+    fs::rename(directory.join(DATABASE), &aside)?;
+    tracing::error!(
+        aside = %aside.display(),
+        %reason,
+        "the state cannot be used and is set aside; counting begins anew, and what was known is listed again"
+    );
+    let prefix = format!("{DATABASE}.unusable-");
+    let mut kept: Vec<(u64, PathBuf)> = fs::read_dir(directory)?
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let seconds = entry.file_name().to_str()?.strip_prefix(&prefix)?.parse().ok()?;
+            Some((seconds, entry.path()))
+        })
+        .collect();
+    kept.sort();
+    for (_, path) in kept.iter().rev().skip(KEPT_ASIDE) {
+        fs::remove_file(path)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,379 @@
+//! What the database holds, row by row.
+
+use std::borrow::Borrow;
+use std::num::NonZeroI64;
+use std::time::Instant;
+
+use redb::{
+    Database, Key as TableKey, ReadTransaction, ReadableTable, Table, TableDefinition, Value,
+    WriteTransaction,
+};
+
+use super::clock::Clock;
+use super::{Batch, StoreError};
+use crate::attribution::{Changes, Record};
+use crate::audit_log::InterruptionMethods;
+use crate::dedup::HashKey;
+use crate::instance::InstanceId;
+use crate::inventory::{InstanceRecord, InventoryChanges, InventoryRecord, Key, Profile, ProfileId, State};
+use crate::ledger::{Interruptions, Ledger, OUTCOMES, Tally};
+use crate::timeline::{Entry, Timeline, TimelineChanges};
+
+/// Of the tables below. Another version's file is set aside.
+pub(super) const VERSION: u64 = 1;
+
+/// Single numbers by name.
+const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
+const VERSION_NUMBER: &str = "version";
+const COMMITS: &str = "commits";
+const UPTIME: &str = "uptime_milliseconds";
+const KEY: [&str; 2] = ["hash_key_0", "hash_key_1"];
+const UNATTRIBUTED: &str = "unattributed";
+
+/// Single texts by name.
+const TEXTS: TableDefinition<'_, &str, &str> = TableDefinition::new("texts");
+const PROJECT: &str = "project";
+
+/// By number: cluster, location, node pool, machine type, zone and project.
+const PROFILES: TableDefinition<'_, u32, [&str; 6]> = TableDefinition::new("profiles");
+
+/// By number.
+const CLUSTERS: TableDefinition<'_, u32, &str> = TableDefinition::new("clusters");
+
+/// By position: the instance's id, name, whether it has the name, creation in microseconds since 1970, profile, state,
+/// whether it is a spot instance, whether its project is known.
+const INSTANCES: TableDefinition<'_, Key, InstanceRow<'_>> = TableDefinition::new("instances");
+type InstanceRow<'a> = (Option<u64>, &'a str, bool, Option<i64>, u32, u8, bool, bool);
+
+/// Timelines. By timeline and number: the end by the clock, and the value.
+const TIMELINES: TableDefinition<'_, (u8, u64), (u64, u64)> = TableDefinition::new("timelines");
+const TOMBSTONES: u8 = 0;
+const INTERRUPTION_IDS: u8 = 1;
+const CREATION_IDS: u8 = 2;
+
+/// By profile and reason: how many, and the sum and the buckets of lifetimes.
+const INTERRUPTIONS: TableDefinition<'_, (u32, &str), (u64, f64, [u64; 13])> =
+    TableDefinition::new("interruptions");
+
+/// Sum and buckets of the times of delivery.
+const DELIVERY: TableDefinition<'_, (), (f64, [u64; 13])> = TableDefinition::new("delivery");
+
+/// By source and outcome.
+const MESSAGES: TableDefinition<'_, (u8, &str), u64> = TableDefinition::new("messages");
+
+/// Whose state this is, and how far it has come.
+#[derive(Debug)]
+pub(super) struct Identity {
+    pub(super) project: String,
+    pub(super) key: HashKey,
+    pub(super) commits: u64,
+    pub(super) clock: Clock,
+}
+
+impl Identity {
+    /// That of a state that begins.
+    pub(super) fn new(project: &str, now: Instant) -> Self {
+        Self { project: project.to_owned(), key: HashKey::random(), commits: 0, clock: Clock::resume(0, now) }
+    }
+}
+
+/// Begins a transaction that is durable when it is committed, and leaves the file whole at every moment.
+pub(super) fn begin(database: &Database) -> Result<WriteTransaction, StoreError> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_two_phase_commit(true);
+    Ok(transaction)
+}
+
+/// Makes all tables, so that reading need not ask whether there is one.
+pub(super) fn create(transaction: &WriteTransaction, identity: &Identity) -> Result<(), StoreError> {
+    let mut numbers = transaction.open_table(NUMBERS)?;
+    let zeros = [COMMITS, UPTIME, UNATTRIBUTED].map(|name| (name, 0));
+    let key = [(KEY[0], identity.key.0), (KEY[1], identity.key.1)];
+    for (name, number) in zeros.into_iter().chain(key).chain([(VERSION_NUMBER, VERSION)]) {
+        numbers.insert(name, number)?;
+    }
+    transaction.open_table(TEXTS)?.insert(PROJECT, &*identity.project)?;
+    transaction.open_table(PROFILES)?;
+    transaction.open_table(CLUSTERS)?;
+    transaction.open_table(INSTANCES)?;
+    transaction.open_table(TIMELINES)?;
+    transaction.open_table(INTERRUPTIONS)?;
+    transaction.open_table(DELIVERY)?;
+    transaction.open_table(MESSAGES)?;
+    Ok(())
+}
+
+pub(super) fn identity(transaction: &ReadTransaction, now: Instant) -> Result<Identity, StoreError> {
+    let numbers = transaction.open_table(NUMBERS)?;
+    let number = |name: &'static str| match numbers.get(name)? {
+        Some(number) => Ok(number.value()),
+        None => Err(StoreError::Record(format!("{name} is not there"))),
+    };
+    match number(VERSION_NUMBER)? {
+        VERSION => {}
+        found => return Err(StoreError::Version { found }),
+    }
+    let project = transaction.open_table(TEXTS)?.get(PROJECT)?;
+    Ok(Identity {
+        project: project.map(|project| project.value().to_owned()).unwrap_or_default(),
+        key: HashKey(number(KEY[0])?, number(KEY[1])?),
+        commits: number(COMMITS)?,
+        clock: Clock::resume(number(UPTIME)?, now),
+    })
+}
+
+/// Everything that is known and counted. Reasons that `methods` lacks are added to it.
+pub(super) fn read(
+    transaction: &ReadTransaction,
+    identity: &Identity,
+    methods: &mut InterruptionMethods,
+) -> Result<(Record, Ledger), StoreError> {
+    let inventory = InventoryRecord {
+        profiles: in_order(
+            transaction,
+            PROFILES,
+            |[cluster, location, node_pool, machine_type, zone, project]| Profile {
+                cluster: cluster.into(),
+                location: location.into(),
+                node_pool: node_pool.into(),
+                machine_type: machine_type.into(),
+                zone: zone.into(),
+                project: project.into(),
+            },
+        )?,
+        clusters: in_order(transaction, CLUSTERS, str::to_owned)?,
+        instances: read_instances(transaction)?,
+        tombstones: read_timeline(transaction, TOMBSTONES, &identity.clock, |key| Key::try_from(key).ok())?,
+    };
+    let ids = |timeline| read_timeline(transaction, timeline, &identity.clock, Some);
+    let record = Record {
+        key: identity.key,
+        interruptions: ids(INTERRUPTION_IDS)?,
+        creations: ids(CREATION_IDS)?,
+        inventory,
+    };
+    let ledger = read_ledger(transaction, record.inventory.profiles.len(), methods)?;
+    Ok((record, ledger))
+}
+
+/// Writes a batch down as the commit of that number.
+pub(super) fn write(
+    transaction: &WriteTransaction,
+    batch: &Batch,
+    number: u64,
+    clock: &Clock,
+    methods: &InterruptionMethods,
+) -> Result<(), StoreError> {
+    let mut numbers = transaction.open_table(NUMBERS)?;
+    numbers.insert(COMMITS, number)?;
+    numbers.insert(UPTIME, clock.reading(batch.now))?;
+    add(&mut numbers, UNATTRIBUTED, batch.ledger.unattributed)?;
+    let Changes { inventory, interruptions, creations } = &batch.changes;
+    write_inventory(transaction, inventory)?;
+    let InventoryChanges { tombstones, .. } = inventory;
+    write_timeline(transaction, TOMBSTONES, tombstones, clock)?;
+    write_timeline(transaction, INTERRUPTION_IDS, interruptions, clock)?;
+    write_timeline(transaction, CREATION_IDS, creations, clock)?;
+    write_ledger(transaction, &batch.ledger, methods)
+}
+
+fn write_inventory(transaction: &WriteTransaction, changes: &InventoryChanges) -> Result<(), StoreError> {
+    let mut profiles = transaction.open_table(PROFILES)?;
+    let (first, added) = &changes.profiles;
+    for (number, profile) in (*first as u32..).zip(added) {
+        let Profile { cluster, location, node_pool, machine_type, zone, project } = profile;
+        let texts: [&str; 6] = [cluster, location, node_pool, machine_type, zone, project];
+        profiles.insert(number, texts)?;
+    }
+    let mut clusters = transaction.open_table(CLUSTERS)?;
+    let (first, added) = &changes.clusters;
+    for (number, cluster) in (*first as u32..).zip(added) {
+        clusters.insert(number, &**cluster)?;
+    }
+    let mut instances = transaction.open_table(INSTANCES)?;
+    for (key, record) in &changes.instances {
+        match record {
+            Some(record) => instances.insert(key, instance_row(record))?,
+            None => instances.remove(key)?,
+        };
+    }
+    Ok(())
+}
+
+fn instance_row(record: &InstanceRecord) -> InstanceRow<'_> {
+    let state = match record.state {
+        State::Running => 0,
+        State::Stopped => 1,
+        State::Interrupted => 2,
+    };
+    (
+        record.id.map(InstanceId::get),
+        &record.name,
+        record.has_name,
+        record.created_at.map(NonZeroI64::get),
+        record.profile.index() as u32,
+        state,
+        record.spot,
+        record.is_project_known,
+    )
+}
+
+fn read_instances(transaction: &ReadTransaction) -> Result<Vec<(Key, InstanceRecord)>, StoreError> {
+    let table = transaction.open_table(INSTANCES)?;
+    let mut instances = Vec::new();
+    for row in table.iter()? {
+        let (key, row) = row?;
+        let (id, name, has_name, created_at, profile, state, spot, is_project_known) = row.value();
+        let state = match state {
+            0 => State::Running,
+            1 => State::Stopped,
+            2 => State::Interrupted,
+            other => return Err(StoreError::Record(format!("an instance has the state {other}"))),
+        };
+        instances.push((
+            key.value(),
+            InstanceRecord {
+                id: id.and_then(InstanceId::new),
+                name: name.into(),
+                has_name,
+                created_at: created_at.and_then(NonZeroI64::new),
+                profile: ProfileId::of(profile as usize),
+                state,
+                spot,
+                is_project_known,
+            },
+        ));
+    }
+    Ok(instances)
+}
+
+fn write_timeline<V: Copy + Into<u64>>(
+    transaction: &WriteTransaction,
+    timeline: u8,
+    changes: &TimelineChanges<V>,
+    clock: &Clock,
+) -> Result<(), StoreError> {
+    let mut table = transaction.open_table(TIMELINES)?;
+    for number in changes.forgotten.clone() {
+        table.remove((timeline, number))?;
+    }
+    for (number, entry) in (changes.next..).zip(&changes.added) {
+        table.insert((timeline, number), (clock.reading(entry.end), entry.value.into()))?;
+    }
+    Ok(())
+}
+
+fn read_timeline<V: Copy>(
+    transaction: &ReadTransaction,
+    timeline: u8,
+    clock: &Clock,
+    value: impl Fn(u64) -> Option<V>,
+) -> Result<Timeline<V>, StoreError> {
+    let table = transaction.open_table(TIMELINES)?;
+    let mut first = None;
+    let mut entries = Vec::new();
+    for row in table.range((timeline, 0)..=(timeline, u64::MAX))? {
+        let (number, row) = row?;
+        let ((_, number), (end, stored)) = (number.value(), row.value());
+        let expected = *first.get_or_insert(number) + entries.len() as u64;
+        let entry = clock.moment(end).zip(value(stored)).map(|(end, value)| Entry { end, value });
+        match entry.filter(|_| number == expected) {
+            Some(entry) => entries.push(entry),
+            None => return Err(StoreError::Record(format!("entry {number} of timeline {timeline}"))),
+        }
+    }
+    Ok(Timeline::restore(first.unwrap_or_default(), entries))
+}
+
+fn write_ledger(
+    transaction: &WriteTransaction,
+    ledger: &Ledger,
+    methods: &InterruptionMethods,
+) -> Result<(), StoreError> {
+    let mut interruptions = transaction.open_table(INTERRUPTIONS)?;
+    for ((profile, reason), counted) in &ledger.interruptions {
+        let key = (profile.index() as u32, methods.label(*reason));
+        let mut total = interruptions.get(key)?.map(|row| interruptions_of(row.value())).unwrap_or_default();
+        total.add(counted);
+        let Interruptions { count, lifetimes: Tally { sum, buckets } } = total;
+        interruptions.insert(key, (count, sum, buckets))?;
+    }
+    let mut delivery = transaction.open_table(DELIVERY)?;
+    let mut total = delivery.get(())?.map(|row| tally_of(row.value())).unwrap_or_default();
+    total.add(&ledger.delivery);
+    delivery.insert((), (total.sum, total.buckets))?;
+    let mut messages = transaction.open_table(MESSAGES)?;
+    for (source, counts) in (0_u8..).zip(&ledger.messages) {
+        for (outcome, count) in OUTCOMES.iter().zip(counts) {
+            add(&mut messages, (source, *outcome), *count)?;
+        }
+    }
+    Ok(())
+}
+
+fn read_ledger(
+    transaction: &ReadTransaction,
+    profiles: usize,
+    methods: &mut InterruptionMethods,
+) -> Result<Ledger, StoreError> {
+    let mut ledger = Ledger::default();
+    for row in transaction.open_table(INTERRUPTIONS)?.iter()? {
+        let (key, row) = row?;
+        let (profile, reason) = key.value();
+        if profile as usize >= profiles {
+            return Err(StoreError::Record("an interruption has a profile that is not recorded".to_owned()));
+        }
+        let key = (ProfileId::of(profile as usize), methods.reason_labelled(reason));
+        ledger.interruptions.insert(key, interruptions_of(row.value()));
+    }
+    let numbers = transaction.open_table(NUMBERS)?;
+    ledger.unattributed = numbers.get(UNATTRIBUTED)?.map_or(0, |row| row.value());
+    let delivery = transaction.open_table(DELIVERY)?;
+    ledger.delivery = delivery.get(())?.map(|row| tally_of(row.value())).unwrap_or_default();
+    let messages = transaction.open_table(MESSAGES)?;
+    for (source, counts) in (0_u8..).zip(&mut ledger.messages) {
+        for (outcome, count) in OUTCOMES.iter().zip(counts) {
+            *count = messages.get((source, *outcome))?.map_or(0, |row| row.value());
+        }
+    }
+    Ok(ledger)
+}
+
+fn interruptions_of((count, sum, buckets): (u64, f64, [u64; 13])) -> Interruptions {
+    Interruptions { count, lifetimes: Tally { sum, buckets } }
+}
+
+fn tally_of((sum, buckets): (f64, [u64; 13])) -> Tally {
+    Tally { sum, buckets }
+}
+
+/// Adds to a number, which is made if there is none; adding nothing writes nothing.
+fn add<'k, K: TableKey + 'static>(
+    table: &mut Table<'_, K, u64>,
+    key: impl Borrow<K::SelfType<'k>>,
+    number: u64,
+) -> Result<(), StoreError> {
+    if number > 0 {
+        let total = table.get(key.borrow())?.map_or(0, |row| row.value());
+        table.insert(key, total + number)?;
+    }
+    Ok(())
+}
+
+/// The rows of a table that is numbered from zero.
+fn in_order<V: Value + 'static, R>(
+    transaction: &ReadTransaction,
+    definition: TableDefinition<'_, u32, V>,
+    read: impl Fn(V::SelfType<'_>) -> R,
+) -> Result<Vec<R>, StoreError> {
+    let table = transaction.open_table(definition)?;
+    let mut rows = Vec::new();
+    for row in table.iter()? {
+        let (number, row) = row?;
+        if number.value() as usize != rows.len() {
+            return Err(StoreError::Record(format!("row {} of {table:?}", number.value())));
+        }
+        rows.push(read(row.value()));
+    }
+    Ok(rows)
+}

@@ -1,0 +1,239 @@
+//! The durable state: what is written down is what was known and counted, and what is not to be believed is not.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use spot_interruption_exporter::attribution::Settings;
+use spot_interruption_exporter::audit_log::InterruptionMethods;
+use spot_interruption_exporter::ledger::Ledger;
+use spot_interruption_exporter::store::{Batch, Opened, Store};
+use tempfile::TempDir;
+
+use crate::model::{Model, apply, history};
+use crate::world::*;
+
+/// A directory in memory where there is one: the tests ask what is written, not how long a disk takes for it.
+fn directory() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
+}
+
+fn open(directory: &Path, settings: &Settings, now: Instant) -> Opened<u32> {
+    Store::open(directory, settings.clone(), &mut InterruptionMethods::default(), now).unwrap()
+}
+
+/// A world that is written down.
+struct Durable {
+    directory: TempDir,
+    world: World,
+    store: Option<Store>,
+    total: Ledger,
+}
+
+impl Durable {
+    fn new() -> Self {
+        let directory = directory();
+        let mut world = World::unseeded();
+        let Opened { store, attribution, ledger } = open(directory.path(), &world.settings, world.now);
+        assert_eq!(ledger, Ledger::default());
+        world.attribution = attribution;
+        Self { directory, world, store: Some(store), total: Ledger::default() }
+    }
+
+    fn commit(&mut self) {
+        let ledger = std::mem::take(&mut self.world.batch);
+        self.total.add(&ledger);
+        let changes = self.world.attribution.take_changes();
+        self.store.as_mut().unwrap().commit(&Batch { ledger, changes, now: self.world.now }).unwrap();
+    }
+
+    /// The process ends and another one begins.
+    fn restart(&mut self) {
+        self.commit();
+        self.store = None;
+        let opened = open(self.directory.path(), &self.world.settings, self.world.now);
+        assert_eq!(opened.ledger, self.total);
+        self.store = Some(opened.store);
+        self.world.attribution = opened.attribution;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// However often the process is restarted in the midst of a history: what follows is what would have followed,
+    /// but for what was held.
+    #[test]
+    fn a_restart_changes_nothing(
+        steps in history(true),
+        ends in prop::collection::vec(prop_oneof![6 => Just(None), 2 => Just(Some(false)), 1 => Just(Some(true))], 80),
+    ) {
+        let mut durable = Durable::new();
+        let mut model = Model::default();
+        for (number, (step, end)) in steps.iter().zip(ends).enumerate() {
+            let mut actual = apply(&mut durable.world, step);
+            let mut expected = model.apply(step);
+            actual.sort();
+            expected.sort();
+            prop_assert_eq!(actual, expected, "step {}: {:?}", number, step);
+            match end {
+                None => {}
+                Some(false) => durable.commit(),
+                Some(true) => {
+                    durable.restart();
+                    model.restart();
+                }
+            }
+            prop_assert_eq!(durable.world.known(), model.known.len(), "step {}: {:?}", number, step);
+            prop_assert_eq!(durable.world.spot_running() as usize, model.running(), "step {}: {:?}", number, step);
+        }
+    }
+}
+
+/// A state of some size, written in several commits.
+fn written() -> Durable {
+    let mut durable = Durable::new();
+    for round in 0..5 {
+        let names: Vec<String> = (0..100).map(|number| format!("n{round}-{number}")).collect();
+        for (number, name) in names.iter().enumerate() {
+            durable.world.observe(&node(round * 100 + number as u64 + 1, name, "a"));
+            if number % 2 == 0 {
+                let interrupted = interruption(named(0, name));
+                durable.world.deliver(name, logged(name, "op", interrupted));
+            }
+        }
+        durable.world.pass(Duration::from_secs(1));
+        durable.commit();
+    }
+    durable.store = None;
+    assert_eq!(durable.total.total(), 250);
+    durable
+}
+
+fn set_aside(directory: &Path) -> usize {
+    let names = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter(|name| name.to_string_lossy().starts_with("state.redb.unusable-")).count()
+}
+
+/// What became of a file that was tampered with.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// All of it is there: it was hit where nothing is.
+    Whole,
+    /// It was set aside, and nothing of it is believed.
+    SetAside,
+}
+
+impl Durable {
+    /// Opens a copy of the directory whose database was changed.
+    fn tampered(&self, tamper: impl FnOnce(&mut Vec<u8>)) -> Verdict {
+        let copy = directory();
+        for file in ["state.redb", "commits"] {
+            fs::copy(self.directory.path().join(file), copy.path().join(file)).unwrap();
+        }
+        let path = copy.path().join("state.redb");
+        let mut bytes = fs::read(&path).unwrap();
+        tamper(&mut bytes);
+        fs::write(&path, bytes).unwrap();
+        let opened = open(copy.path(), &self.world.settings, self.world.now);
+        let known = opened.attribution.inventory().len();
+        if set_aside(copy.path()) == 1 {
+            assert_eq!((opened.ledger, known), (Ledger::default(), 0));
+            Verdict::SetAside
+        } else {
+            assert_eq!((opened.ledger, known), (self.total.clone(), self.world.known()));
+            Verdict::Whole
+        }
+    }
+}
+
+/// Numbers that are different in each place, and the same in each run.
+fn numbers() -> impl FnMut(usize) -> usize {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    move |below| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) as usize % below
+    }
+}
+
+#[test]
+fn a_damaged_file_is_set_aside_or_whole() {
+    let durable = written();
+    let mut number = numbers();
+    let mut set_aside = 0;
+    for round in 0..200 {
+        let verdict = durable.tampered(|bytes| match round % 2 {
+            0 => bytes.truncate(number(bytes.len())),
+            _ => {
+                for _ in 0..=number(64) {
+                    let place = number(bytes.len());
+                    bytes[place] ^= 1 << number(8);
+                }
+            }
+        });
+        set_aside += usize::from(verdict == Verdict::SetAside);
+    }
+    assert!((100..200).contains(&set_aside), "{set_aside} of 200 were set aside");
+}
+
+/// Where one byte says which commit is the last one.
+#[test]
+fn a_damaged_head_is_set_aside_or_whole() {
+    let durable = written();
+    let mut set_aside = 0;
+    for bit in (0..64 * 8).chain((64 * 8..512 * 8).step_by(7)) {
+        let verdict = durable.tampered(|bytes| bytes[bit / 8] ^= 1 << (bit % 8));
+        set_aside += usize::from(verdict == Verdict::SetAside);
+    }
+    assert!(set_aside > 100, "{set_aside} were set aside");
+}
+
+#[test]
+fn a_foreign_file_is_set_aside() {
+    let durable = written();
+    assert_eq!(durable.tampered(|bytes| *bytes = b"hello".to_vec()), Verdict::SetAside);
+    assert_eq!(durable.tampered(Vec::clear), Verdict::SetAside);
+}
+
+/// As after a backup was put back: it is whole, but it is not the last one.
+#[test]
+fn an_earlier_file_is_set_aside() {
+    let mut durable = Durable::new();
+    durable.restart();
+    let path = durable.directory.path().join("state.redb");
+    durable.store = None;
+    let earlier = fs::read(&path).unwrap();
+    durable.store = Some(open(durable.directory.path(), &durable.world.settings, durable.world.now).store);
+    durable.commit();
+    durable.store = None;
+    assert_eq!(durable.tampered(|_| {}), Verdict::Whole);
+    assert_eq!(durable.tampered(|bytes| *bytes = earlier), Verdict::SetAside);
+}
+
+#[test]
+fn another_projects_state_is_refused() {
+    let durable = written();
+    let settings = Settings { project: "other".to_owned(), ..durable.world.settings.clone() };
+    let mut methods = InterruptionMethods::default();
+    let opened = Store::open::<u32>(durable.directory.path(), settings, &mut methods, durable.world.now);
+    let error = opened.unwrap_err().to_string();
+    assert!(error.contains("holds the state of project mock-project; allowed is"), "{error}");
+    assert_eq!(set_aside(durable.directory.path()), 0);
+}
+
+#[test]
+fn no_more_than_three_files_stay_aside() {
+    let durable = written();
+    let path = durable.directory.path();
+    for second in 1..=5 {
+        fs::write(path.join(format!("state.redb.unusable-{second}")), "").unwrap();
+    }
+    fs::write(path.join("state.redb"), "hello").unwrap();
+    open(path, &durable.world.settings, durable.world.now);
+    assert_eq!(set_aside(path), 3);
+    assert!(path.join("state.redb.unusable-5").exists() && !path.join("state.redb.unusable-3").exists());
+}

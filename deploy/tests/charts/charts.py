@@ -1,0 +1,78 @@
+"""The charts and everything else that is checked: where it is, and how it is rendered."""
+
+import functools
+import subprocess
+from pathlib import Path
+
+import yaml
+
+HERE = Path(__file__).parent
+DEPLOY = HERE.parent.parent
+CHARTS = ["spacelift-promex", "spot-interruption-exporter"]
+
+
+def chart(name):
+    return DEPLOY / "helm" / name
+
+
+def run(*command):
+    """What a command prints; its complaints if it fails."""
+    result = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    if result.returncode:
+        raise RuntimeError(result.stderr or result.stdout)
+    return result.stdout
+
+
+def helm_template(name, *options, release="acme"):
+    return run("helm", "template", release, chart(name), "--namespace", "exporters", *options)
+
+
+def documents(text):
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def values_files(name):
+    return sorted((HERE / "values" / name).glob("*.yaml"))
+
+
+# Everything that must hold in a cluster, by the name of the test's case: how to render it.
+SOURCES = {
+    **{
+        f"helm/{name}/{values.stem}": functools.partial(helm_template, name, "--values", values)
+        for name in CHARTS
+        for values in values_files(name)
+    },
+    **{
+        f"kustomize/{name}/{directory}": functools.partial(
+            run, "kubectl", "kustomize", DEPLOY / "kustomize" / name / directory
+        )
+        for name in CHARTS
+        for directory in ["base", "example-overlay"]
+    },
+    **{f"manifests/{name}": (DEPLOY / "manifests" / f"{name}.yaml").read_text for name in CHARTS},
+}
+
+# In the shape that the exporters which came before publish: less strict than what this project ships.
+PUBLISHED = {f"published/{path.stem}": path.read_text for path in sorted((HERE / "published").glob("*.yaml"))}
+
+# Values for charts of others are no objects.
+EXAMPLES = {
+    f"examples/{path.stem}": path.read_text
+    for path in sorted((DEPLOY / "examples" / "autoscaling").glob("*.yaml"))
+    if "values" not in path.stem
+}
+
+
+@functools.cache
+def objects(source):
+    """The objects of a source, as a cluster would get them."""
+    return documents({**SOURCES, **PUBLISHED, **EXAMPLES}[source]())
+
+
+def of_kind(source, kind):
+    return [thing for thing in objects(source) if thing["kind"] == kind]
+
+
+def only(source, kind):
+    (thing,) = of_kind(source, kind)
+    return thing

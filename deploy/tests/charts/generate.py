@@ -1,0 +1,170 @@
+"""Writes what is generated, or says what has drifted: generate.py [--write]
+
+- files/ of the charts: copies of the rules and dashboards, since a chart cannot read files outside itself
+- values.schema.json: from values.yaml and constraints.yaml
+- the table in README.md: from the comments of values.yaml
+- the kustomize bases and the golden renders: from the charts
+"""
+
+import copy
+import difflib
+import fnmatch
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from charts import CHARTS, DEPLOY, HERE, chart, documents, helm_template, run
+
+
+def copies(name):
+    return {
+        chart(name) / "files/rules.yaml": (DEPLOY / "rules" / f"{name}.yaml").read_text(),
+        chart(name) / "files/dashboard.json": (DEPLOY / "dashboards" / f"{name}.json").read_text(),
+    }
+
+
+# values.schema.json
+
+TYPES = {str: "string", bool: "boolean", int: "integer", list: "array", dict: "object"}
+
+
+def merge(schema, more):
+    """Puts `more` over a schema, map by map."""
+    for key, value in more.items():
+        if isinstance(value, dict) and isinstance(schema.get(key), dict):
+            merge(schema[key], value)
+        else:
+            schema[key] = value
+    return schema
+
+
+def derive(value, path, constraints, descriptions, used):
+    """The schema of a value, from its default and what `constraints` says of its path."""
+    schema = {"type": TYPES[type(value)]}
+    if path in descriptions:
+        schema["description"] = descriptions[path]
+    constraint = {}
+    for pattern, more in constraints:
+        if fnmatch.fnmatchcase(path, pattern):
+            used.add(pattern)
+            merge(constraint, copy.deepcopy(more))
+    if isinstance(value, dict) and value and not constraint.get("additionalProperties"):
+        schema["additionalProperties"] = False
+        schema["properties"] = {
+            key: derive(child, f"{path}.{key}".lstrip("."), constraints, descriptions, used)
+            for key, child in value.items()
+        }
+    return merge(schema, constraint)
+
+
+def values_schema(name):
+    text = (chart(name) / "values.yaml").read_text()
+    descriptions = dict(re.findall(r"^ *## @param (\S+) (?:\[[^]]*\] )?(.+)$", text, re.MULTILINE))
+    written = yaml.safe_load((HERE / "constraints.yaml").read_text())
+    constraints = [*written["common"].items(), *written[name].items()]
+    used = set()
+    schema = derive(yaml.safe_load(text), "", constraints, descriptions, used)
+    if unused := {pattern for pattern, _ in constraints} - used:
+        raise ValueError(f"constraints.yaml: {name} has no {', '.join(sorted(unused))}")
+    # Helm gives every chart below this one a map of its own.
+    schema["properties"]["exporter-common"] = {"type": "object"}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"Values of {name}", **schema}
+
+
+# The table in README.md
+
+
+def readme(name):
+    generator = Path(os.environ["CHARTS_NODE_MODULES"]) / "@bitnami/readme-generator-for-helm/bin/index.js"
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(shutil.copy(chart(name) / "README.md", scratch))
+        run("node", generator, "--values", chart(name) / "values.yaml", "--readme", copy)
+        return copy.read_text()
+
+
+# Kustomize
+
+# What tells of Helm, or is kustomize's business: it names a ConfigMap by its content.
+OF_HELM = ["helm.sh/chart", "app.kubernetes.io/managed-by", "checksum/config"]
+NOTICE = "# Rendered from deploy/helm/{name} with ../values.yaml by deploy/tests/charts/run --write.\n"
+
+
+def without_helm(thing):
+    if isinstance(thing, list):
+        return [without_helm(item) for item in thing]
+    if not isinstance(thing, dict):
+        return thing
+    kept = {key: without_helm(value) for key, value in thing.items() if key not in OF_HELM}
+    return {key: value for key, value in kept.items() if not (key == "annotations" and not value)}
+
+
+def kustomize_base(name):
+    directory = DEPLOY / "kustomize" / name
+    notice = NOTICE.format(name=name)
+    rendered = documents(helm_template(name, "--values", directory / "values.yaml", release=name))
+    files, resources, generator = {}, [], {"name": name}
+    for thing in map(without_helm, rendered):
+        # The namespace is the overlay's to say; without a selector of its own a ServiceMonitor looks into the one that it is in.
+        del thing["metadata"]["namespace"]
+        thing.get("spec", {}).pop("namespaceSelector", None)
+        if thing["kind"] == "ConfigMap":
+            if list(thing["data"]) == ["config.yaml"]:
+                generator["files"] = ["config.yaml"]
+                files["config.yaml"] = notice + thing["data"]["config.yaml"]
+            else:
+                generator["envs"] = ["config.env"]
+                files["config.env"] = notice + "".join(f"{key}={value}\n" for key, value in thing["data"].items())
+            continue
+        file = f"{thing['kind'].lower()}.yaml"
+        resources.append(file)
+        files[file] = notice + yaml.safe_dump(thing, sort_keys=False)
+    kustomization = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": sorted(resources),
+        "configMapGenerator": [generator],
+    }
+    files["kustomization.yaml"] = notice + yaml.safe_dump(kustomization, sort_keys=False)
+    return {directory / "base" / file: text for file, text in files.items()}
+
+
+def generated():
+    """Every generated file with the text that it must have. What comes first is part of what comes later."""
+    for name in CHARTS:
+        yield from copies(name).items()
+        yield chart(name) / "values.schema.json", json.dumps(values_schema(name), indent=2, ensure_ascii=False) + "\n"
+        yield chart(name) / "README.md", readme(name)
+        yield from kustomize_base(name).items()
+        yield (
+            HERE / "golden" / f"{name}.yaml",
+            helm_template(name, "--values", HERE / "values" / name / "defaults.yaml"),
+        )
+
+
+def main(write):
+    drifted = False
+    for path, text in generated():
+        there = path.read_text() if path.exists() else ""
+        if there == text:
+            continue
+        drifted = True
+        if write:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            print(f"wrote {path.relative_to(DEPLOY)}")
+        else:
+            label = str(path.relative_to(DEPLOY))
+            sys.stdout.writelines(
+                difflib.unified_diff(there.splitlines(True), text.splitlines(True), label, "generated")
+            )
+    return int(drifted and not write)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:] == ["--write"]))

@@ -1,0 +1,223 @@
+"""What must hold between the objects of a release, and of each of its pods."""
+
+import re
+
+import pytest
+import yaml
+
+from charts import CHARTS, DEPLOY, SOURCES, objects, of_kind, only
+from pods import environment, exporter, mounts, pods
+
+# The restricted Pod Security Standard, https://kubernetes.io/docs/concepts/security/pod-security-standards/
+RESTRICTED_VOLUMES = {
+    "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret",
+}  # fmt: skip
+HOST_NAMESPACES = ["hostNetwork", "hostPID", "hostIPC"]
+ALLOWED_SECCOMP = ("RuntimeDefault", "Localhost")
+ALLOWED_ADDED_CAPABILITIES = {"NET_BIND_SERVICE"}
+
+
+def containers(spec):
+    return spec["containers"] + spec.get("initContainers", [])
+
+
+def violations(spec):
+    """Where a pod is against the restricted standard, or runs otherwise than without privileges."""
+    for key in HOST_NAMESPACES:
+        if spec.get(key):
+            yield key
+    for volume in spec.get("volumes") or []:
+        if unknown := set(volume) - {"name"} - RESTRICTED_VOLUMES:
+            yield f"volume {volume['name']}: {unknown}"
+    of_pod = spec.get("securityContext", {})
+    if of_pod.get("sysctls"):
+        yield "sysctls"
+    for container in containers(spec):
+        context = container.get("securityContext", {})
+        capabilities = context.get("capabilities", {})
+        checks = {
+            "privileged": not context.get("privileged"),
+            "allowPrivilegeEscalation": context.get("allowPrivilegeEscalation") is False,
+            "capabilities.drop": "ALL" in capabilities.get("drop", []),
+            "capabilities.add": set(capabilities.get("add", [])) <= ALLOWED_ADDED_CAPABILITIES,
+            "runAsNonRoot": context.get("runAsNonRoot", of_pod.get("runAsNonRoot")) is True,
+            "runAsUser": context.get("runAsUser", of_pod.get("runAsUser", 0)) > 0,
+            "seccompProfile": {**of_pod, **context}.get("seccompProfile", {}).get("type") in ALLOWED_SECCOMP,
+            "procMount": context.get("procMount", "Default") == "Default",
+            "seLinuxOptions": "seLinuxOptions" not in {**of_pod, **context},
+            "hostPort": not any("hostPort" in port for port in container.get("ports", [])),
+            "readOnlyRootFilesystem": context.get("readOnlyRootFilesystem") is True,
+        }
+        yield from (f"{container['name']}: {name}" for name, holds in checks.items() if not holds)
+    if spec.get("automountServiceAccountToken") is not False:
+        yield "automountServiceAccountToken"
+
+
+def test_pods_keep_to_the_restricted_standard(source):
+    assert [found for _, spec in pods(source) for found in violations(spec)] == []
+
+
+def matches(selector, labels):
+    return selector.items() <= labels.items()
+
+
+def port_of(container):
+    (port,) = container["ports"]
+    return port
+
+
+# Where each kind says which pods it is about.
+SELECTORS = {
+    "Deployment": lambda spec: spec["selector"]["matchLabels"],
+    "Service": lambda spec: spec["selector"],
+    "NetworkPolicy": lambda spec: spec["podSelector"]["matchLabels"],
+    "PodDisruptionBudget": lambda spec: spec["selector"]["matchLabels"],
+    "PodMonitor": lambda spec: spec["selector"]["matchLabels"],
+    "PodMonitoring": lambda spec: spec["selector"]["matchLabels"],
+}
+
+
+def test_selectors_find_the_pods_of_the_exporter_and_no_others(deployed_source):
+    template, _ = exporter(deployed_source)
+    selecting = [thing for thing in objects(deployed_source) if thing["kind"] in SELECTORS]
+    assert {"Deployment", "Service"} <= {thing["kind"] for thing in selecting}
+    for thing in selecting:
+        selector = SELECTORS[thing["kind"]](thing["spec"])
+        found = [
+            metadata for metadata, _ in pods(deployed_source) if selector and matches(selector, metadata["labels"])
+        ]
+        assert found == [template["metadata"]], thing["kind"]
+
+
+def test_service_leads_to_the_port_of_the_exporter(deployed_source):
+    _, container = exporter(deployed_source)
+    (port,) = only(deployed_source, "Service")["spec"]["ports"]
+    assert port["name"] == "metrics"
+    assert port["targetPort"] in (port_of(container)["name"], port_of(container)["containerPort"])
+
+
+def test_service_monitor_leads_to_the_service(deployed_source):
+    service = only(deployed_source, "Service")
+    for monitor in of_kind(deployed_source, "ServiceMonitor"):
+        spec = monitor["spec"]
+        assert matches(spec["selector"]["matchLabels"], service["metadata"]["labels"])
+        looked_into = spec.get("namespaceSelector", {}).get("matchNames", [monitor["metadata"].get("namespace")])
+        assert looked_into == [service["metadata"].get("namespace")]
+        assert [endpoint["port"] for endpoint in spec["endpoints"]] == [service["spec"]["ports"][0]["name"]]
+
+
+def test_pod_monitors_lead_to_the_pods(source):
+    template, container = exporter(source)
+    namespace = only(source, "Deployment")["metadata"].get("namespace")
+    for monitor in of_kind(source, "PodMonitor"):
+        assert monitor["spec"]["namespaceSelector"]["matchNames"] == [namespace]
+    for monitor in of_kind(source, "PodMonitoring"):
+        assert monitor["metadata"]["namespace"] == namespace
+    assert {endpoint["port"] for endpoint in endpoints(source)} <= {port_of(container)["name"]}
+
+
+def test_jobs_are_what_rules_and_dashboards_look_for(source):
+    template, container = exporter(source)
+    labels = {
+        "ServiceMonitor": only(source, "Service")["metadata"]["labels"],
+        "PodMonitor": template["metadata"]["labels"],
+    }
+    for kind, carried in labels.items():
+        for monitor in of_kind(source, kind):
+            assert carried[monitor["spec"]["jobLabel"]] == container["name"]
+    for monitor in of_kind(source, "PodMonitoring"):
+        assert monitor["metadata"]["name"] == container["name"]
+
+
+def endpoints(source):
+    """How the exporter is scraped, by each of its monitors."""
+    keys = {"ServiceMonitor": "endpoints", "PodMonitor": "podMetricsEndpoints", "PodMonitoring": "endpoints"}
+    return [
+        endpoint for kind, key in keys.items() for monitor in of_kind(source, kind) for endpoint in monitor["spec"][key]
+    ]
+
+
+def test_probes_and_monitors_speak_as_the_exporter_does(source):
+    _, container = exporter(source)
+    web = next((texts["web-config.yaml"] for texts in mounts(source).values() if "web-config.yaml" in texts), "")
+    scheme = "https" if "tls_server_config" in web else "http"
+    assert {endpoint.get("scheme", "http") for endpoint in endpoints(source)} <= {scheme}
+    for probe in [container.get("livenessProbe", {}), container["readinessProbe"]]:
+        assert len({"httpGet", "tcpSocket", "exec", "grpc"} & set(probe)) <= 1
+        if get := probe.get("httpGet"):
+            assert get["port"] in (port_of(container)["name"], port_of(container)["containerPort"])
+            assert get.get("scheme", "HTTP").lower() == scheme
+
+
+def test_network_policies_are_about_the_port_of_the_pod(source):
+    _, container = exporter(source)
+    for policy in of_kind(source, "NetworkPolicy"):
+        (rule,) = policy["spec"]["ingress"]
+        assert [port["port"] for port in rule["ports"]] == [port_of(container)["containerPort"]]
+        assert {"podSelector": {}} in rule["from"]
+
+
+def test_references_are_rendered_or_said_to_exist(deployed_source):
+    environment(deployed_source)
+    mounts(deployed_source)
+    spec = exporter(deployed_source)[0]["spec"]
+    there = {(thing["kind"], thing["metadata"]["name"]) for thing in objects(deployed_source)}
+    claims = [
+        volume["persistentVolumeClaim"]["claimName"]
+        for volume in spec.get("volumes") or []
+        if "persistentVolumeClaim" in volume
+    ]
+    assert all(("PersistentVolumeClaim", name) in there or name.startswith("existing-") for name in claims)
+    account = spec.get("serviceAccountName", "default")
+    assert account == "default" or ("ServiceAccount", account) in there
+
+
+def test_namespaces_are_the_same_but_for_monitoring(source):
+    namespace = only(source, "Deployment")["metadata"].get("namespace")
+    elsewhere = {"ServiceMonitor", "PodMonitor", "PrometheusRule", "Namespace"}
+    others = [thing for thing in objects(source) if thing["kind"] not in elsewhere]
+    # Extra manifests are the user's.
+    own = [thing for thing in others if "labels" in thing["metadata"]]
+    assert {thing["metadata"].get("namespace") for thing in own} == {namespace}
+
+
+def test_images_are_pinned(source):
+    for _, spec in pods(source):
+        for container in containers(spec):
+            tag = container["image"].rpartition("/")[2]
+            assert re.search(r"(:(?!latest$)[^@]+|@sha256:[0-9a-f]{64})$", tag), container["image"]
+
+
+def test_exporter_listens_where_the_pod_says(deployed_source):
+    _, container = exporter(deployed_source)
+    address = environment(deployed_source).get("SPACELIFT_PROMEX_LISTEN_ADDRESS")
+    for texts in mounts(deployed_source).values():
+        if "config.yaml" in texts:
+            written = yaml.safe_load(texts["config.yaml"])["prometheus"]
+            address = written.get("address") or f":{written['port']}"
+            assert {endpoint.get("path", "/metrics") for endpoint in endpoints(deployed_source)} <= {written["path"]}
+    assert int(address.rpartition(":")[2]) == port_of(container)["containerPort"]
+
+
+@pytest.mark.parametrize("spot_source", [source for source in SOURCES if "spot-interruption-exporter" in source])
+def test_there_is_never_a_second_consumer(spot_source):
+    spec = only(spot_source, "Deployment")["spec"]
+    assert spec["replicas"] == 1
+    assert spec["strategy"] == {"type": "Recreate"}
+    assert of_kind(spot_source, "HorizontalPodAutoscaler") == []
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_the_users_rules_stand_beside_the_packaged_ones(name):
+    groups = only(f"helm/{name}/everything", "PrometheusRule")["spec"]["groups"]
+    assert groups[:-1] == yaml.safe_load((DEPLOY / "rules" / f"{name}.yaml").read_text())["groups"]
+    assert groups[-1]["name"] == f"acme-{name}-extra"
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_a_changed_configuration_replaces_the_pods(name):
+    checksums = [
+        exporter(f"helm/{name}/{values}")[0]["metadata"]["annotations"] for values in ["defaults", "everything"]
+    ]
+    assert checksums[0]["checksum/config"] != checksums[1]["checksum/config"]
+    assert "checksum/web-config" in checksums[1]

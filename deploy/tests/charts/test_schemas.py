@@ -1,0 +1,43 @@
+"""Every object is what the API server and the operators take, without a key that they would drop or refuse."""
+
+import json
+
+import jsonschema
+import kubernetes_validate
+import yaml
+
+from charts import CHARTS, EXAMPLES, HERE, chart, objects
+
+# The oldest that the charts say they work on, and the newest that there is a schema of.
+OLDEST = (
+    yaml.safe_load((chart(CHARTS[0]) / "Chart.yaml").read_text())["kubeVersion"].removeprefix(">=").removesuffix("-0")
+)
+VERSIONS = [OLDEST, kubernetes_validate.latest_version()]
+PODMONITORING = json.loads((HERE / "schemas" / "podmonitoring.json").read_text())
+
+
+def problem(thing):
+    try:
+        match thing["apiVersion"].partition("/")[0]:
+            case "monitoring.googleapis.com":
+                jsonschema.validate(thing, PODMONITORING)
+            case "monitoring.coreos.com" | "keda.sh":
+                pass  # problems_of_custom_resources
+            case _:
+                for version in VERSIONS:
+                    kubernetes_validate.validate(thing, version, strict=True)
+    except (jsonschema.ValidationError, kubernetes_validate.ValidationError) as error:
+        return f"{'.'.join(map(str, error.path))}: {error.message}"
+    except kubernetes_validate.SchemaNotFoundError as error:
+        return error.message
+
+
+def test_objects_fit_their_schema(any_source, problems_of_custom_resources):
+    things = objects(any_source)
+    found = [f"{thing['kind']} {thing['metadata']['name']}: {what}" for thing in things if (what := problem(thing))]
+    assert found + problems_of_custom_resources[any_source] == []
+
+
+def test_there_are_examples_of_autoscaling():
+    kinds = {thing["kind"] for source in EXAMPLES for thing in objects(source)}
+    assert {"HorizontalPodAutoscaler", "ScaledObject"} <= kinds

@@ -1,0 +1,67 @@
+"""The files under test, read once."""
+
+import json
+import pathlib
+import re
+
+import yaml
+from dockerfile_parse import DockerfileParser
+
+ROOT = pathlib.Path(__file__).parents[3]
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES = COMPOSE["services"]
+PROMETHEUS = yaml.safe_load((ROOT / "deploy/compose/prometheus/prometheus.yml").read_text())
+DOCKERFILE = ROOT / "deploy/docker/Dockerfile"
+WORKFLOWS = {path.name: yaml.safe_load(path.read_text()) for path in sorted((ROOT / ".github/workflows").glob("*.yml"))}
+LATEST = "latest"
+
+# The programs that are released, and the port that each listens on.
+RELEASED = {"spacelift-promex": 9953, "spot-interruption-exporter": 8090}
+
+
+class Stage:
+    """A stage of the Dockerfile: what it stands on and its instructions."""
+
+    def __init__(self, base, name):
+        self.base, self.name, self.instructions = base, name, []
+
+    def values(self, instruction):
+        """The values of an instruction, those of the stages below first."""
+        below = STAGES[self.base].values(instruction) if self.base in STAGES else []
+        return below + [value for found, value in self.instructions if found == instruction]
+
+    def last(self, instruction):
+        return next(reversed(self.values(instruction)), None)
+
+    def labels(self):
+        return dict(pair for value in self.values("LABEL") for pair in re.findall(r'(\S+?)="([^"]*)"', value))
+
+
+def stages():
+    found = {}
+    with DOCKERFILE.open("rb") as text:
+        for line in DockerfileParser(fileobj=text).structure:
+            if line["instruction"] == "FROM":
+                base, _, name = line["value"].split()
+                stage = found[name] = Stage(base, name)
+            elif line["instruction"] != "COMMENT":
+                stage.instructions.append((line["instruction"], line["value"]))
+    return found
+
+
+STAGES = stages()
+
+
+def exec_form(value):
+    return json.loads(value) if value else None
+
+
+def published(service):
+    """The ports of a service that can be reached from outside: (address, outside, inside)."""
+    return [tuple(port.split(":")) for port in service.get("ports", [])]
+
+
+def mounts(service):
+    """The files and directories of the repository that a service sees: its path there -> path here."""
+    volumes = (volume.split(":") for volume in service.get("volumes", []))
+    return {inside: ROOT / outside for outside, inside, mode in volumes if mode == "ro"}

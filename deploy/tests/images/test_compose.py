@@ -1,0 +1,115 @@
+"""docker-compose.yml: its services are confined, find each other, and are watched under the charts' names."""
+
+import json
+import re
+
+import pytest
+import yaml
+from files import LATEST, PROMETHEUS, RELEASED, ROOT, SERVICES, STAGES, exec_form, mounts, published
+
+EACH = pytest.mark.parametrize("name", SERVICES)
+DATASOURCES = yaml.safe_load((ROOT / "deploy/compose/grafana/provisioning/datasources/prometheus.yaml").read_text())
+PROVIDERS = yaml.safe_load((ROOT / "deploy/compose/grafana/provisioning/dashboards/dashboards.yaml").read_text())
+
+
+@EACH
+def test_a_service_is_confined(name):
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"] and "cap_add" not in service and "privileged" not in service
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    user = service.get("user") or STAGES[service["build"]["target"]].last("USER")
+    assert re.fullmatch(r"[1-9][0-9]*:[0-9]+", user)
+
+
+@EACH
+def test_only_this_machine_reaches_a_service(name):
+    assert all(address == "127.0.0.1" for address, _, _ in published(SERVICES[name]))
+
+
+@EACH
+def test_a_service_tells_its_health(name):
+    assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
+
+
+@EACH
+def test_an_image_is_built_here_or_pinned(name):
+    service = SERVICES[name]
+    if "build" in service:
+        assert service["build"]["target"] in STAGES
+        assert (ROOT / service["build"]["dockerfile"]).is_file()
+        assert "image" not in service, "a name of its own could be pulled instead of built"
+    else:
+        assert re.search(r":v?[0-9]+\.[0-9]+\.[0-9]+", service["image"]) and LATEST not in service["image"]
+
+
+@EACH
+def test_what_a_service_mounts_exists(name):
+    for path in mounts(SERVICES[name]).values():
+        assert path.exists(), path
+    assert len(mounts(SERVICES[name])) == len(SERVICES[name].get("volumes", []))
+
+
+def test_nothing_says_latest():
+    for path in ROOT / "docker-compose.yml", *ROOT.glob("deploy/compose/**/*.*"), *ROOT.glob("deploy/docker/*"):
+        assert f":{LATEST}" not in path.read_text(), path
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_an_exporter_is_the_released_image(name):
+    service = SERVICES[name]
+    assert STAGES[service["build"]["target"]].base == name
+    assert "command" not in service and "entrypoint" not in service
+    assert service["healthcheck"]["test"][-1] == f"http://127.0.0.1:{RELEASED[name]}/ready"
+    assert published(service) == [("127.0.0.1", str(RELEASED[name]), str(RELEASED[name]))]
+
+
+def targets(job):
+    return [target for config in job["static_configs"] for target in config["targets"]]
+
+
+def test_jobs_are_named_as_the_charts_name_them():
+    jobs = {job["job_name"]: targets(job) for job in PROMETHEUS["scrape_configs"]}
+    for name, port in RELEASED.items():
+        assert jobs[name] == [f"{name}:{port}"]
+
+
+def test_prometheus_finds_whom_it_asks():
+    asked = [target for job in PROMETHEUS["scrape_configs"] + PROMETHEUS["alerting"]["alertmanagers"] for target in targets(job)]
+    for target in asked:
+        host, _, port = target.partition(":")
+        service = SERVICES["prometheus" if host == "localhost" else host]
+        assert port in [inside for _, _, inside in published(service)], target
+
+
+def test_prometheus_reads_the_rules_that_the_charts_package():
+    assert PROMETHEUS["rule_files"] == ["rules/*.yaml"]
+    rules = mounts(SERVICES["prometheus"])["/etc/prometheus/rules"]
+    assert {path.stem for path in rules.glob("*.yaml")} == set(RELEASED)
+
+
+def test_grafana_opens_on_what_is_mounted():
+    grafana = SERVICES["grafana"]
+    seen = mounts(grafana)
+    (provider,) = PROVIDERS["providers"]
+    assert {path.stem for path in seen[provider["options"]["path"]].glob("*.json")} == set(RELEASED)
+    home = json.loads(seen[grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]].read_text())
+    (datasource,) = DATASOURCES["datasources"]
+    assert {panel["datasource"]["uid"] for panel in home["panels"]} == {datasource["uid"]}
+    assert datasource["url"] == "http://prometheus:9090"
+    assert datasource["jsonData"]["timeInterval"] == PROMETHEUS["global"]["scrape_interval"]
+    (tag,) = home["links"][0]["tags"]
+    for path in seen[provider["options"]["path"]].glob("*.json"):
+        assert tag in json.loads(path.read_text())["tags"], path
+
+
+def test_anybody_may_look_at_grafana():
+    environment = SERVICES["grafana"]["environment"]
+    assert environment["GF_AUTH_ANONYMOUS_ENABLED"] == "true"
+    assert environment["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+
+
+def test_the_sandbox_is_started_as_it_is_built():
+    for name in "sandbox-spacelift", "sandbox-google":
+        assert exec_form(STAGES["sandbox"].last("ENTRYPOINT")) == ["/usr/local/bin/sandbox"]
+        assert SERVICES[name]["command"][0] == name.removeprefix("sandbox-")

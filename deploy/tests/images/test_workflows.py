@@ -1,0 +1,45 @@
+"""Workflows are thin: they call recipes that exist, and actions that cannot change under them."""
+
+import re
+
+import pytest
+from files import ROOT, WORKFLOWS
+
+STEPS = [
+    (workflow, step)
+    for workflow, content in WORKFLOWS.items()
+    for job in content["jobs"].values()
+    for step in job["steps"]
+]
+RECIPES = set(re.findall(r"^@?([a-z][a-z0-9-]*)[^:=\n]*:(?!=)", (ROOT / "justfile").read_text(), re.MULTILINE))
+USED_ACTIONS = sorted({step["uses"] for _, step in STEPS if "uses" in step})
+COMMANDS = sorted({(workflow, step["run"]) for workflow, step in STEPS if "run" in step})
+USED_RECIPES = sorted({recipe for _, command in COMMANDS for recipe in re.findall(r"\bjust ([a-z-]+)", command)})
+
+
+@pytest.mark.parametrize("action", USED_ACTIONS)
+def test_an_action_is_pinned_by_commit_and_tells_its_version(action):
+    assert re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", action)
+    for workflow in WORKFLOWS:
+        for line in (ROOT / ".github/workflows" / workflow).read_text().splitlines():
+            if action in line:
+                assert re.search(r" # v[0-9]+\.[0-9]+\.[0-9]+$", line), line
+
+
+@pytest.mark.parametrize("recipe", USED_RECIPES)
+def test_a_recipe_that_is_called_exists(recipe):
+    assert recipe in RECIPES
+
+
+@pytest.mark.parametrize(("workflow", "command"), COMMANDS)
+def test_nothing_of_the_event_is_pasted_into_a_command(workflow, command):
+    assert "${{" not in command
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_a_token_may_do_no_more_than_is_asked_for(workflow):
+    assert WORKFLOWS[workflow]["permissions"] == {"contents": "read"}
+
+
+def test_ci_runs_what_developers_run():
+    assert (".ci/run" in [step.get("run") for workflow, step in STEPS if workflow == "ci.yml"])

@@ -1,0 +1,33 @@
+// What is checked, as it is written: rules and their tests, dashboards, autoscaling.
+
+import { readFileSync, readdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+
+const { parse } = createRequire(import.meta.url)("yaml");
+
+export const root = join(import.meta.dirname, "../../..");
+export const EXPORTERS = ["spacelift-promex", "spot-interruption-exporter"];
+
+const read = (path) => readFileSync(join(root, path), "utf8");
+const yaml = (path) => parse(read(path));
+
+export const rulePaths = EXPORTERS.map((name) => join(root, `deploy/rules/${name}.yaml`));
+export const rules = EXPORTERS.flatMap((name) =>
+  yaml(`deploy/rules/${name}.yaml`).groups.flatMap(({ rules }) => rules.map((rule) => ({ ...rule, file: name }))),
+);
+export const ruleTests = EXPORTERS.flatMap((name) => yaml(`deploy/rules/tests/${name}.yaml`).tests);
+export const runbooks = read("deploy/rules/runbooks.md");
+export const dashboards = EXPORTERS.map((name) => JSON.parse(read(`deploy/dashboards/${name}.json`)));
+
+const autoscaling = "deploy/examples/autoscaling";
+export const adapterRules = yaml(`${autoscaling}/prometheus-adapter-values.yaml`).rules.external;
+export const hpa = yaml(`${autoscaling}/hpa.yaml`);
+export const scaledObject = yaml(`${autoscaling}/keda-scaledobject.yaml`);
+
+// The lines of all golden expositions.
+export const exposition = EXPORTERS.flatMap((name) => {
+  const golden = `crates/${name}/tests/golden`;
+  const files = readdirSync(join(root, golden)).filter((file) => file.endsWith(".prom"));
+  return files.flatMap((file) => read(join(golden, file)).split("\n"));
+});

@@ -1,0 +1,115 @@
+// Everything that asks Prometheus is asked of one that watches the simulated world, and gets an answer.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { adapterQuery, matchLabelsOf, seriesOf } from "./autoscaling.mjs";
+import { adapterRules, dashboards, hpa, rules, scaledObject } from "./files.mjs";
+import { builtIn, labelValues, panelsOf, substitute } from "./grafana.mjs";
+import { start, until } from "./world.mjs";
+
+// Fast enough that there are interruptions within seconds.
+const SPEED = 10;
+// Subqueries look at whole minutes only, so the first answer may take one. All wait for the same world: what was
+// waited for once is there for the others.
+const PATIENCE = 100;
+const patience = () => Math.max(10, PATIENCE - world.age());
+const RANGE = 300;
+
+let world;
+let prometheus;
+let pools;
+
+before(async () => {
+  world = await start({ speed: SPEED });
+  ({ prometheus } = world);
+  pools = await until("worker pools", 30, async () => {
+    const series = await prometheus.query("spacelift_worker_pool_workers");
+    return series.length > 0 && series.map(({ metric }) => metric.worker_pool_id);
+  });
+  await until("interruptions", 60, async () => (await prometheus.query("interruption_events_total > 0")).length > 0);
+});
+
+after(() => world?.stop());
+
+// An answer is a number: a quantile of nothing, and a rate by nothing, is none.
+const answered = (query) =>
+  until(query, patience(), async () => {
+    const series = await prometheus.query(query);
+    return series.some(({ value }) => Number.isFinite(Number(value[1])));
+  });
+
+for (const dashboard of dashboards) {
+  // The jobs are called as the dashboards are.
+  const values = ({ interval } = {}) => ({
+    ...Object.fromEntries(dashboard.templating.list.map(({ name, allValue }) => [name, allValue ?? dashboard.uid])),
+    ...builtIn(RANGE, world.scrapeInterval, interval),
+  });
+  for (const { name, definition } of dashboard.templating.list.filter(({ type }) => type === "query")) {
+    test(`${dashboard.uid}: variable ${name} has values`, async () => {
+      const { selector, label } = labelValues(definition);
+      await until(definition, patience(), async () => {
+        const series = await prometheus.get("series", { "match[]": substitute(selector, values()) });
+        return series.length > 0 && series.every((labels) => labels[label]);
+      });
+    });
+  }
+  for (const panel of panelsOf(dashboard)) {
+    test(`${dashboard.uid}: ${panel.title}`, async () => {
+      for (const { expr } of panel.targets) await answered(substitute(expr, values(panel)));
+    });
+  }
+}
+
+for (const { record } of rules.filter((rule) => rule.record)) {
+  test(`records ${record}`, () => answered(record));
+}
+
+test("every rule is evaluated without an error", async () => {
+  const states = await until("the first evaluation of every rule", patience(), async () => {
+    const { groups } = await prometheus.get("rules");
+    const all = groups.flatMap((group) => group.rules);
+    return all.every(({ health }) => health !== "unknown") && all;
+  });
+  assert.equal(states.length, rules.length);
+  assert.deepEqual(states.filter(({ health }) => health !== "ok").map(({ name, lastError }) => [name, lastError]), []);
+});
+
+test("nothing is said of exporters that are well", async () => {
+  const alerts = await prometheus.query('ALERTS{alertname=~"SpaceliftPromex.*|SpotInterruptionExporter.*"}');
+  assert.deepEqual(alerts.map(({ metric }) => metric.alertname), []);
+});
+
+// The one series that an autoscaler may get.
+async function only(query) {
+  const series = await prometheus.query(query);
+  assert.equal(series.length, 1, `${series.length} series from ${query}`);
+  assert.ok(Number.isFinite(Number(series[0].value[1])), `${series[0].value[1]} from ${query}`);
+  return series[0].metric;
+}
+
+for (const rule of adapterRules) {
+  const name = rule.name.as;
+
+  test(`prometheus-adapter: ${name} has one series for each pool`, async () => {
+    const found = await prometheus.get("series", { "match[]": rule.seriesQuery });
+    assert.deepEqual([...new Set(found.map(({ __name__ }) => __name__))], [seriesOf(rule)]);
+    const series = await prometheus.query(adapterQuery(rule, seriesOf(rule), {}));
+    assert.deepEqual(series.map(({ metric }) => metric.worker_pool_id).sort(), [...pools].sort());
+  });
+
+  test(`the HPA's selector finds ${name} of each pool`, async () => {
+    const metric = hpa.spec.metrics.find(({ external }) => external.metric.name === name);
+    for (const pool of pools) {
+      const matchLabels = Object.fromEntries(Object.keys(matchLabelsOf(metric)).map((label) => [label, pool]));
+      const labels = await only(adapterQuery(rule, seriesOf(rule), matchLabels));
+      assert.equal(labels.worker_pool_id, pool);
+    }
+  });
+}
+
+test("KEDA's query has one answer for each pool", async () => {
+  const [{ metadata }] = scaledObject.spec.triggers;
+  const [example] = new Set(hpa.spec.metrics.flatMap((metric) => Object.values(matchLabelsOf(metric))));
+  for (const pool of pools) await only(metadata.query.replaceAll(example, pool));
+  assert.ok(Object.values(metadata).every((value) => typeof value === "string"), "KEDA takes strings only");
+});

@@ -1,0 +1,128 @@
+// A world to ask: the sandbox, both exporters and a real Prometheus with the rules, on free ports. The programs'
+// paths come from the environment, as MONITORING_<NAME>.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { rulePaths } from "./files.mjs";
+import { Prometheus } from "./prometheus.mjs";
+
+const COLLECTORS = ["pools", "limits", "integrations", "stacks", "attention", "dora"];
+const SCRAPE_INTERVAL = 1;
+
+// Calls `probe` until it yields something, and fails with the reason why it did not, once the time is up.
+export async function until(what, seconds, probe) {
+  let reason = "it did not come";
+  for (const end = Date.now() + seconds * 1000; Date.now() < end; await delay(200)) {
+    try {
+      const value = await probe();
+      if (value) return value;
+    } catch (error) {
+      reason = error.message;
+    }
+  }
+  throw new Error(`waited ${seconds} s for ${what}: ${reason}`);
+}
+
+async function freePorts(count) {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
+  await Promise.all(servers.map((server) => once(server, "listening")));
+  const ports = servers.map((server) => server.address().port);
+  await Promise.all(servers.map((server) => once(server.close(), "close")));
+  return ports;
+}
+
+export async function start({ speed }) {
+  const directory = mkdtempSync(join(tmpdir(), "monitoring-"));
+  const children = [];
+  const [spacelift, pubsub, compute, promex, spot, prometheus] = (await freePorts(6)).map((port) => `127.0.0.1:${port}`);
+
+  function run(name, program, args, environment = {}) {
+    const log = join(directory, `${name}.log`);
+    const output = openSync(log, "w");
+    const child = spawn(program, args, { env: { PATH: process.env.PATH, ...environment }, stdio: ["ignore", output, output] });
+    children.push({ name, child, log });
+  }
+
+  // A program that ends is the reason, not what is missing because of it.
+  function assertRunning() {
+    for (const { name, child, log } of children) {
+      if (child.exitCode !== null || child.signalCode) throw new Error(`${name} has ended:\n${readFileSync(log, "utf8")}`);
+    }
+  }
+
+  async function stop() {
+    for (const { child } of children) child.kill();
+    await Promise.all(children.map(({ child }) => child.exitCode !== null || child.signalCode || once(child, "exit")));
+    rmSync(directory, { recursive: true });
+  }
+
+  // Whatever ends this process ends the world.
+  process.once("exit", () => children.forEach(({ child }) => child.kill()));
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
+
+  const answers = (url) => () => {
+    assertRunning();
+    return fetch(url).then(({ ok }) => ok);
+  };
+
+  run("sandbox", process.env.MONITORING_SANDBOX, [
+    ...["all", "--listen", spacelift, "--pubsub-listen", pubsub, "--compute-listen", compute, "--speed", speed],
+  ]);
+  run(
+    "spacelift-promex",
+    process.env.MONITORING_SPACELIFT_PROMEX,
+    ["serve", "--listen-address", promex, ...COLLECTORS.map((name) => `--collector.${name}`)],
+    {
+      SPACELIFT_PROMEX_API_ENDPOINT: `http://${spacelift}`,
+      SPACELIFT_PROMEX_API_KEY_ID: "01K5SANDB0XAP1KEY000000000",
+      SPACELIFT_PROMEX_API_KEY_SECRET: "sandbox-secret",
+    },
+  );
+  run("spot-interruption-exporter", process.env.MONITORING_SPOT_INTERRUPTION_EXPORTER, [], {
+    SIE_PROJECT_NAME: "example-project",
+    SIE_PUBSUB__INSTANCE_CREATION_SUBSCRIPTION_NAME: "sie-creation-subscription",
+    SIE_PUBSUB__INSTANCE_INTERRUPTION_SUBSCRIPTION_NAME: "sie-interruption-subscription",
+    SIE_PUBSUB__ENDPOINT: `http://${pubsub}`,
+    SIE_COMPUTE__ENDPOINT: `http://${compute}`,
+    SIE_COMPUTE__RESYNC_INTERVAL: "5s",
+    SIE_PROMETHEUS__ADDRESS: spot,
+    SIE_STATE__PATH: join(directory, "state"),
+  });
+
+  const configuration = join(directory, "prometheus.yml");
+  const jobs = { "spacelift-promex": promex, "spot-interruption-exporter": spot };
+  writeFileSync(
+    configuration,
+    JSON.stringify({
+      global: { scrape_interval: `${SCRAPE_INTERVAL}s`, evaluation_interval: "1s" },
+      rule_files: rulePaths,
+      scrape_configs: Object.entries(jobs).map(([job_name, target]) => ({ job_name, static_configs: [{ targets: [target] }] })),
+    }),
+  );
+  run("prometheus", "prometheus", [
+    `--config.file=${configuration}`,
+    `--storage.tsdb.path=${join(directory, "data")}`,
+    `--web.listen-address=${prometheus}`,
+  ]);
+
+  try {
+    await until("spacelift-promex to be ready", 30, answers(`http://${promex}/ready`));
+    await until("spot-interruption-exporter to be ready", 30, answers(`http://${spot}/ready`));
+    await until("Prometheus to be ready", 30, answers(`http://${prometheus}/-/ready`));
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  const born = Date.now();
+  return {
+    prometheus: new Prometheus(`http://${prometheus}`),
+    scrapeInterval: SCRAPE_INTERVAL,
+    age: () => (Date.now() - born) / 1000,
+    stop,
+  };
+}
