@@ -39,7 +39,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 512,
-            in_flight: 128,
+            in_flight: 1_024,
             streams: 16,
             head_bytes: 16 * 1024,
             head_time: Duration::from_secs(10),
