@@ -5,7 +5,7 @@ default:
 
 # The simulated world and the exporters in one process; Ctrl-C ends it.
 demo:
-    cargo run --release -p quickstart
+    cargo run -p quickstart
 
 # What CI runs, in its order, as far as this machine has the tools.
 ci:

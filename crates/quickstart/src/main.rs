@@ -127,7 +127,7 @@ fn url(listener: &Listener) -> anyhow::Result<String> {
 
 fn taken(flag: &str, address: SocketAddr) -> String {
     format!(
-        "cannot listen on {address}; choose another with `cargo run --release -p quickstart -- --{flag} 127.0.0.1:0`"
+        "cannot listen on {address}; choose another with `cargo run -p quickstart -- --{flag} 127.0.0.1:0`"
     )
 }
 

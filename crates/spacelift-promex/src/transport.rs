@@ -50,8 +50,8 @@ pub enum TransportError {
 }
 
 /// How often an HTTP/2 connection is probed, also between scrapes, so that a dead one is noticed before the
-/// next scrape needs it; and how long TCP waits for an acknowledgement.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// next scrape needs it, or costs at most that one; and how long TCP waits for an acknowledgement.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Longer than any usual scrape interval, so that a scrape finds the last one's connection.

@@ -274,8 +274,7 @@ fn counters<L: EncodeLabelSet>(
 }
 
 fn histogram(mut encoder: MetricEncoder<'_>, bounds: &Bounds, tally: &Tally) -> fmt::Result {
-    // The encoder knows the last bucket by this bound.
-    let bounds = bounds.iter().copied().chain([f64::MAX]);
+    let bounds = bounds.iter().copied().chain([f64::INFINITY]);
     let buckets: Vec<(f64, u64)> = bounds.zip(tally.buckets).collect();
     encoder.encode_histogram::<NoLabelSet>(tally.sum, tally.count(), &buckets, None)
 }

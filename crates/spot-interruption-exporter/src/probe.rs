@@ -1,5 +1,7 @@
 //! A small question to Pub/Sub, beside the stream.
 
+use std::error::Error;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use google_cloud_auth::credentials::{CacheableResource, Credentials};
@@ -25,14 +27,15 @@ pub(crate) enum Finding {
     Reachable,
     /// Pub/Sub answers that there is no such subscription, or that we are nobody.
     Refused(String),
-    /// Pub/Sub does not answer.
+    /// Pub/Sub does not answer, or only that it cannot.
     Unreachable(String),
 }
 
 /// Asks Pub/Sub for a subscription.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Probe {
-    client: SubscriberClient<Channel>,
+    transport: Transport,
+    channel: Mutex<Channel>,
     credentials: Credentials,
 }
 
@@ -48,15 +51,28 @@ impl Probe {
                 .tls_config(ClientTlsConfig::new().with_native_roots())
                 .map_err(|error| chain(&error))?;
         }
-        Ok(Self { client: SubscriberClient::new(transport.connect_lazy()), credentials })
+        let channel = Mutex::new(transport.connect_lazy());
+        Ok(Self { transport, channel, credentials })
     }
 
     pub(crate) async fn ask(&self, subscription: &SubscriptionName) -> Finding {
         match timeout(TIMEOUT, self.get(subscription)).await {
             Ok(Ok(())) => Finding::Reachable,
             Ok(Err(status)) => verdict(&status),
-            Err(_) => Finding::Unreachable(format!("no answer within {} s", TIMEOUT.as_secs())),
+            Err(_) => {
+                // The connection may be dead without knowing it, and would stay so.
+                self.reconnect();
+                Finding::Unreachable(format!("no answer within {} s", TIMEOUT.as_secs()))
+            }
         }
+    }
+
+    fn reconnect(&self) {
+        *self.channel.lock().unwrap_or_else(PoisonError::into_inner) = self.transport.connect_lazy();
+    }
+
+    fn channel(&self) -> Channel {
+        self.channel.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn get(&self, subscription: &SubscriptionName) -> Result<(), Status> {
@@ -69,20 +85,24 @@ impl Probe {
         let mut request =
             Request::new(GetSubscriptionRequest { subscription: subscription.full().to_owned() });
         *request.metadata_mut() = MetadataMap::from_headers(headers);
-        self.client.clone().get_subscription(request).await?;
+        SubscriberClient::new(self.channel()).get_subscription(request).await?;
         Ok(())
     }
 }
 
 fn verdict(status: &Status) -> Finding {
     let code = google_cloud_gax::error::rpc::Code::from(status.code() as i32);
-    let reason = one_line(&format!("{code}: {}", status.message()));
+    // Of a failure on the way, the message is only the outermost layer.
+    let words = status.source().map_or_else(|| status.message().to_owned(), |cause| chain(cause));
+    let reason = one_line(&format!("{code}: {words}"));
     match status.code() {
         Code::NotFound | Code::InvalidArgument | Code::Unauthenticated => Finding::Refused(reason),
         Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => {
             Finding::Unreachable(reason)
         }
-        // Whatever else is the matter with the question, such as a quota of its own, Pub/Sub is there.
+        // The stream's client takes these for troubles that pass, and tries again without a word.
+        Code::Internal | Code::ResourceExhausted | Code::Aborted => Finding::Unreachable(reason),
+        // Whatever else is the matter with the question, such as a missing permission, Pub/Sub is there.
         _ => Finding::Reachable,
     }
 }

@@ -13,10 +13,6 @@ SERVICES = COMPOSE["services"]
 PROMETHEUS = yaml.safe_load((ROOT / "deploy/compose/prometheus/prometheus.yml").read_text())
 DOCKERFILE = ROOT / "deploy/docker/Dockerfile"
 WORKFLOWS = {path.name: yaml.safe_load(path.read_text()) for path in sorted((ROOT / ".github/workflows").glob("*.yml"))}
-LATEST = "latest"
-
-# The programs that are released, and the port that each listens on.
-RELEASED = {"spacelift-promex": 9953, "spot-interruption-exporter": 8090}
 
 
 class Stage:

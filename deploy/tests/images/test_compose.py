@@ -5,7 +5,8 @@ import re
 
 import pytest
 import yaml
-from files import LATEST, PROMETHEUS, RELEASED, ROOT, SERVICES, STAGES, exec_form, mounts, published
+from files import PROMETHEUS, ROOT, SERVICES, STAGES, exec_form, mounts, published
+from promises import RELEASED, program
 
 EACH = pytest.mark.parametrize("name", SERVICES)
 DATASOURCES = yaml.safe_load((ROOT / "deploy/compose/grafana/provisioning/datasources/prometheus.yaml").read_text())
@@ -40,7 +41,7 @@ def test_an_image_is_built_here_or_pinned(name):
         assert (ROOT / service["build"]["dockerfile"]).is_file()
         assert "image" not in service, "a name of its own could be pulled instead of built"
     else:
-        assert re.search(r":v?[0-9]+\.[0-9]+\.[0-9]+", service["image"]) and LATEST not in service["image"]
+        assert re.search(r":v?[0-9]+\.[0-9]+\.[0-9]+", service["image"]) and ":latest" not in service["image"]
 
 
 @EACH
@@ -52,16 +53,16 @@ def test_what_a_service_mounts_exists(name):
 
 def test_nothing_says_latest():
     for path in ROOT / "docker-compose.yml", *ROOT.glob("deploy/compose/**/*.*"), *ROOT.glob("deploy/docker/*"):
-        assert f":{LATEST}" not in path.read_text(), path
+        assert ":latest" not in path.read_text(), path
 
 
 @pytest.mark.parametrize("name", RELEASED)
 def test_an_exporter_is_the_released_image(name):
-    service = SERVICES[name]
+    service, port = SERVICES[name], str(RELEASED[name].port)
     assert STAGES[service["build"]["target"]].base == name
     assert "command" not in service and "entrypoint" not in service
-    assert service["healthcheck"]["test"][-1] == f"http://127.0.0.1:{RELEASED[name]}/ready"
-    assert published(service) == [("127.0.0.1", str(RELEASED[name]), str(RELEASED[name]))]
+    assert service["healthcheck"]["test"][-1] == f"http://127.0.0.1:{port}/ready"
+    assert published(service) == [("127.0.0.1", port, port)]
 
 
 def targets(job):
@@ -70,8 +71,8 @@ def targets(job):
 
 def test_jobs_are_named_as_the_charts_name_them():
     jobs = {job["job_name"]: targets(job) for job in PROMETHEUS["scrape_configs"]}
-    for name, port in RELEASED.items():
-        assert jobs[name] == [f"{name}:{port}"]
+    for name, image in RELEASED.items():
+        assert jobs[name] == [f"{name}:{image.port}"]
 
 
 def test_prometheus_finds_whom_it_asks():
@@ -111,5 +112,5 @@ def test_anybody_may_look_at_grafana():
 
 def test_the_sandbox_is_started_as_it_is_built():
     for name in "sandbox-spacelift", "sandbox-google":
-        assert exec_form(STAGES["sandbox"].last("ENTRYPOINT")) == ["/usr/local/bin/sandbox"]
+        assert exec_form(STAGES["sandbox"].last("ENTRYPOINT")) == [program("sandbox")]
         assert SERVICES[name]["command"][0] == name.removeprefix("sandbox-")

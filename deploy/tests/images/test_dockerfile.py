@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from files import DOCKERFILE, RELEASED, STAGES, exec_form
+from files import DOCKERFILE, STAGES, exec_form
+from promises import CA_ROOTS, RELEASED, USER, check_labels, program
 
 EXTERNAL = sorted({stage.base for stage in STAGES.values()} - set(STAGES) - {"scratch"})
 
@@ -30,24 +31,16 @@ def test_a_released_image_is_the_program_and_little_else(name):
     stage = STAGES[name]
     assert STAGES[stage.base].base == "scratch"
     assert not [value for instruction, value in stage.instructions if instruction in ("RUN", "ADD", "ENV", "VOLUME")]
-    assert stage.last("USER") == "65532:65532"
-    assert stage.last("EXPOSE") == str(RELEASED[name])
-    assert exec_form(stage.last("ENTRYPOINT")) == [f"/usr/local/bin/{name}"]
-    assert exec_form(stage.last("CMD")) == (["serve"] if name == "spacelift-promex" else None)
-    assert any("/etc/ssl/certs/ca-certificates.crt" in value for value in stage.values("COPY"))
+    assert stage.last("USER") == USER
+    assert stage.last("EXPOSE") == str(RELEASED[name].port)
+    assert exec_form(stage.last("ENTRYPOINT")) == [program(name)]
+    assert exec_form(stage.last("CMD")) == RELEASED[name].command
+    assert any(CA_ROOTS in value for value in stage.values("COPY"))
 
 
 @pytest.mark.parametrize("name", RELEASED)
 def test_a_released_image_says_what_it_is(name):
-    labels = {key.removeprefix("org.opencontainers.image."): value for key, value in STAGES[name].labels().items()}
-    assert labels.pop("description")
-    assert labels == {
-        "title": name,
-        "source": "https://github.com/cloud-exporters/cloud-exporters",
-        "licenses": "Apache-2.0",
-        "version": "${VERSION}",
-        "revision": "${REVISION}",
-    }
+    check_labels(STAGES[name].labels(), name, "${VERSION}", "${REVISION}")
 
 
 @pytest.mark.parametrize("name", RELEASED)

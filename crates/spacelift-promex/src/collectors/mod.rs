@@ -55,11 +55,11 @@ pub struct Collector {
     /// The JSON body of its request.
     pub(crate) ask: fn(&Moment) -> String,
     /// Reads the body of an answer.
-    pub(crate) read: fn(&[u8]) -> Result<Answer, Failure>,
+    pub read: fn(&[u8]) -> Result<Answer, Failure>,
 }
 
 /// The answer to a collector's question.
-pub(crate) type Answer = Box<dyn Families>;
+pub type Answer = Box<dyn Families>;
 
 /// What a question may depend on.
 #[derive(Debug, Clone, Copy)]
@@ -120,7 +120,7 @@ fn answer<Q: Families + DeserializeOwned + 'static>(body: &[u8]) -> Result<Answe
 }
 
 /// Writes gauge families.
-pub struct Writer<'a, 'e>(pub(crate) &'a mut DescriptorEncoder<'e>);
+pub struct Writer<'a, 'e>(pub &'a mut DescriptorEncoder<'e>);
 
 impl Writer<'_, '_> {
     /// A family of one series without labels, absent where there is no value.

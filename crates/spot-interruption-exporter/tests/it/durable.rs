@@ -237,3 +237,27 @@ fn no_more_than_three_files_stay_aside() {
     assert_eq!(set_aside(path), 3);
     assert!(path.join("state.redb.unusable-5").exists() && !path.join("state.redb.unusable-3").exists());
 }
+
+/// What is forgotten makes room for what comes.
+#[test]
+fn the_file_stays_as_large_as_what_is_remembered() {
+    let mut durable = Durable::new();
+    let instances: Vec<String> = (0..200).map(|number| format!("n{number}")).collect();
+    for (number, name) in instances.iter().enumerate() {
+        durable.world.observe(&node(number as u64 + 1, name, "a"));
+    }
+    let mut sizes = Vec::new();
+    for round in 0..60 {
+        for number in 0..1_000 {
+            let id = format!("{round}-{number}");
+            let interrupted = interruption(named(number % 200 + 1, &instances[number as usize % 200]));
+            durable.world.deliver(&id, logged(&id, "op", interrupted));
+        }
+        durable.world.pass(WINDOW / 5);
+        durable.commit();
+        sizes.push(durable.store.as_ref().unwrap().size());
+    }
+    let (early, late) = sizes.split_at(20);
+    assert!(early.iter().max() >= late.iter().max(), "{sizes:?}");
+    assert!(sizes[59] < 4 * 1024 * 1024, "{sizes:?}");
+}
