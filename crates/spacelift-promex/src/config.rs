@@ -9,6 +9,7 @@ use exporter_common::config::{
 };
 use exporter_common::http::web::WebWritten;
 use exporter_common::http::{ListenAddress, Web};
+use exporter_common::secret::Secret;
 use exporter_common::telemetry::LogFormat;
 use http::Uri;
 use rustls_pki_types::CertificateDer;
@@ -19,7 +20,6 @@ use crate::collectors::{ALL, Collector};
 use crate::session::SecretSource;
 use crate::transport::read_roots;
 use crate::{ABOUT, NAME};
-use exporter_common::secret::Secret;
 
 const DEFAULT_PORT: u16 = 9953;
 const DEFAULT_SCRAPE_TIMEOUT: Duration = Duration::from_secs(5);

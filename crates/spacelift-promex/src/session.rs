@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use cynic::MutationBuilder;
 use exporter_common::backoff::Backoff;
 use exporter_common::readiness::{Condition, Readiness};
+use exporter_common::secret::Secret;
 use http::{HeaderValue, StatusCode};
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -19,7 +20,6 @@ use crate::flight::Flight;
 use crate::schema::Amount;
 use crate::telemetry::{TOKEN_EXCHANGE, Telemetry};
 use crate::transport::Http;
-use exporter_common::secret::Secret;
 
 /// A token is exchanged anew this long before it ends, in seconds.
 const MARGIN_SECONDS: f64 = 30.0;

@@ -11,6 +11,7 @@ mod quota;
 mod rejection;
 mod server;
 mod site;
+mod visit;
 pub mod web;
 
 pub use connection::Limits;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use exporter_common::http::{Limits, Listener, Scrape, ScrapeError, Site, Web, serve};
@@ -28,17 +29,17 @@ pub(crate) const UNLIMITED: Limits = Limits {
     stall_time: LONG,
 };
 
-/// A scrape that waits for a permit and answers with a lot of text, or with little.
+/// A scrape that waits for a permit and answers with little, but maybe the first time with a lot.
 struct Source {
     permits: Arc<Semaphore>,
-    large: bool,
+    large: AtomicBool,
 }
 
 impl Scrape for Source {
     async fn scrape(&self) -> Result<Registry, ScrapeError> {
         self.permits.acquire().await.unwrap().forget();
         let mut registry = Registry::default();
-        if self.large {
+        if self.large.swap(false, Ordering::Relaxed) {
             for _ in 0..20_000 {
                 let gauge: prometheus_client::metrics::gauge::Gauge = Default::default();
                 registry.register("gauge", "x".repeat(1_000), gauge);
@@ -68,7 +69,7 @@ impl Server {
         let permits = Arc::new(Semaphore::new(0));
         let readiness = Readiness::default();
         let condition = readiness.condition("testing");
-        let source = Source { permits: permits.clone(), large };
+        let source = Source { permits: permits.clone(), large: large.into() };
         let site =
             Site::new("test", "A test", "/metrics".to_owned(), readiness, Registry::default(), source, web);
         let (stop, stopped) = oneshot::channel::<()>();

@@ -139,6 +139,42 @@ async fn files_that_make_no_sense() {
 }
 
 #[tokio::test]
+async fn web_configurations_that_make_no_sense() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("web.yml");
+    std::fs::write(&path, "basic_auth_users:\n  alice: secret\n").unwrap();
+    let path = path.to_str().unwrap();
+    for (flags, variables, file, source) in [
+        (&["--web.config.file", path][..], &[][..], None, "flag --web.config.file"),
+        (
+            &[],
+            &[("SPACELIFT_PROMEX_WEB_CONFIG_FILE", path)],
+            None,
+            "variable SPACELIFT_PROMEX_WEB_CONFIG_FILE",
+        ),
+        (&[], &[], Some(format!("web:\n  config_file: {path}\n")), "file /"),
+    ] {
+        let place = format!("web.config_file from {source}");
+        let parts = [&place, "line 2", "hashedSecret too short", "allowed is a web configuration"];
+        refused(&[&GOOD[..], flags].concat(), variables, file.as_deref(), &parts).await;
+    }
+    refused(
+        &GOOD,
+        &[],
+        Some("web: {open_probes: maybe}\n"),
+        &["web.open_probes", "allowed is true or false"],
+    )
+    .await;
+    refused(&GOOD, &[], Some("web: {config: x}\n"), &["unknown key web.config", "config_file, open_probes"])
+        .await;
+    std::fs::write(path, "").unwrap();
+    assert_eq!(
+        check(&[&GOOD[..], &["--web.config.file", path, "--web.open-probes"]].concat(), &[], None).await.0,
+        Some(0)
+    );
+}
+
+#[tokio::test]
 async fn command_lines_that_make_no_sense() {
     refused(&["--no-such-flag"], &[], None, &["--no-such-flag"]).await;
     refused(&["stray"], &[], None, &["stray"]).await;

@@ -85,7 +85,9 @@ impl Web {
     /// One line that names the option, its source and what is wrong with the file.
     pub fn validate<W>(loaded: &Loaded<W>, written: &WebWritten) -> Result<Self, ConfigError> {
         let file = loaded.optional("web.config_file", written.config_file.as_ref(), |path| {
-            File::load(PathBuf::from(path)).map_err(|error| format!("cannot be used: {error}"))
+            File::load(PathBuf::from(path)).map_err(|problem| {
+                format!("cannot be used: {problem}; allowed is a web configuration of the Prometheus exporter toolkit")
+            })
         })?;
         let open_probes = loaded.switch("web.open_probes", written.open_probes.as_ref(), false)?;
         Ok(Self { open_probes, file: file.map(Arc::new), ..Self::default() })

@@ -64,11 +64,17 @@ async fn every_key_can_come_from_the_environment() {
         ("SIE_TOMBSTONE_TTL", "1m"),
         ("SIE_INTERRUPTION_METHODS", "compute.instances.preempted"),
         ("SIE_LOG_LEVEL", "info"),
+        ("SIE_STATE__PATH", "/var/lib/spot-interruption-exporter"),
+        // An empty file is a web configuration that asks for nothing.
+        ("SIE_WEB__CONFIG_FILE", "/dev/null"),
+        ("SIE_WEB__OPEN_PROBES", "true"),
     ];
     assert_eq!(variables.len(), spot_interruption_exporter::Config::settings().len());
     let (code, stderr) = check("", &variables).await;
     assert_eq!(code, Some(0), "{stderr}");
-    for (variable, _) in variables.iter().filter(|(variable, _)| !["SIE_PROJECT_NAME"].contains(variable)) {
+    // Nearly any text is a path.
+    let refusing = |variable: &&str| !["SIE_PROJECT_NAME", "SIE_STATE__PATH"].contains(variable);
+    for variable in variables.iter().map(|(variable, _)| variable).filter(|variable| refusing(variable)) {
         let broken = [(*variable, "/ /")];
         refused(PUBLISHED, &broken, &[&format!("variable {variable}"), "allowed"]).await;
     }
@@ -104,6 +110,7 @@ async fn what_is_wrong_is_named_with_its_place() {
         ),
         ("log_level: debug", "compute: {endpoint: compute}", &["compute.endpoint", "http or https URL"]),
         ("log_level: debug", "interruption_methods: []", &["interruption_methods"]),
+        ("log_level: debug", "state: {path: ' '}", &["state.path", "that of a directory"]),
         ("log_level: debug", "attribution: 1s", &["unknown key attribution"]),
     ] {
         refused(&PUBLISHED.replace(from, to), &[], parts).await;

@@ -16,7 +16,9 @@ fn keys() {
     let mut table = String::from("| key of the file | variable | default | |\n|---|---|---|---|\n");
     for setting in Config::settings() {
         let default = setting.default.as_deref().map(|default| format!("`{default}`")).unwrap_or_default();
-        table += &format!("| `{}` | `{}` | {default} | {} |\n", setting.key, setting.variable, setting.help);
+        let flag = setting.flag.as_deref().map(|flag| format!(", `--{flag}`")).unwrap_or_default();
+        let (key, variable, help) = (&setting.key, &setting.variable, &setting.help);
+        table += &format!("| `{key}`{flag} | `{variable}` | {default} | {help} |\n");
     }
     compare_table(&readme(), "keys", &table);
 }
