@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use exporter_common::http::web::parse;
+
 use super::client::{Folder, TLS};
 
 /// What the verdict has to be.
@@ -96,7 +98,7 @@ const WHOLE: [(&str, Verdict); 33] = [
 ];
 
 /// What may follow a certificate and its key.
-const WITH_TLS: [(&str, Verdict); 34] = [
+const WITH_TLS: [(&str, Verdict); 36] = [
     ("", Good),
     ("client_auth_type: RequestClientCert", Good),
     ("client_auth_type: RequireClientCert", Good),
@@ -123,14 +125,18 @@ const WITH_TLS: [(&str, Verdict); 34] = [
     ("client_allowed_sans:", GoodButNew),
     ("min_version: TLS12\n  max_version: TLS13", Good),
     ("min_version: TLS13\n  max_version: TLS12", BadHere("no TLS version is left")),
-    ("min_version: TLS11", BadHere("TLS version TLS11 is not supported; allowed are TLS12, TLS13")),
-    ("max_version: TLS10", BadHere("TLS version TLS10 is not supported")),
+    ("min_version: TLS10", Good),
+    ("max_version: TLS11", BadHere("line 4: TLS version TLS11 is not supported; allowed are TLS12, TLS13")),
     ("min_version: SSL3", Bad("line 4: unknown TLS version: SSL3")),
     ("cipher_suites: []", Good),
     ("cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384]", Good),
     (
         "cipher_suites:\n  - TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256\n  - TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA",
-        BadHere("line 6: cipher TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA is not supported"),
+        Good,
+    ),
+    (
+        "cipher_suites: [TLS_RSA_WITH_AES_128_CBC_SHA]\n  max_version: TLS12",
+        BadHere("no TLS version is left between min_version and max_version with one of cipher_suites"),
     ),
     ("cipher_suites: [TLS_MADE_UP]", Bad("unknown cipher: TLS_MADE_UP")),
     (
@@ -143,8 +149,9 @@ const WITH_TLS: [(&str, Verdict); 34] = [
     ("curve_preferences: [X25519, CurveP256, CurveP384]", Good),
     (
         "curve_preferences: [CurveP521]",
-        BadHere("curve CurveP521 is not supported; allowed are X25519, CurveP256, CurveP384"),
+        BadHere("none of curve_preferences is supported; allowed are X25519, CurveP256, CurveP384"),
     ),
+    ("curve_preferences: [CurveP521, CurveP256]", Good),
     ("curve_preferences: [CurveP123]", Bad("unknown curve: CurveP123")),
     ("prefer_server_cipher_suites: false", Good),
     (
@@ -208,4 +215,15 @@ fn pem_may_stand_in_the_file_itself() {
         let error = folder.load(&config).map(drop).unwrap_err();
         assert!(error.contains(words) && !error.contains("BEGIN"), "{error}");
     }
+}
+
+/// Nothing of it weakens the server, and files that work elsewhere work here.
+#[test]
+fn what_is_not_spoken_is_left_out_and_said_so() {
+    let text = format!(
+        "{TLS}  min_version: TLS10\n  curve_preferences: [CurveP521, X25519]\n  cipher_suites: [TLS_RSA_WITH_AES_128_CBC_SHA, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]\n"
+    );
+    let tls = parse(&text).unwrap().tls.unwrap();
+    assert_eq!(tls.left_out, ["TLS version TLS10", "cipher TLS_RSA_WITH_AES_128_CBC_SHA", "curve CurveP521"]);
+    assert_eq!((tls.versions.len(), tls.curves.len()), (2, 1));
 }

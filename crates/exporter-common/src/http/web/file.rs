@@ -71,6 +71,8 @@ pub struct TlsServer {
     pub curves: Vec<&'static dyn SupportedKxGroup>,
     /// Whether the server's order of cipher suites decides, rather than the client's.
     pub prefer_server_cipher_suites: bool,
+    /// What is asked for and left out, since this server does not speak it: weak suites, old versions.
+    pub left_out: Vec<String>,
 }
 
 /// Where PEM text is.
@@ -207,10 +209,21 @@ fn tls_server(mut section: Section, http2: bool) -> Result<Option<TlsServer>> {
     let client_ca = section.pem("client_ca", "client_ca_file")?;
     let client_auth = section.parsed("client_auth_type", str::parse)?.unwrap_or(ClientAuth::NoClientCert);
     let client_allowed_sans = section.list("client_allowed_sans", |name| Ok(name.to_owned()))?;
+    let mut left_out = Vec::new();
     let least = section.parsed("min_version", |name| named("TLS version", name, &VERSIONS))?;
-    let most = section.parsed("max_version", |name| named("TLS version", name, &VERSIONS))?;
+    let least = least.and_then(|least| supported("TLS version", least, &mut left_out));
+    let most = section.parsed("max_version", |name| match named("TLS version", name, &VERSIONS)?.1 {
+        Some(most) => Ok(most),
+        None => Err(format!("TLS version {name} is not supported; allowed are TLS12, TLS13")),
+    })?;
     let suites = section.list("cipher_suites", cipher_suite)?.unwrap_or_default();
+    let lists_suites = !suites.is_empty();
+    let suites: Vec<_> =
+        suites.into_iter().filter_map(|suite| supported("cipher", suite, &mut left_out)).collect();
     let curves = section.list("curve_preferences", curve)?.unwrap_or_default();
+    let lists_curves = !curves.is_empty();
+    let curves: Vec<_> =
+        curves.into_iter().filter_map(|curve| supported("curve", curve, &mut left_out)).collect();
     let prefer_server_cipher_suites = section.switch("prefer_server_cipher_suites", true)?;
     section.close()?;
     if !is_wanted {
@@ -233,7 +246,10 @@ fn tls_server(mut section: Section, http2: bool) -> Result<Option<TlsServer>> {
             "client_allowed_sans requires client_auth_type to be one of RequireAnyClientCert or RequireAndVerifyClientCert",
         );
     }
-    let (versions, cipher_suites) = versions_and_suites(least, most, suites)?;
+    if lists_curves && curves.is_empty() {
+        return refuse("none of curve_preferences is supported; allowed are X25519, CurveP256, CurveP384");
+    }
+    let (versions, cipher_suites) = versions_and_suites(least, most, lists_suites.then_some(suites))?;
     if http2 && !speaks_http2(&versions, &cipher_suites) {
         return refuse(
             "cipher_suites is missing an HTTP/2-required AES_128_GCM_SHA256 cipher (need at least one of TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 or TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256), or set http2: false",
@@ -249,7 +265,18 @@ fn tls_server(mut section: Section, http2: bool) -> Result<Option<TlsServer>> {
         cipher_suites,
         curves: if curves.is_empty() { ring::ALL_KX_GROUPS.to_vec() } else { curves },
         prefer_server_cipher_suites,
+        left_out,
     }))
+}
+
+/// Something under Go's name for it; `None` is what this server does not speak.
+type Named<T> = (String, Option<T>);
+
+fn supported<T>(what: &str, (name, value): Named<T>, left_out: &mut Vec<String>) -> Option<T> {
+    if value.is_none() {
+        left_out.push(format!("{what} {name}"));
+    }
+    value
 }
 
 /// The versions between the least and the most, and the suites for them. As in Go, the list of suites is about TLS
@@ -257,10 +284,10 @@ fn tls_server(mut section: Section, http2: bool) -> Result<Option<TlsServer>> {
 fn versions_and_suites(
     least: Option<&'static SupportedProtocolVersion>,
     most: Option<&'static SupportedProtocolVersion>,
-    listed: Vec<SupportedCipherSuite>,
+    listed: Option<Vec<SupportedCipherSuite>>,
 ) -> Result<(Vec<&'static SupportedProtocolVersion>, Vec<SupportedCipherSuite>)> {
     let mut suites = ring::ALL_CIPHER_SUITES.to_vec();
-    if !listed.is_empty() {
+    if let Some(listed) = listed {
         suites.retain(|suite| suite.tls13().is_some());
         suites.extend(listed.into_iter().filter(|suite| suite.tls13().is_none()));
     }
@@ -284,35 +311,31 @@ fn speaks_http2(versions: &[&SupportedProtocolVersion], suites: &[SupportedCiphe
         || suites.iter().any(|suite| HTTP2_SUITES.contains(&suite.suite()))
 }
 
-fn cipher_suite(name: &str) -> std::result::Result<SupportedCipherSuite, String> {
+fn cipher_suite(name: &str) -> std::result::Result<Named<SupportedCipherSuite>, String> {
     // Go's names are the IANA's, rustls marks those of TLS 1.3.
     let is_it = |suite: &&SupportedCipherSuite| {
         suite.suite().as_str().is_some_and(|own| own.replacen("TLS13_", "TLS_", 1) == name)
     };
     match ring::ALL_CIPHER_SUITES.iter().find(is_it) {
-        Some(suite) => Ok(*suite),
-        None if OTHER_SUITES.contains(&name) => Err(format!(
-            "cipher {name} is not supported; allowed are ECDHE suites with GCM or ChaCha20-Poly1305"
-        )),
-        None => Err(format!("unknown cipher: {name}")),
+        None if !OTHER_SUITES.contains(&name) => Err(format!("unknown cipher: {name}")),
+        suite => Ok((name.to_owned(), suite.copied())),
     }
 }
 
-fn curve(name: &str) -> std::result::Result<&'static dyn SupportedKxGroup, String> {
-    let group = named("curve", name, &CURVES)?;
-    let found = ring::ALL_KX_GROUPS.iter().find(|candidate| candidate.name() == group);
-    found.copied().ok_or_else(|| format!("curve {name} is not supported"))
+fn curve(name: &str) -> std::result::Result<Named<&'static dyn SupportedKxGroup>, String> {
+    let (name, group) = named("curve", name, &CURVES)?;
+    let found = ring::ALL_KX_GROUPS.iter().find(|candidate| Some(candidate.name()) == group);
+    Ok((name, found.copied()))
 }
 
 /// Looks a name of Go's up.
-fn named<T: Copy>(what: &str, name: &str, table: &[(&str, Option<T>)]) -> std::result::Result<T, String> {
-    let names = || {
-        let supported = table.iter().filter(|(_, value)| value.is_some()).map(|(name, _)| *name);
-        supported.collect::<Vec<_>>().join(", ")
-    };
+fn named<T: Copy>(
+    what: &str,
+    name: &str,
+    table: &[(&str, Option<T>)],
+) -> std::result::Result<Named<T>, String> {
     match table.iter().find(|(known, _)| *known == name) {
-        Some((_, Some(value))) => Ok(*value),
-        Some((_, None)) => Err(format!("{what} {name} is not supported; allowed are {}", names())),
+        Some((_, value)) => Ok((name.to_owned(), *value)),
         None => Err(format!("unknown {what}: {name}")),
     }
 }

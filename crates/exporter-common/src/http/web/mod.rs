@@ -168,6 +168,8 @@ pub(super) struct Rules {
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     http2: bool,
     client_auth: ClientAuth,
+    /// What is asked for and not spoken.
+    left_out: Vec<String>,
     users: Option<Arc<Users>>,
     bucket: Option<Arc<Bucket>>,
 }
@@ -188,7 +190,8 @@ impl Rules {
             tls: tls.map(Arc::new),
             headers: config.headers,
             http2: config.http2,
-            client_auth: config.tls.map_or(ClientAuth::NoClientCert, |tls| tls.client_auth),
+            client_auth: config.tls.as_ref().map_or(ClientAuth::NoClientCert, |tls| tls.client_auth),
+            left_out: config.tls.map(|tls| tls.left_out).unwrap_or_default(),
             users: match before
                 .and_then(|before| before.users.clone())
                 .filter(|users| users.are(&config.users))
@@ -233,7 +236,11 @@ impl fmt::Display for Rules {
             Some(_) => write!(f, "TLS is enabled, http2: {http2}, client_auth_type: {client_auth:?}")?,
         }
         let users = if self.users.is_some() { "required" } else { "not required" };
-        write!(f, ", basic authentication is {users}")
+        write!(f, ", basic authentication is {users}")?;
+        match &*self.left_out {
+            [] => Ok(()),
+            left_out => write!(f, ", not supported and left out: {}", left_out.join(", ")),
+        }
     }
 }
 
