@@ -75,3 +75,39 @@ monitoring:
 # The README's pictures, from a Prometheus that has watched for a while.
 pictures url="http://localhost:9090" seconds="1800" interval="5":
     deploy/dashboards/render/run {{url}} {{seconds}} {{interval}}
+
+# The images, docker-compose.yml and the workflows, without an engine.
+images-test:
+    deploy/tests/images/run
+
+# The whole world on a laptop; Grafana at http://localhost:3000.
+world:
+    docker compose up --build
+
+# The same on the Docker Engine that runs here, with the real images, asked whether it keeps its promises.
+world-test:
+    deploy/tests/images/engine --registry
+
+# And without a registry: an engine of its own, with stand-ins made of Debian packages (needs root and docker.io).
+engine:
+    deploy/tests/images/engine
+
+# Builds and pushes an image for the platform of this machine, with SBOM and provenance.
+image-push image version:
+    docker buildx build --file deploy/docker/Dockerfile --target "$(basename {{image}})" \
+        --build-arg VERSION={{version}} --build-arg REVISION="$(git rev-parse HEAD)" \
+        --sbom true --provenance mode=max --push --tag {{image}}:{{version}}-{{arch()}} .
+
+# Joins the images of both platforms under one tag and says its digest.
+image-index image version:
+    @docker buildx imagetools create --tag {{image}}:{{version}} {{image}}:{{version}}-x86_64 {{image}}:{{version}}-aarch64 >&2
+    @docker buildx imagetools inspect --format '{{{{json .Manifest}}' {{image}}:{{version}} | jq --raw-output .digest
+
+# Packages a chart under a version and pushes it.
+chart-push chart version registry:
+    helm package deploy/helm/{{chart}} --dependency-update --version {{version}} --app-version {{version}} --destination target/charts
+    helm push target/charts/{{chart}}-{{version}}.tgz {{registry}}
+
+# What each image is made of, as CycloneDX beside each Cargo.toml (needs cargo-cyclonedx); the images carry their own SBOM.
+sbom:
+    cargo cyclonedx --format json --spec-version 1.5 --target x86_64-unknown-linux-gnu
