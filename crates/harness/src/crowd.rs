@@ -12,11 +12,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::{Exporter, skipped};
 
-/// Ten clients every five milliseconds. At its bound the server turns away whoever has been silent for longest, so
-/// that a client has to speak before as many others have come as the bound allows; at this pace that is a quarter of
-/// a second.
+/// Clients that connect at the same time, each again and again.
 const WORKERS: usize = 10;
-const PACE: Duration = Duration::from_millis(5);
 
 /// Between two lines of a slow request.
 const DRIP: Duration = Duration::from_millis(500);
@@ -81,7 +78,6 @@ async fn take_up_room(address: String, size: usize, arrived: Arc<Semaphore>) {
             silent.push(stream);
         }
         arrived.add_permits(1);
-        sleep(PACE).await;
     }
     loop {
         sleep(DRIP).await;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::connection::{Limits, Watch};
@@ -46,6 +46,10 @@ pub async fn serve<S: Scrape>(
                 Ok((stream, peer)) => {
                     // Answers are written whole; waiting to fill a packet would only delay their end.
                     let _ = stream.set_nodelay(true);
+                    if connections.open.len() >= limits.connections {
+                        // Whoever's request has just arrived does not wait any more, once it is read.
+                        yield_now().await;
+                    }
                     connections.make_room(limits.connections);
                     let watch = Watch::new();
                     let open = Open { watch: watch.clone(), peer: peer.ip() };
