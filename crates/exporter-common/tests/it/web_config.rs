@@ -147,10 +147,7 @@ const WITH_TLS: [(&str, Verdict); 36] = [
     ("cipher_suites: [TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384]\n  min_version: TLS13", Good),
     ("cipher_suites: [TLS_AES_128_GCM_SHA256]\n  max_version: TLS12", BadHere("no TLS version is left")),
     ("curve_preferences: [X25519, CurveP256, CurveP384]", Good),
-    (
-        "curve_preferences: [CurveP521]",
-        BadHere("none of curve_preferences is supported; allowed are X25519, CurveP256, CurveP384"),
-    ),
+    ("curve_preferences: [CurveP521]", Good),
     ("curve_preferences: [CurveP521, CurveP256]", Good),
     ("curve_preferences: [CurveP123]", Bad("unknown curve: CurveP123")),
     ("prefer_server_cipher_suites: false", Good),

@@ -221,7 +221,6 @@ fn tls_server(mut section: Section, http2: bool) -> Result<Option<TlsServer>> {
     let suites: Vec<_> =
         suites.into_iter().filter_map(|suite| supported("cipher", suite, &mut left_out)).collect();
     let curves = section.list("curve_preferences", curve)?.unwrap_or_default();
-    let lists_curves = !curves.is_empty();
     let curves: Vec<_> =
         curves.into_iter().filter_map(|curve| supported("curve", curve, &mut left_out)).collect();
     let prefer_server_cipher_suites = section.switch("prefer_server_cipher_suites", true)?;
@@ -245,9 +244,6 @@ fn tls_server(mut section: Section, http2: bool) -> Result<Option<TlsServer>> {
         return refuse(
             "client_allowed_sans requires client_auth_type to be one of RequireAnyClientCert or RequireAndVerifyClientCert",
         );
-    }
-    if lists_curves && curves.is_empty() {
-        return refuse("none of curve_preferences is supported; allowed are X25519, CurveP256, CurveP384");
     }
     let (versions, cipher_suites) = versions_and_suites(least, most, lists_suites.then_some(suites))?;
     if http2 && !speaks_http2(&versions, &cipher_suites) {
