@@ -38,11 +38,12 @@ python_packages() {
   echo "$packages/bin"
 }
 
-# program NAME: the path of a program of this workspace, built for development.
+# program NAME: the path of a program of this workspace, built for development. It is built as the tests build it: alone it
+# would have other features, and all that it hangs on would be compiled once more.
 program() {
   local root
   root=$(git -C "$(dirname "${BASH_SOURCE[0]}")" rev-parse --show-toplevel)
-  cargo build --quiet --locked --manifest-path "$root/Cargo.toml" --package "$1" --bin "$1" >&2
+  cargo test --quiet --locked --workspace --no-run --manifest-path "$root/Cargo.toml" >&2
   echo "${CARGO_TARGET_DIR:-$root/target}/debug/$1"
 }
 
