@@ -1,4 +1,4 @@
-//! Whatever the API answers to whichever question: it is refused in one line, or it becomes families in which no
+//! Whatever the API answers to whichever question: it is refused in the API's words or in one line of ours, or it becomes families in which no
 //! series stands twice.
 
 #![no_main]
@@ -11,13 +11,16 @@ use libfuzzer_sys::fuzz_target;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Registry;
+use spacelift_promex::Failure;
 use spacelift_promex::collectors::{ALL, Answer, Writer};
 
 fuzz_target!(|bytes: &[u8]| {
     // The first byte says which question.
     let [number, body @ ..] = bytes else { return };
     match (ALL[usize::from(*number) % ALL.len()].read)(body) {
-        Err(failure) => assert!(!failure.to_string().contains(['\n', '\r']), "{failure}"),
+        // The API's own words are made fit to be shown where secrets are taken out of them.
+        Err(Failure::GraphQl(_) | Failure::Unauthorized(_) | Failure::Unsupported(_)) => {}
+        Err(failure) => assert!(!failure.to_string().contains(char::is_control), "{failure:?}"),
         Ok(answer) => {
             let mut registry = Registry::default();
             registry.register_collector(Box::new(Families(answer)));
