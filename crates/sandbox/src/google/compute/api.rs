@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tonic::async_trait;
 
 use super::{
+    fields::Fields,
     filter::Filter,
     fleet::Fleet,
     render::{self, Project},
@@ -217,6 +218,10 @@ impl Api {
         if *project != self.project.id && *project != self.project.number.to_string() {
             return Err(Refusal::NotFound(format!("projects/{project}")));
         }
+        let fields = match query.get("fields").map(|fields| fields.trim()) {
+            None | Some("") => Fields::everything(),
+            Some(fields) => Fields::parse(fields).ok_or_else(|| Refusal::invalid("fields", fields))?,
+        };
         match call {
             Call::List { page, after, .. } => {
                 let filter = match query.get("filter").map(|filter| filter.trim()) {
@@ -237,10 +242,10 @@ impl Api {
                 let listed = fleet.page(after.clone(), count, &filter);
                 let next = listed.instances.last().filter(|_| !listed.is_last);
                 let next = next.map(|instance| token(page + 1, &instance.zone, &instance.name));
-                Ok(render::list(&self.project, &listed, &fleet.unreachable, next.as_deref()))
+                Ok(render::list(&self.project, &listed, &fleet.unreachable, next.as_deref(), &fields))
             }
             Call::Get { zone, name, .. } => match self.fleet().get(zone, name) {
-                Some(instance) => Ok(render::instance(&self.project, instance)),
+                Some(instance) => Ok(render::instance(&self.project, instance, &fields)),
                 None => Err(Refusal::NotFound(format!("projects/{project}/zones/{zone}/instances/{name}"))),
             },
         }

@@ -1,7 +1,8 @@
 //! A simulated Compute Engine, as far as it lists instances.
 //!
 //! [`Compute::builder`] starts one on a port of its own. It answers `instances.aggregatedList` and
-//! `instances.get` under the paths of the real API, and keeps a journal of what it was asked. Pages are
+//! `instances.get` under the paths of the real API, with just the `fields` that are asked for, and keeps a journal of
+//! what it was asked. Pages are
 //! rendered when they are asked for, so that hundreds of thousands of instances cost little.
 //!
 //! ```
@@ -18,6 +19,7 @@
 //! ```
 
 mod api;
+mod fields;
 mod filter;
 mod fleet;
 mod handle;

@@ -6,10 +6,13 @@
 use std::{
     collections::BTreeSet,
     fmt::{self, Write as _},
+    mem,
     time::{Duration, SystemTime},
 };
 
-use super::fleet::Page;
+use serde_json::{Value, json};
+
+use super::{fields::Fields, fleet::Page};
 use crate::google::{
     instance::{Instance, Provisioning, Status},
     time,
@@ -68,12 +71,13 @@ pub(super) struct Project {
     pub(super) number: u64,
 }
 
-/// The answer to `instances.aggregatedList`.
+/// The answer to `instances.aggregatedList`, with these fields.
 pub(super) fn list(
     project: &Project,
     page: &Page<'_>,
     unreachable: &BTreeSet<String>,
     next_page_token: Option<&str>,
+    fields: &Fields,
 ) -> String {
     let id = &project.id;
     let known = REGIONS
@@ -82,67 +86,59 @@ pub(super) fn list(
     // Zones that Google does not have are as good as those that it has.
     let used = page.instances.iter().map(|instance| instance.zone.clone());
     let zones: BTreeSet<String> = known.chain(used).chain(unreachable.iter().cloned()).collect();
-
-    let mut out = String::with_capacity(64 * 1024 + page.instances.len() * 4096);
-    let mut scopes = Separated::new();
     let mut instances = page.instances.iter().peekable();
-    // Writing to a string cannot fail.
-    let _ = write!(
-        out,
-        r#"{{"kind":"compute#instanceAggregatedList","id":"projects/{id}/aggregated/instances","items":{{"#
-    );
-    for zone in &zones {
-        let _ = write!(out, "{}{}:{{", scopes.next(), Json(&format!("zones/{zone}")));
-        let mut listed = Separated::new();
-        while let Some(instance) = instances.next_if(|instance| instance.zone == *zone) {
-            out.push_str(if listed.is_first() { r#""instances":["# } else { "" });
-            out.push_str(listed.next());
-            write_instance(&mut out, project, instance);
+
+    let mut list = Object::new(fields, String::with_capacity(64 * 1024 + page.instances.len() * 4096));
+    list.field("kind", "\"compute#instanceAggregatedList\"");
+    list.field("id", format_args!("\"projects/{id}/aggregated/instances\""));
+    list.object("items", |items| {
+        for zone in &zones {
+            let here: Vec<&Instance> =
+                std::iter::from_fn(|| instances.next_if(|instance| instance.zone == *zone))
+                    .copied()
+                    .collect();
+            items.object(&format!("zones/{zone}"), |scope| {
+                if here.is_empty() {
+                    scope.value("warning", || warning(zone, unreachable.contains(zone)));
+                } else {
+                    scope.list("instances", &here, |instance, node| write_instance(instance, project, node));
+                }
+            });
         }
-        if listed.is_first() {
-            let (code, message) = if unreachable.contains(zone) {
-                ("UNREACHABLE", format!("Scope 'zones/{zone}' is currently unreachable."))
-            } else {
-                ("NO_RESULTS_ON_PAGE", format!("There are no results for scope 'zones/{zone}' on this page."))
-            };
-            let _ = write!(
-                out,
-                r#""warning":{{"code":"{code}","message":{},"data":[{{"key":"scope","value":{}}}]}}}}"#,
-                Json(&message),
-                Json(&format!("zones/{zone}"))
-            );
-        } else {
-            out.push_str("]}");
-        }
-    }
-    out.push('}');
+    });
     if let Some(token) = next_page_token {
-        let _ = write!(out, r#","nextPageToken":{}"#, Json(token));
+        list.field("nextPageToken", Json(token));
     }
     if !unreachable.is_empty() {
         let links: Vec<String> = unreachable
             .iter()
             .map(|zone| Json(&format!("{ROOT}/{id}/zones/{zone}/instances")).to_string())
             .collect();
-        let _ = write!(out, r#","unreachables":[{}]"#, links.join(","));
+        list.field("unreachables", format_args!("[{}]", links.join(",")));
     }
-    let _ = write!(out, r#","selfLink":"{ROOT}/{id}/aggregated/instances"}}"#);
-    out
+    list.field("selfLink", format_args!("\"{ROOT}/{id}/aggregated/instances\""));
+    list.finish()
 }
 
-/// The answer to `instances.get`.
-pub(super) fn instance(project: &Project, instance: &Instance) -> String {
-    let mut out = String::with_capacity(4096);
-    write_instance(&mut out, project, instance);
-    out
+/// What an empty scope has in the place of instances.
+fn warning(zone: &str, is_unreachable: bool) -> Value {
+    let (code, message) = if is_unreachable {
+        ("UNREACHABLE", format!("Scope 'zones/{zone}' is currently unreachable."))
+    } else {
+        ("NO_RESULTS_ON_PAGE", format!("There are no results for scope 'zones/{zone}' on this page."))
+    };
+    let data = json!([{ "key": "scope", "value": format!("zones/{zone}") }]);
+    json!({ "code": code, "message": message, "data": data })
 }
 
-fn write_instance(out: &mut String, project: &Project, instance: &Instance) {
-    // Writing to a string cannot fail.
-    let _ = try_write_instance(out, project, instance);
+/// The answer to `instances.get`, with these fields.
+pub(super) fn instance(project: &Project, instance: &Instance, fields: &Fields) -> String {
+    let mut object = Object::new(fields, String::with_capacity(4096));
+    write_instance(&mut object, project, instance);
+    object.finish()
 }
 
-fn try_write_instance(out: &mut String, project: &Project, instance: &Instance) -> fmt::Result {
+fn write_instance(object: &mut Object<'_>, project: &Project, instance: &Instance) {
     let Instance { id, name, zone, machine_type, status, provisioning, labels, created } = instance;
     let Project { id: project, number } = project;
     let here = format!("{ROOT}/{project}/zones/{zone}");
@@ -150,54 +146,72 @@ fn try_write_instance(out: &mut String, project: &Project, instance: &Instance) 
     let [a, b, c, d] = (*id as u32).to_be_bytes();
     let address = format!("10.{}.{}.{}", b % 64, c, d.clamp(1, 254));
 
-    write!(
-        out,
-        r#"{{"kind":"compute#instance","id":"{id}","creationTimestamp":"{created}","name":{name},"description":"","tags":{{"items":["gke-node"],"fingerprint":"{fingerprint}"}},"machineType":{machine_type},"status":"{status}","zone":{zone},"canIpForward":true"#,
-        created = time::pacific(*created),
-        name = Json(name),
-        fingerprint = Fingerprint(*id),
-        machine_type = Json(&format!("{here}/machineTypes/{machine_type}")),
-        zone = Json(&here),
-    )?;
-    write!(
-        out,
-        r#","networkInterfaces":[{{"kind":"compute#networkInterface","network":"{ROOT}/{project}/global/networks/default","subnetwork":"{ROOT}/{project}/regions/{region}/subnetworks/default","networkIP":"{address}","name":"nic0","accessConfigs":[{{"kind":"compute#accessConfig","type":"ONE_TO_ONE_NAT","name":"external-nat","natIP":"34.{a}.{c}.{d}","networkTier":"PREMIUM"}}],"aliasIpRanges":[{{"ipCidrRange":"10.{alias}.{c}.0/24","subnetworkRangeName":"pods"}}],"fingerprint":"{fingerprint}","stackType":"IPV4_ONLY","nicType":"GVNIC"}}]"#,
-        alias = 64 + b % 64,
-        fingerprint = Fingerprint(id.rotate_left(17)),
-    )?;
-    write!(
-        out,
-        r#","disks":[{{"kind":"compute#attachedDisk","type":"PERSISTENT","mode":"READ_WRITE","source":{source},"deviceName":"persistent-disk-0","index":0,"boot":true,"autoDelete":true,"licenses":["https://www.googleapis.com/compute/v1/projects/cos-cloud/global/licenses/cos","https://www.googleapis.com/compute/v1/projects/gke-node-images/global/licenses/gke-node"],"interface":"SCSI","guestOsFeatures":[{{"type":"VIRTIO_SCSI_MULTIQUEUE"}},{{"type":"SEV_CAPABLE"}},{{"type":"UEFI_COMPATIBLE"}},{{"type":"GVNIC"}}],"diskSizeGb":"100","architecture":"X86_64"}}]"#,
-        source = Json(&format!("{here}/disks/{name}")),
-    )?;
-    write!(
-        out,
-        r#","metadata":{{"kind":"compute#metadata","fingerprint":"{fingerprint}","items":[{{"key":"created-by","value":"projects/{number}/zones/{zone}/instanceGroupManagers/gke-default-grp"}},{{"key":"gci-update-strategy","value":"update_disabled"}},{{"key":"cluster-location","value":"{region}"}},{{"key":"enable-oslogin","value":"false"}},{{"key":"kubeconfig","value":"apiVersion: v1\nkind: Config\nclusters:\n- name: local\n  cluster:\n    server: https://172.16.0.2\n    certificate-authority: '/etc/srv/kubernetes/pki/ca-certificates.crt'\nusers:\n- name: kubelet\n  user:\n    exec:\n      apiVersion: 'client.authentication.k8s.io/v1beta1'\n      command: '/home/kubernetes/bin/gke-exec-auth-plugin'\n"}}]}}"#,
-        fingerprint = Fingerprint(id.rotate_left(31)),
-    )?;
-    write!(
-        out,
-        r#","serviceAccounts":[{{"email":"{number}-compute@developer.gserviceaccount.com","scopes":["https://www.googleapis.com/auth/devstorage.read_only","https://www.googleapis.com/auth/logging.write","https://www.googleapis.com/auth/monitoring"]}}],"selfLink":{link},"scheduling":{scheduling},"cpuPlatform":"Intel Ice Lake""#,
-        link = Json(&format!("{here}/instances/{name}")),
-        scheduling = scheduling(*provisioning),
-    )?;
-    let mut separated = Separated::new();
-    for (key, value) in labels.iter() {
-        out.push_str(if separated.is_first() { r#","labels":{"# } else { "" });
-        write!(out, "{}{}:{}", separated.next(), Json(key), Json(value))?;
+    object.field("kind", "\"compute#instance\"");
+    object.field("id", format_args!("\"{id}\""));
+    object.field("creationTimestamp", format_args!("\"{}\"", time::pacific(*created)));
+    object.field("name", Json(name));
+    object.field("description", "\"\"");
+    object.field("tags", format_args!(r#"{{"items":["gke-node"],"fingerprint":"{}"}}"#, Fingerprint(*id)));
+    object.field("machineType", Json(&format!("{here}/machineTypes/{machine_type}")));
+    object.field("status", format_args!("\"{status}\""));
+    object.field("zone", Json(&here));
+    object.field("canIpForward", "true");
+    object.field(
+        "networkInterfaces",
+        format_args!(
+            r#"[{{"kind":"compute#networkInterface","network":"{ROOT}/{project}/global/networks/default","subnetwork":"{ROOT}/{project}/regions/{region}/subnetworks/default","networkIP":"{address}","name":"nic0","accessConfigs":[{{"kind":"compute#accessConfig","type":"ONE_TO_ONE_NAT","name":"external-nat","natIP":"34.{a}.{c}.{d}","networkTier":"PREMIUM"}}],"aliasIpRanges":[{{"ipCidrRange":"10.{alias}.{c}.0/24","subnetworkRangeName":"pods"}}],"fingerprint":"{fingerprint}","stackType":"IPV4_ONLY","nicType":"GVNIC"}}]"#,
+            alias = 64 + b % 64,
+            fingerprint = Fingerprint(id.rotate_left(17)),
+        ),
+    );
+    object.field(
+        "disks",
+        format_args!(
+            r#"[{{"kind":"compute#attachedDisk","type":"PERSISTENT","mode":"READ_WRITE","source":{source},"deviceName":"persistent-disk-0","index":0,"boot":true,"autoDelete":true,"licenses":["https://www.googleapis.com/compute/v1/projects/cos-cloud/global/licenses/cos","https://www.googleapis.com/compute/v1/projects/gke-node-images/global/licenses/gke-node"],"interface":"SCSI","guestOsFeatures":[{{"type":"VIRTIO_SCSI_MULTIQUEUE"}},{{"type":"SEV_CAPABLE"}},{{"type":"UEFI_COMPATIBLE"}},{{"type":"GVNIC"}}],"diskSizeGb":"100","architecture":"X86_64"}}]"#,
+            source = Json(&format!("{here}/disks/{name}")),
+        ),
+    );
+    object.field(
+        "metadata",
+        format_args!(
+            r#"{{"kind":"compute#metadata","fingerprint":"{fingerprint}","items":[{{"key":"created-by","value":"projects/{number}/zones/{zone}/instanceGroupManagers/gke-default-grp"}},{{"key":"gci-update-strategy","value":"update_disabled"}},{{"key":"cluster-location","value":"{region}"}},{{"key":"enable-oslogin","value":"false"}},{{"key":"kubeconfig","value":"apiVersion: v1\nkind: Config\nclusters:\n- name: local\n  cluster:\n    server: https://172.16.0.2\n    certificate-authority: '/etc/srv/kubernetes/pki/ca-certificates.crt'\nusers:\n- name: kubelet\n  user:\n    exec:\n      apiVersion: 'client.authentication.k8s.io/v1beta1'\n      command: '/home/kubernetes/bin/gke-exec-auth-plugin'\n"}}]}}"#,
+            fingerprint = Fingerprint(id.rotate_left(31)),
+        ),
+    );
+    object.field(
+        "serviceAccounts",
+        format_args!(
+            r#"[{{"email":"{number}-compute@developer.gserviceaccount.com","scopes":["https://www.googleapis.com/auth/devstorage.read_only","https://www.googleapis.com/auth/logging.write","https://www.googleapis.com/auth/monitoring"]}}]"#
+        ),
+    );
+    object.field("selfLink", Json(&format!("{here}/instances/{name}")));
+    object.field("scheduling", scheduling(*provisioning));
+    object.field("cpuPlatform", "\"Intel Ice Lake\"");
+    if !labels.is_empty() {
+        object.object("labels", |object| {
+            for (key, value) in labels.iter() {
+                object.field(key, Json(value));
+            }
+        });
     }
-    out.push_str(if separated.is_first() { "" } else { "}" });
-    write!(
-        out,
-        r#","labelFingerprint":"{label_fingerprint}","startRestricted":false,"deletionProtection":false,"shieldedInstanceConfig":{{"enableSecureBoot":false,"enableVtpm":true,"enableIntegrityMonitoring":true}},"shieldedInstanceIntegrityPolicy":{{"updateAutoLearnPolicy":true}},"fingerprint":"{fingerprint}","lastStartTimestamp":"{started}"{stopped},"satisfiesPzs":false,"resourceStatus":{{"scheduling":{{}},"physicalHostTopology":{{}}}}}}"#,
-        label_fingerprint = Fingerprint(id.rotate_left(7)),
-        fingerprint = Fingerprint(id.rotate_left(47)),
-        started = time::pacific(*created + Duration::from_secs(8)),
-        stopped = match status {
-            Status::Terminated => format!(r#","lastStopTimestamp":"{}""#, time::pacific(SystemTime::now())),
-            _ => String::new(),
-        },
-    )
+    object.field("labelFingerprint", format_args!("\"{}\"", Fingerprint(id.rotate_left(7))));
+    object.field("startRestricted", "false");
+    object.field("deletionProtection", "false");
+    object.field(
+        "shieldedInstanceConfig",
+        r#"{"enableSecureBoot":false,"enableVtpm":true,"enableIntegrityMonitoring":true}"#,
+    );
+    object.field("shieldedInstanceIntegrityPolicy", r#"{"updateAutoLearnPolicy":true}"#);
+    object.field("fingerprint", format_args!("\"{}\"", Fingerprint(id.rotate_left(47))));
+    object.field(
+        "lastStartTimestamp",
+        format_args!("\"{}\"", time::pacific(*created + Duration::from_secs(8))),
+    );
+    if *status == Status::Terminated {
+        object.field("lastStopTimestamp", format_args!("\"{}\"", time::pacific(SystemTime::now())));
+    }
+    object.field("satisfiesPzs", "false");
+    object.field("resourceStatus", r#"{"scheduling":{},"physicalHostTopology":{}}"#);
 }
 
 pub(crate) const fn scheduling(provisioning: Provisioning) -> &'static str {
@@ -245,27 +259,80 @@ impl fmt::Display for Fingerprint {
     }
 }
 
-/// What goes between the elements of a list.
-struct Separated(bool);
+/// An object of JSON that is being written, as far as its fields are asked for.
+struct Object<'f> {
+    fields: &'f Fields,
+    out: String,
+    is_empty: bool,
+}
 
-impl Separated {
-    fn new() -> Self {
-        Self(true)
+impl<'f> Object<'f> {
+    fn new(fields: &'f Fields, mut out: String) -> Self {
+        out.push('{');
+        Self { fields, out, is_empty: true }
     }
 
-    fn is_first(&self) -> bool {
-        self.0
+    fn finish(mut self) -> String {
+        self.out.push('}');
+        self.out
     }
 
-    fn next(&mut self) -> &'static str {
-        if std::mem::take(&mut self.0) { "" } else { "," }
+    /// A field with a value that is JSON.
+    fn field(&mut self, name: &str, json: impl fmt::Display) {
+        match self.fields.below(name) {
+            None => {}
+            Some(fields) if fields.is_everything() => {
+                self.name(name);
+                // Writing to a string cannot fail.
+                let _ = write!(self.out, "{json}");
+            }
+            Some(fields) => {
+                let Ok(mut value) = serde_json::from_str(&json.to_string()) else { return };
+                fields.mask(&mut value);
+                self.name(name);
+                let _ = write!(self.out, "{value}");
+            }
+        }
+    }
+
+    /// A field with a value that is made only if it is asked for.
+    fn value(&mut self, name: &str, make: impl FnOnce() -> Value) {
+        if self.fields.below(name).is_some() {
+            self.field(name, make());
+        }
+    }
+
+    /// A field with an object.
+    fn object(&mut self, name: &str, write: impl FnOnce(&mut Object<'f>)) {
+        let Some(fields) = self.fields.below(name) else { return };
+        self.name(name);
+        let mut object = Object::new(fields, mem::take(&mut self.out));
+        write(&mut object);
+        self.out = object.finish();
+    }
+
+    /// A field with a list of objects.
+    fn list<T>(&mut self, name: &str, elements: &[T], write: impl Fn(&mut Object<'f>, &T)) {
+        let Some(fields) = self.fields.below(name) else { return };
+        self.name(name);
+        self.out.push('[');
+        for (number, element) in elements.iter().enumerate() {
+            self.out.push_str(if number > 0 { "," } else { "" });
+            let mut object = Object::new(fields, mem::take(&mut self.out));
+            write(&mut object, element);
+            self.out = object.finish();
+        }
+        self.out.push(']');
+    }
+
+    fn name(&mut self, name: &str) {
+        self.out.push_str(if mem::take(&mut self.is_empty) { "" } else { "," });
+        let _ = write!(self.out, "{}:", Json(name));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
 
     #[test]
@@ -275,7 +342,7 @@ mod tests {
             .spot()
             .gke("a \"quoted\"\n\\name", "europe-west1", "pool")
             .status(Status::Terminated);
-        let text = instance(&project, &node);
+        let text = instance(&project, &node, &Fields::everything());
         assert!((2000..4500).contains(&text.len()), "{} bytes", text.len());
         let value: Value = serde_json::from_str(&text).expect(&text);
         assert_eq!(value["id"], "1844488190000000001");
@@ -285,8 +352,12 @@ mod tests {
         // The multiplier itself, in base 64.
         assert_eq!(value["fingerprint"].as_str().unwrap().len(), 12);
         assert_eq!(Fingerprint(1).to_string(), "njd5uX9KfBU=");
-        let bare: Value =
-            serde_json::from_str(&instance(&project, &Instance::new(1, "nowhere", "n"))).unwrap();
+        let bare: Value = serde_json::from_str(&instance(
+            &project,
+            &Instance::new(1, "nowhere", "n"),
+            &Fields::everything(),
+        ))
+        .unwrap();
         assert_eq!(bare["labels"], Value::Null);
     }
 }

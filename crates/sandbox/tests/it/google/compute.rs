@@ -10,7 +10,7 @@ use sandbox::google::{
     Instance, Provisioning, Status,
     compute::{self, Compute, Hold, Operation, Reply},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::client::Client;
 
@@ -106,6 +106,26 @@ async fn lists_have_pages_and_filters() {
 }
 
 #[tokio::test]
+async fn answers_have_the_fields_that_are_asked_for() {
+    let (compute, client) = start().await;
+    compute.insert(node(1, "europe-west1-c"));
+    let fields = "items/*/instances(name,labels,scheduling/preemptible),items/*/warning/code,unreachables";
+    let page = client.get(&format!("{LIST}?fields={fields}")).await.json();
+    let items = page["items"].as_object().unwrap();
+    assert_eq!(page.as_object().unwrap().len(), 1, "{page}");
+    assert_eq!(items["zones/us-central1-a"], json!({"warning": {"code": "NO_RESULTS_ON_PAGE"}}));
+    let one = &items["zones/europe-west1-c"]["instances"][0];
+    assert_eq!(one["labels"]["goog-k8s-cluster-name"], "blue");
+    assert_eq!(one["scheduling"], json!({"preemptible": true}));
+    assert_eq!(one.as_object().unwrap().len(), 3, "{one}");
+    let path = "/compute/v1/projects/example-project/zones/europe-west1-c/instances/gke-n1";
+    assert_eq!(
+        client.get(&format!("{path}?fields=id,name")).await.json(),
+        json!({"id": "1", "name": "gke-n1"})
+    );
+}
+
+#[tokio::test]
 async fn knows_an_instance_by_its_name() {
     let (compute, client) = start().await;
     compute.insert(node(1, "europe-west1-c").provisioning(Provisioning::Preemptible));
@@ -130,7 +150,9 @@ async fn knows_an_instance_by_its_name() {
 #[tokio::test]
 async fn refuses_what_makes_no_sense() {
     let (_compute, client) = start().await;
-    for parameters in ["filter=nonsense", "maxResults=501", "maxResults=-1", "maxResults=x", "pageToken=x"] {
+    for parameters in
+        ["filter=nonsense", "maxResults=501", "maxResults=-1", "maxResults=x", "pageToken=x", "fields=a("]
+    {
         let reply = client.get(&format!("{LIST}?{parameters}")).await;
         assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{parameters}");
         let field = parameters.split_once('=').unwrap().0;
