@@ -1,5 +1,5 @@
 //! What both exporters share and neither owns: configuration, logs, metrics and their exposition, the HTTP
-//! server, readiness and shutdown. Nothing in here knows Spacelift or Google.
+//! server, readiness and shutdown, and how to listen to other services. Nothing in here knows Spacelift or Google.
 //!
 //! A reader may start at [`config`] (how a process gets its settings), go on to [`metrics`] (how families
 //! become text) and end at [`http`] (how a scrape is answered).
@@ -14,4 +14,5 @@ pub mod readiness;
 pub mod secret;
 pub mod shutdown;
 pub mod telemetry;
+pub mod upstream;
 mod yaml;

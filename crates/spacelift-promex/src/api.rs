@@ -5,11 +5,12 @@ use std::error::Error;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use exporter_common::upstream::{self, ReadError, chain};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, PROXY_AUTHORIZATION, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Incoming};
+use http_body_util::Full;
+use hyper::body::Incoming;
 
 use crate::failure::Failure;
 use crate::transport::{Http, Proxies};
@@ -134,24 +135,11 @@ fn round_up(wait: Duration) -> Duration {
     Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
 }
 
-async fn read(mut body: Incoming, most: usize) -> Result<Bytes, Failure> {
-    let expected = body.size_hint().exact().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
-    if expected > most {
-        return Err(Failure::TooLarge(most));
-    }
-    // The length is a promise of the other side: it saves growing the buffer, but is not trusted with more
-    // memory than a large answer takes.
-    let mut bytes = BytesMut::with_capacity(expected.min(16 * 1024 * 1024));
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Failure::Network(chain(&error)))?;
-        if let Some(data) = frame.data_ref() {
-            if bytes.len() + data.len() > most {
-                return Err(Failure::TooLarge(most));
-            }
-            bytes.extend_from_slice(data);
-        }
-    }
-    Ok(bytes.freeze())
+async fn read(body: Incoming, most: usize) -> Result<Bytes, Failure> {
+    upstream::read(body, most).await.map_err(|error| match error {
+        ReadError::TooLarge(most) => Failure::TooLarge(most),
+        ReadError::Broken(error) => Failure::Network(chain(&error)),
+    })
 }
 
 fn broke_without_answer(error: &hyper_util::client::legacy::Error) -> bool {
@@ -173,21 +161,6 @@ fn broke_without_answer(error: &hyper_util::client::legacy::Error) -> bool {
         source = cause.source();
     }
     false
-}
-
-/// An error and its causes in one line, without repeating what a cause says again.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text.replace(['\r', '\n'], " ")
 }
 
 #[cfg(test)]

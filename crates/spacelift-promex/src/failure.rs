@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use exporter_common::config::format_duration;
+use exporter_common::upstream::one_line;
 use http::StatusCode;
 
 /// Characters of the API's own words that a message repeats.
@@ -72,14 +73,7 @@ impl Failure {
     /// The same failure with the API's own words, which may hold anything, made fit to be shown: without secrets
     /// first, then as one line of bounded length.
     pub(crate) fn reworded(self, redact: impl Fn(&str) -> String) -> Self {
-        let fit = |words: String| {
-            let words = redact(&words);
-            let mut line: String = words.chars().take(LONGEST_QUOTE).collect();
-            if line.len() < words.len() {
-                line.push('…');
-            }
-            line.replace(|c: char| c.is_control(), " ")
-        };
+        let fit = |words: String| one_line(&redact(&words), LONGEST_QUOTE);
         match self {
             Self::Unsupported(words) => Self::Unsupported(fit(words)),
             Self::Unauthorized(words) => Self::Unauthorized(fit(words)),

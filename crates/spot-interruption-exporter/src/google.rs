@@ -1,9 +1,9 @@
 //! What the clients of Pub/Sub and Compute have in common: credentials, and errors as one line.
 
-use std::error::Error as StdError;
-
-use google_cloud_auth::credentials::{Builder, Credentials, anonymous};
+use exporter_common::upstream::{self, chain};
+use google_cloud_auth::credentials::{Builder, CacheableResource, Credentials, anonymous};
 use google_cloud_gax::error::Error;
+use http::{Extensions, HeaderMap};
 
 use crate::config::Endpoint;
 
@@ -17,6 +17,15 @@ pub(crate) fn credentials(endpoint: Option<&Endpoint>) -> Result<Credentials, St
         .map_err(|error| format!("no Application Default Credentials: {}", chain(&error)))
 }
 
+/// The headers that carry them.
+pub(crate) async fn headers(credentials: &Credentials) -> Result<HeaderMap, String> {
+    match credentials.headers(Extensions::new()).await.map_err(|error| one_line(&chain(&error)))? {
+        CacheableResource::New { data, .. } => Ok(data),
+        // Only said to those who name what they have, which we do not.
+        CacheableResource::NotModified => Ok(HeaderMap::new()),
+    }
+}
+
 /// What went wrong, for `/ready` and the log: the service's own code and words where it answered.
 pub(crate) fn explain(error: &Error) -> String {
     if let Some(status) = error.status() {
@@ -25,30 +34,11 @@ pub(crate) fn explain(error: &Error) -> String {
     if let Some(code) = error.http_status_code() {
         return format!("HTTP {code}");
     }
-    chain(error)
-}
-
-/// An error and its causes, without repeating what a cause says again.
-pub(crate) fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    one_line(&text)
+    one_line(&chain(error))
 }
 
 /// A text of others as one line of bounded length.
 pub(crate) fn one_line(text: &str) -> String {
     const LONGEST: usize = 400;
-    let mut line: String = text.chars().take(LONGEST).collect();
-    if line.len() < text.len() {
-        line.push('…');
-    }
-    line.replace(|c: char| c.is_control(), " ")
+    upstream::one_line(text, LONGEST)
 }

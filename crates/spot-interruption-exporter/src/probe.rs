@@ -4,7 +4,8 @@ use std::error::Error;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use google_cloud_auth::credentials::{CacheableResource, Credentials};
+use exporter_common::upstream::chain;
+use google_cloud_auth::credentials::Credentials;
 use google_cloud_googleapis::pubsub::v1::GetSubscriptionRequest;
 use google_cloud_googleapis::pubsub::v1::subscriber_client::SubscriberClient;
 use tokio::time::timeout;
@@ -13,7 +14,7 @@ use tonic::transport::{Channel, ClientTlsConfig, Endpoint as Transport};
 use tonic::{Code, Request, Status};
 
 use crate::config::{Endpoint, SubscriptionName};
-use crate::google::{chain, credentials, one_line};
+use crate::google::{credentials, headers, one_line};
 
 const GOOGLE: &str = "https://pubsub.googleapis.com";
 
@@ -76,12 +77,7 @@ impl Probe {
     }
 
     async fn get(&self, subscription: &SubscriptionName) -> Result<(), Status> {
-        let headers = self.credentials.headers(http::Extensions::new()).await;
-        let headers = match headers.map_err(|error| Status::unavailable(chain(&error)))? {
-            CacheableResource::New { data, .. } => data,
-            // Only said to those who name what they have, which we do not.
-            CacheableResource::NotModified => http::HeaderMap::new(),
-        };
+        let headers = headers(&self.credentials).await.map_err(Status::unavailable)?;
         let mut request =
             Request::new(GetSubscriptionRequest { subscription: subscription.full().to_owned() });
         *request.metadata_mut() = MetadataMap::from_headers(headers);

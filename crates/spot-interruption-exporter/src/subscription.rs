@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use exporter_common::backoff::Backoff;
 use exporter_common::readiness::Condition;
+use exporter_common::upstream::chain;
 use google_cloud_pubsub::client::Subscriber;
 use google_cloud_pubsub::subscriber::ShutdownToken;
 use google_cloud_pubsub::subscriber::handler::Handler;
@@ -18,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::config::{Endpoint, SubscriptionName};
-use crate::google::{chain, credentials, explain};
+use crate::google::{credentials, explain};
 use crate::ledger::Source;
 use crate::metrics::Health;
 use crate::pipeline::Input;

@@ -13,8 +13,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess};
 use super::{Instance, InstanceId, InstanceRef, last_segment};
 use crate::lenient::{self, Lenient};
 
-/// The fields of an instance that matter here. Read from JSON, unknown ones are passed over, and so are known ones
-/// of an unexpected type. A client that has the instance in types of its own fills in what it has.
+/// The fields of an instance that matter here. Unknown ones are passed over, and so are known ones of an unexpected
+/// type.
 #[derive(Debug, Clone, Default)]
 pub struct Resource<'a> {
     /// The id.
@@ -38,6 +38,10 @@ pub struct Resource<'a> {
 }
 
 impl<'a> Resource<'a> {
+    /// The field mask with which the API gives just the fields that are read.
+    pub(crate) const FIELDS: &'static str = "id,name,zone,selfLink,machineType,creationTimestamp,status,labels,\
+                                             scheduling(provisioningModel,preemptible)";
+
     /// What an answer of the Compute API says, or `None` where it names no instance.
     #[must_use]
     pub fn into_instance(mut self) -> Option<Instance<'a>> {
@@ -90,9 +94,9 @@ impl<'de> Lenient<'de> for Resource<'de> {
     }
 }
 
-impl<'de> Deserialize<'de> for Resource<'de> {
+impl<'de: 'a, 'a> Deserialize<'de> for Resource<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut resource = Self::default();
+        let mut resource = Resource::default();
         lenient::document(deserializer, &mut resource)?;
         Ok(resource)
     }
@@ -165,18 +169,6 @@ impl<'a> Labels<'a> {
         instance.node_pool =
             self.gke_node_pool.or(self.karpenter_node_pool).or(self.karpenter_node_pool_escaped);
         instance.spot |= self.provisioning_model.as_deref().is_some_and(is_spot);
-    }
-}
-
-impl<'a> FromIterator<(&'a str, &'a str)> for Labels<'a> {
-    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(pairs: I) -> Self {
-        let mut labels = Self::default();
-        for (key, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
-            if let Some(slot) = labels.slot(key) {
-                *slot = Some(value.into());
-            }
-        }
-        labels
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use spot_interruption_exporter::audit_log::{
     Event, Ignored, InterruptionMethods, Invalid, InvalidMethods, LogEntry, parse,
 };
-use spot_interruption_exporter::instance::resource::{Resource, Scheduling};
+use spot_interruption_exporter::instance::resource::Resource;
 use spot_interruption_exporter::instance::{Instance, InstanceId, InstanceRef};
 
 const INTERRUPTION: &str = include_str!("fixtures/interruption.json");
@@ -566,32 +566,6 @@ fn interruption_methods_have_reasons() {
 fn a_listed_instance_reads_like_a_created_one() {
     let listed = serde_json::from_str::<Resource<'_>>(LISTED).unwrap().into_instance().unwrap();
     assert_eq!(listed, Instance { created_at: time("2023-09-16T08:42:31.325Z"), ..gke_n1() });
-}
-
-#[test]
-fn a_typed_client_fills_in_what_it_has() {
-    let resource = Resource {
-        id: InstanceId::new(ID),
-        name: Some("gke-n1".into()),
-        zone: Some("https://www.googleapis.com/compute/v1/projects/mock-project/zones/europe-west1-c".into()),
-        labels: [
-            ("goog-k8s-cluster-name", "kubernetes-cluster"),
-            ("goog-k8s-node-pool-name", ""),
-            ("x", "y"),
-        ]
-        .into_iter()
-        .collect(),
-        scheduling: Scheduling { provisioning_model: Some("SPOT".into()), preemptible: false },
-        ..Resource::default()
-    };
-    let expected = Instance {
-        instance: instance(Some(ID), None, "gke-n1"),
-        cluster: Some("kubernetes-cluster".into()),
-        spot: true,
-        running: true,
-        ..Instance::default()
-    };
-    assert_eq!(resource.into_instance(), Some(expected));
 }
 
 #[test]

@@ -1,0 +1,145 @@
+//! A page of `instances.aggregatedList`.
+//!
+//! What the exporter takes for a complete listing also says which instances are gone. So the frame of an answer is
+//! read strictly - a page that is not what the API gives is an error, never an empty page - and only the instances
+//! in it leniently.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::instance::Instance;
+use crate::instance::resource::Resource;
+
+/// What a page consists of.
+#[derive(Debug, Default)]
+pub(super) struct Page {
+    pub(super) instances: Vec<Instance<'static>>,
+    /// Where the next page begins.
+    pub(super) next: Option<String>,
+    /// Why instances may be missing from the page.
+    pub(super) incomplete: Option<String>,
+}
+
+/// The field mask for all that is read of a page.
+pub(super) fn fields() -> String {
+    let instance = Resource::FIELDS;
+    format!("items/*/instances({instance}),items/*/warning/code,nextPageToken,unreachables")
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer<'a> {
+    #[serde(borrow)]
+    items: Option<BTreeMap<Cow<'a, str>, Scope<'a>>>,
+    next_page_token: Option<String>,
+    unreachables: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Scope<'a> {
+    #[serde(borrow)]
+    instances: Option<Vec<Resource<'a>>>,
+    warning: Option<Warning>,
+}
+
+#[derive(Deserialize)]
+struct Warning {
+    code: Option<String>,
+}
+
+impl Page {
+    /// Reads an answer.
+    pub(super) fn parse(answer: &[u8]) -> Result<Self, String> {
+        let answer: Answer<'_> = serde_json::from_slice(answer)
+            .map_err(|error| format!("the answer is no list of instances: {error}"))?;
+        let unreachable = answer.unreachables.into_iter().flatten().next();
+        let mut page = Self {
+            next: answer.next_page_token.filter(|token| !token.is_empty()),
+            incomplete: unreachable.map(|scope| format!("{scope} cannot be reached")),
+            ..Self::default()
+        };
+        for (name, scope) in answer.items.unwrap_or_default() {
+            page.incomplete = page.incomplete.or_else(|| scope.trouble(&name));
+            let instances = scope.instances.into_iter().flatten();
+            page.instances.extend(instances.filter_map(Resource::into_instance).map(Instance::into_owned));
+        }
+        Ok(page)
+    }
+}
+
+impl Scope<'_> {
+    /// An empty scope says so in a warning; any other warning means that instances may be missing from it.
+    fn trouble(&self, name: &str) -> Option<String> {
+        let code = self.warning.as_ref()?.code.as_deref()?;
+        (code != "NO_RESULTS_ON_PAGE").then(|| format!("{name}: {code}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::instance::InstanceId;
+
+    fn parse(answer: &str) -> Page {
+        Page::parse(answer.as_bytes()).unwrap_or_else(|error| panic!("{answer}: {error}"))
+    }
+
+    #[test]
+    fn instances_are_read_from_every_scope() {
+        let page = parse(
+            r#"{"kind": "compute#instanceAggregatedList", "nextPageToken": "Cg", "items": {
+                "zones/b": {"instances": [{"id": "7", "zone": "b", "name": "n"}, {"status": "RUNNING"}, {"id": "8"}]},
+                "zones/c": {"warning": {"code": "NO_RESULTS_ON_PAGE", "data": []}},
+                "zones/d": {"instances": [{"id": 9, "labels": 1}], "warning": null},
+                "zones/e": {"instances": null}}}"#,
+        );
+        let ids: Vec<_> =
+            page.instances.iter().filter_map(|instance| instance.instance.id).map(InstanceId::get).collect();
+        assert_eq!(ids, [7, 8, 9]);
+        assert_eq!((page.next.as_deref(), page.incomplete), (Some("Cg"), None));
+    }
+
+    #[test]
+    fn what_cannot_be_reached_is_said() {
+        for (answer, reason) in [
+            (r#"{"items": {"zones/b": {"warning": {"code": "UNREACHABLE"}}}}"#, "zones/b: UNREACHABLE"),
+            (r#"{"unreachables": ["zones/b"]}"#, "zones/b cannot be reached"),
+        ] {
+            assert_eq!(parse(answer).incomplete.as_deref(), Some(reason), "{answer}");
+        }
+    }
+
+    #[test]
+    fn an_empty_page_is_a_page() {
+        for answer in
+            ["{}", r#"{"items": {}}"#, r#"{"items": null, "nextPageToken": "", "unreachables": []}"#]
+        {
+            let page = parse(answer);
+            assert!(
+                page.instances.is_empty() && page.next.is_none() && page.incomplete.is_none(),
+                "{answer}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_page_is_refused() {
+        for answer in [
+            "",
+            "<html>",
+            "null",
+            "[]",
+            r#"{"items": []}"#,
+            r#"{"items": {"zones/b": []}}"#,
+            r#"{"items": {"zones/b": {"instances": {}}}}"#,
+            r#"{"nextPageToken": 7}"#,
+            r#"{"items": {}} trailing"#,
+            r#"{"items": {"zones/b": {"instances": [{"id": "7"}"#,
+        ] {
+            let error = Page::parse(answer.as_bytes()).expect_err(answer);
+            assert!(error.starts_with("the answer is no list of instances: "), "{error}");
+        }
+    }
+}
