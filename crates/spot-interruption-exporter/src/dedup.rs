@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use siphasher::sip::SipHasher13;
 
-use crate::timeline::{Timeline, TimelineChanges};
+use crate::timeline::{Timeline, TimelineChanges, shrunk};
 
 /// Remembers events for a window of time.
 #[derive(Debug)]
@@ -137,6 +137,9 @@ impl<Ticket: Copy> Dedup<Ticket> {
     pub fn expire(&mut self, now: Instant) {
         while let Some(key) = self.order.pop_due(now) {
             self.seen.remove(&key);
+            if let Some(capacity) = shrunk(self.seen.capacity(), self.seen.len()) {
+                self.seen.shrink_to(capacity);
+            }
         }
     }
 

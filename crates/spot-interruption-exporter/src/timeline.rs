@@ -37,6 +37,13 @@ pub struct TimelineChanges<V> {
     pub added: Vec<Entry<V>>,
 }
 
+/// The capacity to shrink a table to, once a storm has passed and it is nearly empty. It is far enough from growing
+/// again, so that neither happens often.
+pub(crate) fn shrunk(capacity: usize, len: usize) -> Option<usize> {
+    const SMALL: usize = 1_024;
+    (capacity > SMALL && len < capacity / 8).then_some(capacity / 4)
+}
+
 impl<V> TimelineChanges<V> {
     /// Whether there is nothing to do.
     #[must_use]
@@ -68,7 +75,11 @@ impl<V: Copy> Timeline<V> {
     pub fn pop_due(&mut self, now: Instant) -> Option<V> {
         self.entries.front().filter(|entry| entry.end <= now)?;
         self.first += 1;
-        self.entries.pop_front().map(|entry| entry.value)
+        let entry = self.entries.pop_front();
+        if let Some(capacity) = shrunk(self.entries.capacity(), self.entries.len()) {
+            self.entries.shrink_to(capacity);
+        }
+        entry.map(|entry| entry.value)
     }
 
     /// When the next entry ends.
@@ -97,6 +108,20 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
     use std::time::Duration;
+
+    #[test]
+    fn what_a_storm_took_is_given_back() {
+        let now = Instant::now();
+        let mut timeline = Timeline::default();
+        for value in 0..100_000 {
+            timeline.push(now, value);
+        }
+        timeline.push(now + Duration::from_secs(1), 7);
+        assert!(timeline.entries.capacity() >= 100_000);
+        while timeline.pop_due(now).is_some() {}
+        assert!(timeline.entries.capacity() <= 2_048, "{}", timeline.entries.capacity());
+        assert!(timeline.values().eq([7]));
+    }
 
     /// Whatever happens in between, the changes bring what is written down to where the timeline is.
     #[test]
