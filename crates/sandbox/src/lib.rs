@@ -15,3 +15,5 @@ mod reply;
 mod server;
 pub mod spacelift;
 mod tls;
+
+pub use server::ListenError;

@@ -25,7 +25,7 @@ use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::{Notify, oneshot},
+    sync::{Mutex, Notify, oneshot},
     task::{JoinHandle, JoinSet},
 };
 use tokio_rustls::TlsAcceptor;
@@ -53,48 +53,90 @@ pub(crate) trait Handler: Send + Sync + 'static {
     fn answer(&self, request: Request<Incoming>, connection: u64) -> impl Future<Output = Answer> + Send;
 }
 
-/// A server that runs until it is stopped or dropped.
-pub(crate) struct Server {
+/// The address could not be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {0}")]
+pub struct ListenError(SocketAddr, #[source] io::Error);
+
+/// A server on an address of its own, which it keeps while it is stopped. It ends when it is dropped.
+pub(crate) struct Server<H> {
     address: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    handler: Arc<H>,
+    running: Mutex<Option<Running>>,
+}
+
+/// Without the sender the task ends.
+struct Running {
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
-impl Server {
-    pub(crate) async fn start<H: Handler>(
+impl<H: Handler> Server<H> {
+    pub(crate) async fn start(
         listen: SocketAddr,
         tls: Option<TlsAcceptor>,
         handler: Arc<H>,
-    ) -> io::Result<Self> {
-        let listener = TcpListener::bind(listen).await?;
-        let address = listener.local_addr()?;
-        let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(accept(listener, tls, handler, stopped));
-        Ok(Self { address, stop, task })
+    ) -> Result<Self, ListenError> {
+        let mut server = Self { address: listen, tls, handler, running: Mutex::default() };
+        let listener = server.bind().await?;
+        server.address = listener.local_addr().map_err(|error| ListenError(listen, error))?;
+        *server.running.get_mut() = Some(server.run(listener));
+        Ok(server)
     }
 
+    /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
+    /// The address by which it is reached from this machine: every interface may be listened on, but a client has to
+    /// name one.
+    pub(crate) fn reachable(&self) -> SocketAddr {
+        let mut address = self.address;
+        if address.ip().is_unspecified() {
+            address.set_ip(match address {
+                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        address
+    }
+
     /// Closes the listener and every connection. They are closed when this returns.
-    pub(crate) async fn stop(self) {
+    pub(crate) async fn stop(&self) {
+        if let Some(running) = self.running.lock().await.take() {
+            running.stop().await;
+        }
+    }
+
+    /// Listens again on the same address, after a [`stop`](Self::stop) or instead of one.
+    pub(crate) async fn restart(&self) -> Result<(), ListenError> {
+        let mut running = self.running.lock().await;
+        if let Some(running) = running.take() {
+            running.stop().await;
+        }
+        *running = Some(self.run(self.bind().await?));
+        Ok(())
+    }
+
+    async fn bind(&self) -> Result<TcpListener, ListenError> {
+        TcpListener::bind(self.address).await.map_err(|error| ListenError(self.address, error))
+    }
+
+    fn run(&self, listener: TcpListener) -> Running {
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(accept(listener, self.tls.clone(), Arc::clone(&self.handler), stopped));
+        Running { stop, task }
+    }
+}
+
+impl Running {
+    async fn stop(self) {
         drop(self.stop);
         // It fails only if the task panicked, and then nothing is left to be stopped.
         let _ = self.task.await;
     }
-}
-
-/// The address by which a listener is reached from this machine: every interface may be listened on, but a
-/// client has to name one.
-pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(match address {
-            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    address
 }
 
 async fn accept<H: Handler>(

@@ -17,7 +17,7 @@
 //! # }
 //! ```
 
-use std::{io, net::SocketAddr};
+use crate::ListenError;
 
 pub mod audit_log;
 mod backend;
@@ -40,8 +40,8 @@ pub use world::{Event, Truth, World};
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address is taken or not ours.
-    #[error("cannot listen on {0}")]
-    Listen(SocketAddr, #[source] io::Error),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// The topics or subscriptions could not be created, which happens only in an emulator.
     #[error("cannot create topics and subscriptions")]
     Create(#[from] tonic::Status),

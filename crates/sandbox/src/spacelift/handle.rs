@@ -2,29 +2,26 @@
 
 use std::{
     collections::BTreeMap,
-    io,
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-
-use tokio::sync::Mutex;
 
 use super::{
     Account, DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, EXCHANGE, Living, Override, Recorded, Refusal,
     Scenario, api::Api, session::Sessions, world::World,
 };
 use crate::{
-    server::{Server, reachable},
+    ListenError,
+    server::Server,
     tls::{Tls, TlsError},
 };
 
 /// A simulated Spacelift that listens. It stops when it is dropped.
 pub struct Spacelift {
     api: Arc<Api>,
-    address: SocketAddr,
     tls: Option<Tls>,
-    server: Mutex<Option<Server>>,
+    server: Server<Api>,
 }
 
 /// What a [`Spacelift`] is to be; every setting has a default.
@@ -51,8 +48,8 @@ enum Source {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address is taken or not ours.
-    #[error("cannot listen on {0}")]
-    Listen(SocketAddr, #[source] io::Error),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// There is no certificate to serve with.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -160,8 +157,9 @@ impl Builder {
             self.slowness,
             tls.as_ref().map(|tls| tls.ca_pem.clone()),
         ));
-        let server = listen(self.listen, tls.as_ref(), &api).await?;
-        Ok(Spacelift { api, address: server.address(), tls, server: Mutex::new(Some(server)) })
+        let acceptor = tls.as_ref().map(|tls| tls.acceptor.clone());
+        let server = Server::start(self.listen, acceptor, Arc::clone(&api)).await?;
+        Ok(Spacelift { api, tls, server })
     }
 }
 
@@ -175,14 +173,14 @@ impl Spacelift {
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.server.address()
     }
 
     /// The endpoint to configure, without `/graphql`.
     #[must_use]
     pub fn url(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}", reachable(self.address))
+        format!("{scheme}://{}", self.server.reachable())
     }
 
     /// The certificate to trust, in PEM, if it serves HTTPS.
@@ -283,9 +281,7 @@ impl Spacelift {
 
     /// Closes the listener and every connection, so that clients are refused. What is known stays known.
     pub async fn stop(&self) {
-        if let Some(server) = self.server.lock().await.take() {
-            server.stop().await;
-        }
+        self.server.stop().await;
     }
 
     /// Listens again on the same address, after a [`stop`](Self::stop) or instead of one.
@@ -294,17 +290,6 @@ impl Spacelift {
     ///
     /// If the address has been taken by somebody else.
     pub async fn restart(&self) -> Result<(), StartError> {
-        let mut server = self.server.lock().await;
-        if let Some(server) = server.take() {
-            server.stop().await;
-        }
-        *server = Some(listen(self.address, self.tls.as_ref(), &self.api).await?);
-        Ok(())
+        Ok(self.server.restart().await?)
     }
-}
-
-async fn listen(address: SocketAddr, tls: Option<&Tls>, api: &Arc<Api>) -> Result<Server, StartError> {
-    Server::start(address, tls.map(|tls| tls.acceptor.clone()), Arc::clone(api))
-        .await
-        .map_err(|error| StartError::Listen(address, error))
 }

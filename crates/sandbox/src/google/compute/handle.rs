@@ -1,12 +1,9 @@
 //! A running Compute API and how to get one.
 
 use std::{
-    io,
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
 };
-
-use tokio::sync::Mutex;
 
 use super::{
     Operation, Override, Recorded,
@@ -18,14 +15,13 @@ use crate::{
         StartError,
         instance::{Instance, Status},
     },
-    server::{Server, reachable},
+    server::Server,
 };
 
 /// A Compute API that listens. It stops when it is dropped.
 pub struct Compute {
     api: Arc<Api>,
-    address: SocketAddr,
-    server: Mutex<Option<Server>>,
+    server: Server<Api>,
 }
 
 /// What a [`Compute`] is to be; every setting has a default.
@@ -74,8 +70,8 @@ impl Builder {
         control: Option<Box<dyn Control>>,
     ) -> Result<Compute, StartError> {
         let api = Arc::new(Api::new(self.project, control));
-        let server = listen(self.listen, &api).await?;
-        Ok(Compute { api, address: server.address(), server: Mutex::new(Some(server)) })
+        let server = Server::start(self.listen, None, Arc::clone(&api)).await?;
+        Ok(Compute { api, server })
     }
 }
 
@@ -89,13 +85,13 @@ impl Compute {
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.server.address()
     }
 
     /// The endpoint to configure: what comes before `/compute/v1/`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", reachable(self.address))
+        format!("http://{}", self.server.reachable())
     }
 
     /// Adds an instance in the place of the one with the same zone and name.
@@ -177,9 +173,7 @@ impl Compute {
 
     /// Closes the listener and every connection, so that clients are refused. What is known stays known.
     pub async fn stop(&self) {
-        if let Some(server) = self.server.lock().await.take() {
-            server.stop().await;
-        }
+        self.server.stop().await;
     }
 
     /// Listens again on the same address, after a [`stop`](Self::stop) or instead of one.
@@ -188,12 +182,7 @@ impl Compute {
     ///
     /// If the address has been taken by somebody else.
     pub async fn restart(&self) -> Result<(), StartError> {
-        let mut server = self.server.lock().await;
-        if let Some(server) = server.take() {
-            server.stop().await;
-        }
-        *server = Some(listen(self.address, &self.api).await?);
-        Ok(())
+        Ok(self.server.restart().await?)
     }
 }
 
@@ -203,10 +192,4 @@ fn counted(operation: Operation) -> Operation {
         Operation::List => Operation::Page(1),
         Operation::Page(_) | Operation::Get => operation,
     }
-}
-
-async fn listen(address: SocketAddr, api: &Arc<Api>) -> Result<Server, StartError> {
-    Server::start(address, None, Arc::clone(api))
-        .await
-        .map_err(|error: io::Error| StartError::Listen(address, error))
 }

@@ -3,14 +3,13 @@
 use std::{
     collections::HashMap,
     future::pending,
-    io,
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
 };
 
 use bytes::Bytes;
 use google_cloud_googleapis::pubsub::v1::{self, PubsubMessage};
-use tokio::{sync::Mutex, time::Instant};
+use tokio::time::Instant;
 use tonic::Status;
 
 use super::{
@@ -18,10 +17,7 @@ use super::{
     broker::{Broker, Subscription},
     server::Grpc,
 };
-use crate::{
-    google::StartError,
-    server::{Server, reachable},
-};
+use crate::{google::StartError, server::Server};
 
 /// A Pub/Sub server that listens. It stops when it is dropped.
 ///
@@ -30,8 +26,7 @@ use crate::{
 /// be created.
 pub struct PubSub {
     broker: Arc<Broker>,
-    address: SocketAddr,
-    server: Mutex<Option<Server>>,
+    server: Server<Grpc>,
 }
 
 /// What a [`PubSub`] is to be; every setting has a default.
@@ -102,8 +97,8 @@ impl Builder {
         let broker = Arc::new(Broker::new(self.seed));
         broker.set_faults(self.faults);
         broker.set_release_on_disconnect(self.release_on_disconnect);
-        let server = listen(self.listen, &broker).await?;
-        Ok(PubSub { broker, address: server.address(), server: Mutex::new(Some(server)) })
+        let server = Server::start(self.listen, None, Arc::new(Grpc::new(&broker))).await?;
+        Ok(PubSub { broker, server })
     }
 }
 
@@ -117,19 +112,19 @@ impl PubSub {
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.server.address()
     }
 
     /// The endpoint to configure: `http://127.0.0.1:8085`.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("http://{}", reachable(self.address))
+        format!("http://{}", self.server.reachable())
     }
 
     /// The value of `PUBSUB_EMULATOR_HOST`: `127.0.0.1:8085`.
     #[must_use]
     pub fn host(&self) -> String {
-        reachable(self.address).to_string()
+        self.server.reachable().to_string()
     }
 
     /// Creates a topic.
@@ -298,9 +293,7 @@ impl PubSub {
     /// Closes the listener and every connection, so that clients are refused. What is known stays known, and
     /// leases go on.
     pub async fn stop(&self) {
-        if let Some(server) = self.server.lock().await.take() {
-            server.stop().await;
-        }
+        self.server.stop().await;
     }
 
     /// Listens again on the same address, after a [`stop`](Self::stop) or instead of one.
@@ -309,23 +302,12 @@ impl PubSub {
     ///
     /// If the address has been taken by somebody else.
     pub async fn restart(&self) -> Result<(), StartError> {
-        let mut server = self.server.lock().await;
-        if let Some(server) = server.take() {
-            server.stop().await;
-        }
-        *server = Some(listen(self.address, &self.broker).await?);
-        Ok(())
+        Ok(self.server.restart().await?)
     }
 
     fn find(&self, subscription: &str) -> Option<Arc<Subscription>> {
         self.broker.find_subscription(subscription)
     }
-}
-
-async fn listen(address: SocketAddr, broker: &Arc<Broker>) -> Result<Server, StartError> {
-    Server::start(address, None, Arc::new(Grpc::new(broker)))
-        .await
-        .map_err(|error: io::Error| StartError::Listen(address, error))
 }
 
 async fn until(time: Option<Instant>) {
