@@ -1,7 +1,8 @@
 //! Things in the order in which they are to be forgotten.
 //!
 //! Each has a number, given from zero upwards and never again, so that what has come and gone since the timeline was
-//! last written down can be told without keeping a list of it.
+//! last written down can be told without keeping a list of it. What comes at one moment ends at one moment, so that
+//! is kept once, and a value takes no more than its own size.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -10,8 +11,10 @@ use std::time::Instant;
 /// A queue of things that end, the next one first.
 #[derive(Debug)]
 pub struct Timeline<V> {
-    entries: VecDeque<Entry<V>>,
-    /// The number of the first entry.
+    values: VecDeque<V>,
+    /// When they end, each moment with the number that follows its last value.
+    ends: VecDeque<(Instant, u64)>,
+    /// The number of the first value.
     first: u64,
     /// The numbers that are written down.
     written: Range<u64>,
@@ -54,7 +57,7 @@ impl<V> TimelineChanges<V> {
 
 impl<V> Default for Timeline<V> {
     fn default() -> Self {
-        Self { entries: VecDeque::new(), first: 0, written: 0..0 }
+        Self { values: VecDeque::new(), ends: VecDeque::new(), first: 0, written: 0..0 }
     }
 }
 
@@ -63,43 +66,67 @@ impl<V: Copy> Timeline<V> {
     #[must_use]
     pub fn restore(first: u64, entries: Vec<Entry<V>>) -> Self {
         let written = first..first + entries.len() as u64;
-        Self { entries: entries.into(), first, written }
+        let mut timeline = Self { first, written, ..Self::default() };
+        for Entry { end, value } in entries {
+            timeline.push(end, value);
+        }
+        timeline
     }
 
     /// Adds what ends last of all.
     pub fn push(&mut self, end: Instant, value: V) {
-        self.entries.push_back(Entry { end, value });
+        self.values.push_back(value);
+        let after = self.after_last();
+        match self.ends.back_mut() {
+            Some((last, until)) if *last == end => *until = after,
+            _ => self.ends.push_back((end, after)),
+        }
     }
 
     /// Takes out the next entry if its time has come.
     pub fn pop_due(&mut self, now: Instant) -> Option<V> {
-        self.entries.front().filter(|entry| entry.end <= now)?;
+        let (_, until) = *self.ends.front().filter(|(end, _)| *end <= now)?;
+        let value = self.values.pop_front();
         self.first += 1;
-        let entry = self.entries.pop_front();
-        if let Some(capacity) = shrunk(self.entries.capacity(), self.entries.len()) {
-            self.entries.shrink_to(capacity);
+        if until == self.first {
+            self.ends.pop_front();
         }
-        entry.map(|entry| entry.value)
+        if let Some(capacity) = shrunk(self.values.capacity(), self.values.len()) {
+            self.values.shrink_to(capacity);
+            self.ends.shrink_to(capacity);
+        }
+        value
     }
 
     /// When the next entry ends.
     #[must_use]
     pub fn next_end(&self) -> Option<Instant> {
-        self.entries.front().map(|entry| entry.end)
+        self.ends.front().map(|(end, _)| *end)
     }
 
     /// What is there.
     pub fn values(&self) -> impl Iterator<Item = V> + '_ {
-        self.entries.iter().map(|entry| entry.value)
+        self.values.iter().copied()
     }
 
     /// What has changed since the last time that this was asked. It counts as written down from now on.
     pub fn take_changes(&mut self) -> TimelineChanges<V> {
         let next = self.written.end.max(self.first);
-        let added = self.entries.iter().skip((next - self.first) as usize).copied().collect();
+        let mut added = Vec::with_capacity((self.after_last() - next) as usize);
+        let mut from = next;
+        for &(end, until) in self.ends.range(self.ends.partition_point(|(_, until)| *until <= next)..) {
+            let values = self.values.range((from - self.first) as usize..(until - self.first) as usize);
+            added.extend(values.map(|&value| Entry { end, value }));
+            from = until;
+        }
         let forgotten = self.written.start..self.first.min(self.written.end);
-        self.written = self.first..self.first + self.entries.len() as u64;
+        self.written = self.first..self.after_last();
         TimelineChanges { forgotten, next, added }
+    }
+
+    /// The number of the next value to be added.
+    fn after_last(&self) -> u64 {
+        self.first + self.values.len() as u64
     }
 }
 
@@ -117,9 +144,9 @@ mod tests {
             timeline.push(now, value);
         }
         timeline.push(now + Duration::from_secs(1), 7);
-        assert!(timeline.entries.capacity() >= 100_000);
+        assert!(timeline.values.capacity() >= 100_000);
         while timeline.pop_due(now).is_some() {}
-        assert!(timeline.entries.capacity() <= 2_048, "{}", timeline.entries.capacity());
+        assert!(timeline.values.capacity() <= 2_048, "{}", timeline.values.capacity());
         assert!(timeline.values().eq([7]));
     }
 
@@ -129,19 +156,27 @@ mod tests {
         let began = Instant::now();
         let at = |seconds| began + Duration::from_secs(seconds);
         let mut timeline = Timeline::default();
+        let mut model = VecDeque::new();
         let mut written = BTreeMap::new();
         for second in 0..50_u64 {
             for value in 0..second % 4 {
-                timeline.push(at(second + 3), second * 10 + value);
+                // Some end at the same moment, some do not.
+                let entry = Entry { end: at(second + 3 + value / 2), value: second * 10 + value };
+                timeline.push(entry.end, entry.value);
+                model.push_back(entry);
             }
-            while timeline.pop_due(at(second)).is_some() {}
+            while let Some(value) = timeline.pop_due(at(second)) {
+                let ended = model.pop_front().unwrap();
+                assert!(ended.value == value && ended.end <= at(second));
+            }
+            assert_eq!(timeline.next_end(), model.front().map(|entry| entry.end));
             if second % 7 == 0 || second > 40 {
                 let TimelineChanges { forgotten, next, added } = timeline.take_changes();
                 for number in forgotten {
                     assert!(written.remove(&number).is_some());
                 }
                 written.extend((next..).zip(added));
-                assert!(written.values().map(|entry| entry.value).eq(timeline.values()));
+                assert!(written.values().eq(&model));
             }
         }
         assert!(!written.is_empty() && timeline.take_changes().is_empty());
