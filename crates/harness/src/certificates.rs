@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, SanType,
+    KeyUsagePurpose, SanType, date_time_ymd,
 };
+use time::OffsetDateTime;
 
 /// Someone who signs certificates.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -36,7 +37,13 @@ impl Authority {
 
     /// Signs a certificate for servers and clients with these names: DNS names, IP addresses, e-mail addresses, URIs.
     pub fn issue(&self, names: &[&str]) -> Certificate {
+        self.issue_until(names, date_time_ymd(4_000, 1, 1))
+    }
+
+    /// The same, with an end.
+    pub(crate) fn issue_until(&self, names: &[&str], end: OffsetDateTime) -> Certificate {
         let mut params = CertificateParams::default();
+        params.not_after = end;
         params.subject_alt_names = names.iter().map(|name| alternative_name(name)).collect();
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];

@@ -85,6 +85,11 @@ impl<H: Handler> Server<H> {
         Ok(server)
     }
 
+    /// What answers.
+    pub(crate) fn handler(&self) -> &H {
+        &self.handler
+    }
+
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address

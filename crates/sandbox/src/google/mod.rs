@@ -25,6 +25,7 @@ pub mod compute;
 mod control;
 mod handle;
 mod instance;
+mod metadata;
 pub mod pubsub;
 mod time;
 mod world;
@@ -34,6 +35,7 @@ pub use handle::{
     PROJECT, PROJECT_NUMBER,
 };
 pub use instance::{Instance, Provisioning, Status};
+pub use metadata::Metadata;
 pub use world::{Event, Truth, World};
 
 /// Why a part of the simulated Google could not start.

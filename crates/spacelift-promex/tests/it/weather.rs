@@ -1,21 +1,11 @@
 //! Bad weather: between the exporter and the API, around them, and on the exporter's own pages. While it lasts, scrapes
 //! are answered in time and say why they fail; once it is over, nobody has to do anything.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use harness::{Answer, Clock, Crowd, End, Hosts, Link, Usage, Weather};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use harness::{Answer, Clock, Crowd, End, Front, Hosts, Link, Usage, Weather};
 use sandbox::spacelift::{EXCHANGE, Reply, Spacelift};
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use super::network::{ca_file, serve};
 use super::support::{Exporter, PATIENCE};
@@ -172,59 +162,10 @@ async fn the_time_of_day_jumps() {
     assert_eq!(api.exchanges() - before, 1);
 }
 
-/// TLS in front of the API, with certificates of its own authority.
-struct Front {
-    address: SocketAddr,
-    authority: CertifiedIssuer<'static, KeyPair>,
-    acceptor: watch::Sender<Option<TlsAcceptor>>,
-}
-
-impl Front {
-    /// It has no certificate yet.
-    async fn of(api: &Spacelift) -> Self {
-        let mut authority = CertificateParams::default();
-        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (acceptor, current) = watch::channel::<Option<TlsAcceptor>>(None);
-        let service = api.address();
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let acceptor = current.borrow().clone().unwrap();
-                tokio::spawn(async move {
-                    // A client that does not like the certificate goes away.
-                    let Ok(mut client) = acceptor.accept(client).await else { return };
-                    let mut service = TcpStream::connect(service).await.unwrap();
-                    let _ = copy_bidirectional(&mut client, &mut service).await;
-                });
-            }
-        });
-        Self { address, authority, acceptor }
-    }
-
-    /// From now on its certificate ends with this year's beginning.
-    fn certify_until(&self, year: i32) {
-        let key = KeyPair::generate().unwrap();
-        let mut leaf = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
-        leaf.not_after = date_time_ymd(year, 1, 1);
-        let certificate = leaf.signed_by(&key, &self.authority).unwrap();
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![certificate.der().clone()],
-                PrivateKeyDer::Pkcs8(key.serialize_der().into()),
-            );
-        self.acceptor.send_replace(Some(TlsAcceptor::from(Arc::new(config.unwrap()))));
-    }
-}
-
 #[tokio::test]
 async fn a_certificate_that_has_expired() {
     let api = Spacelift::builder().token_lifetime(HOUR).start().await.unwrap();
-    let front = Front::of(&api).await;
+    let front = Front::of(api.address(), &[]).await;
     let link = Link::to(front.address).await;
     front.certify_until(2025);
     let folder = tempfile::tempdir().unwrap();

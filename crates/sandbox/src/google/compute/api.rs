@@ -19,6 +19,7 @@ use super::{
     render::{self, Project},
 };
 use crate::{
+    google::metadata::Bearer,
     http::{self, text},
     journal::Journal,
     reply::{Override, Overrides, Reply},
@@ -83,6 +84,13 @@ pub fn permission_denied() -> Reply {
     error(403, "forbidden", "PERMISSION_DENIED", message)
 }
 
+/// 401, as for somebody without a token that is good.
+#[must_use]
+pub fn unauthenticated() -> Reply {
+    let message = "Request had invalid authentication credentials.";
+    error(401, "authError", "UNAUTHENTICATED", message)
+}
+
 /// 429 with `Retry-After`.
 #[must_use]
 pub fn rate_limited(retry_after: Duration) -> Reply {
@@ -116,6 +124,7 @@ pub fn garbage() -> Reply {
 /// The simulated API with everything that it knows.
 pub(super) struct Api {
     pub(super) journal: Journal<Recorded>,
+    pub(super) bearer: Bearer,
     control: Option<Box<dyn Control>>,
     project: Project,
     fleet: Mutex<Fleet>,
@@ -144,6 +153,7 @@ impl Handler for Api {
                 Err(refusal) => refusal,
             });
         }
+        let admitted = self.bearer.admits(&parts.headers);
         let query = query(&parts.uri);
         let call = Call::parse(parts.uri.path(), &query);
         let operation = call.as_ref().ok().map(Call::operation);
@@ -158,6 +168,9 @@ impl Handler for Api {
                 at: Instant::now(),
             },
         );
+        if !admitted && let Some(answer) = unauthenticated().give().await {
+            return answer;
+        }
         // Taken in a statement of its own: the lock must not be held while the reply is awaited.
         let reply = operation.and_then(|operation| self.prescribed(operation));
         if let Some(reply) = reply
@@ -180,6 +193,7 @@ impl Api {
     pub(super) fn new(project: Project, control: Option<Box<dyn Control>>) -> Self {
         Self {
             journal: Journal::default(),
+            bearer: Bearer::default(),
             control,
             project,
             fleet: Mutex::default(),

@@ -94,6 +94,11 @@ impl Compute {
         format!("http://{}", self.server.reachable())
     }
 
+    /// Refuses those who do not name this token, for good.
+    pub fn require_token(&self, token: &str) {
+        self.api.bearer.require(token);
+    }
+
     /// Adds an instance in the place of the one with the same zone and name.
     pub fn insert(&self, instance: Instance) {
         self.api.fleet().insert(instance);

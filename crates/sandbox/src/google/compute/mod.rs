@@ -28,7 +28,8 @@ mod render;
 pub(super) use self::api::Control;
 pub use self::{
     api::{
-        Operation, Recorded, error, garbage, internal_error, permission_denied, rate_limited, unavailable,
+        Operation, Recorded, error, garbage, internal_error, permission_denied, rate_limited,
+        unauthenticated, unavailable,
     },
     handle::{Builder, Compute},
 };

@@ -127,6 +127,11 @@ impl PubSub {
         self.server.reachable().to_string()
     }
 
+    /// Refuses those who do not name this token with `UNAUTHENTICATED`, for good.
+    pub fn require_token(&self, token: &str) {
+        self.server.handler().bearer.require(token);
+    }
+
     /// Creates a topic.
     ///
     /// # Errors

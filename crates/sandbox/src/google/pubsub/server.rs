@@ -16,6 +16,7 @@ use super::{
     generated::{publisher_server::PublisherServer, subscriber_server::SubscriberServer},
     service::Service,
 };
+use crate::google::metadata::Bearer;
 use crate::server::{Answer, Handler};
 
 /// More than the most that Google takes, so that it is the service that refuses.
@@ -25,6 +26,7 @@ const MAX_REQUEST: usize = 32 << 20;
 pub(super) struct Grpc {
     publisher: PublisherServer<Service>,
     subscriber: SubscriberServer<Service>,
+    pub(super) bearer: Bearer,
 }
 
 impl Grpc {
@@ -33,12 +35,17 @@ impl Grpc {
         Self {
             publisher: PublisherServer::new(service.clone()).max_decoding_message_size(MAX_REQUEST),
             subscriber: SubscriberServer::new(service).max_decoding_message_size(MAX_REQUEST),
+            bearer: Bearer::default(),
         }
     }
 }
 
 impl Handler for Grpc {
     async fn answer(&self, request: Request<Incoming>, _connection: u64) -> Answer {
+        if !self.bearer.admits(request.headers()) {
+            let refusal = Status::unauthenticated("Request had invalid authentication credentials.");
+            return answer(refusal.into_http());
+        }
         let service = request.uri().path().strip_prefix('/').and_then(|path| path.split('/').next());
         // The servers are made of references and cheap to clone, which is what their interface asks for.
         let call: BoxFuture<Response<Body>, Infallible> = match service {
@@ -47,6 +54,10 @@ impl Handler for Grpc {
             _ => Box::pin(async { Ok(Status::unimplemented("unknown service").into_http()) }),
         };
         let Ok(response) = call.await;
-        Answer::Response(response.map(|body| body.map_err(io::Error::other).boxed_unsync()))
+        answer(response)
     }
+}
+
+fn answer(response: Response<Body>) -> Answer {
+    Answer::Response(response.map(|body| body.map_err(io::Error::other).boxed_unsync()))
 }

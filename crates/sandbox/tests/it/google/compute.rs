@@ -7,7 +7,7 @@ use std::{
 
 use hyper::{Method, StatusCode};
 use sandbox::google::{
-    Instance, Provisioning, Status,
+    Instance, Metadata, Provisioning, Status,
     compute::{self, Compute, Hold, Operation, Reply},
 };
 use serde_json::{Value, json};
@@ -123,6 +123,23 @@ async fn answers_have_the_fields_that_are_asked_for() {
         client.get(&format!("{path}?fields=id,name")).await.json(),
         json!({"id": "1", "name": "gke-n1"})
     );
+}
+
+#[tokio::test]
+async fn whoever_lacks_the_token_is_refused() {
+    let metadata = Metadata::start("ya29.test").await.unwrap();
+    let (compute, mut client) = start().await;
+    compute.require_token("ya29.test");
+    let refused = client.get(LIST).await;
+    assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(refused.json()["error"]["status"], "UNAUTHENTICATED");
+
+    // Without the header, as a web page would ask.
+    let url = format!("http://{}", metadata.host());
+    let path = "/computeMetadata/v1/instance/service-accounts/default/token";
+    assert_eq!(Client::to(url).get(path).await.status, StatusCode::FORBIDDEN);
+    client.token = Some("ya29.test".to_owned());
+    assert_eq!(client.get(LIST).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
