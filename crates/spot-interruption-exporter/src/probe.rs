@@ -5,16 +5,16 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use exporter_common::upstream::chain;
-use google_cloud_auth::credentials::Credentials;
 use google_cloud_googleapis::pubsub::v1::GetSubscriptionRequest;
 use google_cloud_googleapis::pubsub::v1::subscriber_client::SubscriberClient;
+use http::HeaderMap;
 use tokio::time::timeout;
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint as Transport};
 use tonic::{Code, Request, Status};
 
 use crate::config::{Endpoint, SubscriptionName};
-use crate::google::{credentials, headers, one_line};
+use crate::google::{Access, one_line};
 
 const GOOGLE: &str = "https://pubsub.googleapis.com";
 
@@ -37,13 +37,13 @@ pub(crate) enum Finding {
 pub(crate) struct Probe {
     transport: Transport,
     channel: Mutex<Channel>,
-    credentials: Credentials,
+    access: Access,
 }
 
 impl Probe {
     /// No connection is made yet.
     pub(crate) fn new(endpoint: Option<&Endpoint>) -> Result<Self, String> {
-        let credentials = credentials(endpoint)?;
+        let access = Access::new(endpoint)?;
         let url = endpoint.map_or(GOOGLE, Endpoint::url).to_owned();
         let mut transport =
             Transport::from_shared(url).map_err(|error| chain(&error))?.connect_timeout(TIMEOUT);
@@ -53,11 +53,15 @@ impl Probe {
                 .map_err(|error| chain(&error))?;
         }
         let channel = Mutex::new(transport.connect_lazy());
-        Ok(Self { transport, channel, credentials })
+        Ok(Self { transport, channel, access })
     }
 
     pub(crate) async fn ask(&self, subscription: &SubscriptionName) -> Finding {
-        match timeout(TIMEOUT, self.get(subscription)).await {
+        let headers = match self.access.headers().await {
+            Ok(headers) => headers,
+            Err(reason) => return Finding::Unreachable(reason),
+        };
+        match timeout(TIMEOUT, self.get(subscription, headers)).await {
             Ok(Ok(())) => Finding::Reachable,
             Ok(Err(status)) => verdict(&status),
             Err(_) => {
@@ -76,8 +80,7 @@ impl Probe {
         self.channel.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn get(&self, subscription: &SubscriptionName) -> Result<(), Status> {
-        let headers = headers(&self.credentials).await.map_err(Status::unavailable)?;
+    async fn get(&self, subscription: &SubscriptionName, headers: HeaderMap) -> Result<(), Status> {
         let mut request =
             Request::new(GetSubscriptionRequest { subscription: subscription.full().to_owned() });
         *request.metadata_mut() = MetadataMap::from_headers(headers);

@@ -9,13 +9,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use exporter_common::upstream::{self, ReadError, chain};
-use google_cloud_auth::credentials::Credentials;
 use google_cloud_gax::error::rpc::{Code, Status};
 use http::StatusCode;
 use reqwest::{Client, Response, Url};
 
 use crate::config::Endpoint;
-use crate::google::{credentials, headers, one_line};
+use crate::google::{Access, one_line};
 
 /// How long an answer may take, to its last byte.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -32,7 +31,7 @@ const LARGEST_ERROR: usize = 64 * 1024;
 pub(super) struct Rest {
     http: Client,
     projects: Url,
-    credentials: Credentials,
+    access: Access,
 }
 
 /// Why there is no answer.
@@ -61,13 +60,10 @@ impl From<String> for Failure {
 impl Rest {
     /// Finds the credentials. Nothing is connected yet.
     pub(super) async fn new(endpoint: Option<&Endpoint>) -> Result<Self, String> {
-        let credentials = credentials(endpoint)?;
+        let access = Access::new(endpoint)?;
         let base = match endpoint {
             Some(endpoint) => endpoint.url().to_owned(),
-            None => {
-                let universe = credentials.universe_domain().await;
-                format!("https://compute.{}", universe.as_deref().unwrap_or("googleapis.com"))
-            }
+            None => format!("https://compute.{}", access.universe_domain().await?),
         };
         let projects =
             format!("{base}/compute/v1/projects").parse().map_err(|error| format!("{base}: {error}"))?;
@@ -76,7 +72,7 @@ impl Rest {
             .timeout(TIMEOUT)
             .build()
             .map_err(|error| chain(&error))?;
-        Ok(Self { http, projects, credentials })
+        Ok(Self { http, projects, access })
     }
 
     /// The answer to `GET .../projects/PATH?QUERY`, which is asked for once.
@@ -86,7 +82,7 @@ impl Rest {
             segments.extend(path);
         }
         url.query_pairs_mut().extend_pairs(query);
-        let request = self.http.get(url).headers(headers(&self.credentials).await?);
+        let request = self.http.get(url).headers(self.access.headers().await?);
         let answer = request.send().await.map_err(broken)?;
         let status = answer.status();
         if status == StatusCode::OK {

@@ -2,6 +2,7 @@
 //! emulator too.
 
 mod configuration;
+mod credentials;
 mod durable;
 mod events;
 mod faults;

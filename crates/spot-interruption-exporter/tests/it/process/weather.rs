@@ -55,7 +55,7 @@ async fn each_counted_once(world: &World, exporter: &Exporter, count: usize) {
 
 /// Waits for longer than the requests to Google may take, until `/ready` says no in such words. Scrapes are answered
 /// all the while.
-async fn unready(exporter: &Exporter, parts: &[&str]) {
+pub(crate) async fn unready(exporter: &Exporter, parts: &[&str]) {
     let mut last = String::new();
     let told = async {
         loop {
