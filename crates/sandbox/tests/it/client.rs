@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use hyper::{HeaderMap, Method, Request, Response, StatusCode, body::Incoming, header::AUTHORIZATION};
+use hyper::{
+    HeaderMap, Method, Request, Response, StatusCode, body::Incoming, header::AUTHORIZATION,
+    http::request::Builder,
+};
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
     rt::TokioExecutor,
@@ -79,7 +82,7 @@ impl Client {
     }
 
     pub(crate) async fn request(&self, method: Method, path: &str, body: impl Into<Bytes>) -> Reply {
-        let request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        let request = self.authorized(Request::builder().method(method).uri(format!("{}{path}", self.url)));
         self.send(request.body(Full::new(body.into())).unwrap()).await
     }
 
@@ -96,14 +99,17 @@ impl Client {
         // What an exporter sends: the document's only operation by its name.
         let name = document.split_whitespace().nth(1);
         let body = json!({ "query": document, "operationName": name, "variables": {} });
-        let mut request = Request::post(format!("{}/graphql", self.url))
-            .header("Spacelift-Client-Type", "prometheus-exporter")
-            .body(Full::from(body.to_string()))
-            .unwrap();
-        if let Some(token) = &self.token {
-            request.headers_mut().insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
+        let request = self.authorized(Request::post(format!("{}/graphql", self.url)));
+        let request = request.header("Spacelift-Client-Type", "prometheus-exporter");
+        request.body(Full::from(body.to_string())).unwrap()
+    }
+
+    /// With the token, if there is one.
+    fn authorized(&self, request: Builder) -> Builder {
+        match &self.token {
+            Some(token) => request.header(AUTHORIZATION, format!("Bearer {token}")),
+            None => request,
         }
-        request
     }
 
     async fn send(&self, request: Request<Full<Bytes>>) -> Reply {
