@@ -36,7 +36,7 @@ pub use link::{End, Link, Weather};
 pub use process::{Exporter, run_to_end};
 pub use prometheus::Prometheus;
 pub use surroundings::{Clock, Hosts};
-pub use usage::{Usage, mebibytes};
+pub use usage::{Usage, measured, mebibytes};
 pub use web::{Answer, get, request};
 
 /// Nothing that a test waits for takes this long unless it never comes.

@@ -1,5 +1,6 @@
 //! What a process costs, from `/proc`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Linux counts CPU time in hundredths of a second.
@@ -46,4 +47,9 @@ impl Usage {
 /// KiB as people read them.
 pub fn mebibytes(kibibytes: u64) -> String {
     format!("{:.1} MiB", kibibytes as f64 / 1_024.0)
+}
+
+/// The program that a benchmark is about: the one that `EXPORTER` names, or else the one that was built.
+pub fn measured(built: &str) -> PathBuf {
+    std::env::var_os("EXPORTER").map_or_else(|| PathBuf::from(built), PathBuf::from)
 }

@@ -4,7 +4,7 @@
 //! exporter's own, from `/proc`; nothing of the API's or of this program's is in them.
 //!
 //! With `SCRAPES=100000` in the environment, the small account is scraped that often, to see that memory does
-//! not grow.
+//! not grow. `EXPORTER` names another program to be measured, such as one out of an image.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for people at a terminal")]
 
@@ -34,7 +34,7 @@ fn main() {
         return;
     }
     let small: u32 = std::env::var("SCRAPES").ok().and_then(|text| text.parse().ok()).unwrap_or(20_000);
-    let binary = Path::new(env!("CARGO_BIN_EXE_spacelift-promex"));
+    let binary = &harness::measured(env!("CARGO_BIN_EXE_spacelift-promex"));
     let size = std::fs::metadata(binary).unwrap().len();
     println!("Binary (with symbol names): {:.1} MiB\n", size as f64 / 1_048_576.0);
     println!(

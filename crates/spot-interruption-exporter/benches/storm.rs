@@ -2,7 +2,7 @@
 //! another one.
 //!
 //! `cargo bench -p spot-interruption-exporter --bench storm` prints the table of `BENCHMARKS.md`. CPU time and memory
-//! are the exporter's own, from `/proc`.
+//! are the exporter's own, from `/proc`. `EXPORTER` names another program to be measured, such as one out of an image.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for people at a terminal")]
 
@@ -124,7 +124,7 @@ struct Exporter {
 
 impl Exporter {
     fn start(pubsub: &str, compute: &str, state: Option<&Path>) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_spot-interruption-exporter"))
+        let mut child = Command::new(harness::measured(env!("CARGO_BIN_EXE_spot-interruption-exporter")))
             .env_clear()
             .envs(state.map(|state| ("SIE_STATE__PATH", state)))
             .env("SIE_PROJECT_NAME", PROJECT)
