@@ -1,9 +1,11 @@
 //! What the services behind an exporter say: their answers, read up to a bound, and errors, as one line.
 
 use std::error::Error;
+use std::net::IpAddr;
 use std::pin::pin;
 
 use bytes::{Bytes, BytesMut};
+use http::Uri;
 use http_body::Body;
 use http_body_util::BodyExt;
 
@@ -41,6 +43,15 @@ pub async fn read<B: Body<Data = Bytes>>(body: B, most: usize) -> Result<Bytes, 
         }
     }
     Ok(bytes.freeze())
+}
+
+/// Whether a URL leads to this very host, where no proxy of the environment could take a request: such a service is a
+/// sidecar, or an emulator.
+#[must_use]
+pub fn is_on_this_host(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// An error and its causes, in one line, without repeating what a cause says again.
@@ -102,6 +113,20 @@ mod tests {
         assert_eq!(read(Endless, 1024 * 1024).await, Err(ReadError::TooLarge(1024 * 1024)));
         let text = ReadError::<Infallible>::TooLarge(64 * 1024 * 1024).to_string();
         assert_eq!(text, "the answer is larger than 64 MiB");
+    }
+
+    #[test]
+    fn loopback_addresses_are_on_this_host() {
+        for (url, expected) in [
+            ("http://localhost:8086", true),
+            ("http://LOCALHOST", true),
+            ("http://127.0.0.1:1/path", true),
+            ("http://[::1]:8086", true),
+            ("http://10.0.0.1", false),
+            ("http://localhost.example", false),
+        ] {
+            assert_eq!(is_on_this_host(&url.parse().unwrap()), expected, "{url}");
+        }
     }
 
     #[derive(Debug, thiserror::Error)]

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use exporter_common::upstream::is_on_this_host;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::uri::Scheme;
@@ -150,7 +151,7 @@ impl Proxies {
 
     /// The proxy for a destination. A plain endpoint on this host is a sidecar, which no proxy could reach.
     fn of(&self, destination: &Uri) -> Option<Intercept> {
-        let is_sidecar = destination.scheme() == Some(&Scheme::HTTP) && is_loopback(destination);
+        let is_sidecar = destination.scheme() == Some(&Scheme::HTTP) && is_on_this_host(destination);
         self.0.as_ref().filter(|_| !is_sidecar)?.intercept(destination)
     }
 
@@ -191,12 +192,6 @@ impl Service<Uri> for Connector {
         }
         .boxed()
     }
-}
-
-fn is_loopback(uri: &Uri) -> bool {
-    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-    host.eq_ignore_ascii_case("localhost")
-        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// A TCP stream that knows whether a proxy reads its requests, which then name the whole URL.

@@ -9,6 +9,7 @@ use exporter_common::config::{
 use exporter_common::http::web::WebWritten;
 use exporter_common::http::{ListenAddress, ListenAddressError, Web};
 use exporter_common::telemetry::parse_level;
+use exporter_common::upstream::is_on_this_host;
 use serde::Deserialize;
 use tracing::level_filters::LevelFilter;
 
@@ -180,6 +181,11 @@ impl Endpoint {
     /// Whether requests go without credentials: a token on a plain connection could be read by anyone.
     pub fn is_plain(&self) -> bool {
         self.0.starts_with("http://")
+    }
+
+    /// Whether it is a plain one on this very host, such as an emulator.
+    pub fn is_local(&self) -> bool {
+        self.is_plain() && self.0.parse().is_ok_and(|uri| is_on_this_host(&uri))
     }
 
     fn parse(text: &str) -> Result<Self, String> {

@@ -67,11 +67,17 @@ impl Rest {
         };
         let projects =
             format!("{base}/compute/v1/projects").parse().map_err(|error| format!("{base}: {error}"))?;
-        let http = Client::builder()
+        let mut http = Client::builder()
             .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
-            .timeout(TIMEOUT)
-            .build()
-            .map_err(|error| chain(&error))?;
+            .timeout(TIMEOUT);
+        if endpoint.is_some_and(Endpoint::is_plain) {
+            // Without TLS it does not matter whether this host has root certificates.
+            http = http.tls_certs_only([]);
+        }
+        if endpoint.is_some_and(Endpoint::is_local) {
+            http = http.no_proxy();
+        }
+        let http = http.build().map_err(|error| chain(&error))?;
         Ok(Self { http, projects, access })
     }
 

@@ -1,4 +1,4 @@
-//! Google as it is outside of tests: TLS all the way, and tokens from the metadata server, as on GKE.
+//! Google as it is outside of tests: TLS all the way, tokens from the metadata server, as on GKE, and maybe a proxy.
 
 use std::net::SocketAddr;
 
@@ -46,13 +46,18 @@ impl Secure {
 
     /// An exporter that finds the Compute API there.
     async fn exporter_by(&self, compute: SocketAddr) -> Exporter {
+        self.exporter_with(compute, &[]).await
+    }
+
+    async fn exporter_with(&self, compute: SocketAddr, variables: &[(&str, &str)]) -> Exporter {
         let mut command = self.world.command();
         command
             .env("SIE_PUBSUB__ENDPOINT", format!("https://{}", self.pubsub.address))
             .env("SIE_COMPUTE__ENDPOINT", format!("https://{compute}"))
             .env("SIE_COMPUTE__RESYNC_INTERVAL", "1s")
             .env("SSL_CERT_FILE", self.folder.path().join("ca.pem"))
-            .env("GCE_METADATA_HOST", self.metadata.host());
+            .env("GCE_METADATA_HOST", self.metadata.host())
+            .envs(variables.iter().copied());
         Exporter::run(command).await
     }
 
@@ -135,5 +140,37 @@ async fn certificates_that_have_expired() {
     link.turn(Weather::Fair).await;
     unready(&exporter, &["Compute API", "expired"]).await;
     google.compute.certify_until(4_000);
+    google.one_interruption_counts(&exporter).await;
+}
+
+/// Nothing listens there.
+const NO_PROXY_THERE: (&str, &str) = ("HTTP_PROXY", "http://127.0.0.1:9");
+
+#[tokio::test]
+async fn emulators_on_this_host_need_neither_certificates_nor_a_proxy() {
+    let world = World::sandbox().await;
+    world.ready(&[("SSL_CERT_FILE", "/nonexistent"), ("SSL_CERT_DIR", "/nonexistent"), NO_PROXY_THERE]).await;
+}
+
+#[tokio::test]
+async fn compute_is_asked_through_the_proxy_of_the_environment() {
+    let world = World::sandbox().await;
+    // For plain requests, a proxy is a server that is asked for whole URLs.
+    let proxy = world.compute.url();
+    let variables = [("SIE_COMPUTE__ENDPOINT", "http://compute.test"), ("HTTP_PROXY", proxy.as_str())];
+    world.ready(&variables).await;
+
+    let exporter = world.exporter(&[&variables[..], &[("NO_PROXY", "compute.test")]].concat()).await;
+    unready(&exporter, &["Compute API", "dns error"]).await;
+}
+
+#[tokio::test]
+async fn a_proxy_is_not_for_the_metadata_server() {
+    let mut google = Secure::new().await;
+    let exporter = google.exporter_with(google.compute.address, &[NO_PROXY_THERE]).await;
+    unready(&exporter, &["no access token", "Connection refused"]).await;
+    drop(exporter);
+    let variables = [NO_PROXY_THERE, ("NO_PROXY", "127.0.0.1")];
+    let exporter = google.exporter_with(google.compute.address, &variables).await;
     google.one_interruption_counts(&exporter).await;
 }
