@@ -126,10 +126,10 @@ impl Compute {
         Page::parse(&answer.map_err(Failure::reason)?)
     }
 
-    /// `instances.get`.
+    /// `instances.get`. One instance is no burden, even as a whole.
     async fn get(&self, lookup: &Lookup) -> Result<Option<Instance<'static>>, String> {
         let path = [&lookup.project, "zones", &lookup.zone, "instances", &lookup.instance];
-        let answer = match self.client().await?.get(&path, &[("fields", Resource::FIELDS)]).await {
+        let answer = match self.client().await?.get(&path, &[]).await {
             Ok(answer) => answer,
             Err(Failure::NotFound(_)) => return Ok(None),
             Err(failure) => return Err(failure.reason()),

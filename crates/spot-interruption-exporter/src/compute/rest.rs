@@ -87,7 +87,9 @@ impl Rest {
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.extend(path);
         }
-        url.query_pairs_mut().extend_pairs(query);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
         let request = self.http.get(url).headers(self.access.headers().await?);
         let answer = request.send().await.map_err(broken)?;
         let status = answer.status();
