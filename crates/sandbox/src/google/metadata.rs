@@ -17,10 +17,9 @@ use crate::server::{Answer, Handler, Server};
 
 const FLAVOR: &str = "metadata-flavor";
 const TOKEN: &str = "/computeMetadata/v1/instance/service-accounts/default/token";
-const UNIVERSE: &str = "/computeMetadata/v1/universe/universe-domain";
 
 /// How long a token is good for, as Google has it.
-const LIFETIME: Duration = Duration::from_secs(3_599);
+pub const TOKEN_LIFETIME: Duration = Duration::from_secs(3_599);
 
 /// A metadata server that listens. It stops when it is dropped.
 pub struct Metadata {
@@ -30,19 +29,20 @@ pub struct Metadata {
 
 struct Api {
     token: String,
+    lifetime: Duration,
     journal: Journal<()>,
     overrides: Mutex<Overrides<()>>,
 }
 
 impl Metadata {
-    /// Starts on a free port of 127.0.0.1, and hands out this token.
+    /// Starts on a free port of 127.0.0.1, and hands out this token, always with so much time left.
     ///
     /// # Errors
     ///
     /// If there is no port.
-    pub async fn start(token: impl Into<String>) -> Result<Self, StartError> {
-        let api =
-            Arc::new(Api { token: token.into(), journal: Journal::default(), overrides: Mutex::default() });
+    pub async fn start(token: impl Into<String>, lifetime: Duration) -> Result<Self, StartError> {
+        let (journal, overrides) = (Journal::default(), Mutex::default());
+        let api = Arc::new(Api { token: token.into(), lifetime, journal, overrides });
         let server = Server::start(([127, 0, 0, 1], 0).into(), None, Arc::clone(&api)).await?;
         Ok(Self { api, server })
     }
@@ -104,10 +104,9 @@ impl Handler for Api {
                 {
                     return answer;
                 }
-                let token = json!({ "access_token": self.token, "expires_in": LIFETIME.as_secs(), "token_type": "Bearer" });
+                let token = json!({ "access_token": self.token, "expires_in": self.lifetime.as_secs(), "token_type": "Bearer" });
                 http::json(token.to_string())
             }
-            UNIVERSE => text(StatusCode::OK, "googleapis.com"),
             _ => text(StatusCode::NOT_FOUND, "not found\n"),
         };
         response.headers_mut().insert(FLAVOR, HeaderValue::from_static("Google"));

@@ -35,7 +35,7 @@ pub use handle::{
     PROJECT, PROJECT_NUMBER,
 };
 pub use instance::{Instance, Provisioning, Status};
-pub use metadata::Metadata;
+pub use metadata::{Metadata, TOKEN_LIFETIME};
 pub use world::{Event, Truth, World};
 
 /// Why a part of the simulated Google could not start.

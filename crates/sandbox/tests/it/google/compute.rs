@@ -7,7 +7,7 @@ use std::{
 
 use hyper::{Method, StatusCode};
 use sandbox::google::{
-    Instance, Metadata, Provisioning, Status,
+    Instance, Metadata, Provisioning, Status, TOKEN_LIFETIME,
     compute::{self, Compute, Hold, Operation, Reply},
 };
 use serde_json::{Value, json};
@@ -127,7 +127,7 @@ async fn answers_have_the_fields_that_are_asked_for() {
 
 #[tokio::test]
 async fn whoever_lacks_the_token_is_refused() {
-    let metadata = Metadata::start("ya29.test").await.unwrap();
+    let metadata = Metadata::start("ya29.test", TOKEN_LIFETIME).await.unwrap();
     let (compute, mut client) = start().await;
     compute.require_token("ya29.test");
     let refused = client.get(LIST).await;

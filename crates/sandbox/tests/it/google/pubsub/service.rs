@@ -260,12 +260,14 @@ async fn attempts_wait_longer_and_longer_and_end_with_the_dead_letters() {
     };
     client.create(settings).await;
     client.publish(["one"]).await;
+    let mut released = Instant::now();
     for (attempt, pause) in [(1, 0), (2, 100), (3, 200), (4, 400), (5, 400)] {
-        let start = Instant::now();
         let messages = client.pull(1).await;
         assert_eq!(messages[0].delivery_attempt, attempt);
-        let paused = start.elapsed();
+        let paused = released.elapsed();
         assert!(paused >= Duration::from_millis(pause), "attempt {attempt} after {paused:?}");
+        // The wait begins once the server has heard of it, which is not before this.
+        released = Instant::now();
         client.modify(ack_ids(&messages), 0).await.unwrap();
         let counts = pubsub.counts(&client.subscription);
         assert_eq!((counts.outstanding, counts.unacked), (0, u64::from(attempt < 5)));
