@@ -3,11 +3,13 @@
 mod listing;
 mod rest;
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use exporter_common::backoff::Backoff;
 use exporter_common::readiness::Condition;
+use google_cloud_auth::credentials::Credentials;
 use google_cloud_pubsub::subscriber::handler::Handler;
 use tokio::sync::{OnceCell, mpsc};
 use tokio::time::{Instant, sleep};
@@ -26,6 +28,13 @@ const NODES: &str = "labels.goog-k8s-cluster-name:*";
 
 /// Instances in a page: the most that the API gives.
 const PAGE: &str = "500";
+
+/// The most that is read of a page, in bytes. With just the fields that are asked for it has half a megabyte, and some
+/// tens of megabytes where a server sends whole instances all the same.
+const LARGEST_PAGE: usize = 64 * 1024 * 1024;
+
+/// The most that is read of a single instance, in bytes. Its metadata, the largest part, has at most half a megabyte.
+const LARGEST_INSTANCE: usize = 2 * 1024 * 1024;
 
 /// The least time between two log lines about look-ups that fail.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
@@ -80,6 +89,7 @@ impl Resync {
         let mut count = 0;
         let mut incomplete = None;
         let mut token = String::new();
+        let mut tokens = HashSet::new();
         loop {
             let page = self.compute.page(&token).await?;
             incomplete = incomplete.or(page.incomplete);
@@ -87,7 +97,7 @@ impl Resync {
             let _ = self.inputs.send(Input::Listed(page.instances)).await;
             match page.next {
                 None => break,
-                Some(next) if next == token => return Err("the API repeats a page".to_owned()),
+                Some(next) if !tokens.insert(next.clone()) => return Err("the API repeats a page".to_owned()),
                 Some(next) => token = next,
             }
         }
@@ -100,6 +110,7 @@ impl Resync {
 #[derive(Debug, Clone)]
 pub(crate) struct Compute {
     endpoint: Option<Endpoint>,
+    credentials: Credentials,
     project: String,
     client: Arc<OnceCell<Rest>>,
     complained: Arc<Mutex<Option<Instant>>>,
@@ -107,12 +118,14 @@ pub(crate) struct Compute {
 
 impl Compute {
     /// Nothing is connected yet.
-    pub(crate) fn new(endpoint: Option<Endpoint>, project: String) -> Self {
-        Self { endpoint, project, client: Arc::default(), complained: Arc::default() }
+    pub(crate) fn new(endpoint: Option<Endpoint>, credentials: Credentials, project: String) -> Self {
+        Self { endpoint, credentials, project, client: Arc::default(), complained: Arc::default() }
     }
 
     async fn client(&self) -> Result<&Rest, String> {
-        self.client.get_or_try_init(|| Rest::new(self.endpoint.as_ref())).await
+        self.client
+            .get_or_try_init(async || Rest::new(self.endpoint.as_ref(), self.credentials.clone()))
+            .await
     }
 
     /// One page of `instances.aggregatedList`; the first one has no token.
@@ -122,21 +135,23 @@ impl Compute {
         if !token.is_empty() {
             query.push(("pageToken", token));
         }
-        let answer = self.client().await?.get(&[&self.project, "aggregated", "instances"], &query).await;
+        let path = [&self.project, "aggregated", "instances"];
+        let answer = self.client().await?.get(&path, &query, LARGEST_PAGE).await;
         Page::parse(&answer.map_err(Failure::reason)?)
     }
 
     /// `instances.get`. One instance is no burden, even as a whole.
     async fn get(&self, lookup: &Lookup) -> Result<Option<Instance<'static>>, String> {
         let path = [&lookup.project, "zones", &lookup.zone, "instances", &lookup.instance];
-        let answer = match self.client().await?.get(&path, &[]).await {
+        let answer = match self.client().await?.get(&path, &[], LARGEST_INSTANCE).await {
             Ok(answer) => answer,
             Err(Failure::NotFound(_)) => return Ok(None),
             Err(failure) => return Err(failure.reason()),
         };
         let resource: Resource<'_> = serde_json::from_slice(&answer)
             .map_err(|error| format!("the answer describes no instance: {error}"))?;
-        Ok(resource.into_instance().map(Instance::into_owned))
+        let instance = resource.into_instance().ok_or("the answer describes no instance")?;
+        Ok(Some(instance.into_owned()))
     }
 
     /// Look-ups fail in numbers when they fail, so only now and then one of them is worth a line.

@@ -173,7 +173,7 @@ impl SubscriptionName {
 pub struct Endpoint(String);
 
 impl Endpoint {
-    /// As a URL without a path.
+    /// As a URL without a slash at its end; its scheme is in small letters.
     pub fn url(&self) -> &str {
         &self.0
     }
@@ -198,7 +198,11 @@ impl Endpoint {
         {
             return Err(format!("has a query or credentials; {ALLOWED}"));
         }
-        Ok(Self(text.trim().trim_end_matches('/').to_owned()))
+        if text.contains('#') {
+            return Err(format!("has a fragment; {ALLOWED}"));
+        }
+        // What decides about credentials is not how somebody writes it.
+        Ok(Self(uri.to_string().trim_end_matches('/').to_owned()))
     }
 }
 
@@ -421,4 +425,29 @@ fn emulator(host: &str) -> Result<Endpoint, ConfigError> {
 /// Project ids are lower case; an older kind has a domain before a colon.
 fn is_project(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-:._".contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_plain_however_it_is_written() {
+        for (text, url, plain, local) in [
+            ("http://127.0.0.1:8086/", "http://127.0.0.1:8086", true, true),
+            (" HTTP://Emulator:80 ", "http://Emulator:80", true, false),
+            ("https://compute.example/base/", "https://compute.example/base", false, false),
+            ("https://localhost:8086", "https://localhost:8086", false, false),
+        ] {
+            let endpoint = Endpoint::parse(text).unwrap();
+            assert_eq!(
+                (endpoint.url(), endpoint.is_plain(), endpoint.is_local()),
+                (url, plain, local),
+                "{text}"
+            );
+        }
+        for text in ["http://host#x", "http://host?x=y", "http://user@host", "ftp://host", "host:80", ""] {
+            assert!(Endpoint::parse(text).is_err(), "{text}");
+        }
+    }
 }

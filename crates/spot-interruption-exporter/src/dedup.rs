@@ -183,3 +183,24 @@ impl Hasher for AlreadyHashed {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_storm_took_is_given_back() {
+        let (now, window) = (Instant::now(), Duration::from_secs(60));
+        let mut dedup = Dedup::<()>::new(window, HashKey(1, 2));
+        for message in 0..100_000 {
+            let fingerprint = dedup.fingerprint(&message.to_string(), None, None);
+            dedup.commit(&fingerprint, now);
+        }
+        let late = dedup.fingerprint("late", None, None);
+        dedup.commit(&late, now + window);
+        assert!(dedup.seen.capacity() >= 100_000);
+        dedup.expire(now + window);
+        assert!(dedup.seen.capacity() <= 4_096, "{}", dedup.seen.capacity());
+        assert_eq!((dedup.len(), dedup.check(&late)), (1, Acquaintance::Seen));
+    }
+}

@@ -47,6 +47,7 @@ use tokio::time::timeout;
 use crate::attribution::Attribution;
 use crate::compute::{Compute, Resync};
 pub use crate::config::Config;
+use crate::google::Access;
 use crate::journal::Journal;
 use crate::ledger::{Ledger, Source};
 use crate::metrics::{Health, Labels, Shared, StateFamilies};
@@ -113,7 +114,9 @@ pub async fn run(
 
     let (inputs, incoming) = mpsc::channel(INPUTS);
     let (stop, stopped) = watch::channel(false);
-    let compute = Compute::new(config.compute_endpoint.clone(), config.project.clone());
+    let access = Access::default();
+    let endpoint = config.compute_endpoint.clone();
+    let compute = Compute::new(endpoint.clone(), access.to(endpoint.as_ref()), config.project.clone());
     let pipeline = Pipeline {
         state: state.clone(),
         methods: config.methods.clone(),
@@ -133,6 +136,7 @@ pub async fn run(
             label: label.to_owned(),
             grace: config.attribution.attribution_grace,
             endpoint: config.pubsub_endpoint.clone(),
+            credentials: access.to(config.pubsub_endpoint.as_ref()),
             condition: readiness.condition(format!("Pub/Sub subscription {}: not open yet", name.full())),
             health: health.clone(),
             inputs: inputs.clone(),

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use exporter_common::upstream::chain;
+use google_cloud_auth::credentials::Credentials;
 use google_cloud_googleapis::pubsub::v1::GetSubscriptionRequest;
 use google_cloud_googleapis::pubsub::v1::subscriber_client::SubscriberClient;
 use http::HeaderMap;
@@ -14,7 +15,7 @@ use tonic::transport::{Channel, ClientTlsConfig, Endpoint as Transport};
 use tonic::{Code, Request, Status};
 
 use crate::config::{Endpoint, SubscriptionName};
-use crate::google::{Access, one_line};
+use crate::google::{headers, one_line, reason};
 
 const GOOGLE: &str = "https://pubsub.googleapis.com";
 
@@ -37,27 +38,26 @@ pub(crate) enum Finding {
 pub(crate) struct Probe {
     transport: Transport,
     channel: Mutex<Channel>,
-    access: Access,
+    credentials: Credentials,
 }
 
 impl Probe {
     /// No connection is made yet.
-    pub(crate) fn new(endpoint: Option<&Endpoint>) -> Result<Self, String> {
-        let access = Access::new(endpoint)?;
+    pub(crate) fn new(endpoint: Option<&Endpoint>, credentials: Credentials) -> Result<Self, String> {
         let url = endpoint.map_or(GOOGLE, Endpoint::url).to_owned();
         let mut transport =
-            Transport::from_shared(url).map_err(|error| chain(&error))?.connect_timeout(TIMEOUT);
+            Transport::from_shared(url).map_err(|error| reason(&error))?.connect_timeout(TIMEOUT);
         if !endpoint.is_some_and(Endpoint::is_plain) {
             transport = transport
                 .tls_config(ClientTlsConfig::new().with_native_roots())
-                .map_err(|error| chain(&error))?;
+                .map_err(|error| reason(&error))?;
         }
         let channel = Mutex::new(transport.connect_lazy());
-        Ok(Self { transport, channel, access })
+        Ok(Self { transport, channel, credentials })
     }
 
     pub(crate) async fn ask(&self, subscription: &SubscriptionName) -> Finding {
-        let headers = match self.access.headers().await {
+        let headers = match headers(&self.credentials).await {
             Ok(headers) => headers,
             Err(reason) => return Finding::Unreachable(reason),
         };

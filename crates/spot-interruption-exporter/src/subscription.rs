@@ -11,15 +11,15 @@ use std::time::Duration;
 
 use exporter_common::backoff::Backoff;
 use exporter_common::readiness::Condition;
-use exporter_common::upstream::chain;
+use google_cloud_auth::credentials::Credentials;
 use google_cloud_pubsub::client::Subscriber;
 use google_cloud_pubsub::subscriber::ShutdownToken;
 use google_cloud_pubsub::subscriber::handler::Handler;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::config::{Endpoint, SubscriptionName};
-use crate::google::{credentials, explain};
+use crate::google::{explain, reason};
 use crate::ledger::Source;
 use crate::metrics::Health;
 use crate::pipeline::Input;
@@ -47,6 +47,9 @@ const WATCHDOG: Duration = Duration::from_secs(15 * 60);
 /// A stream that was refused before has to stay open this long to count as open.
 const SETTLING: Duration = Duration::from_secs(2);
 
+/// How long the making of a client may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The wait before a stream that ended is opened anew.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
@@ -61,6 +64,7 @@ pub(crate) struct Subscription {
     /// How long messages may be held.
     pub(crate) grace: Duration,
     pub(crate) endpoint: Option<Endpoint>,
+    pub(crate) credentials: Credentials,
     pub(crate) condition: Condition,
     pub(crate) health: Health,
     pub(crate) inputs: mpsc::Sender<Input<Handler>>,
@@ -84,7 +88,11 @@ impl Subscription {
         let mut failing = false;
         loop {
             let opened = Instant::now();
-            let end = match (connect(self.endpoint.as_ref()).await, Probe::new(self.endpoint.as_ref())) {
+            let connected = tokio::select! {
+                connected = self.connect() => connected,
+                _ = stop.wait_for(|stop| *stop) => return None,
+            };
+            let end = match (connected, Probe::new(self.endpoint.as_ref(), self.credentials.clone())) {
                 (Ok(subscriber), Ok(probe)) => self.stream(&subscriber, &probe, failing, stop.clone()).await,
                 (Err(reason), _) | (_, Err(reason)) => End::Broken(reason),
             };
@@ -197,16 +205,19 @@ impl Subscription {
         }
     }
 
+    /// Google's client of Pub/Sub.
+    async fn connect(&self) -> Result<Subscriber, String> {
+        let mut subscriber = Subscriber::builder().with_credentials(self.credentials.clone());
+        if let Some(endpoint) = &self.endpoint {
+            subscriber = subscriber.with_endpoint(endpoint.url());
+        }
+        match timeout(CONNECT_TIMEOUT, subscriber.build()).await {
+            Ok(built) => built.map_err(|error| reason(&error)),
+            Err(_) => Err(format!("no client within {} s", CONNECT_TIMEOUT.as_secs())),
+        }
+    }
+
     fn missing(&self, reason: &str) {
         self.condition.missing(format!("Pub/Sub subscription {}: {reason}", self.name.full()));
     }
-}
-
-/// Google's client of Pub/Sub.
-async fn connect(endpoint: Option<&Endpoint>) -> Result<Subscriber, String> {
-    let mut subscriber = Subscriber::builder().with_credentials(credentials(endpoint)?);
-    if let Some(endpoint) = endpoint {
-        subscriber = subscriber.with_endpoint(endpoint.url());
-    }
-    subscriber.build().await.map_err(|error| chain(&error))
 }

@@ -4,7 +4,6 @@
 //! read strictly - a page that is not what the API gives is an error, never an empty page - and only the instances
 //! in it leniently.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -25,16 +24,17 @@ pub(super) struct Page {
 /// The field mask for all that is read of a page.
 pub(super) fn fields() -> String {
     let instance = Resource::FIELDS;
-    format!("items/*/instances({instance}),items/*/warning/code,nextPageToken,unreachables")
+    format!("items/*/instances({instance}),items/*/warning/code,nextPageToken,unreachables,warning/code")
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Answer<'a> {
     #[serde(borrow)]
-    items: Option<BTreeMap<Cow<'a, str>, Scope<'a>>>,
+    items: Option<BTreeMap<String, Option<Scope<'a>>>>,
     next_page_token: Option<String>,
     unreachables: Option<Vec<String>>,
+    warning: Option<Warning>,
 }
 
 #[derive(Deserialize)]
@@ -57,11 +57,15 @@ impl Page {
         let unreachable = answer.unreachables.into_iter().flatten().next();
         let mut page = Self {
             next: answer.next_page_token.filter(|token| !token.is_empty()),
-            incomplete: unreachable.map(|scope| format!("{scope} cannot be reached")),
+            incomplete: unreachable
+                .map(|scope| format!("{scope} cannot be reached"))
+                .or_else(|| answer.warning?.trouble()),
             ..Self::default()
         };
         for (name, scope) in answer.items.unwrap_or_default() {
-            page.incomplete = page.incomplete.or_else(|| scope.trouble(&name));
+            let Some(scope) = scope else { continue };
+            let trouble = scope.warning.and_then(Warning::trouble);
+            page.incomplete = page.incomplete.or(trouble.map(|code| format!("{name}: {code}")));
             let instances = scope.instances.into_iter().flatten();
             page.instances.extend(instances.filter_map(Resource::into_instance).map(Instance::into_owned));
         }
@@ -69,11 +73,10 @@ impl Page {
     }
 }
 
-impl Scope<'_> {
-    /// An empty scope says so in a warning; any other warning means that instances may be missing from it.
-    fn trouble(&self, name: &str) -> Option<String> {
-        let code = self.warning.as_ref()?.code.as_deref()?;
-        (code != "NO_RESULTS_ON_PAGE").then(|| format!("{name}: {code}"))
+impl Warning {
+    /// What is empty says so in a warning; any other one means that instances may be missing.
+    fn trouble(self) -> Option<String> {
+        self.code.filter(|code| code != "NO_RESULTS_ON_PAGE")
     }
 }
 
@@ -93,7 +96,7 @@ mod tests {
                 "zones/b": {"instances": [{"id": "7", "zone": "b", "name": "n"}, {"status": "RUNNING"}, {"id": "8"}]},
                 "zones/c": {"warning": {"code": "NO_RESULTS_ON_PAGE", "data": []}},
                 "zones/d": {"instances": [{"id": 9, "labels": 1}], "warning": null},
-                "zones/e": {"instances": null}}}"#,
+                "zones/e": {"instances": null}, "zones/f": null}}"#,
         );
         let ids: Vec<_> =
             page.instances.iter().filter_map(|instance| instance.instance.id).map(InstanceId::get).collect();
@@ -106,6 +109,7 @@ mod tests {
         for (answer, reason) in [
             (r#"{"items": {"zones/b": {"warning": {"code": "UNREACHABLE"}}}}"#, "zones/b: UNREACHABLE"),
             (r#"{"unreachables": ["zones/b"]}"#, "zones/b cannot be reached"),
+            (r#"{"items": {}, "warning": {"code": "UNREACHABLE"}}"#, "UNREACHABLE"),
         ] {
             assert_eq!(parse(answer).incomplete.as_deref(), Some(reason), "{answer}");
         }
@@ -113,9 +117,11 @@ mod tests {
 
     #[test]
     fn an_empty_page_is_a_page() {
-        for answer in
-            ["{}", r#"{"items": {}}"#, r#"{"items": null, "nextPageToken": "", "unreachables": []}"#]
-        {
+        for answer in [
+            "{}",
+            r#"{"items": {}}"#,
+            r#"{"items": null, "nextPageToken": "", "unreachables": [], "warning": {"code": "NO_RESULTS_ON_PAGE"}}"#,
+        ] {
             let page = parse(answer);
             assert!(
                 page.instances.is_empty() && page.next.is_none() && page.incomplete.is_none(),

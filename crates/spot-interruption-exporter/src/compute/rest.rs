@@ -8,20 +8,21 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use exporter_common::upstream::{self, ReadError, chain};
+use exporter_common::upstream::{self, ReadError};
+use google_cloud_auth::credentials::Credentials;
 use google_cloud_gax::error::rpc::{Code, Status};
 use http::StatusCode;
+use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
 
 use crate::config::Endpoint;
-use crate::google::{Access, one_line};
+use crate::google::{headers, one_line, reason};
+
+/// Where the API is, unless something else is configured.
+const GOOGLE: &str = "https://compute.googleapis.com";
 
 /// How long an answer may take, to its last byte.
 const TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The most that is read of an answer, in bytes. A full page of what is asked for is about half a megabyte, and
-/// one of whole instances, from a server that knows no partial answers, some tens of megabytes.
-const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
 
 /// The most that is read of an error, in bytes.
 const LARGEST_ERROR: usize = 64 * 1024;
@@ -31,7 +32,7 @@ const LARGEST_ERROR: usize = 64 * 1024;
 pub(super) struct Rest {
     http: Client,
     projects: Url,
-    access: Access,
+    credentials: Credentials,
 }
 
 /// Why there is no answer.
@@ -58,31 +59,31 @@ impl From<String> for Failure {
 }
 
 impl Rest {
-    /// Finds the credentials. Nothing is connected yet.
-    pub(super) async fn new(endpoint: Option<&Endpoint>) -> Result<Self, String> {
-        let access = Access::new(endpoint)?;
-        let base = match endpoint {
-            Some(endpoint) => endpoint.url().to_owned(),
-            None => format!("https://compute.{}", access.universe_domain().await?),
-        };
+    /// Nothing is connected yet.
+    pub(super) fn new(endpoint: Option<&Endpoint>, credentials: Credentials) -> Result<Self, String> {
+        let base = endpoint.map_or(GOOGLE, Endpoint::url);
         let projects =
             format!("{base}/compute/v1/projects").parse().map_err(|error| format!("{base}: {error}"))?;
         let mut http = Client::builder()
             .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
+            // The API does not redirect, and whoever does is not to be told a token.
+            .redirect(Policy::none())
             .timeout(TIMEOUT);
-        if endpoint.is_some_and(Endpoint::is_plain) {
-            // Without TLS it does not matter whether this host has root certificates.
-            http = http.tls_certs_only([]);
-        }
         if endpoint.is_some_and(Endpoint::is_local) {
-            http = http.no_proxy();
+            // Without TLS and proxies it does not matter whether this host has root certificates.
+            http = http.no_proxy().tls_certs_only([]);
         }
-        let http = http.build().map_err(|error| chain(&error))?;
-        Ok(Self { http, projects, access })
+        let http = http.build().map_err(|error| reason(&error))?;
+        Ok(Self { http, projects, credentials })
     }
 
-    /// The answer to `GET .../projects/PATH?QUERY`, which is asked for once.
-    pub(super) async fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Bytes, Failure> {
+    /// The answer to `GET .../projects/PATH?QUERY`, of at most so many bytes. It is asked for once.
+    pub(super) async fn get(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        most: usize,
+    ) -> Result<Bytes, Failure> {
         let mut url = self.projects.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.extend(path);
@@ -90,11 +91,11 @@ impl Rest {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let request = self.http.get(url).headers(self.access.headers().await?);
+        let request = self.http.get(url).headers(headers(&self.credentials).await?);
         let answer = request.send().await.map_err(broken)?;
         let status = answer.status();
         if status == StatusCode::OK {
-            return read(answer, LARGEST_ANSWER).await.map_err(Failure::Other);
+            return read(answer, most).await.map_err(Failure::Other);
         }
         // An error that cannot be read is still an error.
         let words = read(answer, LARGEST_ERROR).await.unwrap_or_default();
@@ -116,7 +117,7 @@ fn broken(error: reqwest::Error) -> String {
     if error.is_timeout() {
         return format!("no answer within {} s", TIMEOUT.as_secs());
     }
-    one_line(&chain(&error.without_url()))
+    reason(&error.without_url())
 }
 
 /// A status, with the code and the words of Google's errors where the body has them.

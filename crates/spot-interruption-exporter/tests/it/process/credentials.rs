@@ -1,11 +1,13 @@
 //! Google as it is outside of tests: TLS all the way, tokens from the metadata server, as on GKE, and maybe a proxy.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use harness::{Exporter, Front, Link, Weather};
-use sandbox::google::Metadata;
+use harness::{Exporter, Front, Link, PATIENCE, Proxy, Weather};
 use sandbox::google::compute::{Hold, Reply};
+use sandbox::google::{Metadata, TOKEN_LIFETIME};
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 use super::weather::unready;
 use super::world::{Way, World, node, total};
@@ -24,6 +26,10 @@ struct Secure {
 
 impl Secure {
     async fn new() -> Self {
+        Self::with_tokens_for(TOKEN_LIFETIME).await
+    }
+
+    async fn with_tokens_for(lifetime: Duration) -> Self {
         let world = World::sandbox().await;
         let pubsub = Front::of(world.pubsub().address(), &["h2"]).await;
         let compute = Front::of(world.compute.address(), &["http/1.1"]).await;
@@ -33,7 +39,7 @@ impl Secure {
         world.compute.require_token(TOKEN);
         world.pubsub().require_token(TOKEN);
         world.compute.insert(node(1, CLUSTER));
-        let metadata = Metadata::start(TOKEN).await.unwrap();
+        let metadata = Metadata::start(TOKEN, lifetime).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let authorities = pubsub.authority.pem() + &compute.authority.pem();
         std::fs::write(folder.path().join("ca.pem"), authorities).unwrap();
@@ -70,6 +76,9 @@ impl Secure {
         exporter
             .scraped("it is counted", |scrape| scrape.sample(&total(CLUSTER)) == Some(before + 1.0))
             .await;
+        let interruptions = self.world.subscription(Way::Interruption);
+        let drained = self.world.pubsub().wait_until_drained(&interruptions);
+        timeout(PATIENCE, drained).await.expect("it is never acknowledged");
     }
 }
 
@@ -112,12 +121,28 @@ async fn a_metadata_server_that_refuses_at_first() {
 #[tokio::test]
 async fn a_metadata_server_that_hangs() {
     let mut google = Secure::new().await;
-    let hold = Hold::new();
-    google.metadata.override_reply(Reply::Hold(hold.clone()));
+    // The first question is never answered, and there is only one while it waits.
+    google.metadata.override_reply(Reply::Hold(Hold::new()).once());
     let exporter = google.exporter().await;
-    unready(&exporter, &["Pub/Sub subscription", "Compute API", "no access token within 5 s"]).await;
-    hold.release();
+    let told = ["Pub/Sub subscription", "Compute API", "no access token: nothing came within 5 s"];
+    unready(&exporter, &told).await;
     google.one_interruption_counts(&exporter).await;
+    google.metadata.wait_for(2).await;
+}
+
+/// Streams that are open need no token, but acknowledgements do: without them everything would come again.
+#[tokio::test]
+async fn a_token_that_is_not_renewed_at_first() {
+    let mut google = Secure::with_tokens_for(Duration::from_secs(11)).await;
+    let exporter = google.exporter().await;
+    google.one_interruption_counts(&exporter).await;
+    google.metadata.override_reply(Reply::status(403));
+    unready(&exporter, &["Pub/Sub subscription", "Compute API", "no access token: ", "403"]).await;
+    google.metadata.clear_overrides();
+    for _ in 0..3 {
+        google.one_interruption_counts(&exporter).await;
+    }
+    assert_eq!(exporter.scrape().await.sum("interruption_events_total"), 4.0);
 }
 
 #[tokio::test]
@@ -144,33 +169,41 @@ async fn certificates_that_have_expired() {
 }
 
 /// Nothing listens there.
-const NO_PROXY_THERE: (&str, &str) = ("HTTP_PROXY", "http://127.0.0.1:9");
+const DEAD_PROXY: (&str, &str) = ("HTTP_PROXY", "http://127.0.0.1:9");
 
 #[tokio::test]
 async fn emulators_on_this_host_need_neither_certificates_nor_a_proxy() {
     let world = World::sandbox().await;
-    world.ready(&[("SSL_CERT_FILE", "/nonexistent"), ("SSL_CERT_DIR", "/nonexistent"), NO_PROXY_THERE]).await;
+    world.ready(&[("SSL_CERT_FILE", "/nonexistent"), ("SSL_CERT_DIR", "/nonexistent"), DEAD_PROXY]).await;
 }
 
 #[tokio::test]
 async fn compute_is_asked_through_the_proxy_of_the_environment() {
     let world = World::sandbox().await;
-    // For plain requests, a proxy is a server that is asked for whole URLs.
-    let proxy = world.compute.url();
-    let variables = [("SIE_COMPUTE__ENDPOINT", "http://compute.test"), ("HTTP_PROXY", proxy.as_str())];
+    let proxy = Proxy::to(world.compute.address()).await;
+    // Nothing else leads from there to the simulated API.
+    let variables = [("SIE_COMPUTE__ENDPOINT", "http://0.0.0.0:9"), ("HTTP_PROXY", &proxy.url)];
     world.ready(&variables).await;
+    assert_eq!(proxy.connections(), (0, 1));
+    let exporter = world.exporter(&[&variables[..], &[("NO_PROXY", "0.0.0.0")]].concat()).await;
+    unready(&exporter, &["Compute API", "Connection refused"]).await;
 
-    let exporter = world.exporter(&[&variables[..], &[("NO_PROXY", "compute.test")]].concat()).await;
-    unready(&exporter, &["Compute API", "dns error"]).await;
+    let mut google = Secure::new().await;
+    let proxy = Proxy::to(google.compute.address).await;
+    let exporter = google.exporter_with(google.compute.address, &[("HTTPS_PROXY", &proxy.url)]).await;
+    google.one_interruption_counts(&exporter).await;
+    let heads = proxy.heads();
+    let tunnel = format!("connect {} ", google.compute.address);
+    assert!(!heads.is_empty() && heads.iter().all(|head| head.starts_with(&tunnel)), "{heads:?}");
 }
 
 #[tokio::test]
-async fn a_proxy_is_not_for_the_metadata_server() {
+async fn the_metadata_server_has_to_be_left_out_of_a_proxy() {
     let mut google = Secure::new().await;
-    let exporter = google.exporter_with(google.compute.address, &[NO_PROXY_THERE]).await;
+    let exporter = google.exporter_with(google.compute.address, &[DEAD_PROXY]).await;
     unready(&exporter, &["no access token", "Connection refused"]).await;
     drop(exporter);
-    let variables = [NO_PROXY_THERE, ("NO_PROXY", "127.0.0.1")];
+    let variables = [DEAD_PROXY, ("NO_PROXY", "127.0.0.1")];
     let exporter = google.exporter_with(google.compute.address, &variables).await;
     google.one_interruption_counts(&exporter).await;
 }

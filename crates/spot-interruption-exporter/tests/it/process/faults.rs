@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use harness::Exporter;
+use harness::{Exporter, Usage};
 use sandbox::google::Instance;
 use sandbox::google::compute::{Hold, Operation, Reply};
 use sandbox::google::pubsub::Faults;
@@ -133,6 +133,22 @@ async fn compute_says_no() {
         world.compute.clear_overrides();
         exporter.readiness(200).await;
     }
+}
+
+#[tokio::test]
+async fn a_look_up_that_is_answered_with_nonsense_is_repeated() {
+    let (mut world, nodes) = world_with(1).await;
+    world.compute.override_reply(Operation::List, Reply::Json("{}".to_owned()));
+    let nonsense = ["null", "{}"].map(|body| Reply::Json(body.to_owned()));
+    for reply in nonsense.into_iter().chain([Reply::Endless, Reply::Truncated]) {
+        world.compute.override_reply(Operation::Get, reply.once());
+    }
+    let exporter = world.ready(&[]).await;
+    world.preempted(&nodes).await;
+    counted(&exporter, 1.0).await;
+    assert_eq!(world.compute.count(Operation::Get), 5);
+    let peak = Usage::of(exporter.pid()).peak / 1_024;
+    assert!(peak < 60, "{peak} MiB");
 }
 
 #[tokio::test]
