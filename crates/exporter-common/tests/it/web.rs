@@ -6,7 +6,8 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use exporter_common::http::{Limits, Web};
-use harness::Authority;
+use harness::{Authority, Certificate};
+use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd};
 use rustls::ProtocolVersion;
 use tokio::time::timeout;
 
@@ -157,6 +158,42 @@ async fn clients_are_asked_for_certificates_as_configured() {
             refused,
             "{client_auth_type}"
         );
+    }
+}
+
+/// A client may be its own authority, as `openssl req -x509` makes one.
+#[tokio::test]
+async fn a_self_signed_client_is_trusted_by_itself() {
+    let self_signed = |is_ca: IsCa, usage: Option<ExtendedKeyUsagePurpose>, year: i32| {
+        let mut params = CertificateParams::new(["prometheus".to_owned()]).unwrap();
+        params.is_ca = is_ca;
+        params.extended_key_usages.extend(usage);
+        params.not_after = date_time_ymd(year, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        Certificate { certificate: params.self_signed(&key).unwrap().pem(), key: key.serialize_pem() }
+    };
+    let authority = || IsCa::Ca(BasicConstraints::Unconstrained);
+    let (client, server) = (ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth);
+    let folder = Folder::new();
+    let stranger = self_signed(authority(), None, 4_000);
+    for (certificate, welcome) in [
+        (self_signed(authority(), None, 4_000), true),
+        (self_signed(authority(), Some(client), 4_000), true),
+        (self_signed(IsCa::NoCa, None, 4_000), true),
+        (self_signed(authority(), Some(server), 4_000), false),
+        (self_signed(authority(), None, 2_025), false),
+    ] {
+        certificate.write(&folder.path(""), "self");
+        let config =
+            format!("{TLS}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: self.crt\n");
+        let server = folder.serve(&config);
+        for (version, http2) in WAYS {
+            for (certificate, welcome) in [(&certificate, welcome), (&stranger, false)] {
+                let certificate = Some(certificate);
+                let client = Client { versions: vec![version], http2, certificate, ..folder.client() };
+                assert_eq!(client.get(&server, "/metrics").await.is_ok(), welcome, "{version:?}");
+            }
+        }
     }
 }
 

@@ -16,8 +16,9 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
-use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::der::asn1::ObjectIdentifier;
 use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::ext::pkix::{ExtendedKeyUsage, SubjectAltName};
 use zeroize::Zeroizing;
 
 use super::file::{ClientAuth, Pem, TlsServer};
@@ -46,7 +47,11 @@ pub(super) fn server_config(
     let key = PrivateKeyDer::from_pem_slice(&read("key_file", &tls.key)?).map_err(
         |_| "failed to load X509KeyPair: the key's PEM holds no private key that is not encrypted",
     )?;
-    let client_ca = tls.client_ca.as_ref().map(|pem| roots(&read("client_ca_file", pem)?)).transpose()?;
+    let client_ca = tls.client_ca.as_ref().map(|pem| {
+        certificates(&read("client_ca_file", pem)?)
+            .ok_or_else(|| "the client CA's PEM holds no certificate".to_owned())
+    });
+    let client_ca = client_ca.transpose()?;
 
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&tls.versions)
@@ -69,20 +74,14 @@ fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
     certificates.ok().filter(|certificates| !certificates.is_empty())
 }
 
-fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(pem).ok_or("the client CA's PEM holds no certificate")? {
-        roots.add(certificate).map_err(|error| format!("the client CA cannot be used: {error}"))?;
-    }
-    Ok(roots)
-}
-
 /// Decides which clients may connect.
 #[derive(Debug)]
 struct Clients {
     policy: ClientAuth,
     /// Who is trusted. Without a client CA nobody is.
     trusted: Option<Arc<dyn ClientCertVerifier>>,
+    /// The certificates of the client CA.
+    authorities: Vec<CertificateDer<'static>>,
     allowed_sans: Option<Vec<String>>,
     algorithms: WebPkiSupportedAlgorithms,
 }
@@ -90,17 +89,23 @@ struct Clients {
 impl Clients {
     fn new(
         tls: &TlsServer,
-        client_ca: Option<RootCertStore>,
+        client_ca: Option<Vec<CertificateDer<'static>>>,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, String> {
-        let trusted = client_ca.map(|roots| {
+        let unusable = |error: &dyn std::error::Error| format!("the client CA cannot be used: {error}");
+        let trusted = client_ca.as_ref().map(|authorities| {
+            let mut roots = RootCertStore::empty();
+            for authority in authorities {
+                roots.add(authority.clone()).map_err(|error| unusable(&error))?;
+            }
             WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone())
                 .build()
-                .map_err(|error| format!("the client CA cannot be used: {error}"))
+                .map_err(|error| unusable(&error))
         });
         Ok(Self {
             policy: tls.client_auth,
             trusted: trusted.transpose()?,
+            authorities: client_ca.unwrap_or_default(),
             allowed_sans: tls.client_allowed_sans.clone(),
             algorithms: provider.signature_verification_algorithms,
         })
@@ -124,7 +129,10 @@ impl ClientCertVerifier for Clients {
     ) -> Result<ClientCertVerified, Error> {
         if self.policy.verifies() {
             let trusted = self.trusted.as_ref().ok_or(CertificateError::UnknownIssuer)?;
-            trusted.verify_client_cert(certificate, intermediates, now)?;
+            let verified = trusted.verify_client_cert(certificate, intermediates, now);
+            if !self.authorities.contains(certificate) || !is_for_clients(certificate, now)? {
+                verified?;
+            }
         }
         if let Some(allowed) = &self.allowed_sans
             && !subject_alternative_names(certificate)?.iter().any(|name| allowed.contains(name))
@@ -157,11 +165,30 @@ impl ClientCertVerifier for Clients {
     }
 }
 
+/// Whether a certificate that is trusted as it is, being one of the client CA's own, may be a client's now. The verifier
+/// refuses it where it says of itself that it is an authority's, as `openssl req -x509` writes; Go, and so the
+/// exporter toolkit, does not.
+fn is_for_clients(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<bool, Error> {
+    const CLIENT_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.2");
+    const ANY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
+    let certificate = Certificate::from_der(certificate).map_err(bad_encoding)?;
+    let certificate = certificate.tbs_certificate();
+    let [begin, end] = [certificate.validity().not_before, certificate.validity().not_after]
+        .map(|time| time.to_unix_duration().as_secs());
+    let uses = certificate.get_extension::<ExtendedKeyUsage>().map_err(bad_encoding)?;
+    let serves =
+        uses.is_none_or(|(_, uses)| uses.0.iter().any(|&usage| usage == CLIENT_AUTH || usage == ANY));
+    Ok(serves && (begin..=end).contains(&now.as_secs()))
+}
+
+fn bad_encoding(_: x509_cert::der::Error) -> Error {
+    CertificateError::BadEncoding.into()
+}
+
 /// A certificate's DNS names, e-mail addresses, IP addresses and URIs, as Go writes them.
 fn subject_alternative_names(certificate: &CertificateDer<'_>) -> Result<Vec<String>, Error> {
-    let bad = |_| Error::InvalidCertificate(CertificateError::BadEncoding);
-    let certificate = Certificate::from_der(certificate).map_err(bad)?;
-    let extension = certificate.tbs_certificate().get_extension::<SubjectAltName>().map_err(bad)?;
+    let certificate = Certificate::from_der(certificate).map_err(bad_encoding)?;
+    let extension = certificate.tbs_certificate().get_extension::<SubjectAltName>().map_err(bad_encoding)?;
     let Some((_, SubjectAltName(names))) = extension else { return Ok(Vec::new()) };
     let text = |name: GeneralName| match name {
         GeneralName::DnsName(name)
