@@ -26,6 +26,7 @@ fn start() -> anyhow::Result<()> {
     let config = Config::load(&arguments, &environment)?;
     telemetry::init(config.log_format, config.log_level, &environment)?;
     if arguments.check_config {
+        config.web.announce();
         tracing::info!("the configuration is valid");
         return Ok(());
     }

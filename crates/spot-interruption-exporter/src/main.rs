@@ -27,6 +27,7 @@ fn start() -> anyhow::Result<()> {
     let config = Config::load(&arguments, &environment)?;
     telemetry::init(LogFormat::Json, config.log_level, &environment)?;
     if arguments.check_config {
+        config.web.announce();
         tracing::info!("the configuration is valid");
         return Ok(());
     }

@@ -36,9 +36,7 @@ pub async fn serve<S: Scrape>(
     let mut connections = Connections { tasks: JoinSet::new(), open: HashMap::new(), next: 0 };
     let mut complained = None;
     let mut shutdown = pin!(shutdown);
-    if let Some(rules) = site.web().rules() {
-        tracing::info!(%rules, "serving by the web configuration");
-    }
+    site.web().announce();
     loop {
         tokio::select! {
             () = &mut shutdown => break,

@@ -1,5 +1,6 @@
 //! Every way to configure it, and every way to get that wrong.
 
+use harness::Authority;
 use sandbox::spacelift::{DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, Spacelift};
 use tokio::net::TcpListener;
 
@@ -280,4 +281,19 @@ async fn logs_are_json_or_for_people() {
     ]);
     let (_, _, stderr) = run_to_end(command).await;
     assert!(!stderr.starts_with('{') && stderr.contains(" INFO "), "{stderr}");
+}
+
+#[tokio::test]
+async fn a_check_says_what_the_web_configuration_leaves_out() {
+    let folder = tempfile::tempdir().unwrap();
+    Authority::new("test").issue(&["localhost"]).write(folder.path(), "server");
+    let web = folder.path().join("web.yml");
+    let tls = "tls_server_config: {cert_file: server.crt, key_file: server.key, min_version: TLS10}\n";
+    std::fs::write(&web, tls).unwrap();
+    let (code, stderr) =
+        check(&[&GOOD[..], &["--web.config.file", web.to_str().unwrap()]].concat(), &[], None).await;
+    assert_eq!(code, Some(0), "{stderr}");
+    for part in ["TLS is enabled", "left out: ", "TLS10", "the configuration is valid"] {
+        assert!(stderr.contains(part), "no {part:?} in: {stderr}");
+    }
 }

@@ -102,6 +102,13 @@ impl Web {
         Ok(Self { open_probes, file: Some(Arc::new(file)), ..Self::default() })
     }
 
+    /// Says in the log what the web configuration file amounts to, and what of it is left out.
+    pub fn announce(&self) {
+        if let Some(rules) = self.rules() {
+            tracing::info!(%rules, "serving by the web configuration");
+        }
+    }
+
     pub(super) fn register(&self, registry: &mut Registry) {
         for outcome in [SUCCESS, FAILURE] {
             drop(self.reloads.get_or_create(&Reload { outcome }));
