@@ -41,8 +41,9 @@ pub use surroundings::{Clock, Hosts};
 pub use usage::{Usage, measured, mebibytes};
 pub use web::{Answer, get, request};
 
-/// Nothing that a test waits for takes this long unless it never comes.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// Nothing that a test waits for takes this long unless it never comes: the longest backoff of the exporters, and the
+/// longest time that they wait for an answer, are half of it.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The path of a program of the test environment. In CI it must be there; elsewhere the caller skips, and says so.
 pub fn tool(name: &str) -> Option<PathBuf> {

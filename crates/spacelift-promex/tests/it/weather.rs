@@ -93,7 +93,7 @@ async fn a_session_that_ends_in_a_storm_shows_in_readiness() {
                 sleep(Duration::from_millis(100)).await;
             }
         };
-        timeout(3 * PATIENCE, recovered).await.unwrap_or_else(|_| panic!("{}", exporter.log_text()));
+        timeout(PATIENCE, recovered).await.unwrap_or_else(|_| panic!("{}", exporter.log_text()));
         exporter.scraped(&format!("{weather:?} is not forgotten"), is_whole).await;
     }
 }

@@ -68,7 +68,7 @@ pub(crate) async fn unready(exporter: &Exporter, parts: &[&str]) {
             sleep(Duration::from_millis(100)).await;
         }
     };
-    let told = timeout(3 * PATIENCE, told).await;
+    let told = timeout(PATIENCE, told).await;
     assert!(told.is_ok(), "no {parts:?} in {last}\n{}", exporter.log_text());
 }
 
