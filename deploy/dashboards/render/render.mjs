@@ -11,6 +11,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { builtIn, labelValues, substitute } from "../../tests/monitoring/grafana.mjs";
 import { Prometheus } from "../../tests/monitoring/prometheus.mjs";
@@ -111,14 +112,15 @@ const page = JSON.stringify({
   panels,
 });
 
+const here = dirname(fileURLToPath(import.meta.url));
 const uplot = dirname(createRequire(import.meta.url).resolve("uplot"));
 const read = (...path) => readFileSync(join(...path), "utf8");
 const html = `<!doctype html><meta charset="utf-8">
-<style>${read(uplot, "uPlot.min.css")}${read(import.meta.dirname, "page.css")}</style>
+<style>${read(uplot, "uPlot.min.css")}${read(here, "page.css")}</style>
 <body></body>
 <script>${read(uplot, "uPlot.iife.min.js")}</script>
 <script>const dashboard = ${page.replaceAll("</", "<\\/")};</script>
-<script>${read(import.meta.dirname, "page.js")}</script>`;
+<script>${read(here, "page.js")}</script>`;
 
 const work = mkdtempSync(join(tmpdir(), "render-"));
 writeFileSync(join(work, "page.html"), html);

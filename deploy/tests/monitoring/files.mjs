@@ -3,10 +3,11 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 const { parse } = createRequire(import.meta.url)("yaml");
 
-export const root = join(import.meta.dirname, "../../..");
+export const root = fileURLToPath(new URL("../../..", import.meta.url));
 export const EXPORTERS = ["spacelift-promex", "spot-interruption-exporter"];
 
 const read = (path) => readFileSync(join(root, path), "utf8");
