@@ -208,14 +208,16 @@ impl InterruptionMethods {
                 return Err(InvalidMethods::NotAMethod(name.to_owned()));
             }
             let reason = this.reason_labelled(&label);
-            this.methods.push((name.into(), reason));
+            this.methods.push((unversioned(name).into(), reason));
         }
         if this.methods.is_empty() { Err(InvalidMethods::Empty) } else { Ok(this) }
     }
 
-    /// The reason that a method stands for, if it is an interruption.
+    /// The reason that a method stands for, if it is an interruption. The API's version does not matter, neither
+    /// here nor in the list.
     #[must_use]
     pub fn reason(&self, method: &str) -> Option<InterruptionReason> {
+        let method = unversioned(method);
         self.methods.iter().find(|(name, _)| **name == *method).map(|(_, reason)| *reason)
     }
 
@@ -250,6 +252,12 @@ impl Default for InterruptionMethods {
     }
 }
 
+/// A method's name without the version of the API through which it was called.
+fn unversioned(method: &str) -> &str {
+    let prefixes = ["v1.", "beta.", "alpha."];
+    prefixes.into_iter().find_map(|prefix| method.strip_prefix(prefix)).unwrap_or(method)
+}
+
 fn snake_case(camel: &str) -> String {
     let mut snake = String::with_capacity(camel.len() + 4);
     for (index, letter) in camel.chars().enumerate() {
@@ -269,13 +277,8 @@ enum Creation {
 }
 
 impl Creation {
-    /// The API's version stands in front of the method, or nothing does.
     fn of(method: &str) -> Option<Self> {
-        let (version, method) = method.split_at(method.find("compute.")?);
-        if !(version.is_empty() || version.ends_with('.')) {
-            return None;
-        }
-        match method {
+        match unversioned(method) {
             "compute.instances.insert" => Some(Self::Insert),
             "compute.instances.bulkInsert" | "compute.regionInstances.bulkInsert" => Some(Self::BulkInsert),
             _ => None,

@@ -138,7 +138,8 @@ impl Instance {
             .label("goog-gke-node-pool-provisioning-model", model)
     }
 
-    /// Adds the labels of a node that Karpenter made for a cluster.
+    /// Adds the labels of a node that Karpenter made for a cluster, as its provider for Google Cloud writes them:
+    /// Compute Engine's labels allow neither dots nor slashes.
     #[must_use]
     pub fn karpenter(self, cluster: &str, location: &str, pool: &str) -> Self {
         let capacity = match self.provisioning {
@@ -147,8 +148,8 @@ impl Instance {
         };
         self.label("goog-k8s-cluster-name", cluster)
             .label("goog-k8s-cluster-location", location)
-            .label("karpenter-sh_nodepool", pool)
-            .label("karpenter-sh_capacity-type", capacity)
+            .label("karpenter-sh-nodepool", pool)
+            .label("karpenter-sh-capacity-type", capacity)
     }
 
     /// The name of the Kubernetes cluster that it is a node of.

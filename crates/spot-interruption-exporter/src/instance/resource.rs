@@ -59,14 +59,16 @@ impl<'a> Resource<'a> {
 
     /// The description of an instance whose identity and age are known from elsewhere: a request names no id.
     pub(crate) fn describe(self, instance: InstanceRef<'a>, created_at: Option<Timestamp>) -> Instance<'a> {
+        let provisioning = self.scheduling.is_spot();
         let mut description = Instance {
             instance,
-            spot: self.scheduling.is_spot(),
             running: self.status.as_deref().is_none_or(is_running),
             machine_type: self.machine_type.and_then(last_segment),
             created_at,
             ..Instance::default()
         };
+        // A node that was made from another pool's template carries that pool's labels, so what is scheduled decides.
+        description.spot = provisioning.or(self.labels.is_spot()).unwrap_or_default();
         self.labels.apply(&mut description);
         description
     }
@@ -112,8 +114,10 @@ pub struct Scheduling<'a> {
 }
 
 impl Scheduling<'_> {
-    fn is_spot(&self) -> bool {
-        self.preemptible || self.provisioning_model.as_deref().is_some_and(is_spot)
+    /// `None` where it does not say.
+    fn is_spot(&self) -> Option<bool> {
+        let model = self.provisioning_model.as_deref().map(is_spot);
+        if self.preemptible { Some(true) } else { model }
     }
 }
 
@@ -137,14 +141,19 @@ fn is_spot(model: &str) -> bool {
     model.eq_ignore_ascii_case("spot") || model.eq_ignore_ascii_case("preemptible")
 }
 
+/// Keys of Karpenter's label for the node pool, the first of which to be found wins. Compute Engine's labels allow
+/// neither dots nor slashes, so its provider for Google Cloud writes hyphens.
+const KARPENTER_NODE_POOL: [&str; 3] =
+    ["karpenter-sh-nodepool", "karpenter.sh/nodepool", "karpenter-sh_nodepool"];
+
 /// The labels that GKE and Karpenter put on the instances of their nodes. Others are passed over.
 #[derive(Debug, Clone, Default)]
 pub struct Labels<'a> {
     cluster: Option<Cow<'a, str>>,
     location: Option<Cow<'a, str>>,
     gke_node_pool: Option<Cow<'a, str>>,
-    karpenter_node_pool: Option<Cow<'a, str>>,
-    karpenter_node_pool_escaped: Option<Cow<'a, str>>,
+    /// By the spelling of its key, as in [`KARPENTER_NODE_POOL`].
+    karpenter_node_pool: [Option<Cow<'a, str>>; KARPENTER_NODE_POOL.len()],
     provisioning_model: Option<Cow<'a, str>>,
     malformed: bool,
 }
@@ -155,20 +164,24 @@ impl<'a> Labels<'a> {
             "goog-k8s-cluster-name" => Some(&mut self.cluster),
             "goog-k8s-cluster-location" => Some(&mut self.location),
             "goog-k8s-node-pool-name" => Some(&mut self.gke_node_pool),
-            "karpenter.sh/nodepool" => Some(&mut self.karpenter_node_pool),
-            // Compute Engine's own labels allow neither dots nor slashes.
-            "karpenter-sh_nodepool" => Some(&mut self.karpenter_node_pool_escaped),
             "goog-gke-node-pool-provisioning-model" => Some(&mut self.provisioning_model),
-            _ => None,
+            _ => {
+                let spelling = KARPENTER_NODE_POOL.iter().position(|known| *known == key)?;
+                self.karpenter_node_pool.get_mut(spelling)
+            }
         }
+    }
+
+    /// `None` where they do not say.
+    fn is_spot(&self) -> Option<bool> {
+        self.provisioning_model.as_deref().map(is_spot)
     }
 
     fn apply(self, instance: &mut Instance<'a>) {
         instance.cluster = self.cluster;
         instance.location = self.location;
-        instance.node_pool =
-            self.gke_node_pool.or(self.karpenter_node_pool).or(self.karpenter_node_pool_escaped);
-        instance.spot |= self.provisioning_model.as_deref().is_some_and(is_spot);
+        // Karpenter makes nodes from the template of a pool of GKE's, whose label then says nothing of theirs.
+        instance.node_pool = self.karpenter_node_pool.into_iter().flatten().next().or(self.gke_node_pool);
     }
 }
 

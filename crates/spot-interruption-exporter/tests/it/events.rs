@@ -159,17 +159,27 @@ fn labels_as_the_compute_api_writes_them() {
 
 #[test]
 fn karpenters_node_pools() {
-    let gke = json!({"key": "goog-k8s-node-pool-name", "value": "gke"});
-    let karpenter = json!({"key": "karpenter.sh/nodepool", "value": "karpenter"});
-    let escaped = json!({"key": "karpenter-sh_nodepool", "value": "escaped"});
+    let label = |key: &str, value: &str| json!({"key": key, "value": value});
+    let template = label("goog-k8s-node-pool-name", "template");
+    let own = label("karpenter-sh-nodepool", "own");
+    let kubernetes = label("karpenter.sh/nodepool", "kubernetes");
+    let underscore = label("karpenter-sh_nodepool", "underscore");
     for (labels, expected) in [
-        (json!([escaped, karpenter, gke]), Some("gke")),
-        (json!([escaped, karpenter]), Some("karpenter")),
-        (json!([escaped]), Some("escaped")),
+        (json!([underscore, kubernetes, template, own]), Some("own")),
+        (json!([own, template]), Some("own")),
+        (json!([template, underscore, kubernetes]), Some("kubernetes")),
+        (json!([underscore, template]), Some("underscore")),
+        (json!([template, label("karpenter-sh-nodepool", "")]), Some("template")),
+        (json!([template]), Some("template")),
         (json!([]), None),
     ] {
         assert_eq!(creation_with("/protoPayload/request/labels", labels).node_pool.as_deref(), expected);
     }
+    // The same from the Compute API, whose labels are an object.
+    let listed = r#"{"zone": "z", "name": "n", "labels": {"goog-k8s-node-pool-name": "template",
+        "goog-k8s-cluster-name": "c", "karpenter-sh-nodepool": "own"}}"#;
+    let listed = serde_json::from_str::<Resource<'_>>(listed).unwrap().into_instance().unwrap();
+    assert_eq!(listed.node_pool.as_deref(), Some("own"));
 }
 
 #[test]
@@ -185,6 +195,9 @@ fn what_makes_an_instance_spot() {
         (json!(null), json!({"preemptible": "true"}), true),
         (json!(null), json!({"preemptible": false}), false),
         (json!("standard"), json!({"preemptible": true}), true),
+        // Karpenter makes nodes on demand from the template of a spot pool too.
+        (json!("spot"), json!({"provisioningModel": "STANDARD", "preemptible": false}), false),
+        (json!("spot"), json!({"preemptible": false}), true),
         (json!(7), json!("SPOT"), false),
     ] {
         let message = json!({"protoPayload": {"methodName": "v1.compute.instances.insert",
@@ -547,12 +560,26 @@ fn interruption_methods_have_reasons() {
     assert_eq!(label("v1.compute.instances.preempted"), Some("preempted"));
     assert_eq!(label("compute.instances.hostError"), Some("host_error"));
     assert_eq!(label("compute.instances.guestTerminate"), Some("guest_terminate"));
+    for method in ["beta.compute.instances.preempted", "alpha.compute.instances.preempted"] {
+        assert_eq!(label(method), Some("preempted"), "{method}");
+    }
+    assert_eq!(label("v1.compute.instances.hostError"), Some("host_error"));
     assert_eq!(label("compute.instances.automaticRestart"), None);
+    assert_eq!(label("xcompute.instances.preempted"), None);
     assert_eq!(
         methods.reason("compute.instances.preempted"),
         methods.reason("v1.compute.instances.preempted"),
         "they share a time series, so they share a reason"
     );
+
+    let versioned = InterruptionMethods::new(["beta.compute.instances.delete"]).unwrap();
+    for method in ["compute.instances.delete", "v1.compute.instances.delete", "beta.compute.instances.delete"]
+    {
+        assert!(versioned.reason(method).is_some(), "{method}");
+    }
+    let mut preempted: Value = serde_json::from_str(INTERRUPTION).unwrap();
+    preempted["protoPayload"]["methodName"] = json!("v1.compute.instances.preempted");
+    assert!(matches!(event(&preempted.to_string()), Event::Interruption { .. }));
 
     let no_methods: [&str; 0] = [];
     assert_eq!(InterruptionMethods::new(no_methods).unwrap_err(), InvalidMethods::Empty);

@@ -110,7 +110,7 @@ fn creations_come_in_variants() {
     let karpenter = Instance::new(1, "z-a", "n").spot().karpenter("blue", "z", "default");
     let labels = log.inserted(&karpenter).first["protoPayload"]["request"]["labels"].clone();
     assert!(
-        labels.as_array().unwrap().contains(&json!({ "key": "karpenter-sh_nodepool", "value": "default" }))
+        labels.as_array().unwrap().contains(&json!({ "key": "karpenter-sh-nodepool", "value": "default" }))
     );
     let plain = log.inserted(&Instance::new(1, "z-a", "n")).first;
     assert!(plain["protoPayload"]["request"]["labels"].is_null());
