@@ -65,7 +65,7 @@ infra:
 charts:
     deploy/tests/charts/run
 
-# Writes what is generated from the charts: schemas, README tables, kustomize bases, copies of rules and dashboards.
+# Writes what is generated from the charts: schemas, README tables, kustomize bases.
 charts-write:
     deploy/tests/charts/run --write
 
@@ -106,7 +106,7 @@ image-index image version:
 
 # Packages a chart under a version and pushes it.
 chart-push chart version registry:
-    helm package deploy/helm/{{chart}} --dependency-update --version {{version}} --app-version {{version}} --destination target/charts
+    helm package deploy/helm/{{chart}} --version {{version}} --app-version {{version}} --destination target/charts
     helm push target/charts/{{chart}}-{{version}}.tgz {{registry}}
 
 # What each image is made of, as CycloneDX beside each Cargo.toml (needs cargo-cyclonedx); the images carry their own SBOM.

@@ -1,6 +1,7 @@
 """The charts and everything else that is checked: where it is, and how it is rendered."""
 
 import functools
+import re
 import subprocess
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def run(*command):
     """What a command prints; its complaints if it fails."""
     result = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     if result.returncode:
-        raise RuntimeError(result.stderr or result.stdout)
+        raise RuntimeError(result.stderr + result.stdout)
     return result.stdout
 
 
@@ -29,6 +30,23 @@ def helm_template(name, *options, release="acme"):
 
 def documents(text):
     return [document for document in yaml.safe_load_all(text) if document]
+
+
+def rules(name):
+    """The rules of an exporter as they are written, group after group."""
+    return [rule for group in rule_groups(name) for rule in group["rules"]]
+
+
+def rule_groups(name):
+    return yaml.safe_load((DEPLOY / "rules" / f"{name}.yaml").read_text())["groups"]
+
+
+THRESHOLD = re.compile(r"(-?[0-9][0-9.]*)[ \t]*# threshold ([a-z_]+)$", re.MULTILINE)
+
+
+def thresholds_of(rule):
+    """The numbers in an alert's expression that values can change, by key."""
+    return {key: number for number, key in THRESHOLD.findall(rule["expr"])}
 
 
 def values_files(name):

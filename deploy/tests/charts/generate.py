@@ -1,8 +1,7 @@
 """Writes what is generated, or says what has drifted: generate.py [--write]
 
-- files/ of the charts: copies of the rules and dashboards, since a chart cannot read files outside itself
 - values.schema.json: from values.yaml and constraints.yaml
-- the table in README.md: from the comments of values.yaml
+- the tables in README.md: from the comments of values.yaml, and of the alerts from deploy/rules
 - the kustomize bases and the golden renders: from the charts
 """
 
@@ -19,14 +18,7 @@ from pathlib import Path
 
 import yaml
 
-from charts import CHARTS, DEPLOY, HERE, chart, documents, helm_template, run
-
-
-def copies(name):
-    return {
-        chart(name) / "files/rules.yaml": (DEPLOY / "rules" / f"{name}.yaml").read_text(),
-        chart(name) / "files/dashboard.json": (DEPLOY / "dashboards" / f"{name}.json").read_text(),
-    }
+from charts import CHARTS, DEPLOY, HERE, chart, documents, helm_template, rules, run, thresholds_of
 
 
 # values.schema.json
@@ -77,7 +69,23 @@ def values_schema(name):
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"Values of {name}", **schema}
 
 
-# The table in README.md
+# The tables in README.md
+
+ALERTS = re.compile("(?<=<!-- alerts -->\n).*(?=<!-- end of alerts -->)", re.DOTALL)
+
+
+def alerts(name):
+    """The alerts with what prometheusRule.thresholds can change."""
+    rows = [["Alert", "Severity", "Thresholds"]]
+    for rule in rules(name):
+        if "alert" in rule:
+            thresholds = [f"`{key}` {value}" for key, value in thresholds_of(rule).items()]
+            duration = [f"`for` {rule['for']}"] if "for" in rule else []
+            rows.append([f"`{rule['alert']}`", rule["labels"]["severity"], ", ".join(thresholds + duration)])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
+    lines.insert(1, ["-" * width for width in widths])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def readme(name):
@@ -85,7 +93,7 @@ def readme(name):
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(shutil.copy(chart(name) / "README.md", scratch))
         run("node", generator, "--values", chart(name) / "values.yaml", "--readme", copy)
-        return copy.read_text()
+        return ALERTS.sub(lambda _: f"\n{alerts(name)}\n", copy.read_text())
 
 
 # Kustomize
@@ -137,7 +145,6 @@ def kustomize_base(name):
 def generated():
     """Every generated file with the text that it must have. What comes first is part of what comes later."""
     for name in CHARTS:
-        yield from copies(name).items()
         yield chart(name) / "values.schema.json", json.dumps(values_schema(name), indent=2, ensure_ascii=False) + "\n"
         yield chart(name) / "README.md", readme(name)
         yield from kustomize_base(name).items()

@@ -13,14 +13,18 @@ OLDEST = (
     yaml.safe_load((chart(CHARTS[0]) / "Chart.yaml").read_text())["kubeVersion"].removeprefix(">=").removesuffix("-0")
 )
 VERSIONS = [OLDEST, kubernetes_validate.latest_version()]
-PODMONITORING = json.loads((HERE / "schemas" / "podmonitoring.json").read_text())
+# Of kinds that no package has schemas of.
+WRITTEN = {
+    schema["properties"]["apiVersion"]["const"]: schema
+    for schema in (json.loads(path.read_text()) for path in sorted((HERE / "schemas").glob("*.json")))
+}
 
 
 def problem(thing):
     try:
         match thing["apiVersion"].partition("/")[0]:
-            case "monitoring.googleapis.com":
-                jsonschema.validate(thing, PODMONITORING)
+            case _ if thing["apiVersion"] in WRITTEN:
+                jsonschema.validate(thing, WRITTEN[thing["apiVersion"]])
             case "monitoring.coreos.com" | "keda.sh":
                 pass  # problems_of_custom_resources
             case _:

@@ -19,12 +19,34 @@ app.kubernetes.io/name: {{ include "exporter.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
+{{/* A text as the value of a label: at most 63 letters, digits, dots, dashes and underscores, with a letter or digit at both ends. */}}
+{{- define "exporter.labelValue" -}}
+{{- regexReplaceAll "[^A-Za-z0-9_.-]+" . "_" | trunc 63 | trimAll "_.-" -}}
+{{- end -}}
+
+{{/* The version that runs: the tag without a digest, if there is one. */}}
+{{- define "exporter.version" -}}
+{{- $tag := regexReplaceAll "(@|^)sha256:.*$" (.Values.image.tag | default "") "" -}}
+{{- include "exporter.labelValue" ($tag | default .Chart.AppVersion) -}}
+{{- end -}}
+
 {{- define "exporter.labels" -}}
 {{- $labels := dict
-  "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_")
-  "app.kubernetes.io/version" (.Values.image.tag | default .Chart.AppVersion | trunc 63)
+  "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | include "exporter.labelValue")
+  "app.kubernetes.io/version" (include "exporter.version" .)
   "app.kubernetes.io/managed-by" .Release.Service -}}
-{{- toYaml (merge (include "exporter.selectorLabels" . | fromYaml) .Values.commonLabels $labels) -}}
+{{- toYaml (merge (include "exporter.selectorLabels" . | fromYaml) (.Values.commonLabels | default dict) $labels) -}}
+{{- end -}}
+
+{{/* Those of the Service, which a ServiceMonitor reads. */}}
+{{- define "exporter.serviceLabels" -}}
+{{- $labels := include "exporter.labels" . | fromYaml -}}
+{{- toYaml (merge (include "exporter.selectorLabels" . | fromYaml) (.Values.service.labels | default dict) $labels) -}}
+{{- end -}}
+
+{{/* Those of the pods, which a PodMonitor reads. */}}
+{{- define "exporter.podLabels" -}}
+{{- toYaml (merge (include "exporter.selectorLabels" . | fromYaml) (.Values.podLabels | default dict) (.Values.commonLabels | default dict)) -}}
 {{- end -}}
 
 {{/*
@@ -37,7 +59,7 @@ namespace: {{ .namespace | default (include "exporter.namespace" .root) }}
 labels:
   {{- $labels := include "exporter.labels" .root | fromYaml }}
   {{- merge (include "exporter.selectorLabels" .root | fromYaml) (.labels | default dict) $labels | toYaml | nindent 2 }}
-{{- with .annotations }}
+{{- with merge (dict) (.annotations | default dict) (.root.Values.commonAnnotations | default dict) }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -48,14 +70,35 @@ annotations:
 {{- .Values.serviceAccount.name | default $default -}}
 {{- end -}}
 
-{{/* The reference of an image. Takes root, image and the default of its tag. */}}
+{{/*
+The reference of an image. Takes root, image and the default of its tag. The tag may carry a digest (1.2.3@sha256:…) or be one,
+and a plus sign, which no tag may have, becomes an underscore, as Helm does with charts. A repository that begins with a host keeps it.
+*/}}
 {{- define "exporter.image" -}}
-{{- $registry := (.root.Values.global).imageRegistry | default .image.registry -}}
-{{- $repository := ternary (printf "%s/%s" $registry .image.repository) .image.repository (ne $registry "") -}}
+{{- $host := regexMatch `^([^/]*[.:][^/]*|localhost)/` .image.repository -}}
+{{- $registry := (.root.Values.global).imageRegistry | default (ternary "" .image.registry $host) -}}
+{{- $repository := ternary (printf "%s/%s" $registry .image.repository) .image.repository (not (empty $registry)) -}}
+{{- $tag := .image.tag | default "" -}}
+{{- $digest := .image.digest | default (regexFind `sha256:.*$` $tag) -}}
+{{- $tag = regexReplaceAll `(@|^)sha256:.*$` $tag "" | replace "+" "_" -}}
 {{- if .image.digest -}}
-{{ $repository }}@{{ .image.digest }}
+{{ $repository }}@{{ $digest }}
+{{- else if $digest -}}
+{{ $repository }}{{ with $tag }}:{{ . }}{{ end }}@{{ $digest }}
 {{- else -}}
-{{ $repository }}:{{ .image.tag | default .tag }}
+{{ $repository }}:{{ $tag | default (.tag | default "" | replace "+" "_") }}
+{{- end -}}
+{{- end -}}
+
+{{/* The Secrets that images are pulled with: the chart's and those of all charts of an umbrella, each a name or a map with it. */}}
+{{- define "exporter.imagePullSecrets" -}}
+{{- $secrets := list -}}
+{{- range concat ((.Values.global).imagePullSecrets | default list) (.Values.imagePullSecrets | default list) -}}
+{{- $secrets = append $secrets (ternary (dict "name" .) . (kindIs "string" .)) -}}
+{{- end -}}
+{{- with uniq $secrets -}}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
 {{- end -}}
 {{- end -}}
 

@@ -17,6 +17,15 @@ metadata:
   {{- include "exporter.metadata" (dict "root" . "labels" .Values.service.labels "annotations" .Values.service.annotations) | nindent 2 }}
 spec:
   type: {{ .Values.service.type }}
+  {{- range $key := list "clusterIP" "ipFamilyPolicy" }}
+  {{- with get $.Values.service $key }}
+  {{ $key }}: {{ . }}
+  {{- end }}
+  {{- end }}
+  {{- with .Values.service.ipFamilies }}
+  ipFamilies:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
   selector:
     {{- include "exporter.selectorLabels" . | nindent 4 }}
   ports:
@@ -24,6 +33,9 @@ spec:
       port: {{ .Values.service.port }}
       targetPort: {{ .Values.service.targetPort }}
       protocol: TCP
+      {{- if and .Values.service.nodePort (ne .Values.service.type "ClusterIP") }}
+      nodePort: {{ .Values.service.nodePort }}
+      {{- end }}
 {{- end -}}
 
 {{/* Takes root and port, the pod's: policies look at packets behind the Service. */}}
@@ -40,7 +52,13 @@ spec:
       {{- include "exporter.selectorLabels" .root | nindent 6 }}
   policyTypes:
     - Ingress
+    {{- if $policy.egress }}
+    - Egress
+    {{- end }}
   ingress:
+    {{- with $policy.ingress }}
+    {{- tpl (toYaml .) $.root | nindent 4 }}
+    {{- else }}
     - ports:
         - port: {{ .port }}
           protocol: TCP
@@ -51,6 +69,11 @@ spec:
             matchLabels:
               kubernetes.io/metadata.name: {{ $policy.monitoringNamespaceName }}
         {{- end }}
+    {{- end }}
+  {{- with $policy.egress }}
+  egress:
+    {{- tpl (toYaml .) $.root | nindent 4 }}
+  {{- end }}
 {{- end -}}
 {{- end -}}
 
@@ -74,19 +97,35 @@ spec:
 {{- end -}}
 {{- end -}}
 
-{{- define "exporter.dashboards" -}}
-{{- if .Values.dashboards.enabled -}}
-apiVersion: v1
-kind: ConfigMap
+{{- define "exporter.verticalPodAutoscaler" -}}
+{{- with .Values.verticalPodAutoscaler -}}
+{{- if .enabled -}}
+apiVersion: autoscaling.k8s.io/v1
+kind: VerticalPodAutoscaler
 metadata:
-  {{- include "exporter.metadata" (dict
-    "root" .
-    "name" (printf "%s-dashboard" (include "exporter.fullname" .))
-    "labels" .Values.dashboards.labels
-    "annotations" .Values.dashboards.annotations) | nindent 2 }}
-data:
-  {{ .Chart.Name }}.json: |
-    {{- .Files.Get "files/dashboard.json" | required "files/dashboard.json is missing from the chart" | trim | nindent 4 }}
+  {{- include "exporter.metadata" (dict "root" $) | nindent 2 }}
+spec:
+  targetRef:
+    apiVersion: apps/v1
+    kind: Deployment
+    name: {{ include "exporter.fullname" $ }}
+  {{- with .recommenders }}
+  recommenders:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .updatePolicy }}
+  updatePolicy:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  resourcePolicy:
+    containerPolicies:
+      - containerName: {{ $.Chart.Name }}
+        {{- range $key := list "controlledResources" "controlledValues" "minAllowed" "maxAllowed" }}
+        {{- with get $.Values.verticalPodAutoscaler $key }}
+        {{ $key }}: {{ ternary (toYaml .) (toYaml . | nindent 10) (kindIs "string" .) }}
+        {{- end }}
+        {{- end }}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -110,15 +149,13 @@ metadata:
     app.kubernetes.io/name: {{ include "exporter.name" $ | trunc 58 }}-test
     app.kubernetes.io/instance: {{ $.Release.Name }}
   annotations:
-    helm.sh/hook: test
-    helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+    {{- merge (dict "helm.sh/hook" "test" "helm.sh/hook-delete-policy" "before-hook-creation,hook-succeeded") ($.Values.commonAnnotations | default dict) | toYaml | nindent 4 }}
 spec:
   restartPolicy: Never
   automountServiceAccountToken: false
   enableServiceLinks: false
-  {{- with $.Values.imagePullSecrets }}
-  imagePullSecrets:
-    {{- toYaml . | nindent 4 }}
+  {{- with include "exporter.imagePullSecrets" $ }}
+  {{- . | nindent 2 }}
   {{- end }}
   securityContext:
     {{- toYaml $.Values.podSecurityContext | nindent 4 }}

@@ -2,8 +2,8 @@
 
 {{- define "exporter.deploymentSpec" -}}
 replicas: {{ .Values.replicaCount }}
-{{- with .Values.revisionHistoryLimit }}
-revisionHistoryLimit: {{ . }}
+{{- if not (kindIs "invalid" .Values.revisionHistoryLimit) }}
+revisionHistoryLimit: {{ .Values.revisionHistoryLimit }}
 {{- end }}
 {{- with .Values.strategy }}
 strategy:
@@ -20,8 +20,7 @@ pod is replaced when one of them changes.
 */}}
 {{- define "exporter.podMetadata" -}}
 labels:
-  {{- $own := include "exporter.selectorLabels" .root | fromYaml }}
-  {{- merge $own .root.Values.podLabels .root.Values.commonLabels | toYaml | nindent 2 }}
+  {{- include "exporter.podLabels" .root | nindent 2 }}
 {{- $annotations := deepCopy .root.Values.podAnnotations }}
 {{- range $name, $text := .checksums }}
 {{- with $text }}
@@ -34,27 +33,31 @@ annotations:
 {{- end }}
 {{- end -}}
 
+{{/* Takes root, and affinity where the chart adds to the user's. */}}
 {{- define "exporter.podSpec" -}}
-serviceAccountName: {{ include "exporter.serviceAccountName" . }}
-automountServiceAccountToken: {{ .Values.serviceAccount.automountServiceAccountToken }}
+{{- $values := .root.Values -}}
+serviceAccountName: {{ include "exporter.serviceAccountName" .root }}
+automountServiceAccountToken: {{ $values.serviceAccount.automountServiceAccountToken }}
 enableServiceLinks: false
-{{- with .Values.imagePullSecrets }}
-imagePullSecrets:
-  {{- toYaml . | nindent 2 }}
+{{- with include "exporter.imagePullSecrets" .root }}
+{{ . }}
 {{- end }}
 securityContext:
-  {{- toYaml .Values.podSecurityContext | nindent 2 }}
-terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds }}
-{{- with .Values.priorityClassName }}
-priorityClassName: {{ . }}
+  {{- toYaml $values.podSecurityContext | nindent 2 }}
+terminationGracePeriodSeconds: {{ $values.terminationGracePeriodSeconds }}
+{{- range $key := list "priorityClassName" "runtimeClassName" "schedulerName" "dnsPolicy" }}
+{{- with get $values $key }}
+{{ $key }}: {{ . }}
 {{- end }}
+{{- end }}
+{{- $affinity := dict "affinity" (.affinity | default $values.affinity) }}
 {{- range $key := list "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "hostAliases" "dnsConfig" }}
-{{- with get $.Values $key }}
+{{- with get $affinity $key | default (get $values $key) }}
 {{ $key }}:
-  {{- tpl (toYaml .) $ | nindent 2 }}
+  {{- tpl (toYaml .) $.root | nindent 2 }}
 {{- end }}
 {{- end }}
-{{- with .Values.extraInitContainers }}
+{{- with $values.extraInitContainers }}
 initContainers:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -71,7 +74,7 @@ ports:
   - name: metrics
     containerPort: {{ .port }}
     protocol: TCP
-{{- range $key := list "livenessProbe" "readinessProbe" }}
+{{- range $key := list "startupProbe" "livenessProbe" "readinessProbe" }}
 {{- with get $.root.Values $key }}
 {{ $key }}:
   {{- include "exporter.probe" (dict "root" $.root "probe" .) | nindent 2 }}

@@ -17,6 +17,20 @@ SPACELIFT_PROMEX_API_KEY_SECRET
 {{- end -}}
 
 {{/*
+Not empty if variables or arguments of the user's can hold the secret, or name a file that does. What a Secret or ConfigMap
+in extraEnvFrom holds is not known here.
+*/}}
+{{- define "spacelift-promex.secretBrought" -}}
+{{- if .Values.extraEnvFrom }}true{{ end -}}
+{{- range .Values.extraEnv -}}
+{{- if has .name (list "SPACELIFT_PROMEX_API_KEY_SECRET" "SPACELIFT_PROMEX_API_KEY_SECRET_FILE" "CONFIG_PATH") }}true{{ end -}}
+{{- end -}}
+{{- range .Values.extraArgs -}}
+{{- if regexMatch "^(--api-key-secret(-file)?|-s|--config)(=|$)" . }}true{{ end -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
 The projected source of the API key's secret: a Secret of the user's, the chart's, or a token of the
 service account. Empty if the user brings it by other means, as a variable or a mounted file.
 */}}
@@ -26,8 +40,8 @@ service account. Empty if the user brings it by other means, as a variable or a 
 {{- if gt (len $sources) 1 -}}
 {{- fail "only one of apiKeySecretName, existingSecret, apiKeySecret and oidc.enabled may be set" -}}
 {{- end -}}
-{{- if not (or $sources .Values.extraEnv .Values.extraEnvFrom) -}}
-{{- fail "the API key has no secret: set one of apiKeySecretName, existingSecret, apiKeySecret and oidc.enabled" -}}
+{{- if not (or $sources (include "spacelift-promex.secretBrought" .)) -}}
+{{- fail "the API key has no secret: set one of apiKeySecretName, existingSecret, apiKeySecret and oidc.enabled, or bring SPACELIFT_PROMEX_API_KEY_SECRET or SPACELIFT_PROMEX_API_KEY_SECRET_FILE with extraEnv or extraEnvFrom" -}}
 {{- end -}}
 {{- if .Values.oidc.enabled -}}
 serviceAccountToken:
@@ -43,15 +57,15 @@ secret:
 {{- end -}}
 {{- end -}}
 
-{{/* Prometheus must not give up before the exporter does. */}}
-{{- define "spacelift-promex.checkTimeouts" -}}
-{{- range $name := list "serviceMonitor" "podMonitor" -}}
-{{- with get $.Values $name -}}
-{{- if .enabled -}}
-{{- include "exporter.fits" (dict
-  "short" $.Values.scrapeTimeout "shortName" "scrapeTimeout"
-  "long" .scrapeTimeout "longName" (printf "%s.scrapeTimeout" $name)) -}}
-{{- end -}}
+{{/*
+Every template includes this first. Values of Spacelift's own chart name the image of its exporter, which knows other options:
+the defaults take their place.
+*/}}
+{{- define "spacelift-promex.prepare" -}}
+{{- include "exporter.prepare" . -}}
+{{- if regexMatch "(^|/)spacelift/promex$" .Values.image.repository -}}
+{{- range $key, $default := pick (.Files.Get "files/values.yaml" | fromYaml).image "registry" "repository" "tag" "digest" -}}
+{{- $_ := set $.Values.image $key $default -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

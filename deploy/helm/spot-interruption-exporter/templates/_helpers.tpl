@@ -26,6 +26,36 @@
 {{- toYaml $config -}}
 {{- end -}}
 
+{{/*
+The user's affinity, and away from nodes that are preempted: the storm that the exporter reports must not take the exporter.
+Expressions within a term go together, so in the hard case each of the user's terms gets them.
+*/}}
+{{- define "spot-interruption-exporter.affinity" -}}
+{{- $affinity := deepCopy (.Values.affinity | default dict) -}}
+{{- $avoid := .Values.avoidSpotNodes | default "preferred" -}}
+{{- if ne $avoid "none" -}}
+{{- $expressions := list
+  (dict "key" "cloud.google.com/gke-spot" "operator" "NotIn" "values" (list "true"))
+  (dict "key" "cloud.google.com/gke-preemptible" "operator" "NotIn" "values" (list "true"))
+  (dict "key" "karpenter.sh/capacity-type" "operator" "NotIn" "values" (list "spot")) -}}
+{{- $node := $affinity.nodeAffinity | default dict -}}
+{{- if eq $avoid "required" -}}
+{{- $terms := list -}}
+{{- range dig "requiredDuringSchedulingIgnoredDuringExecution" "nodeSelectorTerms" list $node -}}
+{{- $terms = append $terms (set . "matchExpressions" (concat (.matchExpressions | default list) $expressions)) -}}
+{{- end -}}
+{{- $terms = $terms | default (list (dict "matchExpressions" $expressions)) -}}
+{{- $_ := set $node "requiredDuringSchedulingIgnoredDuringExecution" (dict "nodeSelectorTerms" $terms) -}}
+{{- else -}}
+{{- $preference := dict "weight" 100 "preference" (dict "matchExpressions" $expressions) -}}
+{{- $preferences := append ($node.preferredDuringSchedulingIgnoredDuringExecution | default list) $preference -}}
+{{- $_ := set $node "preferredDuringSchedulingIgnoredDuringExecution" $preferences -}}
+{{- end -}}
+{{- $_ := set $affinity "nodeAffinity" $node -}}
+{{- end -}}
+{{- toYaml $affinity -}}
+{{- end -}}
+
 {{- define "spot-interruption-exporter.claimName" -}}
 {{ .Values.persistence.existingClaim | default (include "exporter.fullname" .) }}
 {{- end -}}

@@ -1,0 +1,163 @@
+{{/*
+Rules and dashboards are plain files, deploy/rules and deploy/dashboards, in which Prometheus and Grafana find the defaults.
+What depends on the release is substituted here.
+*/}}
+
+{{/*
+The jobs under which Prometheus knows the release's targets, as the monitors make them; without a monitor the
+application's name. A label that is missing leaves the Operator's default. A JSON object {"jobs": […]}.
+*/}}
+{{- define "exporter.jobs" -}}
+{{- $jobs := list -}}
+{{- with .Values.serviceMonitor -}}
+{{- if .enabled -}}
+{{- $labels := include "exporter.serviceLabels" $ | fromYaml -}}
+{{- $jobs = append $jobs (get $labels (.jobLabel | default "") | default (include "exporter.fullname" $)) -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.podMonitor -}}
+{{- if .enabled -}}
+{{- $labels := include "exporter.podLabels" $ | fromYaml -}}
+{{- $default := printf "%s/%s" (.namespace | default (include "exporter.namespace" $)) (include "exporter.fullname" $) -}}
+{{- $jobs = append $jobs (get $labels (.jobLabel | default "") | default $default) -}}
+{{- end -}}
+{{- end -}}
+{{- if (.Values.podMonitoring).enabled -}}
+{{- $jobs = append $jobs (include "exporter.fullname" .) -}}
+{{- end -}}
+{{- if .Values.prometheusRule.job -}}
+{{- $jobs = list .Values.prometheusRule.job -}}
+{{- end -}}
+{{- dict "jobs" ($jobs | default (list (include "exporter.name" .)) | uniq) | toJson -}}
+{{- end -}}
+
+{{/* The matcher of these jobs in PromQL. */}}
+{{- define "exporter.jobMatcher" -}}
+{{- $jobs := (include "exporter.jobs" . | fromJson).jobs -}}
+{{- if eq (len $jobs) 1 -}}
+job={{ first $jobs | quote }}
+{{- else -}}
+{{- $patterns := list -}}
+{{- range $jobs }}{{ $patterns = append $patterns (regexQuoteMeta . | replace "\\" "\\\\") }}{{ end -}}
+job=~"{{ join "|" $patterns }}"
+{{- end -}}
+{{- end -}}
+
+{{/*
+A file with the release's job and cluster label in place of the defaults. Takes root, file, program (the job in the file) and, if
+the exporter has one, clusterLabel; json says that quotes are escaped in the file.
+*/}}
+{{- define "exporter.substituted" -}}
+{{- $text := .root.Files.Get .file | required (printf "%s is missing from the chart" .file) -}}
+{{- $old := printf "job=%q" .program -}}
+{{- $new := include "exporter.jobMatcher" .root -}}
+{{- if .json -}}
+{{- $old = replace `"` `\"` $old -}}
+{{- $new = $new | replace `\` `\\` | replace `"` `\"` -}}
+{{- end -}}
+{{- $text = replace $old $new $text -}}
+{{- with .clusterLabel -}}
+{{- $text = regexReplaceAllLiteral "\\bkubernetes_cluster\\b" $text . -}}
+{{- end -}}
+{{- $text -}}
+{{- end -}}
+
+{{/*
+The expression of an alert with the user's thresholds, and without the marks `# threshold KEY` behind the numbers. Takes alert,
+expr and thresholds, a map by key or the number that the first mark is for.
+*/}}
+{{- define "exporter.rules.expr" -}}
+{{- $expr := .expr -}}
+{{- $keys := list -}}
+{{- range regexFindAll "# threshold [a-z_]+" .expr -1 }}{{ $keys = append $keys (trimPrefix "# threshold " .) }}{{ end -}}
+{{- $thresholds := .thresholds -}}
+{{- if not (kindIs "map" $thresholds) -}}
+{{- if not $keys }}{{ fail (printf "prometheusRule.thresholds.%s: the alert has no threshold" .alert) }}{{ end -}}
+{{- $thresholds = dict (first $keys) $thresholds -}}
+{{- end -}}
+{{- range $key, $value := omit $thresholds "for" -}}
+{{- if not (has $key $keys) -}}
+{{- fail (printf "prometheusRule.thresholds.%s.%s: there is no such threshold; there are: %s" $.alert $key (append $keys "for" | join ", ")) -}}
+{{- end -}}
+{{- $expr = regexReplaceAll (printf `(?m)-?[0-9][0-9.]*[ \t]*# threshold %s$` $key) $expr (toString $value) -}}
+{{- end -}}
+{{- regexReplaceAll `(?m)[ \t]*# threshold [a-z_]+$` $expr "" -}}
+{{- end -}}
+
+{{/* The packaged groups of rules, as the values want them. Takes root, program and clusterLabel. */}}
+{{- define "exporter.rules" -}}
+{{- $values := .root.Values.prometheusRule -}}
+{{- $disabled := $values.disabled | default list -}}
+{{- if kindIs "map" $disabled -}}
+{{- $names := list -}}
+{{- range $name, $off := $disabled }}{{ if $off }}{{ $names = append $names $name }}{{ end }}{{ end -}}
+{{- $disabled = $names -}}
+{{- end -}}
+{{- $thresholds := $values.thresholds | default dict -}}
+{{- $alerts := list -}}
+{{- $groups := list -}}
+{{- $file := include "exporter.substituted" (dict "root" .root "program" .program "clusterLabel" .clusterLabel "file" "files/rules.yaml") | fromYaml -}}
+{{- range $group := $file.groups -}}
+{{- $rules := list -}}
+{{- range $rule := $group.rules -}}
+{{- if $rule.alert -}}
+{{- $alerts = append $alerts $rule.alert -}}
+{{- $own := get $thresholds $rule.alert -}}
+{{- if kindIs "invalid" $own }}{{ $own = dict }}{{ end -}}
+{{- if eq (toString $own) "" }}{{ $own = dict }}{{ end -}}
+{{- $_ := set $rule "expr" (include "exporter.rules.expr" (dict "alert" $rule.alert "expr" $rule.expr "thresholds" $own)) -}}
+{{- if kindIs "map" $own }}{{ with $own.for }}{{ $_ := set $rule "for" . }}{{ end }}{{ end -}}
+{{- $_ := set $rule "labels" (merge (deepCopy ($values.additionalRuleLabels | default dict)) ($rule.labels | default dict)) -}}
+{{- end -}}
+{{- if not (and $rule.alert (has $rule.alert $disabled)) }}{{ $rules = append $rules $rule }}{{ end -}}
+{{- end -}}
+{{- if $rules }}{{ $groups = append $groups (set $group "rules" $rules) }}{{ end -}}
+{{- end -}}
+{{- range concat $disabled (keys $thresholds) -}}
+{{- if not (has . $alerts) -}}
+{{- fail (printf "prometheusRule: there is no alert %s; there are: %s" . (uniq $alerts | sortAlpha | join ", ")) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $groups -}}
+{{- end -}}
+
+{{/* The packaged rules, and beside them the user's own in a group of their own. Takes root, program and clusterLabel. */}}
+{{- define "exporter.prometheusRule" -}}
+{{- with .root.Values.prometheusRule -}}
+{{- if .enabled -}}
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  {{- include "exporter.metadata" (dict "root" $.root "namespace" .namespace "labels" .additionalLabels "annotations" .annotations) | nindent 2 }}
+spec:
+  groups:
+    {{- include "exporter.rules" $ | nindent 4 }}
+  {{- with .rules }}
+    - name: {{ include "exporter.fullname" $.root }}-extra
+      rules:
+        {{- toYaml . | nindent 8 }}
+  {{- end }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Takes root, program and clusterLabel. The file in it is named by the release: Grafana's sidecar puts those of all releases into one directory. */}}
+{{- define "exporter.dashboards" -}}
+{{- with .root.Values.dashboards -}}
+{{- if .enabled -}}
+{{- $name := include "exporter.fullname" $.root -}}
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  {{- include "exporter.metadata" (dict
+    "root" $.root
+    "name" (printf "%s-dashboard" $name)
+    "namespace" .namespace
+    "labels" .labels
+    "annotations" .annotations) | nindent 2 }}
+data:
+  {{ $name }}.json: |
+    {{- include "exporter.substituted" (dict "root" $.root "program" $.program "clusterLabel" $.clusterLabel "file" "files/dashboard.json" "json" true) | trim | nindent 4 }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
