@@ -1,15 +1,20 @@
-// Every alert is tested both ways, and explained.
+// Every alert is tested both ways and explained, and can be changed by the charts.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ruleTests, rules, runbooks } from "./files.mjs";
+import { RELEASE } from "./promql.mjs";
 
 const alerts = rules.filter((rule) => rule.alert);
 const checks = ruleTests.flatMap(({ promql_expr_test }) => promql_expr_test);
 const asks = (alert) => ({ expr }) => expr === `ALERTS{alertname="${alert}", alertstate="firing"}`;
+const records = new Set(rules.filter((rule) => rule.record).map(({ record }) => record));
 const RUNBOOKS = "https://github.com/cloud-exporters/cloud-exporters/blob/main/deploy/rules/runbooks.md";
 
-for (const { alert, labels, annotations } of alerts) {
+// The charts replace the number before such a comment by a value of the chart.
+const THRESHOLD = /(?<=[ (])(\d+(?:\.\d+)?) # threshold ([a-z_]+)$/gm;
+
+for (const { alert, expr, labels, annotations } of alerts) {
   const { severity } = labels;
   const fires = ({ exp_samples }) => exp_samples.some((sample) => sample.labels.includes(`severity="${severity}"`));
 
@@ -22,14 +27,39 @@ for (const { alert, labels, annotations } of alerts) {
     assert.equal(annotations.runbook_url, `${RUNBOOKS}#${alert.toLowerCase()}`);
     assert.match(runbooks, new RegExp(`^### ${alert}$`, "m"), "no runbook");
   });
+
+  test(`${alert}: thresholds`, () => {
+    const found = [...expr.matchAll(THRESHOLD)];
+    assert.equal(found.length, expr.split("#").length - 1, "every comment names a threshold");
+    const keys = found.map(([, , key]) => key);
+    assert.equal(new Set(keys).size, keys.length, "a key is used once");
+    const compared = [...expr.matchAll(/(?:[<>]=?|==) (-?[\d.]+)(.*)$/gm)].map(([, number, rest]) => [Number(number), rest]);
+    for (const [number, rest] of compared) {
+      assert.ok(number <= 2 || rest.startsWith(" # threshold"), `${number} can be changed by nobody`);
+    }
+  });
 }
+
+test("an alert's name has one severity", () => {
+  const names = alerts.map(({ alert }) => alert);
+  assert.equal(new Set(names).size, names.length, "inhibition by name would silence another cluster's alert");
+});
+
+test("series of one release are aggregated over its pods only", () => {
+  for (const { record, alert, expr } of rules) {
+    for (const [, labels] of expr.matchAll(/without \(([^)]*)\)/g)) {
+      const dropped = labels.split(/, */).filter((label) => ["cluster", "namespace", "job", RELEASE].includes(label));
+      assert.deepEqual(dropped, [], `${record ?? alert} mixes releases`);
+    }
+  }
+});
 
 test("every runbook has its alert", () => {
   const sections = [...runbooks.matchAll(/^### (\w+)$/gm)].map(([, name]) => name);
   assert.deepEqual(sections.sort(), [...new Set(alerts.map(({ alert }) => alert))].sort());
 });
 
-test("every rule test asks for an alert that there is", () => {
-  const strange = checks.filter((check) => !alerts.some(({ alert }) => asks(alert)(check)));
+test("every rule test asks for a rule that exists", () => {
+  const strange = checks.filter((check) => !records.has(check.expr) && !alerts.some(({ alert }) => asks(alert)(check)));
   assert.deepEqual(strange.map(({ expr }) => expr), []);
 });

@@ -26,6 +26,8 @@ export const adapterRules = yaml(`${autoscaling}/prometheus-adapter-values.yaml`
 export const hpa = yaml(`${autoscaling}/hpa.yaml`);
 export const scaledObject = yaml(`${autoscaling}/keda-scaledobject.yaml`);
 
+export const inhibition = yaml("deploy/examples/alertmanager/inhibition.yaml");
+
 // The lines of all golden expositions.
 export const exposition = EXPORTERS.flatMap((name) => {
   const golden = `crates/${name}/tests/golden`;

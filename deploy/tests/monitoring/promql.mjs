@@ -6,8 +6,10 @@ import { createRequire } from "node:module";
 
 const { parser } = createRequire(import.meta.url)("@prometheus-io/lezer-promql");
 
-// What Prometheus and its operator give to each series of a target.
-export const TARGET_LABELS = ["job", "instance", "namespace", "pod", "service", "endpoint", "container"];
+// The labels that each series of a target has: from Prometheus, its operator and the charts' monitors (the release), and
+// `cluster` where several clusters report to one place.
+export const RELEASE = "app_kubernetes_io_instance";
+export const TARGET_LABELS = ["job", "instance", "namespace", "pod", "service", "endpoint", "container", "cluster", RELEASE];
 
 const KEEPING_LABELS = new Set(["topk", "bottomk"]);
 const SET_OPERATORS = new Set(["And", "Unless"]);

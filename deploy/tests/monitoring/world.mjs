@@ -28,7 +28,7 @@ export async function until(what, seconds, probe) {
   throw new Error(`waited ${seconds} s for ${what}: ${reason}`);
 }
 
-async function freePorts(count) {
+export async function freePorts(count) {
   const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
   await Promise.all(servers.map((server) => once(server, "listening")));
   const ports = servers.map((server) => server.address().port);
