@@ -150,19 +150,19 @@ impl<T: fmt::Debug + Send + 'static> Collector for StateFamilies<T> {
                 .filter(|(_, shown)| **shown)
                 .map(|((profile, running), _)| (labels.of(profile, None), Number(f64::from(*running)))),
         )?;
-        let mut lifetimes = by_cluster
-            .iter()
-            .filter(|(_, (_, lifetimes))| lifetimes.count() > 0)
-            .map(|(cluster, (_, lifetimes))| ([(&*labels.cluster, *cluster)], *lifetimes))
-            .peekable();
-        if lifetimes.peek().is_some() {
+        // Like the counts, they are there from the moment the cluster is known: a series that appears with its first
+        // observation hides it from `increase()`.
+        let mut clusters = inventory.clusters().iter().peekable();
+        if clusters.peek().is_some() {
             let mut family = encoder.encode_descriptor(
                 "spot_instance_lifetime_seconds",
                 "Age of spot instances at their interruption, from creation to preemption",
                 None,
                 MetricType::Histogram,
             )?;
-            for (labels, tally) in lifetimes {
+            for cluster in clusters {
+                let tally = by_cluster.get(&**cluster).map(|(_, lifetimes)| *lifetimes).unwrap_or_default();
+                let labels = [(&*labels.cluster, &**cluster)];
                 histogram(family.encode_family(&labels)?, &LIFETIME, &tally)?;
             }
         }

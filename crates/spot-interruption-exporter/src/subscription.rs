@@ -23,7 +23,7 @@ use crate::google::{explain, reason};
 use crate::ledger::Source;
 use crate::metrics::Health;
 use crate::pipeline::Input;
-use crate::probe::{Finding, Probe};
+use crate::probe::{Finding, Probe, Said};
 
 /// How long a crashed exporter's messages stay away; the least that Pub/Sub allows.
 const LEASE: Duration = Duration::from_secs(10);
@@ -86,13 +86,15 @@ impl Subscription {
     pub(crate) async fn consume(self, mut stop: watch::Receiver<bool>) -> Option<ShutdownToken> {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let mut failing = false;
+        let said = Said::default();
         loop {
             let opened = Instant::now();
             let connected = tokio::select! {
                 connected = self.connect() => connected,
                 _ = stop.wait_for(|stop| *stop) => return None,
             };
-            let end = match (connected, Probe::new(self.endpoint.as_ref(), self.credentials.clone())) {
+            let probe = Probe::new(self.endpoint.as_ref(), self.credentials.clone(), said.clone());
+            let end = match (connected, probe) {
                 (Ok(subscriber), Ok(probe)) => self.stream(&subscriber, &probe, failing, stop.clone()).await,
                 (Err(reason), _) | (_, Err(reason)) => End::Broken(reason),
             };
@@ -166,7 +168,9 @@ impl Subscription {
                 found = &mut asking, if next_probe.is_none() => {
                     let mut interval = PROBE_INTERVAL_FAILING;
                     match found {
-                        Finding::Reachable if unreachable.is_some() && !something_came.load(Ordering::Relaxed) => {
+                        Finding::Reachable | Finding::Undelivered(_)
+                            if unreachable.is_some() && !something_came.load(Ordering::Relaxed) =>
+                        {
                             // The client may be in the middle of a long wait of its own.
                             return End::Broken(unreachable.take().unwrap_or_default());
                         }
@@ -176,6 +180,12 @@ impl Subscription {
                             interval = PROBE_INTERVAL;
                         }
                         Finding::Reachable => {}
+                        // What was published before can still arrive, so the stream stays open.
+                        Finding::Undelivered(reason) => {
+                            self.missing(&reason);
+                            unreachable = None;
+                            interval = PROBE_INTERVAL;
+                        }
                         Finding::Refused(reason) => {
                             self.missing(&reason);
                             settled = Instant::now() + SETTLING;

@@ -175,6 +175,7 @@ fn faults(state: &State) -> Response<Body> {
         reset_after,
         max_lease,
         refuse,
+        refuse_get,
         freeze,
     } = pubsub.faults();
     let duration = |duration: Duration| humantime::format_duration(duration).to_string();
@@ -187,6 +188,7 @@ fn faults(state: &State) -> Response<Body> {
         "reset_after": reset_after,
         "max_lease": max_lease.map(duration),
         "refuse": refuse.map(code_name),
+        "refuse_get": refuse_get.map(code_name),
         "freeze": freeze,
     });
     http::json(faults.to_string())
@@ -237,6 +239,7 @@ fn apply(faults: &mut Faults, name: &str, measure: Option<&str>) -> Option<bool>
         "max_lease" => assign_option(&mut faults.max_lease, duration()),
         "reset_after" => assign_option(&mut faults.reset_after, measure.map(|text| text.parse().ok())),
         "refuse" => assign_option(&mut faults.refuse, measure.map(code)),
+        "refuse_get" => assign_option(&mut faults.refuse_get, measure.map(code)),
         "freeze" => assign(&mut faults.freeze, Some(measure.is_some_and(|text| text != "false"))),
         _ => return None,
     })
@@ -316,6 +319,7 @@ mod tests {
             ("max_lease", "500ms"),
             ("reset_after", "7"),
             ("refuse", "permission_denied"),
+            ("refuse_get", "permission_denied"),
             ("freeze", ""),
         ] {
             assert_eq!(apply(&mut faults, name, Some(measure)), Some(true), "{name}");
@@ -329,6 +333,7 @@ mod tests {
             reset_after: Some(7),
             max_lease: Some(Duration::from_millis(500)),
             refuse: Some(Code::PermissionDenied),
+            refuse_get: Some(Code::PermissionDenied),
             freeze: true,
         };
         assert_eq!(faults, expected);
@@ -346,7 +351,7 @@ mod tests {
         for name in ["duplicates", "lost_acks", "reorder", "slow_acks", "reset_every", "max_lease"] {
             assert_eq!(apply(&mut faults, name, None), Some(true), "{name}");
         }
-        for name in ["reset_after", "refuse", "freeze"] {
+        for name in ["reset_after", "refuse", "refuse_get", "freeze"] {
             assert_eq!(apply(&mut faults, name, None), Some(true), "{name}");
         }
         assert_eq!(faults, Faults::default());

@@ -30,6 +30,8 @@ pub struct Faults {
     pub max_lease: Option<Duration>,
     /// Every call is answered with this code, and streams that are open end with it.
     pub refuse: Option<Code>,
+    /// `GetSubscription` is answered with this code, as for a client that may consume but not look.
+    pub refuse_get: Option<Code>,
     /// Streams and connections stay as they are, but nothing is delivered and nothing is answered.
     pub freeze: bool,
 }

@@ -16,7 +16,7 @@ use super::{
     broker::{Broker, Subscription, check_ack_deadline},
     generated::{publisher_server::Publisher, subscriber_server::Subscriber},
     names,
-    queue::Step,
+    queue::{Step, refusal},
     wire::{self, StreamingPullRequest, StreamingPullResponse},
 };
 
@@ -95,8 +95,10 @@ impl Subscriber for Service {
         request: Request<GetSubscriptionRequest>,
     ) -> Result<Response<Definition>, Status> {
         let subscription = self.subscription(&request.into_inner().subscription).await?;
-        self.0.admit_to(&subscription).await?;
-        Ok(Response::new(subscription.definition()))
+        match self.0.admit_to(&subscription).await?.refuse_get {
+            Some(code) => Err(refusal(code)),
+            None => Ok(Response::new(subscription.definition())),
+        }
     }
 
     async fn delete_subscription(

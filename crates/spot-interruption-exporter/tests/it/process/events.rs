@@ -76,6 +76,10 @@ async fn a_seeded_instance_in_detail(mut world: World) {
     let detail = format!("spot_interruptions_total{{{labels},reason=\"preempted\"}}");
     let scrape = exporter.scrape().await;
     assert_eq!(scrape.sample(&total("seeded")), Some(0.0), "a known cluster starts at 0");
+    let lifetimes =
+        |suffix| format!("spot_instance_lifetime_seconds_{suffix}{{kubernetes_cluster=\"seeded\"}}");
+    assert_eq!(scrape.sample(&lifetimes("count")), Some(0.0), "and so do its lifetimes");
+    assert_eq!(scrape.sample(&lifetimes("sum")), Some(0.0));
     assert_eq!(scrape.sample(&running), Some(2.0));
     assert_eq!(scrape.sample(&detail), Some(0.0));
     world.preempted(&[seeded]).await;
@@ -83,8 +87,8 @@ async fn a_seeded_instance_in_detail(mut world: World) {
         exporter.scraped("it is counted", |scrape| scrape.sample(&total("seeded")) == Some(1.0)).await;
     assert_eq!(scrape.sample(&running), Some(1.0));
     assert_eq!(scrape.sample(&detail), Some(1.0));
-    let lifetime =
-        scrape.sample("spot_instance_lifetime_seconds_sum{kubernetes_cluster=\"seeded\"}").unwrap();
+    assert_eq!(scrape.sample(&lifetimes("count")), Some(1.0));
+    let lifetime = scrape.sample(&lifetimes("sum")).unwrap();
     assert!((3_500.0..3_700.0).contains(&lifetime), "{lifetime}");
     assert_eq!(scrape.sample("spot_interruption_delivery_seconds_count"), Some(1.0));
 }

@@ -3,6 +3,7 @@
 
 mod configuration;
 mod credentials;
+mod delivery;
 mod durable;
 mod events;
 mod faults;

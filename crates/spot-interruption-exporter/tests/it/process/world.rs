@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use google_cloud_auth::credentials::anonymous;
+use google_cloud_auth::credentials::{self, Credentials};
 use google_cloud_pubsub::client::{Publisher, SubscriptionAdmin, TopicAdmin};
 use google_cloud_pubsub::model::Message;
 use harness::{Exporter, pubsub_emulator};
@@ -103,7 +103,6 @@ impl World {
             sandbox.create_topic(&self.topic(way)).unwrap();
             return sandbox.create_subscription(&self.subscription(way), &self.topic(way)).unwrap();
         }
-        let anonymous = || anonymous::Builder::new().build();
         let topics = TopicAdmin::builder().with_endpoint(&self.endpoint).with_credentials(anonymous());
         topics.build().await.unwrap().create_topic().set_name(self.topic(way)).send().await.unwrap();
         let subscriptions =
@@ -113,10 +112,28 @@ impl World {
         subscription.set_topic(self.topic(way)).set_ack_deadline_seconds(10).send().await.unwrap();
     }
 
+    /// Deletes the topic and leaves the subscription.
+    pub(crate) async fn delete_topic(&self, way: Way) {
+        if let Some(sandbox) = &self.sandbox {
+            return sandbox.delete_topic(&self.topic(way)).unwrap();
+        }
+        let topics = TopicAdmin::builder().with_endpoint(&self.endpoint).with_credentials(anonymous());
+        topics.build().await.unwrap().delete_topic().set_topic(self.topic(way)).send().await.unwrap();
+    }
+
+    pub(crate) async fn delete_subscription(&self, way: Way) {
+        if let Some(sandbox) = &self.sandbox {
+            return sandbox.delete_subscription(&self.subscription(way)).unwrap();
+        }
+        let admin = SubscriptionAdmin::builder().with_endpoint(&self.endpoint).with_credentials(anonymous());
+        let delete = admin.build().await.unwrap().delete_subscription();
+        delete.set_subscription(self.subscription(way)).send().await.unwrap();
+    }
+
     /// Publishes entries and waits until Pub/Sub has them.
     pub(crate) async fn publish(&self, way: Way, entries: impl IntoIterator<Item = impl ToString>) {
         let publisher = Publisher::builder(self.topic(way)).with_endpoint(&self.endpoint);
-        let publisher = publisher.with_credentials(anonymous::Builder::new().build()).build().await.unwrap();
+        let publisher = publisher.with_credentials(anonymous()).build().await.unwrap();
         let published: Vec<_> = entries
             .into_iter()
             .map(|entry| publisher.publish(Message::new().set_data(entry.to_string())))
@@ -163,6 +180,10 @@ impl World {
         exporter.readiness(200).await;
         exporter
     }
+}
+
+fn anonymous() -> Credentials {
+    credentials::anonymous::Builder::new().build()
 }
 
 fn name(way: Way) -> &'static str {
