@@ -117,8 +117,9 @@ def kustomize_base(name):
     notice = NOTICE.format(name=name)
     rendered = documents(helm_template(name, "--values", directory / "values.yaml", release=name))
     files, resources, generator = {}, [], {"name": name}
+    namespace = yaml.safe_load((directory / "values.yaml").read_text()).get("namespaceOverride")
     for thing in map(without_helm, rendered):
-        # The namespace is the overlay's to say; without a selector of its own a ServiceMonitor looks into the one that it is in.
+        # The namespace is kustomize's to say; without a selector of its own a ServiceMonitor looks into the one that it is in.
         del thing["metadata"]["namespace"]
         thing.get("spec", {}).pop("namespaceSelector", None)
         if thing["kind"] == "ConfigMap":
@@ -135,6 +136,7 @@ def kustomize_base(name):
     kustomization = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
+        **({"namespace": namespace} if namespace else {}),
         "resources": sorted(resources),
         "configMapGenerator": [generator],
     }

@@ -75,6 +75,14 @@ def test_jobs_are_named_as_the_charts_name_them():
         assert jobs[name] == [f"{name}:{image.port}"]
 
 
+def test_targets_are_labelled_as_the_charts_label_them():
+    """By the release: neither the address nor the container is in a series, which goes on when the container is replaced."""
+    for job in PROMETHEUS["scrape_configs"]:
+        if (name := job["job_name"]) in RELEASED:
+            (config,) = job["static_configs"]
+            assert config["labels"] == {"instance": name, "app_kubernetes_io_instance": name}
+
+
 def test_prometheus_finds_whom_it_asks():
     asked = [target for job in PROMETHEUS["scrape_configs"] + PROMETHEUS["alerting"]["alertmanagers"] for target in targets(job)]
     for target in asked:
