@@ -3,6 +3,7 @@
 import functools
 import re
 import subprocess
+import tempfile
 from pathlib import Path
 
 import yaml
@@ -26,6 +27,34 @@ def run(*command):
 
 def helm_template(name, *options, release="acme"):
     return run("helm", "template", release, chart(name), "--namespace", "exporters", *options)
+
+
+def umbrella_template(subcharts, values, release="acme"):
+    """A chart with others below it: those of `subcharts`, names by alias, with the values of each under its alias."""
+    with tempfile.TemporaryDirectory() as directory:
+        umbrella = Path(directory)
+        dependencies = [{"name": name, "version": "*", "alias": alias} for alias, name in subcharts.items()]
+        about = {"apiVersion": "v2", "name": "umbrella", "version": "1.0.0", "dependencies": dependencies}
+        (umbrella / "Chart.yaml").write_text(yaml.safe_dump(about))
+        (umbrella / "charts").mkdir()
+        for name in {*subcharts.values()}:
+            (umbrella / "charts" / name).symlink_to(chart(name))
+        (umbrella / "values.yaml").write_text(yaml.safe_dump(values))
+        return run("helm", "template", release, umbrella, "--namespace", "exporters")
+
+
+def values_of(name, *variants):
+    """What variants have in common with nothing else: each over the one before it."""
+    values = {}
+    for variant in variants:
+        values |= yaml.safe_load((HERE / "values" / name / f"{variant}.yaml").read_text())
+    return values
+
+
+def aliased(name):
+    """Under an umbrella, by another name."""
+    more = {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}}
+    return umbrella_template({"renamed": name}, {"renamed": values_of(name, "defaults") | more})
 
 
 def documents(text):
@@ -60,6 +89,7 @@ SOURCES = {
         for name in CHARTS
         for values in values_files(name)
     },
+    **{f"umbrella/{name}": functools.partial(aliased, name) for name in CHARTS},
     **{
         f"kustomize/{name}/{directory}": functools.partial(
             run, "kubectl", "kustomize", DEPLOY / "kustomize" / name / directory

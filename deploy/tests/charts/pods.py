@@ -1,12 +1,19 @@
 """The pods of a render, and what kubelet would make of them: environment, files and arguments."""
 
 import base64
+import re
 import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
 
 from charts import objects, of_kind, only
+
+
+def program(container):
+    """The exporter that an image is of: containers are named by the release."""
+    return re.sub(r"(:[^:/]*)?(@.*)?$", "", container["image"]).rpartition("/")[2]
+
 
 # What an image runs without arguments: its CMD.
 DEFAULT_ARGUMENTS = {"spacelift-promex": ["serve"], "spot-interruption-exporter": []}

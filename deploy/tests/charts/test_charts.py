@@ -1,11 +1,15 @@
 """The charts as packages: they lint, they refuse what is wrong, and they say what to do next."""
 
+import re
+import shlex
+import tarfile
 import tomllib
+import urllib.parse
 
 import pytest
 import yaml
 
-from charts import CHARTS, DEPLOY, HERE, chart, documents, helm_template, run, values_files
+from charts import CHARTS, DEPLOY, HERE, chart, documents, helm_template, run, umbrella_template, values_files, values_of
 from pods import exporter
 
 REFUSALS = yaml.safe_load((HERE / "refusals.yaml").read_text())
@@ -39,31 +43,58 @@ def test_refusal(name, case, tmp_path):
 
 @pytest.mark.parametrize("name", CHARTS)
 def test_the_package_needs_nothing_around_it(name, tmp_path):
-    run("helm", "package", chart(name), "--destination", tmp_path)
+    """As the release packs it: the library and what the links of files/ lead to are in it, each once."""
+    recipe = (DEPLOY.parent / "justfile").read_text()
+    (line,) = re.findall(r"^    (helm package .*)$", recipe, re.MULTILINE)
+    version = yaml.safe_load((chart(name) / "Chart.yaml").read_text())["version"]
+    for key, value in {"chart": name, "version": version}.items():
+        line = line.replace(f"{{{{{key}}}}}", value)
+    command = shlex.split(line.replace("deploy/helm", str(DEPLOY / "helm")).replace("target/charts", str(tmp_path)))
+    run(*command)
     (package,) = tmp_path.iterdir()
+    with tarfile.open(package) as archive:
+        names = archive.getnames()
+        assert all(member.isfile() for member in archive)
+    assert len({*names}) == len(names)
+    libraries = [path for path in names if path.endswith((".tgz", "exporter-common/Chart.yaml"))]
+    assert libraries == [f"{name}/charts/exporter-common/Chart.yaml"]
+    assert {f"{name}/files/{file}" for file in ["dashboard.json", "rules.yaml", "values.yaml"]} <= {*names}
     values = HERE / "values" / name / "everything.yaml"
     packaged = run("helm", "template", "acme", package, "--namespace", "exporters", "--values", values)
     assert documents(packaged) == documents(helm_template(name, "--values", values))
 
 
-def test_both_fit_under_one_umbrella(tmp_path):
+@pytest.mark.parametrize("name", CHARTS)
+def test_the_chart_introduces_itself(name):
+    """What Artifact Hub shows; the icon is a file of this repository."""
+    about = yaml.safe_load((chart(name) / "Chart.yaml").read_text())
+    assert all({"name", "url"} <= {*maintainer} for maintainer in about["maintainers"]) and about["maintainers"]
+    path = urllib.parse.urlparse(about["icon"]).path.partition("/main/")[2]
+    icon = DEPLOY.parent / path
+    assert icon.read_text().startswith("<svg")
+    annotations = about["annotations"]
+    assert {"artifacthub.io/license", "artifacthub.io/links", "artifacthub.io/images", "artifacthub.io/category"} <= {*annotations}
+    assert all(link["url"].startswith(about["home"]) for link in yaml.safe_load(annotations["artifacthub.io/links"]))
+    (image,) = yaml.safe_load(annotations["artifacthub.io/images"])
+    assert image["image"] == f"ghcr.io/cloud-exporters/{name}:{about['appVersion']}"
+    assert "\n## Upgrading\n" in (chart(name) / "README.md").read_text()
+
+
+def test_both_fit_under_one_umbrella():
     """As subcharts of another chart, one under an alias, with what that chart says for all."""
-    umbrella = {"apiVersion": "v2", "name": "umbrella", "version": "1.0.0"}
-    aliases = dict(zip(CHARTS, CHARTS[:1] + ["spot"], strict=True))
-    umbrella["dependencies"] = [{"name": name, "version": "*", "alias": alias} for name, alias in aliases.items()]
-    (tmp_path / "Chart.yaml").write_text(yaml.safe_dump(umbrella))
-    (tmp_path / "charts").mkdir()
-    values = {"global": {"imageRegistry": "mirror.example.com"}}
-    for name, alias in aliases.items():
-        (tmp_path / "charts" / name).symlink_to(chart(name))
-        values[alias] = yaml.safe_load((HERE / "values" / name / "defaults.yaml").read_text())
-    (tmp_path / "values.yaml").write_text(yaml.safe_dump(values))
-    things = documents(run("helm", "template", "acme", tmp_path))
+    aliases = dict(zip(CHARTS[:1] + ["spot"], CHARTS, strict=True))
+    values = {alias: values_of(name, "defaults") for alias, name in aliases.items()}
+    values["global"] = {"imageRegistry": "mirror.example.com", "imagePullSecrets": ["mirror", {"name": "other"}]}
+    things = documents(umbrella_template(aliases, values))
     assert len({(thing["kind"], thing["metadata"]["name"]) for thing in things}) == len(things)
     images = {
         thing["spec"]["template"]["spec"]["containers"][0]["image"] for thing in things if thing["kind"] == "Deployment"
     }
     assert {image.partition("/")[0] for image in images} == {"mirror.example.com"}
+    for thing in things:
+        if thing["kind"] in ("Deployment", "Pod"):
+            spec = thing["spec"].get("template", thing)["spec"]
+            assert spec["imagePullSecrets"] == [{"name": "mirror"}, {"name": "other"}]
 
 
 @pytest.mark.parametrize("name", CHARTS)
@@ -72,3 +103,6 @@ def test_notes_say_what_to_do_next(name):
     notes = run(*command, "--values", HERE / "values" / name / "everything.yaml").partition("NOTES:")[2]
     for expected in ["rollout status deployment/", "port-forward service/", "curl", "release: <its release>"]:
         assert expected in notes
+    commands = re.findall(r"^ +(?:kubectl|helm) .*$", notes, re.MULTILINE)
+    assert {"kubectl", "helm"} == {command.split()[0] for command in commands}
+    assert all("--namespace exporters" in command for command in commands), commands

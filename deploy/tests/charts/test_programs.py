@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from charts import CHARTS, chart
-from pods import DEFAULT_ARGUMENTS, environment, exporter, mounts
+from pods import DEFAULT_ARGUMENTS, environment, exporter, mounts, program
 
 PROGRAMS = {name: os.environ[name.upper().replace("-", "_")] for name in CHARTS}
 
@@ -44,13 +44,13 @@ def check_config(source, root):
             file = Path(f"{root}{directory}/{path}")
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(relocate(text, root, mounted))
-    links = {} if template["spec"].get("enableServiceLinks") is False else service_links(container["name"])
+    links = {} if template["spec"].get("enableServiceLinks") is False else service_links(program(container))
     return subprocess.run(
         [
-            PROGRAMS[container["name"]],
+            PROGRAMS[program(container)],
             *(
                 relocate(argument, root, mounted)
-                for argument in container.get("args", DEFAULT_ARGUMENTS[container["name"]])
+                for argument in container.get("args", DEFAULT_ARGUMENTS[program(container)])
             ),
             "--check-config",
         ],

@@ -21,8 +21,8 @@
    There is a monitor for the Prometheus Operator. kube-prometheus-stack selects only monitors and rules that carry its own
    release's name, `release: <its release>`, unless it is told otherwise. If the target does not appear:
 
-     helm upgrade {{ .root.Release.Name }} <chart> --reuse-values \
-       --set serviceMonitor.additionalLabels.release=kube-prometheus-stack \
+     helm upgrade {{ .root.Release.Name }} <chart> --namespace {{ .root.Release.Namespace }} --reset-then-reuse-values \
+       --set {{ ternary "serviceMonitor" "podMonitor" .root.Values.serviceMonitor.enabled }}.additionalLabels.release=kube-prometheus-stack \
        --set prometheusRule.additionalLabels.release=kube-prometheus-stack
 {{- else }}
    With the Prometheus Operator, set serviceMonitor.enabled=true. kube-prometheus-stack selects only monitors and rules that
@@ -32,6 +32,11 @@
 
    The endpoint speaks HTTPS and serviceMonitor.tlsConfig is empty: Prometheus must trust the certificate, and the name in it
    must be the one that it connects to (tlsConfig.serverName).
+{{- end }}
+{{- if .root.Values.podMonitoring }}
+{{- if .root.Values.podMonitoring.enabled }}
+   Google's collector scrapes it as the job {{ $name }}.
+{{- end }}
 {{- end }}
 {{- if not .root.Values.prometheusRule.enabled }}
 
