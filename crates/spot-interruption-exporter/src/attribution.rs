@@ -54,6 +54,8 @@ pub enum Outcome {
         reason: InterruptionReason,
         /// When.
         at: Option<Timestamp>,
+        /// Why it belongs to none.
+        why: Why,
     },
     /// A creation: its instance is in the inventory.
     Added,
@@ -76,6 +78,30 @@ impl Outcome {
             Self::Duplicate => "duplicate",
             Self::Ignored(_) => "ignored",
             Self::Invalid(_) => "invalid",
+        }
+    }
+}
+
+/// Why an interruption belongs to no known cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// The instance exists, and is no node of a cluster.
+    NotKubernetes,
+    /// No creation event and no listing has made the instance known in time, and the Compute API has none of that
+    /// name.
+    NotFound,
+    /// The same, but the Compute API has not answered, or could not be asked.
+    Unknown,
+}
+
+impl Why {
+    /// The word for log lines.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::NotKubernetes => "not_kubernetes",
+            Self::NotFound => "not_found",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -122,9 +148,10 @@ pub struct Lookup {
 pub struct LookupId(CaseId);
 
 impl Kind {
-    fn outcome_if_unknown(self) -> Outcome {
+    fn outcome_if_unknown(self, is_missing: bool) -> Outcome {
+        let why = if is_missing { Why::NotFound } else { Why::Unknown };
         match self {
-            Self::Interruption { reason, at } => Outcome::Unattributed { reason, at },
+            Self::Interruption { reason, at } => Outcome::Unattributed { reason, at, why },
             Self::Creation => Outcome::Ignored(Ignored::Unresolved),
         }
     }
@@ -347,8 +374,13 @@ impl<T> Attribution<T> {
         }
     }
 
-    /// Takes an instance that was looked up and found, running or not. An instance that is not found, or that cannot
-    /// be asked for, is not reported: its creation event may still be on its way, and the grace goes on.
+    /// Notes that there is no instance of that name. Its creation event may still be on its way, so the grace goes on.
+    pub fn not_found(&mut self, lookup: LookupId) {
+        self.waiting.note_missing(lookup.0);
+    }
+
+    /// Takes an instance that was looked up and found, running or not. One that cannot be asked for is not reported:
+    /// the grace goes on.
     pub fn found(&mut self, lookup: LookupId, found: &Instance<'_>, now: Instant) {
         self.tick(now);
         self.inventory.observe(found);
@@ -361,7 +393,9 @@ impl<T> Attribution<T> {
         if found.cluster.is_none() && is_the_same {
             for held in self.waiting.close(lookup.0).map(|(_, messages)| messages).unwrap_or_default() {
                 let outcome = match held.message.kind {
-                    Kind::Interruption { reason, at } => Outcome::Unattributed { reason, at },
+                    Kind::Interruption { reason, at } => {
+                        Outcome::Unattributed { reason, at, why: Why::NotKubernetes }
+                    }
                     Kind::Creation => Outcome::Ignored(Ignored::NotKubernetes),
                 };
                 self.finish(held, outcome, now);
@@ -372,8 +406,8 @@ impl<T> Attribution<T> {
     /// Does what time brings about: ends graces, tombstones and memories. Everything else that takes the moment
     /// does this first, so it is needed only when nothing else happens.
     pub fn tick(&mut self, now: Instant) {
-        while let Some(held) = self.waiting.pop_due(now) {
-            let outcome = held.message.kind.outcome_if_unknown();
+        while let Some((held, is_missing)) = self.waiting.pop_due(now) {
+            let outcome = held.message.kind.outcome_if_unknown(is_missing);
             self.finish(held, outcome, now);
         }
         self.inventory.expire(now);
@@ -461,7 +495,7 @@ impl<T> Attribution<T> {
             let instance = instance.get();
             for held in messages {
                 let kind = held.message.kind;
-                let outcome = self.effect(&instance, kind, now).unwrap_or(kind.outcome_if_unknown());
+                let outcome = self.effect(&instance, kind, now).unwrap_or(kind.outcome_if_unknown(false));
                 self.finish(held, outcome, now);
             }
             // An instance that was known by name may have learned its id here, for which others may be waiting.

@@ -22,6 +22,7 @@ pub mod config;
 pub mod dedup;
 mod google;
 pub mod instance;
+mod interruption_log;
 pub mod inventory;
 pub mod journal;
 pub mod ledger;

@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::attribution::{Lookup, LookupId, Outcome, Resolved};
 use crate::audit_log::{self, InterruptionMethods};
 use crate::instance::Instance;
+use crate::interruption_log::{InterruptionLog, Subject};
 use crate::journal::Journal;
 use crate::ledger::{Ledger, Source};
 use crate::metrics::{Health, Shared};
@@ -44,6 +45,8 @@ pub enum Input<T> {
     ListingFinished(oneshot::Sender<usize>),
     /// An instance that was looked up exists.
     Found(LookupId, Box<Instance<'static>>),
+    /// An instance that was looked up does not exist.
+    NotFound(LookupId),
 }
 
 /// A message's handle.
@@ -75,6 +78,8 @@ pub trait LookUp: Clone + Send + Sync + 'static {
 pub struct Ticket<T> {
     source: Source,
     message_id: String,
+    /// What the log says of an interruption's instance.
+    subject: Subject,
     token: T,
 }
 
@@ -138,11 +143,14 @@ impl<T: Acknowledge, L: LookUp> Pipeline<T, L> {
         let mut lookups = Lookups { running: JoinSet::new(), again: VecDeque::new() };
         let mut batch = Vec::with_capacity(BATCH);
         let mut gathered = Gathered::default();
+        let mut log = InterruptionLog::new(self.methods.clone());
         loop {
             let deadline = self.state.lock().attribution.next_deadline(Instant::now().into_std());
             let again = lookups.again.front().map(|(at, _)| *at).filter(|_| lookups.running.len() < LOOKUPS);
             let commit = journal.as_ref().and_then(|journal| journal.next_commit(&gathered, &self.state));
-            let deadline = [deadline.map(Instant::from_std), again, commit].into_iter().flatten().min();
+            let left_out = log.next_flush().map(Instant::from_std);
+            let deadline =
+                [deadline.map(Instant::from_std), again, commit, left_out].into_iter().flatten().min();
             let timer = async {
                 match deadline {
                     Some(deadline) => sleep_until(deadline).await,
@@ -165,7 +173,7 @@ impl<T: Acknowledge, L: LookUp> Pipeline<T, L> {
                 safe = committed => acknowledge(safe),
                 () = timer => {}
             }
-            self.take(&mut batch, &mut gathered);
+            self.take(&mut batch, &mut gathered, &mut log);
             match &mut journal {
                 Some(journal) => journal.proceed(&mut gathered, &self.state),
                 None => {
@@ -176,6 +184,7 @@ impl<T: Acknowledge, L: LookUp> Pipeline<T, L> {
             }
             self.start(&mut lookups);
         }
+        log.finish();
         if let Some(journal) = journal {
             acknowledge(journal.finish(gathered, &self.state).await);
         }
@@ -202,7 +211,12 @@ impl<T: Acknowledge, L: LookUp> Pipeline<T, L> {
     }
 
     /// Takes a batch, and gathers what is recorded now.
-    fn take(&self, batch: &mut Vec<Input<T>>, gathered: &mut Gathered<Ticket<T>>) {
+    fn take(
+        &self,
+        batch: &mut Vec<Input<T>>,
+        gathered: &mut Gathered<Ticket<T>>,
+        interruptions: &mut InterruptionLog,
+    ) {
         let now = Instant::now().into_std();
         let wall_clock = Timestamp::now();
         let mut state = self.state.lock();
@@ -212,7 +226,8 @@ impl<T: Acknowledge, L: LookUp> Pipeline<T, L> {
             match input {
                 Input::Message { source, id, data, token } => {
                     let parsed = audit_log::parse(&data, &self.methods);
-                    let ticket = Ticket { source, message_id: id.clone(), token };
+                    let subject = Subject::of(&parsed);
+                    let ticket = Ticket { source, message_id: id.clone(), subject, token };
                     attribution.message(&id, parsed, ticket, now);
                 }
                 Input::ListingBegun => attribution.begin_resync(now),
@@ -226,13 +241,17 @@ impl<T: Acknowledge, L: LookUp> Pipeline<T, L> {
                     let _ = finished.send(attribution.finish_resync(now));
                 }
                 Input::Found(lookup, instance) => attribution.found(lookup, &instance, now),
+                Input::NotFound(lookup) => attribution.not_found(lookup),
             }
         }
         while let Some(Resolved { token: ticket, outcome }) = attribution.poll_resolved() {
             gathered.ledger.record(ticket.source, &outcome, wall_clock);
+            let inventory = attribution.inventory();
+            interruptions.write(&ticket.subject, &outcome, inventory, (now, wall_clock));
             log(&ticket.message_id, &outcome);
             gathered.tickets.push(ticket);
         }
+        interruptions.flush(now);
         state.notice();
     }
 }
@@ -250,7 +269,8 @@ impl Lookups {
             health.looked_up(answer);
         }
         match answered {
-            Ok((lookup, Ok(found))) => found.map(|instance| Input::Found(lookup.id, Box::new(instance))),
+            Ok((lookup, Ok(Some(instance)))) => Some(Input::Found(lookup.id, Box::new(instance))),
+            Ok((lookup, Ok(None))) => Some(Input::NotFound(lookup.id)),
             Ok((lookup, Err(reason))) => {
                 let (zone, instance) = (&lookup.zone, &lookup.instance);
                 tracing::debug!(zone, instance, reason, "cannot look an instance up, trying again");
@@ -270,10 +290,9 @@ fn log(message_id: &str, outcome: &Outcome) {
         Outcome::Invalid(reason) => {
             tracing::warn!(message_id, %reason, "a message cannot be read and is dropped");
         }
-        Outcome::Unattributed { .. } => {
-            tracing::debug!(message_id, "an interruption belongs to no known cluster");
+        Outcome::Counted(_) | Outcome::Unattributed { .. } => {
+            tracing::debug!(message_id, outcome = outcome.label(), "an interruption is dealt with");
         }
-        Outcome::Counted(_) => tracing::debug!(message_id, "counted an interruption"),
         Outcome::Added => tracing::debug!(message_id, "added an instance"),
         Outcome::Duplicate => tracing::debug!(message_id, "an event came again"),
         Outcome::Ignored(reason) => {

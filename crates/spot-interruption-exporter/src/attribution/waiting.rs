@@ -60,6 +60,8 @@ struct Case {
     instance: CompactRef,
     first: Place,
     last: Place,
+    /// Whether a look-up has not found the instance.
+    is_missing: bool,
 }
 
 /// What a case can be found by.
@@ -168,20 +170,28 @@ impl<T> Waiting<T> {
         Some((instance, messages))
     }
 
-    /// Gives out a message that has waited long enough.
-    pub(super) fn pop_due(&mut self, now: Instant) -> Option<Held<T>> {
+    /// Notes that a look-up has not found the instance.
+    pub(super) fn note_missing(&mut self, case: CaseId) {
+        if let Some(case) = self.cases.get_mut(&case) {
+            case.is_missing = true;
+        }
+    }
+
+    /// Gives out a message that has waited long enough, and whether its instance was looked up and not found.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<(Held<T>, bool)> {
         while self.lookups.front().is_some_and(|(_, case)| !self.cases.contains_key(case)) {
             self.lookups.pop_front();
         }
         let first = self.messages.first_entry().filter(|first| first.get().message.deadline <= now)?;
         let held = first.remove();
         self.interruptions -= usize::from(held.message.kind.is_interruption());
+        let is_missing = self.cases.get(&held.case).is_some_and(|case| case.is_missing);
         // What falls due first is the first of its case.
         match (held.next, self.cases.get_mut(&held.case)) {
             (Some(next), Some(case)) => case.first = next,
             _ => drop(self.forget(held.case)),
         }
-        Some(held)
+        Some((held, is_missing))
     }
 
     /// The next case to look up, and until when the answer is of use. `at_once` disregards that there is time.
@@ -212,7 +222,7 @@ impl<T> Waiting<T> {
         let case = CaseId(self.number());
         let handles = self.handles_of(instance);
         self.handles.extend(handles.map(|handle| (handle, case)));
-        self.cases.insert(case, Case { instance: instance.into(), first, last: first });
+        self.cases.insert(case, Case { instance: instance.into(), first, last: first, is_missing: false });
         // Without its zone an instance cannot be asked for.
         if instance.zone.is_some() {
             self.lookups.push_back((lookup_by, case));

@@ -8,6 +8,7 @@ mod durable;
 mod events;
 mod faults;
 mod golden;
+mod lines;
 mod prometheus;
 mod readme;
 mod weather;

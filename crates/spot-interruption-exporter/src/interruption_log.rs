@@ -1,0 +1,146 @@
+//! One log line for each interruption, so that an operator can tell which node it was.
+//!
+//! In a burst only the first lines of each second are written, then one line with the number of those left out: the
+//! metrics have them all.
+
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::attribution::{Counted, Outcome, Why};
+use crate::audit_log::{Event, InterruptionMethods, InterruptionReason, Invalid, LogEntry};
+use crate::instance::{InstanceId, InstanceRef};
+use crate::inventory::{Inventory, Profile};
+
+/// Lines in one second.
+const LINES: u64 = 10;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The instance that a message is about, as small as possible: there can be tens of thousands that wait.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Subject {
+    id: Option<InstanceId>,
+    /// `projects/P/zones/Z/instances/N`, without the project where it is not known. Empty without a name.
+    path: Box<str>,
+}
+
+impl Subject {
+    /// That of an interruption. Other messages are not logged with one.
+    pub(crate) fn of(parsed: &Result<LogEntry<'_>, Invalid>) -> Self {
+        let Ok(LogEntry { event: Event::Interruption { instance, .. }, .. }) = parsed else {
+            return Self::default();
+        };
+        let path = match (instance.zone_and_name(), instance.project.as_deref()) {
+            (Some((zone, name)), Some(project)) => {
+                format!("projects/{project}/zones/{zone}/instances/{name}")
+            }
+            (Some((zone, name)), None) => format!("zones/{zone}/instances/{name}"),
+            (None, _) => String::new(),
+        };
+        Self { id: instance.id, path: path.into() }
+    }
+
+    fn instance(&self) -> InstanceRef<'_> {
+        let named = InstanceRef::from_path(Cow::Borrowed(&self.path)).unwrap_or_default();
+        InstanceRef { id: self.id, ..named }
+    }
+}
+
+/// Writes the lines.
+#[derive(Debug)]
+pub(crate) struct InterruptionLog {
+    methods: InterruptionMethods,
+    /// When the present second began.
+    second: Option<Instant>,
+    /// Interruptions in it.
+    interruptions: u64,
+}
+
+impl InterruptionLog {
+    /// Nothing is written yet.
+    pub(crate) fn new(methods: InterruptionMethods) -> Self {
+        Self { methods, second: None, interruptions: 0 }
+    }
+
+    /// Writes a line if the outcome is that of an interruption. `now` is one moment by both clocks.
+    pub(crate) fn write(
+        &mut self,
+        subject: &Subject,
+        outcome: &Outcome,
+        inventory: &Inventory,
+        now: (Instant, Timestamp),
+    ) {
+        let line = match *outcome {
+            Outcome::Counted(Counted { profile, reason, at, lifetime }) => {
+                Line { profile: Some(inventory.profile(profile)), reason, at, lifetime, why: None }
+            }
+            Outcome::Unattributed { reason, at, why } => {
+                Line { profile: None, reason, at, lifetime: None, why: Some(why) }
+            }
+            _ => return,
+        };
+        self.flush(now.0);
+        self.second.get_or_insert(now.0);
+        self.interruptions += 1;
+        if self.interruptions <= LINES {
+            line.write(subject, &self.methods, now.1);
+        }
+    }
+
+    /// When [`flush`](Self::flush) has a line to write.
+    pub(crate) fn next_flush(&self) -> Option<Instant> {
+        self.second.filter(|_| self.interruptions > LINES).map(|second| second + SECOND)
+    }
+
+    /// Says how many lines were left out, if the second is over.
+    pub(crate) fn flush(&mut self, now: Instant) {
+        if self.second.is_some_and(|second| now.saturating_duration_since(second) >= SECOND) {
+            self.finish();
+        }
+    }
+
+    /// Says how many lines were left out.
+    pub(crate) fn finish(&mut self) {
+        let left_out = self.interruptions.saturating_sub(LINES);
+        if left_out > 0 {
+            tracing::info!(left_out, "further interruptions within a second are not logged one by one");
+        }
+        self.second = None;
+        self.interruptions = 0;
+    }
+}
+
+/// What a line says beside the instance.
+struct Line<'a> {
+    profile: Option<&'a Profile>,
+    reason: InterruptionReason,
+    at: Option<Timestamp>,
+    lifetime: Option<Duration>,
+    /// Why it belongs to no known cluster.
+    why: Option<Why>,
+}
+
+impl Line<'_> {
+    fn write(&self, subject: &Subject, methods: &InterruptionMethods, now: Timestamp) {
+        let named = subject.instance();
+        let known = |field: fn(&Profile) -> &str| self.profile.map(field).filter(|text| !text.is_empty());
+        let delay = self.at.map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default());
+        // A field without a value is left out of the line.
+        tracing::info!(
+            instance = named.name.as_deref(),
+            id = named.id.map(InstanceId::get),
+            project = named.project.as_deref().or(known(|profile| &profile.project)),
+            zone = named.zone.as_deref().or(known(|profile| &profile.zone)),
+            cluster = known(|profile| &profile.cluster),
+            node_pool = known(|profile| &profile.node_pool),
+            machine_type = known(|profile| &profile.machine_type),
+            reason = methods.label(self.reason),
+            lifetime_seconds = self.lifetime.map(|lifetime| lifetime.as_secs_f64()),
+            delay_seconds = delay.map(|delay| delay.as_secs_f64()),
+            unattributed = self.why.map(Why::label),
+            "an instance was interrupted"
+        );
+    }
+}
