@@ -34,6 +34,7 @@ const OF_ZERO = { s: " s", percentunit: "%", bytes: " B", reqps: " req/s", ops: 
 
 function format(value, unit, decimals) {
   if (!Number.isFinite(value)) return ["", ""];
+  if (unit.startsWith("suffix:")) return [rounded(value, decimals), unit.slice("suffix:".length)];
   if (value === 0) return ["0", OF_ZERO[unit] ?? ""];
   switch (unit) {
     case "s":
@@ -54,6 +55,14 @@ function format(value, unit, decimals) {
 }
 
 const text = (value, unit, decimals) => format(value, unit, decimals).join("");
+
+// What a panel shows for a single value: its text, its unit and its colour.
+function single({ fieldConfig: { defaults } }, value) {
+  const mapped = defaults.mappings.find(({ type, options }) => type === "value" && options[value])?.options[value];
+  if (mapped) return [mapped.text, "", color(mapped.color)];
+  if (value === undefined) return [defaults.noValue ?? "No data", "", thresholdColor(defaults.thresholds, -Infinity)];
+  return [...format(value, defaults.unit, defaults.decimals), thresholdColor(defaults.thresholds, value)];
+}
 
 // What a panel's field looks like, with its overrides.
 function fieldOf({ fieldConfig }, name) {
@@ -150,15 +159,13 @@ const DRAW = {
 
   stat(panel, body) {
     body.classList.add("stat");
-    const { defaults } = panel.fieldConfig;
     const values = panel.data[0]?.values ?? [];
     const value = CALCS.lastNotNull[1](values);
-    const shade = thresholdColor(defaults.thresholds, value ?? 0);
+    const [number, unit, shade] = single(panel, value);
     if (panel.options.graphMode === "area") sparkline(body, values, shade);
-    const shown = element(body, "div", "value", value === undefined ? (defaults.noValue ?? "No data") : "");
+    const shown = element(body, "div", "value");
     shown.style.color = shade;
     shown.style.fontSize = `${Math.min(52, body.clientHeight * 0.55)}px`;
-    const [number, unit] = format(value, defaults.unit, defaults.decimals);
     element(shown, "span", "", number);
     element(shown, "span", "", unit).style.fontSize = "60%";
   },
@@ -180,10 +187,11 @@ const DRAW = {
     arc(0, 1, radius - thickness / 2 - 6, "#25282e", thickness);
     const { steps } = defaults.thresholds;
     steps.forEach((step, index) => arc(share(step.value ?? defaults.min), share(steps[index + 1]?.value ?? defaults.max), radius, color(step.color), 4));
-    if (value !== undefined) arc(0, Math.max(share(value), 0.002), radius - thickness / 2 - 6, thresholdColor(defaults.thresholds, value), thickness);
+    if (value >= defaults.min) arc(0, Math.max(share(value), 0.002), radius - thickness / 2 - 6, thresholdColor(defaults.thresholds, value), thickness);
     const label = svg(image, "text", { x, y: y - 2, "text-anchor": "middle", "font-size": radius * 0.3, "font-weight": 500 });
-    label.setAttribute("fill", thresholdColor(defaults.thresholds, value ?? 0));
-    label.textContent = value === undefined ? (defaults.noValue ?? "No data") : text(value, defaults.unit, defaults.decimals);
+    const [number, sign, shade] = single(panel, value);
+    label.setAttribute("fill", shade);
+    label.textContent = number + sign;
   },
 
   table(panel, body) {

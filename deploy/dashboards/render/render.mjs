@@ -13,7 +13,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { builtIn, labelValues, substitute } from "../../tests/monitoring/grafana.mjs";
+import { builtIn, substitute, valuesOf } from "../../tests/monitoring/grafana.mjs";
 import { Prometheus } from "../../tests/monitoring/prometheus.mjs";
 import { transform } from "./transform.mjs";
 
@@ -39,14 +39,11 @@ const end = Math.floor(Date.now() / 1000);
 const variables = dashboard.templating.list.filter(({ type }) => type === "query");
 const values = {};
 
-async function valuesOf(name) {
-  const { selector, label } = labelValues(variables.find((variable) => variable.name === name).definition);
-  const series = await prometheus.get("series", { "match[]": substitute(selector, values), start: end - range });
-  return [...new Set(series.map((labels) => labels[label]))].sort();
-}
+const allOf = (name) =>
+  valuesOf(variables.find((variable) => variable.name === name), prometheus, (text) => substitute(text, values), { start: end - range });
 
 // All values of each, in order, as a variable may ask for those before it.
-for (const variable of variables) values[variable.name] = variable.allValue ?? (await valuesOf(variable.name)).join("|");
+for (const variable of variables) values[variable.name] = variable.allValue ?? (await allOf(variable.name)).join("|");
 
 // Copies panels that repeat, and moves what lies below them.
 async function laidOut(panels) {
@@ -61,7 +58,7 @@ async function laidOut(panels) {
     }
     const { h, y } = own.gridPos;
     const w = COLUMNS / panel.maxPerRow;
-    const repeated = await valuesOf(panel.repeat);
+    const repeated = await allOf(panel.repeat);
     repeated.forEach((value, index) => {
       const gridPos = { h, w, x: (index % panel.maxPerRow) * w, y: y + Math.floor(index / panel.maxPerRow) * h };
       placed.push({ ...panel, gridPos, values: { ...values, [panel.repeat]: value } });

@@ -2,13 +2,21 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { known } from "./families.mjs";
 import { EXPORTERS, dashboards } from "./files.mjs";
-import { panelsOf } from "./grafana.mjs";
+import { builtIn, panelsOf, substitute } from "./grafana.mjs";
+import { RELEASE, labelsOf } from "./promql.mjs";
 
+const families = known();
+
+const TARGETS = ["cluster", "namespace", "release", "job", "instance"];
 const VARIABLES = {
-  "spacelift-promex": ["datasource", "job", "instance", "pool"],
-  "spot-interruption-exporter": ["datasource", "job", "instance", "cluster"],
+  "spacelift-promex": ["datasource", ...TARGETS, "pool", "detail"],
+  "spot-interruption-exporter": ["datasource", ...TARGETS, "spot_cluster"],
 };
+// Panels that repeat fill one page at most: three rows of three.
+const MOST_REPEATED = 9;
+const SELECTION = `{job=~"$job", instance=~"$instance", cluster=~"$cluster", namespace=~"$namespace", ${RELEASE}=~"$release"`;
 
 // Every data source that is named anywhere, whatever names it.
 function dataSources(value) {
@@ -50,13 +58,36 @@ dashboards.forEach((dashboard, index) => {
       const { description, fieldConfig, options, targets, type } = panel;
       assert.match(description, /\.$/, "a description is a sentence");
       assert.ok(type === "heatmap" ? options.yAxis.unit : fieldConfig.defaults.unit, "no unit");
-      for (const { expr } of targets) {
-        assert.match(expr, /\{job=~"\$job", instance=~"\$instance"/, "does not follow the variables");
+      assert.ok(fieldConfig.defaults.noValue, "says nothing without data");
+      assert.ok(!/^[\d.]/.test(fieldConfig.defaults.noValue), "claims a number without data");
+      if (type === "stat" || type === "gauge") {
+        // What is shown without data has the lowest step's colour.
+        assert.deepEqual(fieldConfig.defaults.thresholds.steps[0], { color: "text", value: null });
+      }
+      for (const { expr, legendFormat } of targets) {
+        for (const [selector] of expr.matchAll(/(?<![}"])\{[^}]*/g)) {
+          assert.ok(selector.startsWith(SELECTION), `${selector} does not follow the variables`);
+        }
+        if (type === "timeseries") {
+          // Else two series of one name, as after a change of the pod.
+          const shown = [...legendFormat.matchAll(/\{\{(\w+)\}\}/g)].map(([, label]) => label);
+          const values = Object.fromEntries(dashboard.templating.list.map(({ name }) => [name, ".*"]));
+          const labels = [...labelsOf(substitute(expr, { ...values, ...builtIn(3600, 30) }), families)];
+          assert.deepEqual(labels.filter((label) => !shown.includes(label)), [], "labels that the legend does not tell");
+        }
         assert.doesNotMatch(expr, /\$__interval/, "a rate over $__interval misses samples");
         if (type === "timeseries" || type === "heatmap") {
           assert.doesNotMatch(expr, /\$__range/, "a graph over $__range is flat");
         }
       }
+    });
+  }
+
+  for (const { repeat, title } of panelsOf(dashboard).filter((panel) => panel.repeat)) {
+    test(`${name}: ${title} repeats for a page at most`, () => {
+      const { definition } = dashboard.templating.list.find((variable) => variable.name === repeat);
+      const [, most] = /^query_result\(topk\((\d+), /.exec(definition) ?? [];
+      assert.ok(Number(most) <= MOST_REPEATED, definition);
     });
   }
 });

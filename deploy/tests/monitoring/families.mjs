@@ -12,7 +12,7 @@ const OF_PROMETHEUS = ["up", "scrape_duration_seconds", "scrape_samples_scraped"
 
 export function exposed(lines) {
   const families = new Map(OF_PROMETHEUS.map((name) => [name, new Set(TARGET_LABELS)]));
-  families.set("ALERTS", new Set(["alertname", "alertstate", "severity"]));
+  families.set("ALERTS", new Set(["alertname", "alertstate", "severity", ...TARGET_LABELS]));
   for (const line of lines) {
     const [, name, labels = ""] = SAMPLE.exec(line) ?? [];
     if (!name) continue;

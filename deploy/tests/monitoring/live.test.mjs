@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { adapterQuery, matchLabelsOf, seriesOf } from "./autoscaling.mjs";
 import { adapterRules, dashboards, hpa, rules, scaledObject } from "./files.mjs";
-import { builtIn, labelValues, panelsOf, substitute } from "./grafana.mjs";
+import { builtIn, panelsOf, substitute, valuesOf } from "./grafana.mjs";
 import { start, until } from "./world.mjs";
 
 // Fast enough that there are interruptions within seconds.
@@ -41,16 +41,16 @@ const answered = (query) =>
 for (const dashboard of dashboards) {
   // The jobs are called as the dashboards are.
   const values = ({ interval } = {}) => ({
-    ...Object.fromEntries(dashboard.templating.list.map(({ name, allValue }) => [name, allValue ?? dashboard.uid])),
+    ...Object.fromEntries(dashboard.templating.list.map(({ name, allValue }) => [name, allValue ?? (name === "job" ? dashboard.uid : ".*")])),
     ...builtIn(RANGE, world.scrapeInterval, interval),
   });
-  for (const { name, definition } of dashboard.templating.list.filter(({ type }) => type === "query")) {
-    test(`${dashboard.uid}: variable ${name} has values`, async () => {
-      const { selector, label } = labelValues(definition);
-      await until(definition, patience(), async () => {
-        const series = await prometheus.get("series", { "match[]": substitute(selector, values()) });
-        return series.length > 0 && series.every((labels) => labels[label]);
+  for (const variable of dashboard.templating.list.filter(({ type }) => type === "query")) {
+    test(`${dashboard.uid}: variable ${variable.name} has values`, async () => {
+      const found = await until(variable.definition, patience(), async () => {
+        const options = await valuesOf(variable, prometheus, (text) => substitute(text, values()));
+        return options.length > 0 && options;
       });
+      if (variable.name === "detail") assert.ok(found.every((name) => !name.includes('"')), found.join());
     });
   }
   for (const panel of panelsOf(dashboard)) {
@@ -59,6 +59,34 @@ for (const dashboard of dashboards) {
     });
   }
 }
+
+// What a panel shows of one release, as numbers.
+async function shown(dashboard, panel, release) {
+  const named = dashboard.templating.list.map(({ name, allValue }) => [name, allValue ?? ".*"]);
+  const values = { ...Object.fromEntries(named), release, ...builtIn(RANGE, world.scrapeInterval, panel.interval) };
+  return (await prometheus.query(substitute(panel.targets[0].expr, values))).map(({ value }) => Number(value[1]));
+}
+
+const spacelift = dashboards[0];
+const mapped = ({ fieldConfig }) => fieldConfig.defaults.mappings?.flatMap(({ options }) => Object.entries(options)) ?? [];
+const optional = panelsOf(spacelift).filter((panel) => mapped(panel).length > 0);
+
+test("panels of collectors that are off say so", async () => {
+  assert.ok(optional.length >= 6);
+  for (const panel of optional) {
+    const [value] = mapped(panel).find(([, { text }]) => text === "collector off");
+    assert.deepEqual(await shown(spacelift, panel, "plain"), [Number(value)], panel.title);
+    assert.ok((await shown(spacelift, panel, "demo"))[0] >= 0, panel.title);
+  }
+});
+
+test("single values of a release that is not there have no data", async () => {
+  for (const dashboard of dashboards) {
+    for (const panel of panelsOf(dashboard).filter(({ type }) => type === "stat" || type === "gauge")) {
+      assert.deepEqual(await shown(dashboard, panel, "nobody"), [], panel.title);
+    }
+  }
+});
 
 for (const { record } of rules.filter((rule) => rule.record)) {
   test(`records ${record}`, () => answered(record));

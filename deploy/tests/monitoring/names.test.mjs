@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { adapterQuery, matchLabelsOf, seriesOf } from "./autoscaling.mjs";
 import { known } from "./families.mjs";
 import { adapterRules, dashboards, exposition, hpa, ruleTests, rules, scaledObject } from "./files.mjs";
-import { builtIn, labelValues, panelsOf, substitute } from "./grafana.mjs";
+import { builtIn, optionsOf, panelsOf, substitute } from "./grafana.mjs";
 import { labelsOf } from "./promql.mjs";
 
 const families = known();
@@ -40,14 +40,15 @@ for (const { name, input_series } of ruleTests) {
 for (const dashboard of dashboards) {
   const variables = dashboard.templating.list.filter((variable) => variable.type === "query");
   const values = Object.fromEntries(variables.map(({ name }) => [name, ".*"]));
-  for (const { name, definition } of variables) {
-    test(`${dashboard.uid}: variable ${name}`, () => {
-      const { selector, label } = labelValues(definition);
-      assertLabels(labelsOf(substitute(selector, values), families), [label], definition);
+  for (const variable of variables) {
+    test(`${dashboard.uid}: variable ${variable.name}`, () => {
+      const { selector, label, query, pattern } = optionsOf(variable);
+      const labels = labelsOf(substitute(selector ?? query, values), families);
+      assertLabels(labels, [label ?? /^(\w+)=/.exec(pattern.source)[1]], variable.definition);
     });
   }
   for (const annotation of dashboard.annotations.list.filter(({ expr }) => expr)) {
-    test(`${dashboard.uid}: annotation ${annotation.name}`, () => void labelsOf(annotation.expr, families));
+    test(`${dashboard.uid}: annotation ${annotation.name}`, () => void labelsOf(substitute(annotation.expr, values), families));
   }
   for (const panel of panelsOf(dashboard)) {
     test(`${dashboard.uid}: ${panel.title}`, () => {

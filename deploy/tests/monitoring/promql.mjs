@@ -40,8 +40,10 @@ export function labelsOf(expression, families) {
       case "NumberDurationLiteral":
       case "StringLiteral":
         return null;
+      case "UnaryExpr":
+        return walk(node.lastChild);
       default:
-        // Parentheses, ranges, offsets, subqueries and signs change no label.
+        // Parentheses, ranges, offsets and subqueries change no label.
         return walk(node.firstChild);
     }
   }

@@ -29,6 +29,7 @@ for (const [expression, expected] of [
   ["sum by (pool, state) (a_total) and on (pool) sum by (pool) (h_bucket) > 1", ["pool", "state"]],
   ["max_over_time(sum by (pool) (a_total)[1h:1m])", ["pool"]],
   ["time() - b", target()],
+  ["-2 * group by (pool) (a_total)", ["pool"]],
   ["sum by (pool) (a_total) or vector(0)", ["pool"]],
   ["clamp_min(sum by (pool) ({__name__=\"a_total\"}), 1)", ["pool"]],
 ]) {

@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { rulePaths } from "./files.mjs";
+import { RELEASE } from "./promql.mjs";
 import { Prometheus } from "./prometheus.mjs";
 
 const COLLECTORS = ["pools", "limits", "integrations", "stacks", "attention", "dora"];
@@ -39,7 +40,7 @@ export async function freePorts(count) {
 export async function start({ speed }) {
   const directory = mkdtempSync(join(tmpdir(), "monitoring-"));
   const children = [];
-  const [spacelift, pubsub, compute, promex, spot, prometheus] = (await freePorts(6)).map((port) => `127.0.0.1:${port}`);
+  const [spacelift, pubsub, compute, promex, plain, spot, prometheus] = (await freePorts(7)).map((port) => `127.0.0.1:${port}`);
 
   function run(name, program, args, environment = {}) {
     const log = join(directory, `${name}.log`);
@@ -73,16 +74,15 @@ export async function start({ speed }) {
   run("sandbox", process.env.MONITORING_SANDBOX, [
     ...["all", "--listen", spacelift, "--pubsub-listen", pubsub, "--compute-listen", compute, "--speed", speed],
   ]);
-  run(
-    "spacelift-promex",
-    process.env.MONITORING_SPACELIFT_PROMEX,
-    ["serve", "--listen-address", promex, ...COLLECTORS.map((name) => `--collector.${name}`)],
-    {
+  // Two releases: one with all collectors, one as it comes.
+  for (const [name, address, collectors] of [["spacelift-promex", promex, COLLECTORS], ["plain", plain, []]]) {
+    const flags = collectors.map((collector) => `--collector.${collector}`);
+    run(name, process.env.MONITORING_SPACELIFT_PROMEX, ["serve", "--listen-address", address, ...flags], {
       SPACELIFT_PROMEX_API_ENDPOINT: `http://${spacelift}`,
       SPACELIFT_PROMEX_API_KEY_ID: "01K5SANDB0XAP1KEY000000000",
       SPACELIFT_PROMEX_API_KEY_SECRET: "sandbox-secret",
-    },
-  );
+    });
+  }
   run("spot-interruption-exporter", process.env.MONITORING_SPOT_INTERRUPTION_EXPORTER, [], {
     SIE_PROJECT_NAME: "example-project",
     SIE_PUBSUB__INSTANCE_CREATION_SUBSCRIPTION_NAME: "sie-creation-subscription",
@@ -95,13 +95,19 @@ export async function start({ speed }) {
   });
 
   const configuration = join(directory, "prometheus.yml");
-  const jobs = { "spacelift-promex": promex, "spot-interruption-exporter": spot };
+  const jobs = { "spacelift-promex": { demo: promex, plain }, "spot-interruption-exporter": { demo: spot } };
+  // With the labels that the charts' monitors and a central Prometheus add.
+  const targets = (releases) =>
+    Object.entries(releases).map(([release, address]) => ({
+      targets: [address],
+      labels: { cluster: "laptop", namespace: "monitoring", [RELEASE]: release },
+    }));
   writeFileSync(
     configuration,
     JSON.stringify({
       global: { scrape_interval: `${SCRAPE_INTERVAL}s`, evaluation_interval: "1s" },
       rule_files: rulePaths,
-      scrape_configs: Object.entries(jobs).map(([job_name, target]) => ({ job_name, static_configs: [{ targets: [target] }] })),
+      scrape_configs: Object.entries(jobs).map(([job_name, releases]) => ({ job_name, static_configs: targets(releases) })),
     }),
   );
   run("prometheus", "prometheus", [
@@ -111,7 +117,7 @@ export async function start({ speed }) {
   ]);
 
   try {
-    await until("spacelift-promex to be ready", 30, answers(`http://${promex}/ready`));
+    for (const address of [promex, plain]) await until("spacelift-promex to be ready", 30, answers(`http://${address}/ready`));
     await until("spot-interruption-exporter to be ready", 30, answers(`http://${spot}/ready`));
     await until("Prometheus to be ready", 30, answers(`http://${prometheus}/-/ready`));
   } catch (error) {
