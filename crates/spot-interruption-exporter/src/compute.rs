@@ -21,7 +21,7 @@ use crate::config::Endpoint;
 use crate::instance::Instance;
 use crate::instance::resource::Resource;
 use crate::metrics::Health;
-use crate::pipeline::{Input, LookUp};
+use crate::pipeline::{Input, LookUp, LookUpError};
 
 /// Instances that are nodes of a cluster.
 const NODES: &str = "labels.goog-k8s-cluster-name:*";
@@ -141,16 +141,19 @@ impl Compute {
     }
 
     /// `instances.get`. One instance is no burden, even as a whole.
-    async fn get(&self, lookup: &Lookup) -> Result<Option<Instance<'static>>, String> {
+    async fn get(&self, lookup: &Lookup) -> Result<Option<Instance<'static>>, LookUpError> {
+        let unreachable = |reason: String| LookUpError::service(reason, None);
         let path = [&lookup.project, "zones", &lookup.zone, "instances", &lookup.instance];
-        let answer = match self.client().await?.get(&path, &[], LARGEST_INSTANCE).await {
+        let client = self.client().await.map_err(unreachable)?;
+        let answer = match client.get(&path, &[], LARGEST_INSTANCE).await {
             Ok(answer) => answer,
             Err(Failure::NotFound(_)) => return Ok(None),
-            Err(failure) => return Err(failure.reason()),
+            Err(failure) => return Err(unreachable(failure.reason())),
         };
-        let resource: Resource<'_> = serde_json::from_slice(&answer)
-            .map_err(|error| format!("the answer describes no instance: {error}"))?;
-        let instance = resource.into_instance().ok_or("the answer describes no instance")?;
+        let useless = |error: &str| LookUpError::instance(format!("the answer describes no instance{error}"));
+        let resource: Resource<'_> =
+            serde_json::from_slice(&answer).map_err(|error| useless(&format!(": {error}")))?;
+        let instance = resource.into_instance().ok_or_else(|| useless(""))?;
         Ok(Some(instance.into_owned()))
     }
 
@@ -166,14 +169,14 @@ impl Compute {
 }
 
 impl LookUp for Compute {
-    async fn look_up(&self, lookup: &Lookup) -> Result<Option<Instance<'static>>, String> {
+    async fn look_up(&self, lookup: &Lookup) -> Result<Option<Instance<'static>>, LookUpError> {
         // The names come from a message and go into the path of a request that carries credentials.
         if ![&lookup.project, &lookup.zone, &lookup.instance].into_iter().all(|name| is_name(name)) {
             return Ok(None);
         }
         let answer = self.get(lookup).await;
-        if let Err(reason) = &answer {
-            self.complain(lookup, reason);
+        if let Err(error) = &answer {
+            self.complain(lookup, &error.reason);
         }
         answer
     }

@@ -66,11 +66,45 @@ pub trait LookUp: Clone + Send + Sync + 'static {
     /// The instance, or `None` if there is none of that name.
     ///
     /// # Errors
-    /// The question could not be answered, for this reason. It is asked again while there is time.
+    /// The question could not be answered. It is asked again while there is time.
     fn look_up(
         &self,
         lookup: &Lookup,
-    ) -> impl Future<Output = Result<Option<Instance<'static>>, String>> + Send;
+    ) -> impl Future<Output = Result<Option<Instance<'static>>, LookUpError>> + Send;
+}
+
+/// Why a look-up has no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookUpError {
+    /// For the log and `/ready`.
+    pub reason: String,
+    /// For how long the service asks not to be asked again.
+    pub retry_after: Option<Duration>,
+    /// What the error is about.
+    pub scope: Scope,
+}
+
+/// What the error of a look-up is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// The service: other look-ups would fail too, so all of them wait.
+    Service,
+    /// This look-up alone: others do not wait for it.
+    Instance,
+}
+
+impl LookUpError {
+    /// The service cannot be reached, or does not answer anybody now.
+    #[must_use]
+    pub fn service(reason: impl Into<String>, retry_after: Option<Duration>) -> Self {
+        Self { reason: reason.into(), retry_after, scope: Scope::Service }
+    }
+
+    /// The answer to this one question is of no use.
+    #[must_use]
+    pub fn instance(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), retry_after: None, scope: Scope::Instance }
+    }
 }
 
 /// A message's handle and where it came from: what the state machine keeps for us.
@@ -127,7 +161,7 @@ impl<T> Default for Gathered<T> {
 }
 
 /// What became of a look-up.
-type Answered = (Lookup, Result<Option<Instance<'static>>, String>);
+type Answered = (Lookup, Result<Option<Instance<'static>>, LookUpError>);
 
 /// The look-ups that run, and those that are to be tried again.
 struct Lookups {
@@ -271,7 +305,7 @@ impl Lookups {
         match answered {
             Ok((lookup, Ok(Some(instance)))) => Some(Input::Found(lookup.id, Box::new(instance))),
             Ok((lookup, Ok(None))) => Some(Input::NotFound(lookup.id)),
-            Ok((lookup, Err(reason))) => {
+            Ok((lookup, Err(LookUpError { reason, .. }))) => {
                 let (zone, instance) = (&lookup.zone, &lookup.instance);
                 tracing::debug!(zone, instance, reason, "cannot look an instance up, trying again");
                 self.again.push_back((Instant::now() + LOOKUP_PAUSE, lookup));

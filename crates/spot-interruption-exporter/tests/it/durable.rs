@@ -261,3 +261,32 @@ fn the_file_stays_as_large_as_what_is_remembered() {
     assert!(early.iter().max() >= late.iter().max(), "{sizes:?}");
     assert!(sizes[59] < 4 * 1024 * 1024, "{sizes:?}");
 }
+
+/// `fixtures/state-0.1.0` was written by version 0.1.0: `n1` of cluster `a` and `n4` of `c` were interrupted by id, `n3`
+/// of `a` by name, `n2` of `b` runs, and one interruption was a stranger's.
+#[test]
+fn a_state_of_0_1_0_opens_as_it_is() {
+    let directory = directory();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures/state-0.1.0");
+    for file in ["state.redb", "commits"] {
+        fs::copy(fixture.join(file), directory.path().join(file)).unwrap();
+    }
+    let mut world = World::unseeded();
+    let Opened { store, attribution, ledger } = open(directory.path(), &world.settings, world.now);
+    assert_eq!(set_aside(directory.path()), 0);
+    assert_eq!((ledger.total(), ledger.unattributed), (4, 1));
+    world.attribution = attribution;
+    let mut durable = Durable { directory, world, store: Some(store), total: ledger };
+    assert_eq!(durable.world.clusters(), ["a", "b", "c"]);
+    assert_eq!((durable.world.known(), durable.world.spot_running()), (4, 1));
+
+    // What was counted is known by the ids of its messages.
+    let redelivered = logged("e2", "op-2", interruption(named(1, "n1")));
+    assert_eq!(durable.world.deliver("21", redelivered), words(&[(1, "duplicate")]));
+    let entry = logged("e5", "op-5", interruption(named(2, "n2")));
+    assert_eq!(durable.world.deliver("24", entry), words(&[(2, "counted b")]));
+    durable.restart();
+    assert_eq!((durable.total.total(), durable.world.spot_running()), (5, 0));
+    durable.world.pass(TOMBSTONE);
+    assert_eq!(durable.world.known(), 0);
+}
