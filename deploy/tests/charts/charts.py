@@ -33,7 +33,10 @@ def umbrella_template(subcharts, values, release="acme"):
     """A chart with others below it: those of `subcharts`, names by alias, with the values of each under its alias."""
     with tempfile.TemporaryDirectory() as directory:
         umbrella = Path(directory)
-        dependencies = [{"name": name, "version": "*", "alias": alias} for alias, name in subcharts.items()]
+        dependencies = [
+            {"name": name, "version": "*", "alias": alias, "condition": f"{alias}.enabled"}
+            for alias, name in subcharts.items()
+        ]
         about = {"apiVersion": "v2", "name": "umbrella", "version": "1.0.0", "dependencies": dependencies}
         (umbrella / "Chart.yaml").write_text(yaml.safe_dump(about))
         (umbrella / "charts").mkdir()
@@ -54,7 +57,7 @@ def values_of(name, *variants):
 def aliased(name):
     """Under an umbrella, by another name."""
     more = {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}}
-    return umbrella_template({"renamed": name}, {"renamed": values_of(name, "defaults") | more})
+    return umbrella_template({"renamed": name}, {"renamed": values_of(name, "defaults") | more | {"enabled": True}})
 
 
 def documents(text):

@@ -66,6 +66,8 @@ def values_schema(name):
         raise ValueError(f"constraints.yaml: {name} has no {', '.join(sorted(unused))}")
     # Helm gives every chart below this one a map of its own.
     schema["properties"]["exporter-common"] = {"type": "object"}
+    # By convention an umbrella's dependency has the condition `<name>.enabled`, which ends up among the values of <name>.
+    schema["properties"]["enabled"] = {"type": "boolean", "description": "Without effect here: an umbrella's condition"}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"Values of {name}", **schema}
 
 

@@ -1,5 +1,6 @@
 """The charts as packages: they lint, they refuse what is wrong, and they say what to do next."""
 
+import os
 import re
 import shlex
 import tarfile
@@ -64,6 +65,17 @@ def test_the_package_needs_nothing_around_it(name, tmp_path):
     assert documents(packaged) == documents(helm_template(name, "--values", values))
 
 
+@pytest.mark.parametrize(("name", "values"), [(name, values) for name in CHARTS for values in values_files(name)])
+def test_helm_3_renders_the_same(name, values, tmp_path):
+    """From the directory, with its links, and from a package."""
+    helm = os.environ["CHARTS_HELM_3"]
+    assert run(helm, "version", "--short").startswith("v3.")
+    rendered = documents(helm_template(name, "--values", values))
+    run(helm, "package", chart(name), "--destination", tmp_path)
+    for what in [chart(name), *tmp_path.iterdir()]:
+        assert documents(run(helm, "template", "acme", what, "--namespace", "exporters", "--values", values)) == rendered
+
+
 @pytest.mark.parametrize("name", CHARTS)
 def test_the_chart_introduces_itself(name):
     """What Artifact Hub shows; the icon is a file of this repository."""
@@ -95,6 +107,13 @@ def test_both_fit_under_one_umbrella():
         if thing["kind"] in ("Deployment", "Pod"):
             spec = thing["spec"].get("template", thing)["spec"]
             assert spec["imagePullSecrets"] == [{"name": "mirror"}, {"name": "other"}]
+
+
+def test_an_umbrella_can_leave_one_out():
+    """By its condition, which is a value of the chart below."""
+    values = {name: values_of(name, "defaults") | {"enabled": name == CHARTS[0]} for name in CHARTS}
+    things = documents(umbrella_template({name: name for name in CHARTS}, values))
+    assert [thing["metadata"]["name"] for thing in things if thing["kind"] == "Deployment"] == [f"acme-{CHARTS[0]}"]
 
 
 @pytest.mark.parametrize("name", CHARTS)

@@ -296,6 +296,14 @@ def test_values_of_the_release_before_can_be_reused(name, tmp_path):
     assert {"Deployment", "ServiceMonitor", "PodMonitor", "PrometheusRule"} <= {thing["kind"] for thing in things}
 
 
+def test_a_map_of_the_configuration_can_be_taken_away(tmp_path):
+    """null does it, in Helm."""
+    things = render("spot-interruption-exporter", tmp_path, {"config": {"pubsub": None}, "livenessProbe": None})
+    (file,) = [thing["data"]["config.yaml"] for thing in things if thing["kind"] == "ConfigMap"]
+    assert "pubsub" not in yaml.safe_load(file)
+    assert "livenessProbe" not in container(things)
+
+
 def test_two_aliases_of_one_chart_are_two_jobs():
     subcharts = {alias: "spot-interruption-exporter" for alias in ["spot-a", "spot-b"]}
     more = {"podMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}}

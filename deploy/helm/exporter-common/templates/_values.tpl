@@ -1,10 +1,10 @@
 {{/*
 `helm upgrade --reuse-values` puts the values of the release in place of this chart's defaults. Where they come from another
-chart, such as Spacelift's own of the same name, most keys are missing then. Every template includes this first: without a key that
+chart, such as Spacelift's own of the same name, most keys are missing then. Every template includes this first: without keys that
 all releases of this chart have had, the defaults are filled in.
 */}}
 {{- define "exporter.prepare" -}}
-{{- if not (hasKey .Values "webConfig") -}}
+{{- if not (or (hasKey .Values "webConfig") (hasKey .Values "testFramework")) -}}
 {{- include "exporter.fill" (dict "values" .Values "defaults" (.Files.Get "files/values.yaml" | fromYaml)) -}}
 {{- end -}}
 {{- end -}}
