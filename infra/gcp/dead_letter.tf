@@ -38,6 +38,10 @@ resource "google_pubsub_subscription" "dead_letter" {
   expiration_policy {
     ttl = ""
   }
+
+  lifecycle {
+    replace_triggered_by = [google_pubsub_topic.dead_letter[0].id]
+  }
 }
 
 # Pub/Sub's service agent does the moving: it publishes to the dead-letter topic and acknowledges
@@ -50,6 +54,10 @@ resource "google_pubsub_topic_iam_member" "dead_letter_publisher" {
   topic   = google_pubsub_topic.dead_letter[0].name
   role    = "roles/pubsub.publisher"
   member  = local.pubsub_agent
+
+  lifecycle {
+    replace_triggered_by = [google_pubsub_topic.dead_letter[0].id]
+  }
 }
 
 resource "google_pubsub_subscription_iam_member" "dead_letter_acknowledger" {
@@ -59,4 +67,8 @@ resource "google_pubsub_subscription_iam_member" "dead_letter_acknowledger" {
   subscription = google_pubsub_subscription.events[each.key].name
   role         = "roles/pubsub.subscriber"
   member       = local.pubsub_agent
+
+  lifecycle {
+    replace_triggered_by = [google_pubsub_subscription.events[each.key].id]
+  }
 }

@@ -54,6 +54,11 @@ resource "google_pubsub_subscription" "events" {
       max_delivery_attempts = module.settings.dead_letter.max_delivery_attempts
     }
   }
+
+  # A subscription whose topic was deleted receives nothing from a new topic of the same name.
+  lifecycle {
+    replace_triggered_by = [google_pubsub_topic.events[each.key].id]
+  }
 }
 
 resource "google_logging_project_sink" "events" {
@@ -112,7 +117,10 @@ resource "google_pubsub_topic_iam_member" "writer" {
   for_each = local.writers
 
   project = module.settings.project
-  topic   = google_pubsub_topic.events[each.value.event].name
   role    = "roles/pubsub.publisher"
   member  = each.value.member
+
+  # The id, because a topic that is replaced keeps its name and loses its grants: the id is unknown until it exists
+  # again, so that the grant is made again in the same apply. (replace_triggered_by takes each.key only.)
+  topic = google_pubsub_topic.events[each.value.event].id
 }

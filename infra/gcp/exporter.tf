@@ -35,6 +35,10 @@ resource "google_pubsub_subscription_iam_member" "exporter" {
   subscription = google_pubsub_subscription.events[each.key].name
   role         = "roles/pubsub.subscriber"
   member       = local.exporter_member
+
+  lifecycle {
+    replace_triggered_by = [google_pubsub_subscription.events[each.key].id]
+  }
 }
 
 # No predefined role is this narrow: roles/compute.viewer reads every kind of Compute Engine
