@@ -1,14 +1,14 @@
 # What the project needs before anything else: its APIs, its number, its Pub/Sub service agent.
 
 resource "google_project_service" "needed" {
-  for_each = var.enable_apis ? toset([
+  for_each = toset(var.enable_apis ? concat([
     "cloudresourcemanager.googleapis.com",
     "compute.googleapis.com",
     "iam.googleapis.com",
     "iamcredentials.googleapis.com",
     "logging.googleapis.com",
     "pubsub.googleapis.com",
-  ]) : toset([])
+  ], var.alert_policies ? ["monitoring.googleapis.com"] : []) : [])
 
   project = module.settings.project
   service = each.key

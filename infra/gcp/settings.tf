@@ -28,4 +28,7 @@ module "settings" {
   workload_pool                        = var.workload_pool
   compute_role                         = var.compute_role
   project_numbers                      = var.project_numbers
+
+  alert_unacked_age           = var.alert_unacked_age
+  alert_notification_channels = var.alert_notification_channels
 }

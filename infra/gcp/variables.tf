@@ -161,3 +161,23 @@ variable "project_numbers" {
   type        = map(string)
   default     = {}
 }
+
+# Who is told when nobody reads them
+
+variable "alert_policies" {
+  description = "Make alert policies in Cloud Monitoring: a message that waits too long in one of the two subscriptions, and any dead letter. They work while Prometheus and the exporter are both down."
+  type        = bool
+  default     = false
+}
+
+variable "alert_unacked_age" {
+  description = "Age of the oldest unacknowledged message at which the alert policy opens an incident, 60s to 86400s."
+  type        = string
+  default     = "600s"
+}
+
+variable "alert_notification_channels" {
+  description = "Cloud Monitoring notification channels of the alert policies: `projects/P/notificationChannels/N`. Without one an incident shows in the console only."
+  type        = set(string)
+  default     = []
+}

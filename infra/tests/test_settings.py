@@ -32,6 +32,8 @@ REFUSED = {
     "workload_pool": "acme-prod",
     "compute_role": "compute.viewer",
     "project_numbers": {"acme-prod": "acme-prod"},
+    "alert_unacked_age": "10m",
+    "alert_notification_channels": ["1234"],
 }
 
 

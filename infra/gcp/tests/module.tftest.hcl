@@ -69,7 +69,7 @@ run "defaults" {
   assert {
     condition = alltrue([
       for event in ["interruption", "creation"] :
-      google_pubsub_topic_iam_member.writer["${event}/acme-prod"].topic == google_pubsub_topic.events[event].name
+      google_pubsub_topic_iam_member.writer["${event}/acme-prod"].topic == google_pubsub_topic.events[event].id
       && google_pubsub_topic_iam_member.writer["${event}/acme-prod"].role == "roles/pubsub.publisher"
       && google_pubsub_topic_iam_member.writer["${event}/acme-prod"].member == google_logging_project_sink.events["${event}/acme-prod"].writer_identity
     ])
@@ -119,6 +119,11 @@ run "defaults" {
   assert {
     condition     = length(google_project_service.needed) == 6 && alltrue([for api in google_project_service.needed : api.disable_on_destroy == false])
     error_message = "A destroy leaves the APIs on."
+  }
+
+  assert {
+    condition     = length(google_monitoring_alert_policy.oldest_unacked_message) == 0 && length(google_monitoring_alert_policy.dead_letters) == 0
+    error_message = "No alert policies unless asked for."
   }
 
   assert {
@@ -173,7 +178,7 @@ run "folder" {
       for event, sink in google_logging_folder_sink.events :
       sink.include_children && sink.folder == "4711" && sink.filter == output.filters[event]
       && google_pubsub_topic_iam_member.writer["${event}/folder"].member == sink.writer_identity
-      && google_pubsub_topic_iam_member.writer["${event}/folder"].topic == google_pubsub_topic.events[event].name
+      && google_pubsub_topic_iam_member.writer["${event}/folder"].topic == google_pubsub_topic.events[event].id
     ])
     error_message = "They see what is below and may write."
   }
@@ -293,6 +298,50 @@ run "own_key_and_regions" {
       resource.labels["team"] == "platform" && resource.labels["app"] == "spot-interruption-exporter"
     ])
     error_message = "Labels on everything that can carry them."
+  }
+}
+
+run "alert_policies" {
+  variables {
+    alert_policies              = true
+    alert_unacked_age           = "900s"
+    alert_notification_channels = ["projects/acme-prod/notificationChannels/1"]
+  }
+
+  assert {
+    condition = length(google_monitoring_alert_policy.oldest_unacked_message) == 2 && alltrue([
+      for event, policy in google_monitoring_alert_policy.oldest_unacked_message :
+      strcontains(policy.conditions[0].condition_threshold[0].filter, "resource.labels.subscription_id = \"${google_pubsub_subscription.events[event].name}\"")
+      && strcontains(policy.conditions[0].condition_threshold[0].filter, "subscription/oldest_unacked_message_age")
+      && policy.conditions[0].condition_threshold[0].comparison == "COMPARISON_GT"
+      && policy.conditions[0].condition_threshold[0].threshold_value == 900
+      && join(" ", policy.notification_channels) == "projects/acme-prod/notificationChannels/1"
+    ])
+    error_message = "A policy for each subscription, at the age that was asked for."
+  }
+
+  assert {
+    condition     = strcontains(google_monitoring_alert_policy.dead_letters[0].conditions[0].condition_threshold[0].filter, "\"${google_pubsub_subscription.dead_letter[0].name}\"") && google_monitoring_alert_policy.dead_letters[0].conditions[0].condition_threshold[0].threshold_value == 0
+    error_message = "A policy for dead letters."
+  }
+
+  assert {
+    condition     = contains(keys(google_project_service.needed), "monitoring.googleapis.com")
+    error_message = "The API that the policies need."
+  }
+}
+
+run "alert_policies_without_dead_letters" {
+  command = plan
+
+  variables {
+    alert_policies = true
+    dead_letter    = false
+  }
+
+  assert {
+    condition     = length(google_monitoring_alert_policy.oldest_unacked_message) == 2 && length(google_monitoring_alert_policy.dead_letters) == 0
+    error_message = "No policy about what is not there."
   }
 }
 

@@ -127,3 +127,11 @@ output "helm_values" {
   description = "Values for the exporter's chart, as YAML."
   value       = yamlencode(local.helm_values)
 }
+
+output "alerts" {
+  description = "What alert policies need: the age in seconds, and whom they notify."
+  value = {
+    unacked_seconds       = tonumber(trimsuffix(var.alert_unacked_age, "s"))
+    notification_channels = var.alert_notification_channels
+  }
+}

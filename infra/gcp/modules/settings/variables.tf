@@ -234,3 +234,27 @@ variable "project_numbers" {
     error_message = "project_numbers must map project ids to numbers, digits only."
   }
 }
+
+variable "alert_unacked_age" {
+  type     = string
+  nullable = false
+
+  validation {
+    condition = (
+      can(regex("^[0-9]+s$", var.alert_unacked_age))
+      && try(tonumber(trimsuffix(var.alert_unacked_age, "s")) >= 60, false)
+      && try(tonumber(trimsuffix(var.alert_unacked_age, "s")) <= 86400, false)
+    )
+    error_message = "alert_unacked_age must be whole seconds from 60s to 86400s, for instance 600s."
+  }
+}
+
+variable "alert_notification_channels" {
+  type     = set(string)
+  nullable = false
+
+  validation {
+    condition     = alltrue([for channel in var.alert_notification_channels : can(regex("^projects/[^/]+/notificationChannels/[^/]+$", channel))])
+    error_message = "alert_notification_channels must be projects/P/notificationChannels/N."
+  }
+}

@@ -26,6 +26,9 @@ variables {
   workload_pool                        = null
   compute_role                         = null
   project_numbers                      = {}
+
+  alert_unacked_age           = "600s"
+  alert_notification_channels = []
 }
 
 run "project_number" {
@@ -438,6 +441,36 @@ run "filter_too_long" {
   }
 
   expect_failures = [output.events]
+}
+
+run "alert_age_too_short" {
+  command = plan
+
+  variables {
+    alert_unacked_age = "59s"
+  }
+
+  expect_failures = [var.alert_unacked_age]
+}
+
+run "alert_age_in_minutes" {
+  command = plan
+
+  variables {
+    alert_unacked_age = "10m"
+  }
+
+  expect_failures = [var.alert_unacked_age]
+}
+
+run "notification_channel_by_number" {
+  command = plan
+
+  variables {
+    alert_notification_channels = ["1234"]
+  }
+
+  expect_failures = [var.alert_notification_channels]
 }
 
 run "odd_but_allowed" {

@@ -26,6 +26,9 @@ variables {
   workload_pool                        = null
   compute_role                         = null
   project_numbers                      = {}
+
+  alert_unacked_age           = "600s"
+  alert_notification_channels = []
 }
 
 run "published_names" {
