@@ -104,10 +104,27 @@ image-index image version:
     @docker buildx imagetools create --tag {{image}}:{{version}} {{image}}:{{version}}-x86_64 {{image}}:{{version}}-aarch64 >&2
     @docker buildx imagetools inspect --format '{{{{json .Manifest}}' {{image}}:{{version}} | jq --raw-output .digest
 
-# Packages a chart under a version and pushes it.
+# Takes the program out of the image that was pushed for the platform of this machine, and packs it with its licence.
+image-binary image version:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    name=$(basename {{image}})
+    packed=$PWD/target/release-files/${name}_{{version}}_linux_{{if arch() == "aarch64" { "arm64" } else { "amd64" }}}.tar.gz
+    work=$(mktemp -d)
+    container=$(docker create --pull always {{image}}:{{version}}-{{arch()}})
+    docker cp "$container:/usr/local/bin/$name" "$work"
+    docker rm "$container" >/dev/null
+    cp LICENSE CHANGELOG.md "$work"
+    "$work/$name" --version
+    mkdir -p "$(dirname "$packed")"
+    tar --create --gzip --file "$packed" --directory "$work" --sort=name --owner=0 --group=0 --numeric-owner \
+        --mtime="@$(git log -1 --format=%ct)" .
+    rm -r "$work"
+
+# Packages a chart under a version, pushes it and says its digest.
 chart-push chart version registry:
-    helm package deploy/helm/{{chart}} --version {{version}} --app-version {{version}} --destination target/charts
-    helm push target/charts/{{chart}}-{{version}}.tgz {{registry}}
+    @helm package deploy/helm/{{chart}} --version {{version}} --app-version {{version}} --destination target/charts >&2
+    @helm push target/charts/{{chart}}-{{version}}.tgz {{registry}} 2>&1 | tee /dev/stderr | sed -n 's/^Digest: //p'
 
 # What each image is made of, as CycloneDX beside each Cargo.toml (needs cargo-cyclonedx); the images carry their own SBOM.
 sbom:

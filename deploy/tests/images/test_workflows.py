@@ -9,7 +9,8 @@ STEPS = [
     (workflow, step)
     for workflow, content in WORKFLOWS.items()
     for job in content["jobs"].values()
-    for step in job["steps"]
+    # A job that is another workflow has none.
+    for step in job.get("steps", [])
 ]
 RECIPES = set(re.findall(r"^@?([a-z][a-z0-9-]*)[^:=\n]*:(?!=)", (ROOT / "justfile").read_text(), re.MULTILINE))
 USED_ACTIONS = sorted({step["uses"] for _, step in STEPS if "uses" in step})
@@ -39,6 +40,21 @@ def test_nothing_of_the_event_is_pasted_into_a_command(workflow, command):
 @pytest.mark.parametrize("workflow", WORKFLOWS)
 def test_a_token_may_do_no_more_than_is_asked_for(workflow):
     assert WORKFLOWS[workflow]["permissions"] == {"contents": "read"}
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_no_checkout_leaves_its_token_behind(workflow):
+    checkouts = [step for of, step in STEPS if of == workflow and step.get("uses", "").startswith("actions/checkout@")]
+    assert checkouts
+    for step in checkouts:
+        assert step["with"]["persist-credentials"] is False
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_a_container_is_pinned_by_digest(workflow):
+    for job in WORKFLOWS[workflow]["jobs"].values():
+        if "container" in job:
+            assert re.fullmatch(r"[a-z]+:[0-9.]+-bookworm@sha256:[0-9a-f]{64}", job["container"])
 
 
 def test_ci_runs_what_developers_run():
