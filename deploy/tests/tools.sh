@@ -38,6 +38,30 @@ python_packages() {
   echo "$packages/bin"
 }
 
+# debian_programs RELEASE PACKAGE...: unpacks packages of another Debian release without installing them; prints the directory
+# of their programs. They come from the mirror that apt is configured for. Programs in Go depend on little else than the C library.
+debian_programs() {
+  local release=$1 packages mirror options
+  shift
+  packages=$deploy_cache/debian-$release-$(tr ' ' '-' <<<"$*")
+  if [[ ! -f $packages/complete ]]; then
+    rm -rf "$packages"
+    mkdir -p "$packages"/{lists/partial,cache/archives/partial,empty,unpacked}
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | head -n 1)
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${mirror:?apt knows no mirror of Debian} $release main" >"$packages/sources.list"
+    options=(-qq -o "Dir::Etc::SourceList=$packages/sources.list" -o "Dir::Etc::SourceParts=$packages/empty"
+      -o "Dir::State::Lists=$packages/lists" -o "Dir::Cache=$packages/cache")
+    # Not as the user _apt, who cannot write there.
+    [[ $(id -u) != 0 ]] || options+=(-o APT::Sandbox::User=root)
+    apt-get "${options[@]}" update >&2
+    (cd "$packages" && apt-get "${options[@]}" download "$@") >&2
+    for package in "$packages"/*.deb; do dpkg-deb --extract "$package" "$packages/unpacked"; done
+    rm -r "$packages"/{lists,cache,*.deb}
+    touch "$packages/complete"
+  fi
+  echo "$packages/unpacked/usr/bin"
+}
+
 # program NAME: the path of a program of this workspace, built for development. It is built as the tests build it: alone it
 # would have other features, and all that it hangs on would be compiled once more.
 program() {
