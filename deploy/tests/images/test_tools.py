@@ -6,7 +6,8 @@ import subprocess
 import pytest
 from files import ROOT
 
-SCRIPT = "set -euo pipefail; source .ci/tools; check_tools"
+# Two of the tools are enough; some take seconds to say their version.
+SCRIPT = """set -euo pipefail; source .ci/tools; TOOLS=$(grep -E '^(node|promtool) ' <<<"$TOOLS"); check_tools"""
 
 
 def check(path, script=SCRIPT):
