@@ -58,7 +58,7 @@ jobLabel: {{ . }}
   "sampleLimit" "targetLimit" "labelLimit" "labelNameLengthLimit" "labelValueLengthLimit" "keepDroppedTargets" "bodySizeLimit"
   "scrapeClass" "scrapeProtocols" "fallbackScrapeProtocol" "attachMetadata" }}
 {{- with get $.monitor $key }}
-{{ $key }}: {{ ternary (toYaml . | nindent 2) (toYaml .) (or (kindIs "map" .) (kindIs "slice" .)) }}
+{{ $key }}:{{ ternary (toYaml . | nindent 2) (toYaml . | printf " %s") (or (kindIs "map" .) (kindIs "slice" .)) }}
 {{- end }}
 {{- end }}
 namespaceSelector:

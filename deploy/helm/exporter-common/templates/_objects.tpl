@@ -122,7 +122,7 @@ spec:
       - containerName: {{ $.Chart.Name }}
         {{- range $key := list "controlledResources" "controlledValues" "minAllowed" "maxAllowed" }}
         {{- with get $.Values.verticalPodAutoscaler $key }}
-        {{ $key }}: {{ ternary (toYaml .) (toYaml . | nindent 10) (kindIs "string" .) }}
+        {{ $key }}:{{ ternary (printf " %s" .) (toYaml . | nindent 10) (kindIs "string" .) }}
         {{- end }}
         {{- end }}
 {{- end -}}

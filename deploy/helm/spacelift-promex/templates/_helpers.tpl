@@ -3,7 +3,7 @@
 {{- end -}}
 
 {{- define "spacelift-promex.path" -}}
-/metrics
+{{ .Values.telemetryPath | default "/metrics" }}
 {{- end -}}
 
 {{/* The file with the API key's secret, whoever provides it. */}}
