@@ -1,0 +1,105 @@
+// The rules and dashboards of both exporters as a monitoring mixin (https://monitoring.mixins.dev): prometheusAlerts,
+// prometheusRules, grafanaDashboards and _config, made of the files in ../rules and ../dashboards. README.md says how to use it.
+
+// The texts of an exporter, with the release's job and the label of the interrupted cluster in place of the defaults.
+local substituted(config, exporter, text) =
+  std.foldl(
+    function(text, pair) std.strReplace(text, pair[0], pair[1]),
+    [
+      ['job="%s"' % exporter, config.selectors[exporter]],
+      // In JSON.
+      ['job=\\"%s\\"' % exporter, std.strReplace(config.selectors[exporter], '"', '\\"')],
+      ['kubernetes_cluster', config.clusterLabel],
+    ],
+    text
+  );
+
+local marker = ' # threshold ';
+// Faster in every implementation than a search by std.findSubstr.
+local isMarked(text) = std.strReplace(text, marker, '') != text;
+
+// A line `... <number> # threshold <key>` by its parts, or null.
+local threshold(line) =
+  if !isMarked(line) then null else
+    local parts = std.split(line, marker);
+    local words = std.split(parts[0], ' ');
+    local last = std.length(words) - 1;
+    { before: std.join(' ', words[:last]), number: words[last], key: parts[1] };
+
+local lines(rule) = if isMarked(rule.expr) then std.split(rule.expr, '\n') else [rule.expr];
+local thresholds(rule) = [t for t in std.map(threshold, lines(rule)) if t != null];
+
+// A rule with the thresholds and the `for` of the configuration, without the marks.
+local configured(config, rule) =
+  local own = std.get(config.thresholds, std.get(rule, 'alert', ''), {});
+  local keys = ['for'] + [t.key for t in thresholds(rule)];
+  local unknown = std.setDiff(std.objectFields(own), std.set(keys));
+  assert unknown == [] : 'thresholds.%s has no %s, it has: %s' % [rule.alert, std.join(', ', unknown), std.join(', ', keys)];
+  rule {
+    expr: std.join('\n', [
+      local t = threshold(line);
+      if t == null then line else '%s %s' % [t.before, if std.objectHas(own, t.key) then '%g' % own[t.key] else t.number]
+      for line in lines(rule)
+    ]),
+    [if std.objectHas(own, 'for') then 'for']: own['for'],
+    [if std.objectHas(rule, 'alert') then 'labels']: rule.labels + config.additionalRuleLabels,
+  };
+
+{
+  _config+:: {
+    // Which targets are the exporters'.
+    selectors: {
+      'spacelift-promex': 'job="spacelift-promex"',
+      'spot-interruption-exporter': 'job="spot-interruption-exporter"',
+    },
+    // The exporter's prometheus.cluster_label.
+    clusterLabel: 'kubernetes_cluster',
+    // By alert and threshold, such as { SpotInterruptionNodesLost: { share: 0.4, 'for': '5m' } }.
+    thresholds: {},
+    // Names of alerts to leave out.
+    disabled: [],
+    // Labels for every alert.
+    additionalRuleLabels: {},
+    // Tags of the dashboards, beside their own.
+    dashboardTags: [],
+  },
+
+  local config = $._config,
+  local files = {
+    'spacelift-promex': {
+      rules: importstr '../rules/spacelift-promex.yaml',
+      dashboard: importstr '../dashboards/spacelift-promex.json',
+    },
+    'spot-interruption-exporter': {
+      rules: importstr '../rules/spot-interruption-exporter.yaml',
+      dashboard: importstr '../dashboards/spot-interruption-exporter.json',
+    },
+  },
+  local groups = std.flatMap(
+    function(exporter) std.parseYaml(substituted(config, exporter, files[exporter].rules)).groups,
+    std.objectFields(files)
+  ),
+  local alerts = [rule.alert for group in groups for rule in group.rules if std.objectHas(rule, 'alert')],
+  // An alert that is not there is a mistake, not a wish.
+  local unknown = std.setDiff(std.set(std.objectFields(config.thresholds) + config.disabled), std.set(alerts)),
+  local chosen(kind) =
+    assert unknown == [] : 'there is no alert %s' % std.join(', ', unknown);
+    std.filter(function(group) group.rules != [], [
+      group {
+        rules: [
+          configured(config, rule)
+          for rule in group.rules
+          if std.objectHas(rule, kind) && !std.member(config.disabled, rule[kind])
+        ],
+      }
+      for group in groups
+    ]),
+
+  prometheusRules+:: { groups+: chosen('record') },
+  prometheusAlerts+:: { groups+: chosen('alert') },
+  grafanaDashboards+:: {
+    [exporter + '.json']:
+      std.parseJson(substituted(config, exporter, files[exporter].dashboard)) + { tags+: config.dashboardTags }
+    for exporter in std.objectFields(files)
+  },
+}
