@@ -22,6 +22,7 @@ from charts import (
     values_of,
 )
 from pods import exporter, program
+from targets import relabelled
 
 RELEASE = "app.kubernetes.io/instance"
 VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
@@ -85,18 +86,6 @@ def test_every_target_carries_its_release(source):
             assert carried[RELEASE]
     for monitor in of_kind(source, "PodMonitoring"):
         assert monitor["spec"]["targetLabels"]["fromPod"][0] == {"from": RELEASE, "to": "app_kubernetes_io_instance"}
-
-
-def relabelled(relabelings, labels):
-    """A target's labels after relabeling, for the actions that the chart uses."""
-    labels = dict(labels)
-    for step in relabelings:
-        match step:
-            case {"action": "labeldrop", "regex": regex}:
-                labels = {key: value for key, value in labels.items() if not re.fullmatch(regex, key)}
-            case {"targetLabel": target, "replacement": value} if "sourceLabels" not in step:
-                labels[target] = value
-    return labels
 
 
 @pytest.mark.parametrize("variant", ["persistence", "everything"])

@@ -6,8 +6,12 @@ import re
 import pytest
 import yaml
 
-from charts import CHARTS, DEPLOY, HERE, SOURCES, helm_template, of_kind, only, rule_groups, rules, run, thresholds_of
+from charts import CHARTS, DEPLOY, HERE, SOURCES, documents, helm_template, of_kind, only, rule_groups, rules, run, thresholds_of
 from pods import exporter
+from targets import target
+
+# What the alerts about each exporter itself begin with.
+PREFIXES = [*zip(CHARTS, ["SpaceliftPromex", "SpotInterruptionExporter"], strict=True)]
 
 
 def render(name, tmp_path, values):
@@ -164,52 +168,84 @@ def test_prometheus_takes_the_rules(source, tmp_path):
         run("promtool", "check", "rules", file)
 
 
-@pytest.mark.parametrize(("name", "alert"), [*zip(CHARTS, ["SpaceliftPromexAbsent", "SpotInterruptionExporterAbsent"], strict=True)])
-def test_a_renamed_exporter_is_not_absent(name, alert, tmp_path):
-    """By Prometheus itself: the rules of a renamed release, with its target there and without it."""
-    things = render(name, tmp_path, {"nameOverride": "renamed", "prometheusRule": {"enabled": True}})
-    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": groups_of(things)}))
-    expr = f'count(ALERTS{{alertname="{alert}", alertstate="firing"}})'
-    tests = [
-        {
-            "interval": "1m",
-            "input_series": [{"series": f'up{{job="{job}", instance="a"}}', "values": "1x60"}],
-            "promql_expr_test": [{"expr": expr, "eval_time": "60m", "exp_samples": [{"labels": "{}", "value": 1}] * firing}],
-        }
-        for job, firing in [("renamed", 0), (name, 1)]
+def series(metric, *labels):
+    together = {key: value for some in labels for key, value in some.items()}
+    return metric + "{" + ", ".join(f'{key}="{value}"' for key, value in together.items()) + "}"
+
+
+def check_by_prometheus(groups, inputs, expected, tmp_path):
+    """Evaluates the rules every minute, with inputs by series, and compares what expressions give at the end: [(expr, labels)]."""
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": groups}))
+    asked = [
+        {"expr": f"({expr}) * 0", "eval_time": "60m", "exp_samples": [{"labels": labels, "value": 0} for labels in found]}
+        for expr, found in expected
     ]
-    (tmp_path / "tests.yaml").write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "tests": tests}))
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in inputs.items()],
+        "promql_expr_test": asked,
+    }
+    files = {"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "group_eval_order": [group["name"] for group in groups]}
+    (tmp_path / "tests.yaml").write_text(yaml.safe_dump(files | {"tests": [test]}))
     run("promtool", "test", "rules", tmp_path / "tests.yaml")
+
+
+@pytest.mark.parametrize(("name", "prefix"), PREFIXES)
+@pytest.mark.parametrize("present", [True, False])
+def test_a_renamed_exporter_is_absent_when_it_is(name, prefix, present, tmp_path):
+    things = render(name, tmp_path, {"nameOverride": "renamed", "prometheusRule": {"enabled": True}})
+    inputs = {series("up", {"job": "renamed" if present else name, "instance": "a"}): "1x60"}
+    absent = f'count(ALERTS{{alertname="{prefix}Absent", alertstate="firing"}})'
+    check_by_prometheus(groups_of(things), inputs, [(absent, [] if present else ["{}"])], tmp_path)
 
 
 def test_a_cluster_lives_on_under_another_label(tmp_path):
-    """By Prometheus itself: what is recorded by cluster carries the label that the configuration names."""
+    """What is recorded and raised by cluster carries the label that the configuration names."""
     values = {"config": {"prometheus": {"cluster_label": "cluster"}}, "prometheusRule": {"enabled": True}}
     things = render("spot-interruption-exporter", tmp_path, values)
-    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": groups_of(things)}))
-    labels = 'cluster="prod", cluster_location="europe-west1", project="p", job="spot-interruption-exporter"'
-    series = {
-        "spot_instances": ("12x30", 'node_pool="a", machine_type="m", zone="z"'),
-        "spot_interruptions_total": ("0x9 10x20", 'node_pool="a", machine_type="m", zone="z", reason="preempted"'),
-        "spot_interruption_delivery_seconds_bucket": ("0x9 10x20", 'le="5.0"'),
+    labels = {"job": "spot-interruption-exporter", "instance": "i"}
+    of_cluster = labels | {"cluster": "prod", "cluster_location": "europe-west1", "project": "p", "node_pool": "a", "machine_type": "m", "zone": "z"}
+    inputs = {
+        series("spot_instances", of_cluster): "12x60",
+        series("spot_interruptions_total", of_cluster, {"reason": "preempted"}): "0x54 10x10",
+        series("spot_interruption_delivery_seconds_bucket", labels, {"le": "5.0"}): "0x54 10x10",
+        series("spot_interruption_delivery_seconds_bucket", labels, {"le": "+Inf"}): "0x54 10x10",
     }
-    inputs = [
-        {"series": f'{metric}{{{labels}, {more}, instance="i"}}', "values": values} for metric, (values, more) in series.items()
-    ]
-    # Delivery is not by cluster.
-    inputs[-1]["series"] = 'spot_interruption_delivery_seconds_bucket{le="5.0", job="spot-interruption-exporter", instance="i"}'
-    inputs.append(inputs[-1] | {"series": inputs[-1]["series"].replace("5.0", "+Inf")})
-    expr = 'count by (cluster) (ALERTS{alertname=~"SpotInterruption.*Lost.*", alertstate="firing"}) > 0'
-    test = {
-        "interval": "1m",
-        "input_series": inputs,
-        "promql_expr_test": [{"expr": f"({expr}) * 0", "eval_time": "14m", "exp_samples": [{"labels": '{cluster="prod"}', "value": 0}]}],
+    lost = 'count by (cluster) (ALERTS{alertname=~"SpotInterruption.*NodesLost", alertstate="firing"})'
+    check_by_prometheus(groups_of(things), inputs, [(lost, ['{cluster="prod"}'])], tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["ServiceMonitor", "PodMonitor"])
+@pytest.mark.parametrize(("name", "prefix"), PREFIXES)
+def test_of_two_releases_in_a_namespace_the_one_that_is_down_is_reported(name, prefix, kind, tmp_path):
+    """With the labels that the charts' own monitors give."""
+    key = kind[0].lower() + kind[1:]
+    releases = {}
+    for release in ["one", "two"]:
+        values = tmp_path / f"{release}.yaml"
+        values.write_text(yaml.safe_dump({"prometheusRule": {"enabled": True}, key: {"enabled": True}}))
+        defaults = HERE / "values" / name / "defaults.yaml"
+        releases[release] = documents(helm_template(name, "--values", defaults, "--values", values, release=release))
+    inputs = {
+        series("up", target(things, kind, f"{release}-pod")): f"{int(release == 'one')}x60"
+        for release, things in releases.items()
     }
-    order = [group["name"] for group in groups_of(things)]
-    (tmp_path / "tests.yaml").write_text(
-        yaml.safe_dump({"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "group_eval_order": order, "tests": [test]})
-    )
-    run("promtool", "test", "rules", tmp_path / "tests.yaml")
+    alerts = f'count by (alertname, app_kubernetes_io_instance) (ALERTS{{alertname=~"{prefix}(Down|NotAlone|Absent)", alertstate="firing"}})'
+    down = f'{{alertname="{prefix}Down", app_kubernetes_io_instance="two"}}'
+    check_by_prometheus(groups_of(releases["one"]), inputs, [(alerts, [down])], tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["ServiceMonitor", "PodMonitor"])
+def test_what_is_counted_between_two_pods_is_seen(kind, tmp_path):
+    """Eight interruptions, counted by the second pod before its first scrape, in the series that the chart's monitors make."""
+    key = kind[0].lower() + kind[1:]
+    values = {"persistence": {"enabled": True}, "prometheusRule": {"enabled": True}, key: {"enabled": True}}
+    things = render("spot-interruption-exporter", tmp_path, values)
+    own = {"kubernetes_cluster": "prod", "node_pool": "a", "machine_type": "m", "zone": "z", "reason": "preempted"}
+    before, after = (series("spot_interruptions_total", own, target(things, kind, pod)) for pod in ["pod-a", "pod-b"])
+    inputs = {before: "100x20 stale _x1 108x40"} if before == after else {before: "100x20 stale", after: "_x22 108x40"}
+    seen = "count((cluster:spot_interruptions:increase1h > 7.9) < 8.5)"
+    check_by_prometheus(groups_of(things), inputs, [(seen, ["{}"])], tmp_path)
 
 
 def test_dashboards_stay_dashboards():
