@@ -220,7 +220,7 @@ def test_a_tag_gives_an_image_and_a_label(name, image, reference, version, tmp_p
 
 
 def test_a_repository_with_a_host_is_whole(tmp_path):
-    for repository in ["mirror.example.com/promex", "mirror:5000/a/promex", "localhost/promex"]:
+    for repository in ["mirror.example.com/promex", "mirror.example.com/spacelift/spacelift-promex", "mirror:5000/a/promex", "localhost/promex"]:
         things = render("spacelift-promex", tmp_path, {"image": {"repository": repository}})
         assert container(things)["image"] == f"{repository}:0.1.0"
 
@@ -236,7 +236,7 @@ def test_the_values_of_spacelifts_chart_bring_our_image():
     assert not own["labels"].items() <= only(source, "Service")["metadata"]["labels"].items()
 
 
-@pytest.mark.parametrize("repository", ["public.ecr.aws/spacelift/promex", "spacelift/promex", "mirror.example.com/ecr/spacelift/promex"])
+@pytest.mark.parametrize("repository", ["public.ecr.aws/spacelift/promex", "spacelift/promex", "mirror.example.com/ecr/spacelift/promex", "ghcr.io/spacelift-io/prometheus-exporter"])
 def test_no_spelling_brings_spacelifts_image(repository, tmp_path):
     things = render("spacelift-promex", tmp_path, {"image": {"repository": repository, "tag": "v0.3.1"}})
     assert container(things)["image"] == "ghcr.io/cloud-exporters/spacelift-promex:0.1.0"

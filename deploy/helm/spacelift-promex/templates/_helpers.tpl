@@ -63,7 +63,7 @@ the defaults take their place.
 */}}
 {{- define "spacelift-promex.prepare" -}}
 {{- include "exporter.prepare" . -}}
-{{- if regexMatch "(^|/)spacelift/promex$" .Values.image.repository -}}
+{{- if regexMatch "(^|/)(spacelift/promex|spacelift-io/prometheus-exporter)$" .Values.image.repository -}}
 {{- range $key, $default := pick (.Files.Get "files/values.yaml" | fromYaml).image "registry" "repository" "tag" "digest" -}}
 {{- $_ := set $.Values.image $key $default -}}
 {{- end -}}
