@@ -116,6 +116,15 @@ def test_an_umbrella_can_leave_one_out():
     assert [thing["metadata"]["name"] for thing in things if thing["kind"] == "Deployment"] == [f"acme-{CHARTS[0]}"]
 
 
+@pytest.mark.parametrize("monitor", ["serviceMonitor", "podMonitor", "podMonitoring"])
+def test_notes_warn_of_a_certificate_that_nobody_trusts(monitor):
+    name = "spot-interruption-exporter"
+    values = ["--values", HERE / "values" / name / "defaults.yaml", "--set", "webConfig.tlsSecretName=tls"]
+    command = ["helm", "install", "acme", chart(name), "--dry-run=client", *values, "--set", f"{monitor}.enabled=true"]
+    notes = run(*command).partition("NOTES:")[2]
+    assert re.findall(r"(\w+)\.tls(?:Config)? is empty", notes) == [monitor]
+
+
 @pytest.mark.parametrize("name", CHARTS)
 def test_notes_say_what_to_do_next(name):
     command = ["helm", "install", "acme", chart(name), "--dry-run=client", "--namespace", "exporters"]

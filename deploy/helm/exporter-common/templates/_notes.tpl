@@ -28,10 +28,14 @@
    With the Prometheus Operator, set serviceMonitor.enabled=true. kube-prometheus-stack selects only monitors and rules that
    carry its own release's name, so set serviceMonitor.additionalLabels.release too.
 {{- end }}
-{{- if and (eq $scheme "https") .root.Values.serviceMonitor.enabled (not .root.Values.serviceMonitor.tlsConfig) }}
+{{- range $key, $tls := dict "serviceMonitor" "tlsConfig" "podMonitor" "tlsConfig" "podMonitoring" "tls" }}
+{{- with get $.root.Values $key }}
+{{- if and (eq $scheme "https") .enabled (not (get . $tls)) }}
 
-   The endpoint speaks HTTPS and serviceMonitor.tlsConfig is empty: Prometheus must trust the certificate, and the name in it
-   must be the one that it connects to (tlsConfig.serverName).
+   The endpoint speaks HTTPS and {{ $key }}.{{ $tls }} is empty: Prometheus must trust the certificate, and the name in it
+   must be the one that it connects to ({{ $tls }}.serverName).
+{{- end }}
+{{- end }}
 {{- end }}
 {{- if .root.Values.podMonitoring }}
 {{- if .root.Values.podMonitoring.enabled }}
