@@ -19,7 +19,7 @@ use crate::Config;
 use crate::client::{Client, Deadline};
 use crate::collectors::{Answer, Collector, Moment, Writer};
 use crate::failure::Failure;
-use crate::flight::Flight;
+use crate::single_flight::SingleFlight;
 
 /// Answers scrapes.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct Exporter {
     asker: Arc<Asker>,
     partial_scrapes: bool,
     cache_ttl: Duration,
-    flight: Flight<Arc<Scraped>>,
+    round: SingleFlight<Arc<Scraped>>,
     last_good: Mutex<Option<(Instant, Arc<Scraped>)>>,
 }
 
@@ -51,7 +51,7 @@ impl Exporter {
             }),
             partial_scrapes: config.partial_scrapes,
             cache_ttl: config.cache_ttl,
-            flight: Flight::default(),
+            round: SingleFlight::default(),
             last_good: Mutex::default(),
         }
     }
@@ -61,7 +61,7 @@ impl Exporter {
             return cached;
         }
         let asker = self.asker.clone();
-        let scraped = self.flight.join(move || asker.ask_all(), Arc::default()).await;
+        let scraped = self.round.call(move || asker.ask_all(), Arc::default()).await;
         if !self.cache_ttl.is_zero() && scraped.is_whole() {
             *self.last_good.lock().unwrap_or_else(PoisonError::into_inner) =
                 Some((Instant::now(), scraped.clone()));

@@ -10,9 +10,9 @@ pub mod collectors;
 pub mod config;
 pub mod exporter;
 mod failure;
-mod flight;
 mod schema;
 pub mod session;
+mod single_flight;
 mod telemetry;
 mod transport;
 

@@ -16,8 +16,8 @@ use crate::Config;
 use crate::api::Api;
 use crate::client::read_data;
 use crate::failure::Failure;
-use crate::flight::Flight;
 use crate::schema::Amount;
+use crate::single_flight::SingleFlight;
 use crate::telemetry::{TOKEN_EXCHANGE, Telemetry};
 use crate::transport::Http;
 
@@ -106,7 +106,7 @@ impl Token {
 #[derive(Debug)]
 pub struct Session {
     exchanger: Arc<Exchanger>,
-    exchange: Flight<Result<Token, Failure>>,
+    exchange: SingleFlight<Result<Token, Failure>>,
 }
 
 impl Session {
@@ -123,7 +123,7 @@ impl Session {
             lost: Notify::new(),
             state: Mutex::default(),
         };
-        Self { exchanger: Arc::new(exchanger), exchange: Flight::default() }
+        Self { exchanger: Arc::new(exchanger), exchange: SingleFlight::default() }
     }
 
     /// Keeps the session alive for as long as the exporter runs: exchanges until the API says yes, and again
@@ -183,7 +183,7 @@ impl Session {
                 return Ok(token.clone());
             }
             let exchanger = self.exchanger.clone();
-            self.exchange.join(move || exchanger.exchange(refused), Err(Failure::Defect))
+            self.exchange.call(move || exchanger.exchange(refused), Err(Failure::Defect))
         };
         exchange.await.or_else(|failure| {
             let state = self.exchanger.state();
