@@ -7,6 +7,7 @@
 pub mod backoff;
 pub mod build_info;
 pub mod config;
+pub mod failure_log;
 pub mod http;
 pub mod metrics;
 pub mod program;
