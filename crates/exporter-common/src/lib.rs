@@ -15,5 +15,6 @@ pub mod readiness;
 pub mod secret;
 pub mod shutdown;
 pub mod telemetry;
+pub mod tls;
 pub mod upstream;
 mod yaml;

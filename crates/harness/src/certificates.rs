@@ -66,6 +66,16 @@ fn alternative_name(name: &str) -> SanType {
 }
 
 impl Certificate {
+    /// A certificate that signed itself and says that it is an authority's, as `openssl req -x509` makes it.
+    pub fn self_signed(names: &[&str]) -> Self {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = names.iter().map(|name| alternative_name(name)).collect();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        Self { certificate: certificate.pem(), key: key.serialize_pem() }
+    }
+
     /// Writes `NAME.crt` and `NAME.key`; their paths.
     pub fn write(&self, folder: &Path, name: &str) -> [PathBuf; 2] {
         let write = |ending: &str, text: &str| {

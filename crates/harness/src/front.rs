@@ -13,7 +13,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::Authority;
+use crate::{Authority, Certificate};
 
 /// Passes on to a service what comes in under TLS.
 pub struct Front {
@@ -49,7 +49,11 @@ impl Front {
 
     /// From now on its certificate ends with this year's beginning.
     pub fn certify_until(&self, year: i32) {
-        let issued = self.authority.issue_until(&["127.0.0.1"], date_time_ymd(year, 1, 1));
+        self.certify(&self.authority.issue_until(&["127.0.0.1"], date_time_ymd(year, 1, 1)));
+    }
+
+    /// From now on it has this certificate.
+    pub fn certify(&self, issued: &Certificate) {
         let certificate = CertificateDer::from_pem_slice(issued.certificate.as_bytes()).unwrap();
         let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).unwrap();
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))

@@ -48,11 +48,11 @@ pub(crate) fn method_not_allowed(allowed: &'static str) -> Response<Body> {
     response
 }
 
-pub(crate) fn status(code: u16, headers: &[(String, String)], body: String) -> Response<Body> {
+pub(crate) fn status(code: u16, headers: &[(String, String)], body: impl Into<Bytes>) -> Response<Body> {
     let builder = headers
         .iter()
         .fold(Response::builder().status(code), |builder, (name, value)| builder.header(name, value));
-    builder.body(full(body)).unwrap_or_else(|error| {
+    builder.body(full(body.into())).unwrap_or_else(|error| {
         text(StatusCode::INTERNAL_SERVER_ERROR, format!("the override is no HTTP answer: {error}\n"))
     })
 }

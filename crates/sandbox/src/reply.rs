@@ -28,6 +28,13 @@ pub enum Reply {
         /// The body.
         body: String,
     },
+    /// HTTP 200 with any bytes, such as compressed ones.
+    Bytes {
+        /// Header names and values.
+        headers: Vec<(String, String)>,
+        /// The body.
+        body: Vec<u8>,
+    },
     /// The usual answer, this much later.
     Delay(Duration),
     /// The usual answer, once the test allows it.
@@ -70,6 +77,7 @@ impl Reply {
         match self {
             Self::Json(body) => Some(Answer::Response(json(body))),
             Self::Status { code, headers, body } => Some(Answer::Response(status(code, &headers, body))),
+            Self::Bytes { headers, body } => Some(Answer::Response(status(200, &headers, body))),
             Self::Delay(delay) => {
                 tokio::time::sleep(delay).await;
                 None

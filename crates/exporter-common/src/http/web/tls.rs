@@ -16,12 +16,12 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
-use x509_cert::der::asn1::ObjectIdentifier;
+use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::ext::pkix::{ExtendedKeyUsage, SubjectAltName};
 use zeroize::Zeroizing;
 
 use super::file::{ClientAuth, Pem, TlsServer};
+use crate::tls::{CLIENT_AUTH, bad_encoding, explain_own, is_valid_for};
 
 /// ALPN's names.
 pub(in crate::http) const HTTP2: &[u8] = b"h2";
@@ -62,7 +62,7 @@ pub(super) fn server_config(
     };
     let mut config = builder
         .with_single_cert(chain, key)
-        .map_err(|error| format!("failed to load X509KeyPair: {error}"))?;
+        .map_err(|error| format!("failed to load X509KeyPair: {}", explain_own(&error)))?;
     config.ignore_client_order = tls.prefer_server_cipher_suites;
     config.alpn_protocols = if http2 { vec![HTTP2.to_vec(), HTTP1.to_vec()] } else { vec![HTTP1.to_vec()] };
     Ok(config)
@@ -92,15 +92,15 @@ impl Clients {
         client_ca: Option<Vec<CertificateDer<'static>>>,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, String> {
-        let unusable = |error: &dyn std::error::Error| format!("the client CA cannot be used: {error}");
+        let unusable = |problem: String| format!("the client CA cannot be used: {problem}");
         let trusted = client_ca.as_ref().map(|authorities| {
             let mut roots = RootCertStore::empty();
             for authority in authorities {
-                roots.add(authority.clone()).map_err(|error| unusable(&error))?;
+                roots.add(authority.clone()).map_err(|error| unusable(explain_own(&error)))?;
             }
             WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone())
                 .build()
-                .map_err(|error| unusable(&error))
+                .map_err(|error| unusable(error.to_string()))
         });
         Ok(Self {
             policy: tls.client_auth,
@@ -130,7 +130,8 @@ impl ClientCertVerifier for Clients {
         if self.policy.verifies() {
             let trusted = self.trusted.as_ref().ok_or(CertificateError::UnknownIssuer)?;
             let verified = trusted.verify_client_cert(certificate, intermediates, now);
-            if !self.authorities.contains(certificate) || !is_for_clients(certificate, now)? {
+            // As `server_verifier` does it with servers.
+            if !self.authorities.contains(certificate) || !is_valid_for(certificate, CLIENT_AUTH, now)? {
                 verified?;
             }
         }
@@ -163,26 +164,6 @@ impl ClientCertVerifier for Clients {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
     }
-}
-
-/// Whether a certificate that is trusted as it is, being one of the client CA's own, may be a client's now. The verifier
-/// refuses it where it says of itself that it is an authority's, as `openssl req -x509` writes; Go, and so the
-/// exporter toolkit, does not.
-fn is_for_clients(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<bool, Error> {
-    const CLIENT_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.2");
-    const ANY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
-    let certificate = Certificate::from_der(certificate).map_err(bad_encoding)?;
-    let certificate = certificate.tbs_certificate();
-    let [begin, end] = [certificate.validity().not_before, certificate.validity().not_after]
-        .map(|time| time.to_unix_duration().as_secs());
-    let uses = certificate.get_extension::<ExtendedKeyUsage>().map_err(bad_encoding)?;
-    let serves =
-        uses.is_none_or(|(_, uses)| uses.0.iter().any(|&usage| usage == CLIENT_AUTH || usage == ANY));
-    Ok(serves && (begin..=end).contains(&now.as_secs()))
-}
-
-fn bad_encoding(_: x509_cert::der::Error) -> Error {
-    CertificateError::BadEncoding.into()
 }
 
 /// A certificate's DNS names, e-mail addresses, IP addresses and URIs, as Go writes them.
