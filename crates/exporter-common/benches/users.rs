@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use exporter_common::http::{Limits, Listener, Scrape, ScrapeError, Site, Web, serve};
+use exporter_common::http::{Limits, Listener, Scrape, ScrapeError, ScrapeRequest, Site, Web, serve};
 use exporter_common::readiness::Readiness;
 use prometheus_client::registry::Registry;
 
@@ -21,7 +21,7 @@ const ATTEMPTS: usize = 100;
 struct Nothing;
 
 impl Scrape for Nothing {
-    async fn scrape(&self) -> Result<Registry, ScrapeError> {
+    async fn scrape(&self, _: &ScrapeRequest) -> Result<Registry, ScrapeError> {
         Ok(Registry::default())
     }
 }

@@ -1,22 +1,21 @@
 //! The client: an operation of the API with a token, and with a fresh one if that was refused.
 
-use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use cynic::GraphQlResponse;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use tokio::time::timeout_at;
 
-use crate::Config;
+use crate::access::Access;
 use crate::api::Api;
 use crate::collectors::{Answer, Collector};
 use crate::failure::Failure;
+use crate::json;
+use crate::round::{Ask, Outcome, Stage};
 use crate::session::{Session, Token};
 use crate::telemetry::Telemetry;
-use crate::transport::Http;
 
 /// What the API says where a field is closed to the key's kind of session. There is no code to go by.
 const MACHINE_SESSION: &str = "not available for machine sessions";
@@ -27,52 +26,26 @@ const UNAUTHORIZED: &str = "unauthorized";
 /// Asks the API's operations.
 #[derive(Debug)]
 pub struct Client {
-    api: Api,
+    api: Arc<Api>,
     session: Arc<Session>,
     telemetry: Telemetry,
+    access: Access,
 }
 
 impl Client {
-    pub(crate) fn new(config: &Config, http: Http, session: Arc<Session>, telemetry: Telemetry) -> Self {
-        Self { api: Api::new(http, config.graphql_endpoint()), session, telemetry }
+    pub(crate) fn new(api: Arc<Api>, session: Arc<Session>, telemetry: Telemetry) -> Self {
+        Self { api, session, telemetry, access: Access::default() }
     }
 
-    /// Asks the collector's question and reads the answer.
-    ///
-    /// # Errors
-    /// See [`Failure`].
-    pub(crate) async fn ask(
+    async fn attempt(
         &self,
-        collector: &Collector,
+        collector: &'static Collector,
         body: Bytes,
-        deadline: Deadline,
+        token: &Token,
     ) -> Result<Answer, Failure> {
-        if let Some(failure) = self.api.still_quiet(collector.name) {
-            return Err(failure);
-        }
-        let token = deadline.session(self.session.token()).await?;
-        match self.attempt(collector, body.clone(), &token).await {
-            Err(Failure::Unauthorized(reason)) => {
-                tracing::debug!(
-                    collector = collector.name,
-                    reason,
-                    "refused, trying again with a fresh token"
-                );
-                let token = deadline.session(self.session.renewed(&token)).await?;
-                self.attempt(collector, body, &token).await
-            }
-            answer => answer,
-        }
-    }
-
-    async fn attempt(&self, collector: &Collector, body: Bytes, token: &Token) -> Result<Answer, Failure> {
-        let asked = Asked {
-            operation: collector.name,
-            since: Instant::now(),
-            telemetry: &self.telemetry,
-            answered: false,
-        };
-        let answer = self.api.post(collector.name, body, Some(token.header())).await;
+        self.api.check_rate_limit()?;
+        let asked = Asked { operation: collector.name, since: Instant::now(), client: self, answered: false };
+        let answer = self.api.post(body, Some(token.header())).await;
         let answer = answer.and_then(|body| (collector.read)(&body));
         let answer =
             answer.map_err(|failure| failure.reworded(|words| self.session.redact(&token.redact(words))));
@@ -81,49 +54,74 @@ impl Client {
     }
 }
 
+impl Ask for Client {
+    async fn ask(
+        &self,
+        collector: &'static Collector,
+        body: Bytes,
+        stage: &Stage,
+    ) -> Result<Answer, Failure> {
+        let no_session = |failure| Failure::NoSession(Box::new(failure));
+        let token = stage.session(self.session.token()).await.map_err(no_session)?;
+        let reason = match self.attempt(collector, body.clone(), &token).await {
+            Err(Failure::Unauthorized(reason)) => reason,
+            answer => return answer,
+        };
+        if self.access.is_missing(collector.name) {
+            return Err(Failure::Unauthorized(reason));
+        }
+        tracing::debug!(collector = collector.name, reason, "refused, trying again with a fresh token");
+        let token = stage.session(self.session.renewed(&token)).await.map_err(no_session)?;
+        let answer = self.attempt(collector, body, &token).await;
+        if matches!(answer, Err(Failure::Unauthorized(_))) {
+            self.access.fresh_token_refused(collector.name);
+        }
+        answer
+    }
+
+    fn completed(&self, outcomes: &[Outcome]) {
+        for outcome in outcomes {
+            self.telemetry.completed(outcome);
+        }
+    }
+}
+
 /// Counts a request however it ends: a request that the scrape's deadline cut off is dropped, not answered.
 struct Asked<'a> {
     operation: &'static str,
     since: Instant,
-    telemetry: &'a Telemetry,
+    client: &'a Client,
     answered: bool,
 }
 
 impl Asked<'_> {
     fn answered(mut self, failure: Option<&Failure>) {
         self.answered = true;
-        self.telemetry.requested(self.operation, failure, self.since.elapsed());
+        self.ended(failure);
+    }
+
+    fn ended(&self, failure: Option<&Failure>) {
+        match failure {
+            None | Some(Failure::Unsupported(_)) => self.client.access.succeeded(self.operation),
+            // Whether access is missing is found out with a fresh token.
+            Some(Failure::Unauthorized(_)) => {}
+            Some(_) => self.client.access.failed(self.operation),
+        }
+        self.client.telemetry.requested(self.operation, failure, self.since.elapsed());
     }
 }
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
         if !self.answered {
-            let elapsed = self.since.elapsed();
-            self.telemetry.requested(self.operation, Some(&Failure::Timeout(elapsed)), elapsed);
+            self.ended(Some(&Failure::Timeout(self.since.elapsed())));
         }
-    }
-}
-
-/// The moment by which a scrape is to be answered.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Deadline {
-    pub(crate) at: tokio::time::Instant,
-    /// How long before it the scrape began.
-    pub(crate) timeout: Duration,
-}
-
-impl Deadline {
-    /// Waits for a token; without one in time, or at all, there is no session to ask in.
-    async fn session(self, token: impl Future<Output = Result<Token, Failure>>) -> Result<Token, Failure> {
-        let token = timeout_at(self.at, token).await.unwrap_or(Err(Failure::Timeout(self.timeout)));
-        token.map_err(|failure| Failure::NoSession(Box::new(failure)))
     }
 }
 
 /// Reads a GraphQL answer that holds `Q` and no error.
 pub(crate) fn read_data<Q: DeserializeOwned>(body: &[u8]) -> Result<Q, Failure> {
-    match serde_json::from_slice::<GraphQlResponse<Q>>(body) {
+    match json::from_slice::<GraphQlResponse<Q>>(body) {
         Ok(GraphQlResponse { errors: Some(errors), .. }) if !errors.is_empty() => {
             Err(classify(errors.iter().map(|error| error.message.as_str())))
         }
@@ -149,7 +147,7 @@ pub(crate) fn errors_of(body: &[u8]) -> Option<Failure> {
         message: String,
     }
 
-    let errors = serde_json::from_slice::<Envelope>(body).ok()?.errors.filter(|errors| !errors.is_empty())?;
+    let errors = json::from_slice::<Envelope>(body).ok()?.errors.filter(|errors| !errors.is_empty())?;
     Some(classify(errors.iter().map(|error| error.message.as_str())))
 }
 

@@ -17,12 +17,14 @@ use serde::Deserialize;
 use tracing::level_filters::LevelFilter;
 
 use crate::collectors::{ALL, Collector};
+use crate::proxy::Proxy;
 use crate::session::SecretSource;
 use crate::transport::read_roots;
 use crate::{ABOUT, NAME};
 
 const DEFAULT_PORT: u16 = 9953;
 const DEFAULT_SCRAPE_TIMEOUT: Duration = Duration::from_secs(5);
+const DEFAULT_SCRAPE_TIMEOUT_OFFSET: Duration = Duration::from_millis(500);
 const DEFAULT_DORA_WINDOW: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// What follows the program's name on the command line.
@@ -41,6 +43,7 @@ struct Written {
     ca_cert_path: Option<String>,
     listen_address: Option<String>,
     scrape_timeout: Option<String>,
+    scrape_timeout_offset: Option<String>,
     is_development: Option<String>,
     partial_scrapes: Option<String>,
     cache_ttl: Option<String>,
@@ -56,6 +59,8 @@ struct Written {
 pub struct Config {
     /// The account, without the `/graphql` of its API: `https://acme.app.spacelift.io`.
     pub api_endpoint: Uri,
+    /// The proxy through which the API is asked.
+    pub proxy: Option<Proxy>,
     /// The id of the API key.
     pub api_key_id: String,
     /// Where its secret is.
@@ -66,6 +71,8 @@ pub struct Config {
     pub listen_address: ListenAddress,
     /// The deadline of all requests of a scrape.
     pub scrape_timeout: Duration,
+    /// How long before the end of its client's timeout a scrape is answered.
+    pub scrape_timeout_offset: Duration,
     /// Whether a scrape may lack the families of a collector that failed.
     pub partial_scrapes: bool,
     /// For how long a good answer is served again; zero is never.
@@ -113,6 +120,12 @@ impl Config {
                 .short('t')
                 .value_name("DURATION")
                 .default(format_duration(DEFAULT_SCRAPE_TIMEOUT)),
+            option(
+                "scrape_timeout_offset",
+                "How long before the timeout that Prometheus names in a scrape the answer is due",
+            )
+            .value_name("DURATION")
+            .default(format_duration(DEFAULT_SCRAPE_TIMEOUT_OFFSET)),
             option("is_development", "Log for people, and more of it")
                 .short('d')
                 .kind(Kind::Switch)
@@ -149,26 +162,40 @@ impl Config {
     /// # Errors
     /// One line that names the key, its source and what is allowed.
     pub fn load(arguments: &Arguments, environment: &Environment) -> Result<Self, ConfigError> {
-        validate(&load::<Written>(Self::settings(), arguments, environment)?)
+        validate(&load::<Written>(Self::settings(), arguments, environment)?, environment)
     }
 
     /// Where GraphQL requests go.
     pub(crate) fn graphql_endpoint(&self) -> Uri {
-        let mut parts = self.api_endpoint.clone().into_parts();
-        let path = format!("{}/graphql", self.api_endpoint.path().trim_end_matches('/'));
-        parts.path_and_query = path.parse().ok();
-        // Both halves were parsed before, so that together they parse as well.
-        Uri::from_parts(parts).unwrap_or_else(|_| self.api_endpoint.clone())
+        with_path(&self.api_endpoint, &format!("{}/graphql", self.api_endpoint.path().trim_end_matches('/')))
     }
 }
 
-fn validate(loaded: &Loaded<Written>) -> Result<Config, ConfigError> {
+/// The account's URL, if the URL of its API was given.
+fn without_graphql(endpoint: Uri) -> Uri {
+    let path = endpoint.path().trim_end_matches('/');
+    match path.strip_suffix("/graphql") {
+        Some(path) => with_path(&endpoint, if path.is_empty() { "/" } else { path }),
+        None => endpoint,
+    }
+}
+
+fn with_path(uri: &Uri, path: &str) -> Uri {
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = path.parse().ok();
+    // Both halves were parsed before, so that together they parse as well.
+    Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
+}
+
+fn validate(loaded: &Loaded<Written>, environment: &Environment) -> Result<Config, ConfigError> {
     let written = &loaded.written;
     let is_development = loaded.switch("is_development", written.is_development.as_ref(), false)?;
     let extra_roots = loaded
         .optional("ca_cert_path", written.ca_cert_path.as_ref(), |path| read_roots(&PathBuf::from(path)))?;
+    let api_endpoint = without_graphql(api_endpoint(loaded)?);
     Ok(Config {
-        api_endpoint: api_endpoint(loaded)?,
+        proxy: Proxy::of(&api_endpoint, environment)?,
+        api_endpoint,
         api_key_id: loaded
             .required("api_key_id", written.api_key_id.as_ref(), |id| Ok(id.trim().to_owned()))?,
         api_key_secret: secret(loaded)?,
@@ -183,6 +210,12 @@ fn validate(loaded: &Loaded<Written>) -> Result<Config, ConfigError> {
             written.scrape_timeout.as_ref(),
             DEFAULT_SCRAPE_TIMEOUT,
             Duration::from_nanos(1),
+        )?,
+        scrape_timeout_offset: loaded.duration(
+            "scrape_timeout_offset",
+            written.scrape_timeout_offset.as_ref(),
+            DEFAULT_SCRAPE_TIMEOUT_OFFSET,
+            Duration::ZERO,
         )?,
         partial_scrapes: loaded.switch("partial_scrapes", written.partial_scrapes.as_ref(), true)?,
         cache_ttl: loaded.duration(

@@ -1,91 +1,64 @@
-//! The exporter: one scrape of the API for however many scrapes of the exporter run at the same time.
+//! The exporter: turns a round of the API into the metrics of a scrape.
 
 use std::fmt;
-use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::Bytes;
-use exporter_common::http::{Scrape, ScrapeError};
+use exporter_common::http::{Scrape, ScrapeError, ScrapeRequest};
 use exporter_common::metrics::{Number, gauge, gauges};
-use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt, StreamExt};
 use prometheus_client::collector::Collector as PrometheusCollector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Registry;
-use tokio::time::timeout_at;
 
 use crate::Config;
-use crate::client::{Client, Deadline};
-use crate::collectors::{Answer, Collector, Moment, Writer};
+use crate::client::Client;
+use crate::collectors::{DocumentError, Writer};
 use crate::failure::Failure;
-use crate::single_flight::SingleFlight;
+use crate::round::{Outcome, RoundSettings, Rounds, Scraped};
+
+/// Of a client that waits for less than this, half is left for the way of the answer.
+const SHORT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Answers scrapes.
 #[derive(Debug)]
 pub struct Exporter {
-    asker: Arc<Asker>,
+    rounds: Rounds<Client>,
     partial_scrapes: bool,
-    cache_ttl: Duration,
-    round: SingleFlight<Arc<Scraped>>,
-    last_good: Mutex<Option<(Instant, Arc<Scraped>)>>,
+    timeout: Duration,
+    timeout_offset: Duration,
 }
 
 impl Exporter {
-    pub(crate) fn new(config: &Config, client: Client) -> Self {
-        let moment = Moment { now: SystemTime::now(), dora_window: config.dora_window };
-        let questions = config
-            .collectors
-            .iter()
-            .map(|collector| Question {
-                collector,
-                body: collector.fixed.then(|| Bytes::from((collector.ask)(&moment))),
-            })
-            .collect();
-        Self {
-            asker: Arc::new(Asker {
-                client,
-                questions,
-                timeout: config.scrape_timeout,
-                dora_window: config.dora_window,
-            }),
-            partial_scrapes: config.partial_scrapes,
+    pub(crate) fn new(config: &Config, client: Client) -> Result<Self, DocumentError> {
+        let settings = RoundSettings {
+            timeout: config.scrape_timeout,
             cache_ttl: config.cache_ttl,
-            round: SingleFlight::default(),
-            last_good: Mutex::default(),
-        }
+            dora_window: config.dora_window,
+        };
+        Ok(Self {
+            rounds: Rounds::new(&config.collectors, client, settings)?,
+            partial_scrapes: config.partial_scrapes,
+            timeout: config.scrape_timeout,
+            timeout_offset: config.scrape_timeout_offset,
+        })
     }
 
-    async fn scraped(&self) -> Arc<Scraped> {
-        if let Some(cached) = self.cached() {
-            return cached;
-        }
-        let asker = self.asker.clone();
-        let scraped = self.round.call(move || asker.ask_all(), Arc::default()).await;
-        if !self.cache_ttl.is_zero() && scraped.is_whole() {
-            *self.last_good.lock().unwrap_or_else(PoisonError::into_inner) =
-                Some((Instant::now(), scraped.clone()));
-        }
-        scraped
-    }
-
-    fn cached(&self) -> Option<Arc<Scraped>> {
-        if self.cache_ttl.is_zero() {
-            return None;
-        }
-        let last_good = self.last_good.lock().unwrap_or_else(PoisonError::into_inner);
-        last_good
-            .as_ref()
-            .filter(|(since, _)| since.elapsed() < self.cache_ttl)
-            .map(|(_, scraped)| scraped.clone())
+    /// How long a scrape may take: the configured timeout, or less if its client does not wait that long.
+    fn timeout(&self, client: Option<Duration>) -> Duration {
+        client.map_or(self.timeout, |client| less_offset(client, self.timeout_offset).min(self.timeout))
     }
 }
 
+/// What is left of a client's timeout, if the answer is to arrive before its end.
+fn less_offset(timeout: Duration, offset: Duration) -> Duration {
+    if timeout < SHORT_TIMEOUT || timeout <= offset { timeout / 2 } else { timeout - offset }
+}
+
 impl Scrape for Exporter {
-    async fn scrape(&self) -> Result<Registry, ScrapeError> {
-        let scraped = self.scraped().await;
-        if scraped.fails(self.partial_scrapes, self.asker.questions.len()) {
-            return Err(scraped.error());
+    async fn scrape(&self, request: &ScrapeRequest) -> Result<Registry, ScrapeError> {
+        let scraped = self.rounds.scrape(self.timeout(request.timeout()), request.cut_off()).await;
+        if fails(&scraped, self.partial_scrapes, self.rounds.questions()) {
+            return Err(error(&scraped));
         }
         let mut registry = Registry::default();
         registry.register_collector(Box::new(ScrapedFamilies(scraped)));
@@ -93,137 +66,31 @@ impl Scrape for Exporter {
     }
 }
 
-/// Asks every enabled collector's question.
-#[derive(Debug)]
-struct Asker {
-    client: Client,
-    questions: Vec<Question>,
-    timeout: Duration,
-    dora_window: Duration,
-}
-
-#[derive(Debug)]
-struct Question {
-    collector: &'static Collector,
-    /// The request's body where it is always the same.
-    body: Option<Bytes>,
-}
-
-impl Question {
-    fn body(&self, moment: &Moment) -> Bytes {
-        self.body.clone().unwrap_or_else(|| Bytes::from((self.collector.ask)(moment)))
+/// Whether the scrape as a whole failed: in partial mode when nothing came and something failed, in strict
+/// mode when anything is missing. `asked` tells an empty round from one that crashed.
+fn fails(scraped: &Scraped, partial_scrapes: bool, asked: usize) -> bool {
+    let outcomes = &scraped.outcomes;
+    if outcomes.len() < asked {
+        return true;
+    }
+    let delivered = outcomes.iter().filter(|outcome| outcome.result.is_ok()).count();
+    if partial_scrapes {
+        delivered == 0 && !outcomes.iter().all(Outcome::is_success)
+    } else {
+        delivered < asked
     }
 }
 
-impl Asker {
-    /// Asks all questions at the same time, under one deadline. Not even a defect in one collector costs the
-    /// others.
-    async fn ask_all(self: Arc<Self>) -> Arc<Scraped> {
-        let started = Instant::now();
-        let deadline =
-            Deadline { at: tokio::time::Instant::from_std(started) + self.timeout, timeout: self.timeout };
-        let moment = Moment { now: SystemTime::now(), dora_window: self.dora_window };
-        let mut outcomes: Vec<Outcome> = self
-            .questions
-            .iter()
-            .map(|question| Outcome::unanswered(question.collector, self.timeout))
-            .collect();
-        let mut answers: FuturesUnordered<_> = self
-            .questions
-            .iter()
-            .enumerate()
-            .map(|(index, question)| {
-                let answer =
-                    AssertUnwindSafe(self.client.ask(question.collector, question.body(&moment), deadline));
-                answer.catch_unwind().map(move |answer| (index, answer.unwrap_or(Err(Failure::Defect))))
-            })
-            .collect();
-        while let Ok(Some((index, result))) = timeout_at(deadline.at, answers.next()).await {
-            outcomes[index].result = result;
-            outcomes[index].duration = started.elapsed();
-        }
-        drop(answers);
-        for outcome in &outcomes {
-            outcome.log();
-        }
-        Arc::new(Scraped { outcomes, duration: started.elapsed() })
+fn error(scraped: &Scraped) -> ScrapeError {
+    let reason = |outcome: &Outcome| {
+        let failure = outcome.result.as_ref().err()?;
+        Some(format!("{}: {failure}", outcome.collector.name))
+    };
+    let mut reasons: Vec<String> = scraped.outcomes.iter().filter_map(reason).collect();
+    if reasons.is_empty() {
+        reasons.push(Failure::Defect.to_string());
     }
-}
-
-/// What one collector brought.
-#[derive(Debug)]
-struct Outcome {
-    collector: &'static Collector,
-    result: Result<Answer, Failure>,
-    duration: Duration,
-}
-
-impl Outcome {
-    /// What remains of a question that the deadline cut off.
-    fn unanswered(collector: &'static Collector, timeout: Duration) -> Self {
-        Self { collector, result: Err(Failure::Timeout(timeout)), duration: timeout }
-    }
-
-    /// The one place that says what success means. Data that does not exist for this key is no failure.
-    fn is_success(&self) -> bool {
-        matches!(self.result, Ok(_) | Err(Failure::Unsupported(_)))
-    }
-
-    fn is_supported(&self) -> bool {
-        !matches!(self.result, Err(Failure::Unsupported(_)))
-    }
-
-    fn log(&self) {
-        let collector = self.collector.name;
-        match &self.result {
-            Ok(_) => {}
-            Err(Failure::Unsupported(reason)) => tracing::debug!(collector, reason, "not supported"),
-            Err(error) => tracing::warn!(collector, %error, "the collector failed"),
-        }
-    }
-}
-
-/// One round of questions and answers.
-#[derive(Debug, Default)]
-struct Scraped {
-    outcomes: Vec<Outcome>,
-    duration: Duration,
-}
-
-impl Scraped {
-    /// Whether nothing failed, so that the answer may be served again.
-    fn is_whole(&self) -> bool {
-        !self.outcomes.is_empty() && self.outcomes.iter().all(Outcome::is_success)
-    }
-
-    /// Whether the scrape as a whole failed: in partial mode when nothing came and something failed, in strict
-    /// mode when anything is missing. `asked` tells an empty round from one that crashed.
-    fn fails(&self, partial_scrapes: bool, asked: usize) -> bool {
-        if self.outcomes.len() < asked {
-            return true;
-        }
-        let delivered = self.outcomes.iter().filter(|outcome| outcome.result.is_ok()).count();
-        if partial_scrapes {
-            delivered == 0 && !self.outcomes.iter().all(Outcome::is_success)
-        } else {
-            delivered < asked
-        }
-    }
-
-    fn error(&self) -> ScrapeError {
-        let mut reasons: Vec<String> = self
-            .outcomes
-            .iter()
-            .filter_map(|outcome| {
-                let failure = outcome.result.as_ref().err()?;
-                Some(format!("{}: {failure}", outcome.collector.name))
-            })
-            .collect();
-        if reasons.is_empty() {
-            reasons.push(Failure::Defect.to_string());
-        }
-        ScrapeError { reasons }
-    }
+    ScrapeError { reasons }
 }
 
 /// The round as metric families.
@@ -266,5 +133,27 @@ impl PrometheusCollector for ScrapedFamilies {
             "Whether the collector's data exists for this installation and API key (1) or not (0)",
             each(|outcome| outcome.is_supported().into()),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_is_due_before_the_client_gives_up() {
+        let seconds = Duration::from_secs_f64;
+        for (timeout, offset, left) in [
+            (10.0, 0.5, 9.5),
+            (1.0, 0.5, 0.5),
+            (0.8, 0.5, 0.4),
+            (0.8, 0.0, 0.4),
+            (10.0, 0.0, 10.0),
+            (10.0, 3.0, 7.0),
+            (3.0, 3.0, 1.5),
+            (2.0, 3.0, 1.0),
+        ] {
+            assert_eq!(less_offset(seconds(timeout), seconds(offset)), seconds(left), "{timeout} - {offset}");
+        }
     }
 }

@@ -26,12 +26,17 @@ pub enum Failure {
     RateLimited {
         /// 429 or 503.
         status: StatusCode,
-        /// What is left of `Retry-After`.
+        /// What is left of the time that the API asked for.
         wait: Duration,
     },
     /// The API answered with a status other than 200.
-    #[error("HTTP {0}")]
-    Http(StatusCode),
+    #[error("HTTP {status}{}", said(detail))]
+    Http {
+        /// The status.
+        status: StatusCode,
+        /// What else the answer says; may be empty.
+        detail: String,
+    },
     /// The scrape's deadline passed first.
     #[error("no answer within {}", format_duration(*.0))]
     Timeout(Duration),
@@ -53,6 +58,16 @@ pub enum Failure {
     /// A defect of the exporter itself, contained in this operation.
     #[error("a defect of the exporter, see its log")]
     Defect,
+}
+
+impl From<StatusCode> for Failure {
+    fn from(status: StatusCode) -> Self {
+        Self::Http { status, detail: String::new() }
+    }
+}
+
+fn said(detail: &str) -> String {
+    if detail.is_empty() { String::new() } else { format!(", {detail}") }
 }
 
 impl Failure {
@@ -78,6 +93,7 @@ impl Failure {
             Self::Unsupported(words) => Self::Unsupported(fit(words)),
             Self::Unauthorized(words) => Self::Unauthorized(fit(words)),
             Self::GraphQl(words) => Self::GraphQl(fit(words)),
+            Self::Http { status, detail } => Self::Http { status, detail: fit(detail) },
             other => other,
         }
     }
@@ -89,7 +105,7 @@ impl Failure {
             Self::Unauthorized(_) => "unauthorized",
             Self::GraphQl(_) => "graphql_error",
             Self::RateLimited { .. } => "rate_limited",
-            Self::Http(_) => "http_error",
+            Self::Http { .. } => "http_error",
             Self::Timeout(_) => "timeout",
             Self::Network(_) => "network_error",
             Self::TooLarge(_) => "too_large",

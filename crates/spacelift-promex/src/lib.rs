@@ -1,15 +1,21 @@
 //! The Spacelift exporter: asks the GraphQL API when it is scraped and answers with metrics.
 //!
-//! The way of a scrape: [`exporter`] joins it to one that is already running or starts one; each enabled
-//! collector of [`collectors`] asks its own question through [`client`], which gets its token from [`session`]
-//! and its connection from `transport`; the answers become families, and the common crate writes them.
+//! The way of a scrape: [`exporter`] shares the running `round` or starts one; each enabled collector of
+//! [`collectors`] asks its own question through [`client`], which gets its token from [`session`] and its connection
+//! from `transport`; the answers become families, and the common crate writes them.
 
+mod access;
 mod api;
 pub mod client;
 pub mod collectors;
 pub mod config;
+mod content_coding;
 pub mod exporter;
 mod failure;
+mod json;
+mod proxy;
+mod refusal;
+mod round;
 mod schema;
 pub mod session;
 mod single_flight;
@@ -23,12 +29,17 @@ use exporter_common::http::{Limits, Listener, Site, serve};
 use exporter_common::metrics::{BuildInfo, ProcessCollector};
 use exporter_common::readiness::Readiness;
 use exporter_common::shutdown::DRAIN;
+use http::uri::Scheme;
 use prometheus_client::registry::Registry;
+
+use crate::api::Api;
+use crate::collectors::DocumentError;
 
 pub use client::Client;
 pub use config::Config;
 pub use exporter::Exporter;
 pub use failure::Failure;
+pub use proxy::Proxy;
 pub use session::{Rejected, Session};
 pub use telemetry::Telemetry;
 
@@ -44,6 +55,9 @@ pub enum RunError {
     /// The API refused the configured credentials before it ever accepted them.
     #[error(transparent)]
     Rejected(#[from] Rejected),
+    /// What a collector would ask cannot be written.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
     /// The connection to the API cannot be set up at all, such as for want of trusted roots.
     #[error(transparent)]
     Transport(#[from] transport::TransportError),
@@ -65,9 +79,12 @@ pub async fn run(
     let readiness = Readiness::default();
 
     let http = transport::connect(&config)?;
-    let session = Arc::new(Session::new(&config, http.clone(), telemetry.clone(), &readiness));
-    let client = Client::new(&config, http, session.clone(), telemetry);
-    let exporter = Exporter::new(&config, client);
+    // In a tunnel, which leads to https, the proxy wants it only once.
+    let plain_proxy = config.proxy.as_ref().filter(|_| config.api_endpoint.scheme() == Some(&Scheme::HTTP));
+    let proxy_authorization = plain_proxy.and_then(|proxy| proxy.authorization().cloned());
+    let api = Arc::new(Api::new(http, config.graphql_endpoint(), proxy_authorization));
+    let session = Arc::new(Session::new(&config, api.clone(), telemetry.clone(), &readiness));
+    let exporter = Exporter::new(&config, Client::new(api, session.clone(), telemetry))?;
 
     let site = Site::new(NAME, ABOUT, "/metrics".to_owned(), readiness, registry, exporter, config.web);
     tokio::select! {

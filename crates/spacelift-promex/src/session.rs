@@ -2,24 +2,24 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cynic::MutationBuilder;
 use exporter_common::backoff::Backoff;
 use exporter_common::readiness::{Condition, Readiness};
 use exporter_common::secret::Secret;
-use http::{HeaderValue, StatusCode};
+use http::HeaderValue;
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::Config;
 use crate::api::Api;
 use crate::client::read_data;
 use crate::failure::Failure;
+use crate::refusal::{Refusals, as_refusal, clear_refusal};
 use crate::schema::Amount;
 use crate::single_flight::SingleFlight;
 use crate::telemetry::{TOKEN_EXCHANGE, Telemetry};
-use crate::transport::Http;
 
 /// A token is exchanged anew this long before it ends, in seconds.
 const MARGIN_SECONDS: f64 = 30.0;
@@ -27,6 +27,9 @@ const MARGIN_SECONDS: f64 = 30.0;
 /// An exchange may outlive the scrape that began it, for the sake of the next one, but not by much: whoever comes
 /// meanwhile waits for this one.
 const LEAST_EXCHANGE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The pause between exchanges that the API refuses at start: three of them take a bit more than ten seconds.
+const REFUSAL_PAUSE: Duration = Duration::from_millis(5_200);
 
 /// The pauses between exchanges that fail.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -111,13 +114,13 @@ pub struct Session {
 
 impl Session {
     /// A session that has no token yet. Its readiness is a condition of `readiness`.
-    pub(crate) fn new(config: &Config, http: Http, telemetry: Telemetry, readiness: &Readiness) -> Self {
+    pub(crate) fn new(config: &Config, api: Arc<Api>, telemetry: Telemetry, readiness: &Readiness) -> Self {
         let exchanger = Exchanger {
-            api: Api::new(http, config.graphql_endpoint()),
+            api,
             endpoint: config.api_endpoint.to_string(),
             key_id: config.api_key_id.clone(),
             secret: config.api_key_secret.clone(),
-            timeout: LEAST_EXCHANGE_TIMEOUT.max(config.scrape_timeout * 2),
+            timeout: exchange_timeout(config.scrape_timeout),
             telemetry,
             condition: readiness.condition("no session with the Spacelift API yet"),
             lost: Notify::new(),
@@ -127,24 +130,30 @@ impl Session {
     }
 
     /// Keeps the session alive for as long as the exporter runs: exchanges until the API says yes, and again
-    /// whenever the session is lost, so that readiness recovers without a scrape. Ends only with a refusal of the
-    /// credentials that the exporter was started with.
+    /// whenever the session is lost, so that readiness recovers without a scrape. Ends only with a clear and repeated
+    /// refusal of the credentials that the exporter was started with.
     pub(crate) async fn keep(self: Arc<Self>) -> Rejected {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let mut established = false;
         loop {
-            match self.token().await {
+            let pause = match self.token().await {
                 Ok(_) => {
                     established = true;
                     backoff.reset();
                     self.exchanger.lost.notified().await;
+                    backoff.pause()
                 }
-                Err(Failure::Unauthorized(reason)) if !established => {
-                    return Rejected { endpoint: self.exchanger.endpoint.clone(), reason };
+                Err(_) if !established && self.exchanger.state().refusals.is_refused() => {
+                    if let Some(reason) = self.exchanger.state().refusals.last_word(Instant::now()) {
+                        let endpoint = self.exchanger.endpoint.clone();
+                        return Rejected { endpoint, reason: reason.to_owned() };
+                    }
+                    REFUSAL_PAUSE
                 }
-                Err(_) => {}
-            }
-            tokio::time::sleep(backoff.pause()).await;
+                Err(Failure::RateLimited { wait, .. }) => backoff.pause().max(wait),
+                Err(_) => backoff.pause(),
+            };
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -195,7 +204,7 @@ impl Session {
 /// What an exchange needs and leaves behind.
 #[derive(Debug)]
 struct Exchanger {
-    api: Api,
+    api: Arc<Api>,
     endpoint: String,
     key_id: String,
     secret: SecretSource,
@@ -213,6 +222,7 @@ struct State {
     /// The secret of the last exchange, to keep out of messages.
     secret: Option<Secret>,
     exchanges: u64,
+    refusals: Refusals,
 }
 
 impl State {
@@ -233,7 +243,7 @@ impl Exchanger {
     }
 
     async fn exchange(self: Arc<Self>, refused: Option<u64>) -> Result<Token, Failure> {
-        if let Some(failure) = self.api.still_quiet(TOKEN_EXCHANGE) {
+        if let Err(failure) = self.api.check_rate_limit() {
             self.failed(&failure, refused);
             return Err(failure);
         }
@@ -244,6 +254,7 @@ impl Exchanger {
         };
         self.telemetry.requested(TOKEN_EXCHANGE, answer.as_ref().err(), started.elapsed());
         self.telemetry.exchanged(answer.as_ref().err());
+        self.state().refusals.note(answer.as_ref().err().and_then(clear_refusal), Instant::now());
         match &answer {
             Ok(token) => {
                 self.state().token = Some(token.clone());
@@ -268,7 +279,7 @@ impl Exchanger {
         let mutation =
             Exchange::build(Credentials { id: cynic::Id::new(&self.key_id), secret: secret.expose() });
         let body = serde_json::to_vec(&mutation).map_err(|error| Failure::Invalid(error.to_string()))?;
-        let answer = self.api.post(TOKEN_EXCHANGE, body.into(), None).await;
+        let answer = self.api.post(body.into(), None).await;
         let user = answer
             .and_then(|body| read_data::<Exchange>(&body))
             .and_then(|data| {
@@ -290,36 +301,8 @@ impl Exchanger {
     }
 }
 
-/// The API gives no code to tell a refusal of the credentials from a trouble that passes, so its words decide. A
-/// refusal at start ends the process; what is not clearly one is tried again.
-fn as_refusal(failure: Failure) -> Failure {
-    const SIGNS: [&str; 12] = [
-        "unauthenticated",
-        "forbidden",
-        "denied",
-        "invalid",
-        "not found",
-        "no such",
-        "unknown key",
-        "credential",
-        "api key",
-        "secret",
-        "incorrect",
-        "mismatch",
-    ];
-    match failure {
-        Failure::GraphQl(words) => {
-            let lower = words.to_ascii_lowercase();
-            if SIGNS.iter().any(|sign| lower.contains(sign)) {
-                Failure::Unauthorized(words)
-            } else {
-                Failure::GraphQl(words)
-            }
-        }
-        Failure::Unsupported(words) => Failure::Unauthorized(words),
-        Failure::Http(StatusCode::FORBIDDEN) => Failure::Unauthorized("HTTP 403 Forbidden".to_owned()),
-        other => other,
-    }
+fn exchange_timeout(scrape_timeout: Duration) -> Duration {
+    LEAST_EXCHANGE_TIMEOUT.max(scrape_timeout * 2)
 }
 
 #[derive(cynic::QueryVariables)]
@@ -341,4 +324,21 @@ struct Exchange {
 struct User {
     jwt: String,
     valid_until: Amount,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exchange_may_outlive_the_scrape_that_began_it() {
+        for (scrape_timeout, exchange) in [(300, 5_000), (2_500, 5_000), (5_000, 10_000), (60_000, 120_000)] {
+            let scrape_timeout = Duration::from_millis(scrape_timeout);
+            assert_eq!(
+                exchange_timeout(scrape_timeout),
+                Duration::from_millis(exchange),
+                "{scrape_timeout:?}"
+            );
+        }
+    }
 }

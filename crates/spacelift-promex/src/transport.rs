@@ -1,5 +1,6 @@
 //! Connections to the API: TCP, through a proxy where the environment names one, under TLS for `https`.
 
+use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -8,18 +9,18 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use exporter_common::upstream::is_on_this_host;
+use exporter_common::tls::{self, server_verifier};
+use exporter_common::upstream::chain;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use http::Uri;
 use http::uri::Scheme;
-use http::{HeaderValue, Uri};
 use http_body_util::Full;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
-use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
@@ -28,6 +29,7 @@ use tokio::net::TcpStream;
 use tower_service::Service;
 
 use crate::Config;
+use crate::proxy::Proxy;
 
 /// The HTTP client: one HTTP/2 connection, or kept-alive HTTP/1.1 ones.
 pub(crate) type Http = Client<HttpsConnector<Connector>, Full<Bytes>>;
@@ -40,11 +42,6 @@ pub enum TransportError {
         "no trusted root certificates: the system has none and ca_cert_path names none (install ca-certificates, set SSL_CERT_FILE or --ca-cert-path)"
     )]
     NoRoots,
-    /// The environment names a proxy of a kind that is not supported.
-    #[error(
-        "the proxy that the environment names for the API is no http:// proxy; allowed is HTTPS_PROXY=http://HOST:PORT"
-    )]
-    Proxy,
     /// The TLS library refuses its own defaults.
     #[error("cannot set up TLS: {0}")]
     Tls(#[from] rustls::Error),
@@ -67,16 +64,12 @@ pub(crate) fn connect(config: &Config) -> Result<Http, TransportError> {
     tcp.set_keepalive_interval(Some(KEEP_ALIVE_TIMEOUT));
     #[cfg(target_os = "linux")]
     tcp.set_tcp_user_timeout(Some(KEEP_ALIVE));
-    let connector = Connector { tcp, proxies: Arc::new(Proxies::from_env()) };
-    if connector
-        .proxies
-        .of(&config.api_endpoint)
-        .is_some_and(|proxy| proxy.uri().scheme() != Some(&Scheme::HTTP))
-    {
-        return Err(TransportError::Proxy);
+    if let Some(proxy) = &config.proxy {
+        tracing::info!(proxy = %proxy.uri(), variable = proxy.variable(), "the API is asked through a proxy");
     }
+    let connector = Connector { tcp, proxy: config.proxy.clone() };
     let https = HttpsConnectorBuilder::new()
-        .with_tls_config(tls(config)?)
+        .with_tls_config(client_config(config)?)
         .https_or_http()
         .enable_all_versions()
         .wrap_connector(connector);
@@ -93,7 +86,7 @@ pub(crate) fn connect(config: &Config) -> Result<Http, TransportError> {
 
 /// TLS 1.2 and 1.3 against the system's roots and the configured ones. For a plain `http` endpoint nothing is
 /// loaded: reading the system's roots takes milliseconds and a megabyte.
-fn tls(config: &Config) -> Result<ClientConfig, TransportError> {
+fn client_config(config: &Config) -> Result<ClientConfig, TransportError> {
     let mut roots = RootCertStore::empty();
     if config.api_endpoint.scheme() == Some(&Scheme::HTTPS) {
         let system = rustls_native_certs::load_native_certs();
@@ -107,10 +100,29 @@ fn tls(config: &Config) -> Result<ClientConfig, TransportError> {
         }
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth())
+    let builder =
+        ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+    if roots.is_empty() {
+        return Ok(builder.with_root_certificates(roots).with_no_client_auth());
+    }
+    let verifier = server_verifier(roots, config.extra_roots.clone(), provider)
+        .map_err(|error| rustls::Error::General(error.to_string()))?;
+    Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+}
+
+/// An error and its causes, in one line; of an error of TLS, what it means.
+pub(crate) fn explain(error: &(dyn Error + 'static)) -> String {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        // An I/O error names the cause of what it holds, not what it holds.
+        let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let tls = held.and_then(|held| held.downcast_ref::<rustls::Error>());
+        if let Some(tls) = tls.or_else(|| error.downcast_ref()) {
+            return tls::explain(tls);
+        }
+        cause = error.source();
+    }
+    chain(error)
 }
 
 /// Reads the certificates of a PEM file.
@@ -134,35 +146,10 @@ pub(crate) fn read_roots(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>,
 #[derive(Clone, Debug)]
 pub(crate) struct Connector {
     tcp: HttpConnector,
-    proxies: Arc<Proxies>,
+    proxy: Option<Proxy>,
 }
 
-/// The proxies that the environment names.
-#[derive(Debug)]
-pub(crate) struct Proxies(Option<Matcher>);
-
-impl Proxies {
-    pub(crate) fn from_env() -> Self {
-        let no_proxy = ["NO_PROXY", "no_proxy"].into_iter().find_map(|name| std::env::var(name).ok());
-        // A star alone means no proxy for anything; the matcher takes it for host names only.
-        let none = no_proxy.is_some_and(|hosts| hosts.split(',').any(|host| host.trim() == "*"));
-        Self((!none).then(Matcher::from_env))
-    }
-
-    /// The proxy for a destination. A plain endpoint on this host is a sidecar, which no proxy could reach.
-    fn of(&self, destination: &Uri) -> Option<Intercept> {
-        let is_sidecar = destination.scheme() == Some(&Scheme::HTTP) && is_on_this_host(destination);
-        self.0.as_ref().filter(|_| !is_sidecar)?.intercept(destination)
-    }
-
-    /// The header that the proxy wants with a plain request to `destination`.
-    pub(crate) fn authorization(&self, destination: &Uri) -> Option<HeaderValue> {
-        let proxy = self.of(destination).filter(|_| destination.scheme() == Some(&Scheme::HTTP))?;
-        proxy.basic_auth().cloned()
-    }
-}
-
-type ConnectError = Box<dyn std::error::Error + Send + Sync>;
+type ConnectError = Box<dyn Error + Send + Sync>;
 
 impl Service<Uri> for Connector {
     type Response = Stream;
@@ -176,7 +163,7 @@ impl Service<Uri> for Connector {
     fn call(&mut self, destination: Uri) -> Self::Future {
         let mut tcp = self.tcp.clone();
         let plain = destination.scheme() == Some(&Scheme::HTTP);
-        let proxy = self.proxies.of(&destination);
+        let proxy = self.proxy.clone();
         async move {
             let Some(proxy) = proxy else {
                 return Ok(Stream { tcp: tcp.call(destination).await?, proxied: false });
@@ -185,7 +172,7 @@ impl Service<Uri> for Connector {
                 return Ok(Stream { tcp: tcp.call(proxy.uri().clone()).await?, proxied: true });
             }
             let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp);
-            if let Some(authorization) = proxy.basic_auth() {
+            if let Some(authorization) = proxy.authorization() {
                 tunnel = tunnel.with_auth(authorization.clone());
             }
             Ok(Stream { tcp: tunnel.call(destination).await?, proxied: false })

@@ -37,7 +37,7 @@ pub mod timeline;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use exporter_common::http::{Limits, Listener, Scrape, ScrapeError, Site, serve};
+use exporter_common::http::{Limits, Listener, Scrape, ScrapeError, ScrapeRequest, Site, serve};
 use exporter_common::metrics::{BuildInfo, ProcessCollector};
 use exporter_common::readiness::Readiness;
 use exporter_common::shutdown::DRAIN;
@@ -205,7 +205,7 @@ struct Families<T> {
 }
 
 impl<T: std::fmt::Debug + Send + 'static> Scrape for Families<T> {
-    async fn scrape(&self) -> Result<Registry, ScrapeError> {
+    async fn scrape(&self, _: &ScrapeRequest) -> Result<Registry, ScrapeError> {
         let mut registry = Registry::default();
         let families = StateFamilies { state: self.state.clone(), labels: self.labels.clone() };
         registry.register_collector(Box::new(families));

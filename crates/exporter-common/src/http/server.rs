@@ -24,7 +24,8 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Serves the site until `shutdown` completes, then lets running requests finish within `drain`.
 ///
-/// Readiness turns false first, then the socket closes; connections without a request end at once.
+/// Readiness turns false first, then the socket closes; connections without a request end at once. A second before
+/// `drain` is over, scrapes that still wait are answered with what they have.
 pub async fn serve<S: Scrape>(
     listener: Listener,
     site: Arc<Site<S>>,
@@ -59,7 +60,7 @@ pub async fn serve<S: Scrape>(
             Some(ended) = connections.tasks.join_next() => connections.ended(ended),
         }
     }
-    site.readiness().shut_down();
+    site.shut_down(drain);
     drop(listener);
     // Receivers live in the connections; without any there is nobody to tell.
     let _ = closing.send(true);

@@ -1,10 +1,10 @@
 //! What is served: the metrics, `/health`, `/ready` and a landing page.
 
-use std::future::Future;
 use std::io::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
@@ -17,30 +17,21 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::negotiate::{Encoding, accepted_encoding, accepted_format};
 use super::quota::Quota;
 use super::rejection::{Rejection, Rejections};
+use super::scrape::{Scrape, ScrapeRequest};
 use super::{Limits, Web};
 use crate::build_info;
 use crate::metrics::encode;
 use crate::readiness::Readiness;
 
-/// Where the metrics of one scrape come from.
-pub trait Scrape: Send + Sync + 'static {
-    /// The families of this scrape, besides those that the site always shows.
-    ///
-    /// The future may be dropped half-way, when the client goes away.
-    fn scrape(&self) -> impl Future<Output = Result<Registry, ScrapeError>> + Send;
-}
-
-/// Why there are no metrics. The reasons become the body of the answer, a line each.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .reasons.join("; "))]
-pub struct ScrapeError {
-    /// What went wrong, for the operator; never with a secret in it.
-    pub reasons: Vec<String>,
-}
+/// How long before the end of the drain a scrape that still waits is answered with what it has, so that the answer
+/// reaches the client.
+const CUT_OFF: Duration = Duration::from_secs(1);
 
 /// An exporter's pages.
 #[derive(Debug)]
@@ -55,6 +46,8 @@ pub struct Site<S> {
     in_flight: Quota,
     web: Web,
     rejections: Rejections,
+    /// When scrapes that still run have to be answered; set at shutdown.
+    cut_off: watch::Sender<Option<Instant>>,
     /// Bytes of the last exposition: the next one will be about as long.
     last_length: AtomicUsize,
 }
@@ -134,12 +127,15 @@ impl<S: Scrape> Site<S> {
             in_flight: Quota::default(),
             web,
             rejections,
+            cut_off: watch::Sender::default(),
             last_length: AtomicUsize::new(4 * 1024),
         })
     }
 
-    pub(super) fn readiness(&self) -> &Readiness {
-        &self.readiness
+    /// The site is not ready any more, and its scrapes have to be answered before `drain` is over.
+    pub(super) fn shut_down(&self, drain: Duration) {
+        self.readiness.shut_down();
+        self.cut_off.send_replace(Some(Instant::now() + drain - CUT_OFF.min(drain / 2)));
     }
 
     pub(super) fn web(&self) -> &Web {
@@ -221,7 +217,8 @@ impl<S: Scrape> Site<S> {
 
     async fn metrics(&self, headers: &HeaderMap) -> Response<Bytes> {
         let _in_flight = self.requests.started();
-        let families = self.scrape.scrape().await;
+        let request = ScrapeRequest::new(headers, self.cut_off.subscribe());
+        let families = self.scrape.scrape(&request).await;
         // Counted before the families are written, so that a scrape sees itself.
         self.requests.answered(if families.is_ok() {
             StatusCode::OK

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use exporter_common::http::{Limits, Listener, Scrape, ScrapeError, Site, Web, serve};
+use exporter_common::http::{Limits, Listener, Scrape, ScrapeError, ScrapeRequest, Site, Web, serve};
 use exporter_common::readiness::{Condition, Readiness};
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -36,7 +36,7 @@ struct Source {
 }
 
 impl Scrape for Source {
-    async fn scrape(&self) -> Result<Registry, ScrapeError> {
+    async fn scrape(&self, _: &ScrapeRequest) -> Result<Registry, ScrapeError> {
         self.permits.acquire().await.unwrap().forget();
         let mut registry = Registry::default();
         if self.large.swap(false, Ordering::Relaxed) {

@@ -11,14 +11,15 @@ mod limits;
 mod pools;
 mod publicworkerpool;
 mod stacks;
+mod sums;
 mod usage;
 mod workerpools;
 
-use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use cynic::{Operation, QueryFragment, QueryVariables};
+use cynic::{QueryFragment, QueryVariables};
 use exporter_common::metrics::{Number, gauge, gauges};
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
 use serde::Serialize;
@@ -26,6 +27,7 @@ use serde::de::DeserializeOwned;
 
 use crate::failure::Failure;
 use crate::schema::Amount;
+use sums::sums;
 
 /// Every collector, in the order of the README.
 pub static ALL: [Collector; 10] = [
@@ -53,13 +55,13 @@ pub struct Collector {
     /// Whether the question is the same in every scrape.
     pub(crate) fixed: bool,
     /// The JSON body of its request.
-    pub(crate) ask: fn(&Moment) -> String,
+    pub(crate) ask: fn(&Moment) -> Result<String, DocumentError>,
     /// Reads the body of an answer.
     pub read: fn(&[u8]) -> Result<Answer, Failure>,
 }
 
 /// The answer to a collector's question.
-pub type Answer = Box<dyn Families>;
+pub type Answer = Arc<dyn Families>;
 
 /// What a question may depend on.
 #[derive(Debug, Clone, Copy)]
@@ -79,19 +81,16 @@ pub trait Families: fmt::Debug + Send + Sync {
     fn write(&self, families: &mut Writer<'_, '_>) -> fmt::Result;
 }
 
-/// The body of a GraphQL request with the name under which the API logs the operation. A document always
-/// renders; should it not, the empty body makes the API say so.
-fn body<F, V>(name: &str, operation: Operation<F, V>) -> String
-where
-    V: Serialize,
-{
-    let mut operation = operation;
-    operation.operation_name = Some(name.to_owned().into());
-    serde_json::to_string(&operation).unwrap_or_default()
+/// The document of a collector cannot be built: a defect of the program, found before anything is sent.
+#[derive(Debug, thiserror::Error)]
+#[error("the GraphQL document {name} cannot be built: {reason}")]
+pub struct DocumentError {
+    pub(crate) name: String,
+    pub(crate) reason: String,
 }
 
-/// A question without variables.
-fn question<Q>(name: &str) -> String
+/// The body of a GraphQL request for `Q` without variables, with the name under which the API logs the operation.
+fn question<Q>(name: &str) -> Result<String, DocumentError>
 where
     Q: QueryFragment<VariablesFields = ()>,
     Q::SchemaType: cynic::schema::QueryRoot,
@@ -99,24 +98,26 @@ where
     question_with::<Q, ()>(name, ())
 }
 
-/// A question with variables.
-fn question_with<Q, V>(name: &str, variables: V) -> String
+/// The same with variables.
+fn question_with<Q, V>(name: &str, variables: V) -> Result<String, DocumentError>
 where
     Q: QueryFragment<VariablesFields = V::Fields>,
     Q::SchemaType: cynic::schema::QueryRoot,
     V: QueryVariables + Serialize,
 {
-    cynic::OperationBuilder::<Q, V>::query()
+    let failed = |reason: String| DocumentError { name: name.to_owned(), reason };
+    let mut operation = cynic::OperationBuilder::<Q, V>::query()
         .with_operation_name(name)
         .with_variables(variables)
         .build()
-        .map(|operation| body(name, operation))
-        .unwrap_or_default()
+        .map_err(|error| failed(error.to_string()))?;
+    operation.operation_name = Some(name.to_owned().into());
+    serde_json::to_string(&operation).map_err(|error| failed(error.to_string()))
 }
 
 /// Reads an answer that holds `Q`.
 fn answer<Q: Families + DeserializeOwned + 'static>(body: &[u8]) -> Result<Answer, Failure> {
-    crate::client::read_data::<Q>(body).map(|data| Box::new(data) as Answer)
+    crate::client::read_data::<Q>(body).map(|data| Arc::new(data) as Answer)
 }
 
 /// Writes gauge families.
@@ -144,8 +145,8 @@ impl Writer<'_, '_> {
         gauges(self.0, name, help, series)
     }
 
-    /// A family with a series for each point, labelled with the point's first label. A point without a label
-    /// is skipped, and so is one whose label was seen before.
+    /// A family with a series for each first label of the points, whose values are summed. A point without a label is
+    /// skipped.
     fn by_first_label(
         &mut self,
         name: &'static str,
@@ -153,11 +154,8 @@ impl Writer<'_, '_> {
         label: &'static str,
         points: &[Point],
     ) -> fmt::Result {
-        let mut seen = HashSet::new();
-        let series = points.iter().filter_map(|point| {
-            let value = point.labels.first()?.as_str();
-            seen.insert(value).then(|| ([(label, value)], point.value.number()))
-        });
+        let values = points.iter().filter_map(|point| Some((point.labels.first()?.as_str(), point.value.0)));
+        let series = sums(values).into_iter().map(|(value, sum)| ([(label, value)], Number(sum)));
         self.gauges(name, help, series)
     }
 }
@@ -178,4 +176,18 @@ fn first(points: &[Point]) -> Option<Number> {
 /// Nanoseconds as seconds.
 fn seconds(nanoseconds: Number) -> Number {
     Number(nanoseconds.0 / 1e9)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_document_can_be_built() {
+        let moment = Moment { now: SystemTime::now(), dora_window: Duration::from_secs(60) };
+        for collector in &ALL {
+            let body = (collector.ask)(&moment).unwrap();
+            assert!(body.contains("\"operationName\":\"PrometheusExporter_"), "{body}");
+        }
+    }
 }

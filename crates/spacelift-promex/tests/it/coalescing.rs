@@ -18,7 +18,7 @@ async fn scrapes_at_the_same_time_share_one_answer() {
     let scrapes = join_all((0..20).map(|_| exporter.scrape()));
     let release = async {
         hold.arrived(1).await;
-        // The others are on their way into the same flight.
+        // The others are on their way to the same round.
         tokio::time::sleep(Duration::from_millis(200)).await;
         hold.release();
     };

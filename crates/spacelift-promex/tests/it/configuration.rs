@@ -91,6 +91,8 @@ async fn values_that_mean_nothing() {
         ("--scrape-timeout", "scrape_timeout", "-1s", "is negative"),
         ("--scrape-timeout", "scrape_timeout", "5", "has no unit"),
         ("--scrape-timeout", "scrape_timeout", "soon", "allowed is a duration"),
+        ("--scrape-timeout-offset", "scrape_timeout_offset", "-1s", "is negative"),
+        ("--scrape-timeout-offset", "scrape_timeout_offset", "0.5", "has no unit"),
         ("--cache-ttl", "cache_ttl", "1 hour", "allowed is a duration"),
         ("--dora-window", "dora_window", "0s", "must be at least 1s"),
         ("--ca-cert-path", "ca_cert_path", "/no/such/file", "cannot be read"),

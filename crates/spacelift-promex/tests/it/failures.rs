@@ -1,6 +1,8 @@
 //! The failure table, row by row.
 
-use sandbox::spacelift::{Account, Reply, Scenario, Spacelift};
+use std::time::Duration;
+
+use sandbox::spacelift::{Account, EXCHANGE, Reply, Scenario, Spacelift};
 
 use super::support::Exporter;
 
@@ -61,8 +63,7 @@ async fn null_where_the_schema_knows_none_still_says_the_error() {
 
 #[tokio::test]
 async fn timeout() {
-    let (_api, exporter) =
-        usage_fails_with(Reply::Delay(std::time::Duration::from_secs(60)), &["-t", "500ms"]).await;
+    let (_api, exporter) = usage_fails_with(Reply::Delay(Duration::from_secs(60)), &["-t", "500ms"]).await;
     assert!(exporter.log("the collector failed").await.contains("no answer within 500ms"));
     let scrape = exporter.scrape().await;
     let counted = "spacelift_promex_api_requests_total{operation=\"usage\",outcome=\"timeout\"}";
@@ -191,23 +192,61 @@ async fn not_yet_logged_in() {
 }
 
 #[tokio::test]
-async fn rate_limited_until_retry_after() {
-    for (header, code) in [("3600".to_owned(), 429), ("Fri, 31 Dec 2049 23:59:59 GMT".to_owned(), 503)] {
-        let api = Spacelift::builder().start().await.unwrap();
+async fn a_limit_is_that_of_the_account() {
+    let limits = [
+        (429, Some("3600"), true),
+        (503, Some("Fri, 31 Dec 2049 23:59:59 GMT"), true),
+        (429, None, true),
+        (429, Some("soon"), true),
+        (503, None, false),
+        (503, Some("soon"), false),
+    ];
+    for (code, header, is_limit) in limits {
+        // A token that is renewed in each scrape, if that is allowed.
+        let api = Spacelift::builder().token_lifetime(Duration::from_secs(25)).start().await.unwrap();
         let exporter = Exporter::ready(&api, &[]).await;
-        let headers = vec![("retry-after".to_owned(), header)];
-        api.override_reply(USAGE, Reply::Status { code, headers, body: String::new() });
-        assert_eq!(exporter.scrape().await.sample(&success("usage")), Some(0.0));
-        let asked = api.count(USAGE);
-        api.clear_overrides();
-        let scrape = exporter.scrape().await;
-        assert_eq!(scrape.sample(&success("usage")), Some(0.0));
-        assert_eq!(scrape.sample(&success("workerpools")), Some(1.0));
-        assert_eq!(api.count(USAGE), asked, "asked again before Retry-After");
-        assert!(exporter.log("the collector failed").await.contains(&format!("HTTP {code}")));
-        let refused = "spacelift_promex_api_requests_total{operation=\"usage\",outcome=\"rate_limited\"}";
-        assert_eq!(scrape.sample(refused), Some(1.0), "what was not asked is not counted");
+        let headers = header.map(|value| ("retry-after".to_owned(), value.to_owned())).into_iter().collect();
+        api.override_reply(USAGE, Reply::Status { code, headers, body: String::new() }.once());
+        // The other requests of that scrape are under way and go on.
+        assert_eq!(exporter.scrape().await.sum("spacelift_scrape_collector_success"), 3.0);
+        let asked = || (OPERATIONS.map(|operation| api.count(operation)), api.exchanges());
+        let before = asked();
+        if !is_limit {
+            assert_eq!(exporter.scrape().await.sum("spacelift_scrape_collector_success"), 4.0);
+            continue;
+        }
+        for _ in 0..3 {
+            let body = exporter.failed_scrape().await;
+            assert_eq!(body.matches(&format!("HTTP {code}")).count(), 4, "{body}");
+            assert!(body.contains("not asked again for"), "{body}");
+        }
+        assert_eq!(asked(), before, "asked again before it was allowed");
+        let wait = if header.is_none_or(|value| value == "soon") { "30s" } else { "h" };
+        assert!(exporter.log("not asked again for").await.contains(wait));
     }
+}
+
+#[tokio::test]
+async fn what_is_not_asked_is_not_counted() {
+    let api = Spacelift::builder().start().await.unwrap();
+    let exporter = Exporter::ready(&api, &[]).await;
+    api.override_reply(USAGE, Reply::status(429).once());
+    exporter.scrape().await;
+    exporter.failed_scrape().await;
+    assert_eq!(api.count(USAGE), 1);
+}
+
+#[tokio::test]
+async fn a_limit_on_the_exchange_is_kept_too() {
+    let api = Spacelift::builder().start().await.unwrap();
+    let headers = vec![("retry-after".to_owned(), "2".to_owned())];
+    api.override_reply(EXCHANGE, Reply::Status { code: 429, headers, body: String::new() }.once());
+    let exporter = Exporter::start(&api, &[]).await;
+    exporter.log("cannot exchange").await;
+    assert!(exporter.failed_scrape().await.contains("no session: HTTP 429"));
+    assert_eq!(api.exchanges(), 1);
+    exporter.readiness(200).await;
+    assert_eq!(api.exchanges(), 2);
 }
 
 #[tokio::test]
@@ -218,7 +257,7 @@ async fn asked_again_after_retry_after() {
     api.override_reply(USAGE, Reply::Status { code: 429, headers, body: String::new() }.once());
     assert_eq!(exporter.scrape().await.sample(&success("usage")), Some(0.0));
     // The real process runs on the real clock.
-    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
     assert_eq!(exporter.scrape().await.sample(&success("usage")), Some(1.0));
 }
 

@@ -6,8 +6,10 @@
     clippy::unwrap_used,
     reason = "a test that cannot go on says so"
 )]
+mod answers;
 mod coalescing;
 mod configuration;
+mod deadlines;
 mod failures;
 mod golden;
 mod http;

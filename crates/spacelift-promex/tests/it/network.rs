@@ -114,12 +114,80 @@ async fn a_star_means_no_proxy_for_anything() {
 
 #[tokio::test]
 async fn a_proxy_of_another_kind_is_refused() {
-    for proxy in ["https://proxy.test:3128", "socks5://proxy.test:1080"] {
-        let mut command = serve("http://acme.spacelift.test");
-        command.env("HTTP_PROXY", proxy).args(["-l", "127.0.0.1:0"]);
-        let (code, _, stderr) = super::support::run_to_end(command).await;
-        assert_eq!(code, Some(1));
-        assert!(stderr.contains("is no http:// proxy"), "{stderr}");
+    for (variable, value, problem) in [
+        ("HTTP_PROXY", "https://proxy.test:3128", "is no http:// proxy but https://"),
+        ("http_proxy", "socks5://proxy.test:1080", "is no http:// proxy but socks5://"),
+        ("HTTP_PROXY", " ftp://proxy.test ", "is no http:// proxy but ftp://"),
+        ("HTTP_PROXY", "http://user:hu@sh@proxy.test", "@ is written %40 there"),
+    ] {
+        for flags in [&["-l", "127.0.0.1:0"][..], &["--check-config"]] {
+            let mut command = serve("http://acme.spacelift.test");
+            command.env(variable, value).args(flags);
+            let (code, _, stderr) = super::support::run_to_end(command).await;
+            assert_eq!(code, Some(1));
+            assert_eq!(stderr.lines().count(), 1, "{stderr}");
+            assert!(
+                stderr.contains(&format!("variable {variable} ")) && stderr.contains(problem),
+                "{stderr}"
+            );
+            assert!(!stderr.contains("hu@"), "{stderr}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_proxys_url_may_have_white_space_around_it() {
+    let api = Spacelift::builder().tls(true).start().await.unwrap();
+    let (_folder, ca) = ca_file(&api);
+    let proxy = Proxy::to(api.address()).await;
+    let mut command = serve(&format!("https://localhost:{}", api.address().port()));
+    command.args(["--ca-cert-path", &ca]).env("HTTPS_PROXY", format!(" {}\n", proxy.url));
+    command.env("ALL_PROXY", "socks5://nowhere.test:1");
+    let exporter = Exporter::run(command).await;
+    exporter.readiness(200).await;
+    assert_eq!(proxy.connections().0, 1);
+    let line = exporter.log("through a proxy").await;
+    assert!(line.contains("HTTPS_PROXY") && !line.contains("pass"), "{line}");
+}
+
+#[tokio::test]
+async fn all_proxy_is_not_read() {
+    let api = Spacelift::builder().tls(true).start().await.unwrap();
+    let (_folder, ca) = ca_file(&api);
+    let mut command = serve(&api.url());
+    command.args(["--ca-cert-path", &ca]);
+    command.env("ALL_PROXY", "socks5://nowhere.test:1").env("all_proxy", "http://127.0.0.1:1");
+    Exporter::run(command).await.readiness(200).await;
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_that_is_trusted_itself() {
+    let api = Spacelift::builder().start().await.unwrap();
+    let front = harness::Front::of(api.address(), &[]).await;
+    let certificate = harness::Certificate::self_signed(&["127.0.0.1"]);
+    front.certify(&certificate);
+    let folder = tempfile::tempdir().unwrap();
+    let [ca, _] = certificate.write(folder.path(), "server");
+    let trusting = || {
+        let mut command = serve(&format!("https://{}", front.address));
+        command.arg("--ca-cert-path").arg(&ca);
+        command
+    };
+    let exporter = Exporter::run(trusting()).await;
+    exporter.readiness(200).await;
+    exporter.scrape().await;
+
+    // For its own names only, and not for whoever else signs itself.
+    for names in [&["127.0.0.1"][..], &["other.test"]] {
+        let other = harness::Certificate::self_signed(names);
+        front.certify(&other);
+        let [own, _] = other.write(folder.path(), "other");
+        let ca = if names == ["127.0.0.1"] { &ca } else { &own };
+        let mut command = serve(&format!("https://{}", front.address));
+        command.arg("--ca-cert-path").arg(ca);
+        let exporter = Exporter::run(command).await;
+        let line = exporter.log("cannot exchange").await;
+        assert!(line.contains("invalid peer certificate: "), "{line}");
     }
 }
 
@@ -149,9 +217,14 @@ async fn a_sidecar_on_this_host_is_reached_directly() {
 #[tokio::test]
 async fn a_base_path_is_kept() {
     let api = Spacelift::builder().start().await.unwrap();
-    let exporter = Exporter::run(serve(&format!("{}/", api.url()))).await;
-    exporter.readiness(200).await;
-    let nowhere = Exporter::run(serve(&format!("{}/behind/a/path", api.url()))).await;
-    let reason = nowhere.log("cannot exchange").await;
-    assert!(reason.contains("HTTP 404"), "{reason}");
+    let endpoints = ["/", "///", "/graphql", "/graphql/", "/graphql//"];
+    for path in endpoints {
+        let exporter = Exporter::run(serve(&format!("{}{path}", api.url()))).await;
+        exporter.readiness(200).await;
+    }
+    for path in ["/behind/a/path", "/graphql/graphql", "/GraphQL", "/xgraphql"] {
+        let nowhere = Exporter::run(serve(&format!("{}{path}", api.url()))).await;
+        let reason = nowhere.log("cannot exchange").await;
+        assert!(reason.contains("HTTP 404"), "{reason}");
+    }
 }

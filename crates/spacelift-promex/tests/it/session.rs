@@ -58,15 +58,45 @@ async fn revoked_tokens_are_renewed_once_for_all_collectors() {
 }
 
 #[tokio::test]
-async fn missing_access_is_asked_twice_and_never_more() {
+async fn missing_access_costs_one_exchange_and_not_one_in_each_scrape() {
+    for refusal in [Reply::graphql_error("usage: Unauthorized: you need admin access"), Reply::status(401)] {
+        let api = Spacelift::builder().token_lifetime(Duration::from_secs(3_600)).start().await.unwrap();
+        let exporter = Exporter::ready(&api, &[]).await;
+        api.override_reply(USAGE, refusal);
+        for scrapes in 1..=20 {
+            let scrape = exporter.scrape().await;
+            let success =
+                |collector| format!("spacelift_scrape_collector_success{{collector=\"{collector}\"}}");
+            assert_eq!(scrape.sample(&success("usage")), Some(0.0));
+            assert_eq!(scrape.sample(&success("workerpools")), Some(1.0));
+            assert_eq!(api.count(USAGE), scrapes + 1, "asked again with a fresh token once");
+            assert_eq!(api.exchanges(), 2);
+        }
+        // A token that ended is renewed all the same, by the collectors that have access.
+        api.revoke_tokens();
+        exporter.scrape().await;
+        assert_eq!(api.exchanges(), 3);
+        // And access that was given is used at once.
+        api.clear_overrides();
+        let scrape = exporter.scrape().await;
+        assert_eq!(scrape.sum("spacelift_scrape_collector_success"), 4.0);
+        assert_eq!(api.exchanges(), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_ended_is_renewed_though_all_were_refused_before() {
     let api = Spacelift::builder().token_lifetime(Duration::from_secs(3_600)).start().await.unwrap();
     let exporter = Exporter::ready(&api, &[]).await;
-    api.override_reply(USAGE, Reply::graphql_error("usage: Unauthorized: you need admin access"));
-    let scrape = exporter.scrape().await;
-    assert_eq!(scrape.sample("spacelift_scrape_collector_success{collector=\"usage\"}"), Some(0.0));
-    assert_eq!(scrape.sample("spacelift_scrape_collector_success{collector=\"workerpools\"}"), Some(1.0));
-    assert_eq!(api.count(USAGE), 2);
-    assert_eq!(api.exchanges(), 2);
+    let operations = ["PublicWorkerPool", "WorkerPools", "Usage", "Aggregates"];
+    for operation in operations {
+        api.override_reply(format!("PrometheusExporter_{operation}"), Reply::graphql_error("unauthorized"));
+    }
+    exporter.failed_scrape().await;
+    exporter.failed_scrape().await;
+    api.clear_overrides();
+    api.revoke_tokens();
+    assert_eq!(exporter.scrape().await.sum("spacelift_scrape_collector_success"), 4.0);
 }
 
 #[tokio::test]
@@ -85,32 +115,107 @@ async fn each_request_carries_what_the_api_wants() {
     assert_eq!(operations.len(), 5, "{operations:?}");
 }
 
-#[tokio::test]
-async fn rejected_credentials_end_the_process() {
-    let api = Spacelift::builder().credentials("other", "other").start().await.unwrap();
-    for refusal in [Refusal::GraphqlError, Refusal::Status] {
-        api.set_refusal(refusal);
-        let mut exporter = Exporter::start(&api, &[]).await;
-        assert_eq!(exporter.exit().await.code(), Some(1));
-        let line = exporter.log("error: ").await;
-        assert_eq!(line.matches("rejects the configured credentials").count(), 1, "{line}");
-        assert!(line.contains("api_key_id"), "{line}");
-    }
-    // The API's own words may repeat the secret; ours do not.
-    api.override_reply(EXCHANGE, Reply::graphql_error("no key with secret sandbox-secret"));
-    let mut exporter = Exporter::start(&api, &[]).await;
+/// Starts with an API that gives this answer to the key, which ends the process; the last line of its log.
+async fn rejected(api: &Spacelift) -> String {
+    let mut exporter = Exporter::start(api, &[]).await;
     assert_eq!(exporter.exit().await.code(), Some(1));
-    assert!(exporter.log("error: ").await.contains("[redacted]"));
+    assert_eq!(api.exchanges(), 3, "the same answer three times");
+    let line = exporter.log("error: the Spacelift API").await;
+    assert_eq!(line.matches("rejects the configured credentials").count(), 1, "{line}");
+    assert!(line.contains("api_key_id"), "{line}");
     assert!(!exporter.log_text().contains(DEFAULT_API_KEY_SECRET), "{}", exporter.log_text());
+    assert_eq!(exporter.log_text().matches("cannot exchange the API key").count(), 1);
+    line
 }
 
 #[tokio::test]
-async fn an_unknown_key_ends_the_process() {
+async fn a_clear_and_repeated_refusal_ends_the_process() {
+    let replies = [
+        (None, "unauthorized"),
+        (Some(Reply::status(401)), "HTTP 401"),
+        (Some(Reply::status(403)), "HTTP 403"),
+        (Some(Reply::Json(r#"{"data":{"apiKeyUser":null}}"#.to_owned())), "the API knows no such key"),
+        (Some(Reply::graphql_error("could not find API key")), "could not find API key"),
+    ];
+    let ended = replies.map(|(reply, reason)| async move {
+        // Without a prescribed reply, this is what the API says to a wrong secret.
+        let api = Spacelift::builder().credentials(DEFAULT_API_KEY_ID, "other").start().await.unwrap();
+        api.override_reply(EXCHANGE, reply.unwrap_or_else(|| Reply::graphql_error("unauthorized")));
+        let line = rejected(&api).await;
+        assert!(line.contains(reason), "{line}");
+    });
+    join_all(ended).await;
+}
+
+#[tokio::test]
+async fn a_wrong_secret_ends_the_process_after_three_exchanges() {
+    let api = Spacelift::builder().credentials("other", "other").start().await.unwrap();
+    let began = tokio::time::Instant::now();
+    rejected(&api).await;
+    assert!(began.elapsed() >= Duration::from_secs(10), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_refusal_that_passes_does_not_end_the_process() {
+    let trouble = [
+        Reply::graphql_error("unauthorized").times(2),
+        Reply::graphql_error("could not find API key: context deadline exceeded").times(4),
+        Reply::graphql_error("unauthorized: context deadline exceeded").times(4),
+        Reply::graphql_error("invalid upstream").times(4),
+        Reply::graphql_error("secret store is not available").times(4),
+    ];
+    let survived = trouble.map(|trouble| async move {
+        let api = Spacelift::builder().start().await.unwrap();
+        api.override_reply(EXCHANGE, trouble);
+        let exporter = Exporter::start(&api, &[]).await;
+        exporter.readiness(200).await;
+        exporter.scrape().await;
+    });
+    join_all(survived).await;
+}
+
+#[tokio::test]
+async fn an_api_that_cannot_be_reached_is_said_to_be_so() {
     let api = Spacelift::builder().start().await.unwrap();
-    api.override_reply(EXCHANGE, Reply::Json(r#"{"data":{"apiKeyUser":null}}"#.to_owned()));
-    let mut exporter = Exporter::start(&api, &[]).await;
-    assert_eq!(exporter.exit().await.code(), Some(1));
-    exporter.log("the API knows no such key").await;
+    api.stop().await;
+    let exporter = Exporter::start(&api, &[]).await;
+    let line = exporter.log("cannot reach").await;
+    assert!(line.contains("\"level\":\"WARN\""), "{line}");
+}
+
+#[tokio::test]
+async fn what_repeats_in_every_scrape_is_logged_once() {
+    let api = Spacelift::builder().start().await.unwrap();
+    let exporter = Exporter::ready(&api, &[]).await;
+    api.override_reply(USAGE, Reply::graphql_error("boom"));
+    for _ in 0..50 {
+        exporter.scrape().await;
+    }
+    api.override_reply(USAGE, Reply::status(500));
+    exporter.scrape().await;
+    api.clear_overrides();
+    exporter.scrape().await;
+    exporter.log("the collector recovered").await;
+    let lines: Vec<String> =
+        exporter.log_text().lines().filter(|line| line.contains("collector")).map(str::to_owned).collect();
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+    assert!(lines[0].contains("the collector failed") && lines[0].contains("boom"), "{lines:#?}");
+    assert!(lines[1].contains("for another reason") && lines[1].contains("HTTP 500"), "{lines:#?}");
+
+    // The same of exchanges, of which a clock that is ahead makes one in each scrape.
+    let api = Spacelift::builder().token_lifetime(Duration::from_secs(20)).start().await.unwrap();
+    let exporter = Exporter::ready(&api, &[]).await;
+    for _ in 0..20 {
+        exporter.scrape().await;
+    }
+    assert!(api.exchanges() > 20);
+    api.set_scenario(Scenario::Down);
+    for _ in 0..20 {
+        exporter.get("/metrics").await;
+    }
+    let text = exporter.log_text();
+    assert_eq!(text.matches("exchanged the API key for a token").count(), 1, "{text}");
+    assert!(text.matches("cannot exchange the API key").count() <= 2, "{text}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sandbox::spacelift::{Hold, Reply, Spacelift};
+use sandbox::spacelift::{EXCHANGE, Hold, Reply, Spacelift};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
@@ -34,7 +34,7 @@ async fn a_running_scrape_is_finished() {
 }
 
 #[tokio::test]
-async fn the_drain_has_a_deadline() {
+async fn a_scrape_that_waits_is_answered_with_what_has_arrived() {
     let api = Spacelift::builder().start().await.unwrap();
     let mut exporter = Exporter::ready(&api, &["-t", "1m"]).await;
     let hold = Hold::new();
@@ -44,9 +44,30 @@ async fn the_drain_has_a_deadline() {
     hold.arrived(1).await;
     let began = Instant::now();
     exporter.signal("TERM");
+    let answer = scrape.await.unwrap();
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.sample("spacelift_scrape_collector_success{collector=\"usage\"}"), Some(0.0));
+    assert!(answer.has_family("spacelift_worker_pool_workers"));
     assert_eq!(exporter.exit().await.code(), Some(0));
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-    assert!(scrape.await.is_err());
+}
+
+#[tokio::test]
+async fn a_scrape_without_a_session_is_answered_too() {
+    let api = Spacelift::builder().start().await.unwrap();
+    let hold = Hold::new();
+    api.override_reply(EXCHANGE, Reply::Hold(hold.clone()));
+    let mut exporter = Exporter::start(&api, &["-t", "1m"]).await;
+    hold.arrived(1).await;
+    let url = format!("http://{}/metrics", exporter.address);
+    let scrape = tokio::spawn(async move { super::support::get(&url, &[]).await });
+    // The gauge of running scrapes is only visible in a scrape; the request is on its way.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    exporter.signal("TERM");
+    let answer = scrape.await.unwrap();
+    assert_eq!(answer.status, 500);
+    assert!(answer.text().contains("usage: no session: no answer within"), "{}", answer.text());
+    assert_eq!(exporter.exit().await.code(), Some(0));
 }
 
 #[tokio::test]

@@ -1,0 +1,122 @@
+//! The content coding of an answer: none or gzip.
+
+use std::io::{self, Read};
+
+use bytes::Bytes;
+use exporter_common::upstream::one_line;
+use flate2::bufread::MultiGzDecoder;
+use http::header::CONTENT_ENCODING;
+use http::{HeaderMap, HeaderValue};
+
+use crate::failure::Failure;
+
+/// What the API may send, as the value of `Accept-Encoding`.
+pub(crate) const ACCEPTED: HeaderValue = HeaderValue::from_static("gzip");
+
+/// Characters of an unknown coding that a message repeats.
+const LONGEST_NAME: usize = 50;
+
+/// A coding that can be undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ContentCoding {
+    Identity,
+    Gzip,
+}
+
+impl ContentCoding {
+    /// The coding of an answer with this head.
+    ///
+    /// # Errors
+    /// It is another one, which the message names.
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Failure> {
+        let values =
+            headers.get_all(CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let list = values.collect::<Vec<_>>().join(",").to_ascii_lowercase();
+        let mut codings =
+            list.split(',').map(str::trim).filter(|coding| !coding.is_empty() && *coding != "identity");
+        match (codings.next(), codings.next()) {
+            (None, _) => Ok(Self::Identity),
+            (Some("gzip" | "x-gzip"), None) => Ok(Self::Gzip),
+            _ => Err(Failure::Invalid(format!(
+                "its Content-Encoding is {}, and only gzip is understood",
+                one_line(list.trim(), LONGEST_NAME)
+            ))),
+        }
+    }
+
+    /// The plain bytes of a body, of which there may be `most`.
+    ///
+    /// # Errors
+    /// There are more, or the body is damaged.
+    pub(crate) fn decode(self, body: Bytes, most: usize) -> Result<Bytes, Failure> {
+        match self {
+            Self::Gzip if !body.is_empty() => gunzip(&body, most),
+            _ => Ok(body),
+        }
+    }
+}
+
+fn gunzip(body: &[u8], most: usize) -> Result<Bytes, Failure> {
+    let mut plain = Vec::new();
+    // One byte more than allowed, to tell whether there is more. A small body can stand for an endless answer.
+    let mut decoder = MultiGzDecoder::new(body).take(most as u64 + 1);
+    decoder.read_to_end(&mut plain).map_err(|error| {
+        Failure::Invalid(match error.kind() {
+            io::ErrorKind::UnexpectedEof => "gzip that ends too early".to_owned(),
+            _ => "not gzip, though its Content-Encoding says so".to_owned(),
+        })
+    })?;
+    if plain.len() > most { Err(Failure::TooLarge(most)) } else { Ok(plain.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn coding(values: &[&'static str]) -> Result<ContentCoding, Failure> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(CONTENT_ENCODING, HeaderValue::from_static(value));
+        }
+        ContentCoding::of(&headers)
+    }
+
+    fn gzip(plain: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(plain).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn gzip_is_understood_and_others_are_named() {
+        assert_eq!(coding(&[]), Ok(ContentCoding::Identity));
+        assert_eq!(coding(&["identity"]), Ok(ContentCoding::Identity));
+        assert_eq!(coding(&[""]), Ok(ContentCoding::Identity));
+        for name in ["gzip", "GZIP", "x-gzip", "identity, gzip"] {
+            assert_eq!(coding(&[name]), Ok(ContentCoding::Gzip), "{name}");
+        }
+        for (values, name) in
+            [(&["br"][..], " br,"), (&["gzip, gzip"], " gzip, gzip,"), (&["zstd", "gzip"], " zstd,gzip,")]
+        {
+            let error = coding(values).unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_bound_is_that_of_the_plain_bytes() {
+        let decode = |body: Vec<u8>, most| ContentCoding::Gzip.decode(body.into(), most);
+        let body = gzip(&[b'x'; 1000]);
+        assert_eq!(decode(body.clone(), 1000).unwrap(), Bytes::from(vec![b'x'; 1000]));
+        assert_eq!(decode(body.clone(), 999), Err(Failure::TooLarge(999)));
+        let two = [body.clone(), gzip(b"y")].concat();
+        assert_eq!(decode(two, 2000).unwrap().len(), 1001, "several members are one body");
+        let cut = decode(body[..body.len() - 9].to_vec(), 2000).unwrap_err().to_string();
+        assert!(cut.contains("ends too early"), "{cut}");
+        let other = decode(b"{\"data\":{}}".to_vec(), 2000).unwrap_err().to_string();
+        assert!(other.contains("not gzip"), "{other}");
+        assert_eq!(decode(Vec::new(), 10).unwrap(), Bytes::new());
+    }
+}
