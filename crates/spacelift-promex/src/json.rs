@@ -47,7 +47,7 @@ fn surrogates(body: &[u8]) -> Option<Vec<u8>> {
         at += found;
         match escape(&body[at..]) {
             Some(0xD800..=0xDBFF) if matches!(body.get(at + 6..).and_then(escape), Some(0xDC00..=0xDFFF)) => {
-                at += 12
+                at += 12;
             }
             Some(0xD800..=0xDFFF) => {
                 lone.push(at);

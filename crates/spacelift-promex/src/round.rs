@@ -271,6 +271,9 @@ impl<A: Ask> Asker<A> {
     }
 }
 
+/// The answer to a question, and how long it took.
+type Arrived = (Result<Answer, Failure>, Duration);
+
 /// One round, while it runs and for the scrapes that share it.
 #[derive(Debug)]
 struct Round {
@@ -279,8 +282,8 @@ struct Round {
     deadline: watch::Sender<Instant>,
     collectors: Vec<&'static Collector>,
     stages: Vec<Stage>,
-    /// The answers that have arrived, and when.
-    answers: Mutex<Vec<Option<(Result<Answer, Failure>, Duration)>>>,
+    /// The answers so far, in the order of the collectors.
+    answers: Mutex<Vec<Option<Arrived>>>,
 }
 
 impl Round {
@@ -324,7 +327,7 @@ impl Round {
         Scraped { outcomes: (0..answers.len()).map(outcome).collect(), duration }
     }
 
-    fn answers(&self) -> MutexGuard<'_, Vec<Option<(Result<Answer, Failure>, Duration)>>> {
+    fn answers(&self) -> MutexGuard<'_, Vec<Option<Arrived>>> {
         // A critical section is one assignment or a copy.
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
