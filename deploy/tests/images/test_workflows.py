@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from files import ROOT, WORKFLOWS
+from files import DOCKERFILE, ROOT, WORKFLOWS
 
 STEPS = [
     (workflow, step)
@@ -51,10 +51,11 @@ def test_no_checkout_leaves_its_token_behind(workflow):
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS)
-def test_a_container_is_pinned_by_digest(workflow):
+def test_a_container_is_pinned_by_digest_and_has_the_compiler_of_the_images(workflow):
     for job in WORKFLOWS[workflow]["jobs"].values():
         if "container" in job:
-            assert re.fullmatch(r"[a-z]+:[0-9.]+-bookworm@sha256:[0-9a-f]{64}", job["container"])
+            version = re.fullmatch(r"rust:([0-9.]+)-bookworm@sha256:[0-9a-f]{64}", job["container"])[1]
+            assert f"FROM rust:{version}-alpine" in DOCKERFILE.read_text()
 
 
 def test_ci_runs_what_developers_run():

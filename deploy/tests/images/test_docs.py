@@ -1,0 +1,41 @@
+"""Commands in the documents name values that the charts have, and files that are there."""
+
+import re
+
+import pytest
+import yaml
+from files import ROOT
+
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("infra/**/*.md"), *ROOT.glob("deploy/helm/*/README.md")])
+BLOCK = re.compile(r"^[ ]*```(?:shell|bash|sh)\n(.*?)^[ ]*```$", re.MULTILINE | re.DOTALL)
+HELM = re.compile(r"helm (?:install|upgrade)\b[^\n]*?(?:charts|helm)/(spacelift-promex|spot-interruption-exporter)\b[^\n]*")
+COMMANDS = [
+    (str(document.relative_to(ROOT)), match[1], match[0])
+    for document in DOCUMENTS
+    for block in BLOCK.findall(document.read_text())
+    for match in HELM.finditer(block.replace("\\\n", " "))
+]
+
+
+def test_there_are_commands():
+    assert {document for document, _, _ in COMMANDS} >= {"README.md", "docs/migrating.md", "infra/gcp/README.md"}
+
+
+@pytest.mark.parametrize(("document", "chart", "command"), COMMANDS)
+def test_a_value_that_is_set_is_one_of_the_chart(document, chart, command):
+    values = yaml.safe_load((ROOT / f"deploy/helm/{chart}/values.yaml").read_text())
+    for key in re.findall(r"--set(?:-string)? ([\w.]+)=", command):
+        found = values
+        for part in key.split("."):
+            # Below a map that is empty by default anything may stand.
+            if found in ({}, None):
+                break
+            assert part in found, f"{document}: {key}"
+            found = found[part]
+
+
+@pytest.mark.parametrize("document", [document for document in DOCUMENTS if "helm" not in document.parts], ids=lambda path: path.name)
+def test_a_path_in_a_command_is_there(document):
+    for block in BLOCK.findall(document.read_text()):
+        for path in re.findall(r"(?<![\w/.:-])(?:deploy|infra|docs|crates|\.ci)/[\w./-]+", block):
+            assert (ROOT / path).exists(), path
