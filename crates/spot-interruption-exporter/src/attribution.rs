@@ -24,7 +24,9 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use self::waiting::{CaseId, Held, Kind, Message, Place, Waiting};
-use crate::audit_log::{Event, Ignored, InterruptionReason, Invalid, LogEntry};
+use crate::audit_log::{
+    Event, FailedCreation, FailureReason, Ignored, InterruptionReason, Invalid, LogEntry,
+};
 use crate::dedup::{Acquaintance, Dedup, Fingerprint, HashKey};
 use crate::instance::{Instance, InstanceRef};
 use crate::inventory::{Interrupted, InvalidRecord, Inventory, InventoryChanges, InventoryRecord, ProfileId};
@@ -59,6 +61,13 @@ pub enum Outcome {
     },
     /// A creation: its instance is in the inventory.
     Added,
+    /// A creation that failed, of a spot node of a cluster.
+    CreationFailed {
+        /// The labels to count it under.
+        profile: ProfileId,
+        /// Why it failed.
+        reason: FailureReason,
+    },
     /// The same event has been here before.
     Duplicate,
     /// The message is of no consequence.
@@ -76,7 +85,8 @@ impl Outcome {
             Self::Unattributed { .. } => "unattributed",
             Self::Added => "added",
             Self::Duplicate => "duplicate",
-            Self::Ignored(_) => "ignored",
+            // It has no effect on interruptions.
+            Self::CreationFailed { .. } | Self::Ignored(_) => "ignored",
             Self::Invalid(_) => "invalid",
         }
     }
@@ -323,9 +333,14 @@ impl<T> Attribution<T> {
                 self.resolve(token, Outcome::Ignored(Ignored::OperationEnd));
                 self.settle(instance, now);
             }
-            Event::CreationFailed(instance) => {
-                self.inventory.withdraw(instance);
-                self.resolve(token, Outcome::Ignored(Ignored::FailedCreation));
+            Event::CreationFailed(failed) => {
+                let fingerprint = self.creations.fingerprint_of_failure(
+                    message_id,
+                    entry.insert_id.as_deref(),
+                    entry.operation_id.as_deref(),
+                    &failed.instance.instance,
+                );
+                self.failed(failed, &fingerprint, token, now);
             }
             Event::Ignored(ignored) => self.resolve(token, Outcome::Ignored(*ignored)),
         }
@@ -453,6 +468,27 @@ impl<T> Attribution<T> {
             let place = self.waiting.hold(instance, message, now + grace / 2);
             self.dedup(kind).reserve(&fingerprint, place);
         }
+    }
+
+    /// Counts a creation that failed, if it was to be a spot node of a cluster, and takes back the announcement of its
+    /// instance.
+    fn failed(&mut self, failed: &FailedCreation<'_>, fingerprint: &Fingerprint, token: T, now: Instant) {
+        let FailedCreation { instance, is_described, on_demand, had_begun, reason } = failed;
+        if *had_begun {
+            self.inventory.withdraw(&instance.instance);
+        }
+        let Some(token) = self.admit(Kind::Creation, fingerprint, token) else { return };
+        let profile = match is_described {
+            // The last entry of an operation does not repeat the request; the first one told of the instance.
+            false => self.inventory.spot_profile(&instance.instance),
+            true if *on_demand || instance.cluster.is_none() => None,
+            true => Some(self.inventory.profile_of_failure(instance)),
+        };
+        let Some(profile) = profile else {
+            return self.resolve(token, Outcome::Ignored(Ignored::FailedCreation));
+        };
+        self.creations.commit(fingerprint, now);
+        self.resolve(token, Outcome::CreationFailed { profile, reason: *reason });
     }
 
     /// Gives back the token of a new event. That of a known one comes back as a duplicate, but not before the event

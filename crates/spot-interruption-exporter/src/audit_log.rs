@@ -79,10 +79,72 @@ pub enum Event<'a> {
     },
     /// A creation has finished. It tells nothing of the instance but its id.
     CreationFinished(InstanceRef<'a>),
-    /// A creation that had begun has failed, as happens when a zone runs out of spot capacity.
-    CreationFailed(InstanceRef<'a>),
+    /// A creation has failed, as happens when a zone runs out of spot capacity.
+    CreationFailed(FailedCreation<'a>),
     /// Nothing that matters here.
     Ignored(Ignored),
+}
+
+/// What a creation that has failed says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FailedCreation<'a> {
+    /// What was to be created, as far as the entry says: it repeats the request or names the instance, or both.
+    pub instance: Instance<'a>,
+    /// Whether the entry repeats the request, so that it says what was to be created.
+    pub is_described: bool,
+    /// Whether the request was for an instance that cannot be preempted.
+    pub on_demand: bool,
+    /// Whether the creation had begun, so that the instance was announced before. A request that was turned down at
+    /// once may name an instance that exists: that can be why it was turned down.
+    pub had_begun: bool,
+    /// Why.
+    pub reason: FailureReason,
+}
+
+/// Why a creation has failed: the values of a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FailureReason {
+    /// The zone has no capacity of that kind.
+    Stockout,
+    /// The project's quota is exhausted.
+    Quota,
+    /// Whoever asked may not.
+    Permission,
+    /// Anything else.
+    Other,
+}
+
+impl FailureReason {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [Self::Stockout, Self::Quota, Self::Permission, Self::Other];
+
+    /// The value of the `reason` label.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Stockout => "stockout",
+            Self::Quota => "quota",
+            Self::Permission => "permission",
+            Self::Other => "other",
+        }
+    }
+
+    /// Compute Engine tells a stockout from a quota in words only: both have the code `RESOURCE_EXHAUSTED`.
+    fn of(code: i64, message: &str) -> Self {
+        const PERMISSION_DENIED: i64 = 7;
+        const UNAUTHENTICATED: i64 = 16;
+        let message = message.to_ascii_uppercase();
+        let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
+        if says(&["RESOURCE_POOL_EXHAUSTED", "STOCKOUT", "ENOUGH RESOURCES", "RESOURCES_UNAVAILABLE"]) {
+            Self::Stockout
+        } else if says(&["QUOTA"]) {
+            Self::Quota
+        } else if [PERMISSION_DENIED, UNAUTHENTICATED].contains(&code) || says(&["PERMISSION", "FORBIDDEN"]) {
+            Self::Permission
+        } else {
+            Self::Other
+        }
+    }
 }
 
 /// Why a well-formed message has no effect.
@@ -90,7 +152,7 @@ pub enum Event<'a> {
 pub enum Ignored {
     /// The entry is about another method.
     OtherMethod,
-    /// The creation failed.
+    /// A creation failed that is not counted: on demand, outside any cluster, or of an instance that nobody knows.
     FailedCreation,
     /// The entry ends an operation and repeats nothing of its request.
     OperationEnd,
@@ -291,18 +353,24 @@ fn creation<'a>(
     kind: Creation,
     timestamp: Option<Timestamp>,
 ) -> Result<Event<'a>, Invalid> {
+    let collection = entry.payload.fields.resource_name.as_deref().and_then(zone_of).map(str::to_owned);
+    let zone = collection.or_else(|| entry.resource.labels.zone.as_deref().map(str::to_owned));
     let instance = instance(entry);
     let Payload { status, request, .. } = mem::take(&mut entry.payload.fields);
-    if status.code.is_some_and(|code| code != 0) {
-        // Only an operation that had begun announced an instance which now will not come. A request that was
-        // turned down at once may name an instance that exists: that can be why it was turned down.
-        return Ok(match instance {
-            Some(instance) if entry.operation.last => Event::CreationFailed(instance),
-            _ => Event::Ignored(Ignored::FailedCreation),
-        });
-    }
     let Request { resource, properties, is_described } = request;
+    let is_described = is_described || properties.is_there;
     let resource = if properties.is_there { properties.fields } else { resource };
+    if let Some(code) = status.code.filter(|code| *code != 0) {
+        // A bulk insert names no instance, but the zone that was to have them.
+        let named = InstanceRef { zone: zone.map(Cow::Owned), ..InstanceRef::default() };
+        return Ok(Event::CreationFailed(FailedCreation {
+            is_described,
+            on_demand: resource.is_on_demand(),
+            had_begun: entry.operation.last,
+            reason: FailureReason::of(code, status.message.as_deref().unwrap_or_default()),
+            instance: resource.describe(instance.unwrap_or_default().or(named), timestamp),
+        }));
+    }
     if resource.has_malformed_labels() {
         return Err(Invalid::MalformedLabels);
     }
@@ -323,6 +391,12 @@ fn creation<'a>(
         Creation::Insert if !is_described => Event::CreationFinished(description.instance),
         Creation::Insert | Creation::BulkInsert => Event::Creation(description),
     })
+}
+
+/// The zone in the path of a zone's collection, such as the one that a bulk insert goes to.
+fn zone_of(path: &str) -> Option<&str> {
+    let (_, zone) = path.split_once("/zones/")?;
+    zone.split('/').next().filter(|zone| !zone.is_empty())
 }
 
 /// The instance that an entry is about. Its name stands in up to three places and its id in two; a place that is
@@ -422,7 +496,7 @@ impl<'de> Lenient<'de> for ResourceLabels<'de> {
 struct Payload<'a> {
     method: Option<Cow<'a, str>>,
     resource_name: Option<Cow<'a, str>>,
-    status: Status,
+    status: Status<'a>,
     request: Request<'a>,
     response: Response<'a>,
 }
@@ -441,14 +515,16 @@ impl<'de> Lenient<'de> for Payload<'de> {
 }
 
 #[derive(Default)]
-struct Status {
+struct Status<'a> {
     code: Option<i64>,
+    message: Option<Cow<'a, str>>,
 }
 
-impl<'de> Lenient<'de> for Status {
+impl<'de> Lenient<'de> for Status<'de> {
     fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
         match name {
             "code" => lenient::value(object, &mut self.code),
+            "message" => lenient::value(object, &mut self.message),
             _ => lenient::skip(object),
         }
     }

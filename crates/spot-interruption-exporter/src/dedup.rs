@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use siphasher::sip::SipHasher13;
 
+use crate::instance::InstanceRef;
 use crate::timeline::{Timeline, TimelineChanges, shrunk};
 
 /// Remembers events for a window of time.
@@ -102,6 +103,24 @@ impl<Ticket: Copy> Dedup<Ticket> {
         Fingerprint {
             message: self.key.hash(&[Some(message_id)]),
             event: insert_id.map(|insert_id| self.key.hash(&[Some(insert_id), operation_id])),
+        }
+    }
+
+    /// The fingerprint of a creation that failed: an operation fails once, however many entries say so. Apart from
+    /// the creation itself, which may have been announced under the same ids before.
+    #[must_use]
+    pub fn fingerprint_of_failure(
+        &self,
+        message_id: &str,
+        insert_id: Option<&str>,
+        operation_id: Option<&str>,
+        instance: &InstanceRef<'_>,
+    ) -> Fingerprint {
+        let (zone, name) = (instance.zone.as_deref(), instance.name.as_deref());
+        let hash = |id| self.key.hash(&[Some("failed creation"), Some(id), zone, name]);
+        Fingerprint {
+            message: self.key.hash(&[Some(message_id)]),
+            event: operation_id.or(insert_id).map(hash),
         }
     }
 

@@ -416,10 +416,27 @@ impl Inventory {
     }
 
     fn intern(&mut self, instance: &Instance<'_>, known: Option<ProfileId>) -> ProfileId {
+        let profile = self.profile_of(instance, known);
+        self.clusters.insert(&self.profiles.get(profile).cluster);
+        profile
+    }
+
+    /// The profile of an instance that was not created: it makes no cluster known.
+    pub fn profile_of_failure(&mut self, instance: &Instance<'_>) -> ProfileId {
+        self.profile_of(instance, None)
+    }
+
+    /// The profile of a spot instance that is known.
+    #[must_use]
+    pub fn spot_profile(&self, instance: &InstanceRef<'_>) -> Option<ProfileId> {
+        let tracked = self.at(self.find(instance)?);
+        tracked.spot.then_some(tracked.profile)
+    }
+
+    fn profile_of(&mut self, instance: &Instance<'_>, known: Option<ProfileId>) -> ProfileId {
         let profile = self.profiles.intern(instance, known, &self.project);
         if profile.index() >= self.spot_running.len() {
             self.spot_running.resize(profile.index() + 1, 0);
-            self.clusters.insert(&self.profiles.get(profile).cluster);
         }
         profile
     }

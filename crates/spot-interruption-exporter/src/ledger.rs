@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::attribution::{Counted, Outcome};
-use crate::audit_log::InterruptionReason;
+use crate::audit_log::{FailureReason, InterruptionReason};
 use crate::inventory::ProfileId;
 
 /// Bounds of the age at interruption, in seconds: a spot VM may live for minutes or for weeks.
@@ -92,6 +92,8 @@ pub struct Ledger {
     pub interruptions: HashMap<(ProfileId, InterruptionReason), Interruptions>,
     /// The number of the others.
     pub unattributed: u64,
+    /// The creations of spot nodes that failed.
+    pub creation_failures: HashMap<(ProfileId, FailureReason), u64>,
     /// The times from events to their being counted, in seconds.
     pub delivery: Tally,
     /// Messages by [`Source`] and outcome, as in [`OUTCOMES`].
@@ -110,6 +112,9 @@ impl Ledger {
                 self.unattributed += 1;
                 self.delivered(*at, now);
             }
+            Outcome::CreationFailed { profile, reason } => {
+                *self.creation_failures.entry((*profile, *reason)).or_default() += 1;
+            }
             Outcome::Added | Outcome::Duplicate | Outcome::Ignored(_) | Outcome::Invalid(_) => {}
         }
     }
@@ -118,6 +123,9 @@ impl Ledger {
     pub fn add(&mut self, batch: &Self) {
         for (kind, interruptions) in &batch.interruptions {
             self.interruptions.entry(*kind).or_default().add(interruptions);
+        }
+        for (kind, count) in &batch.creation_failures {
+            *self.creation_failures.entry(*kind).or_default() += count;
         }
         self.unattributed += batch.unattributed;
         self.delivery.add(&batch.delivery);

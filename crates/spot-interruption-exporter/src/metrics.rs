@@ -1,6 +1,6 @@
 //! The families that show what is known and counted, and the exporter's own health.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::attribution::Attribution;
-use crate::audit_log::InterruptionMethods;
+use crate::audit_log::{FailureReason, InterruptionMethods};
 use crate::instance::Instance;
 use crate::inventory::{Profile, ProfileId};
 use crate::ledger::{Bounds, DELIVERY, LIFETIME, Ledger, OUTCOMES, Tally};
@@ -139,6 +139,12 @@ impl<T: fmt::Debug + Send + 'static> Collector for StateFamilies<T> {
             "Interruptions in detail: which machines, where, and why",
             labels.detailed(ledger, profiles, shown),
         )?;
+        counters(
+            encoder,
+            "spot_creation_failures",
+            "Creations of spot nodes that failed, by what was to be created and why",
+            labels.failures(ledger, profiles, shown),
+        )?;
         gauges(
             encoder,
             "spot_instances",
@@ -214,6 +220,38 @@ impl Labels {
                 (self.of(profile, Some(self.methods.label(reason))), count)
             })
         })
+    }
+
+    /// A series for each kind of node that is shown or has failed, and each reason.
+    fn failures<'a>(
+        &'a self,
+        ledger: &Ledger,
+        profiles: &'a [Profile],
+        shown: &[bool],
+    ) -> impl Iterator<Item = ([(&'a str, &'a str); 5], u64)> {
+        let mut counts = BTreeMap::new();
+        let shown =
+            shown.iter().enumerate().filter(|(_, shown)| **shown).map(|(index, _)| ProfileId::of(index));
+        let failed = ledger.creation_failures.keys().map(|(profile, _)| *profile);
+        for profile in shown.chain(failed).collect::<BTreeSet<_>>() {
+            // Profiles have more labels than these.
+            let Some(Profile { cluster, node_pool, machine_type, zone, .. }) = profiles.get(profile.index())
+            else {
+                continue;
+            };
+            for reason in FailureReason::ALL {
+                let labels = [
+                    (&*self.cluster, &**cluster),
+                    ("node_pool", node_pool),
+                    ("machine_type", machine_type),
+                    ("zone", zone),
+                    ("reason", reason.label()),
+                ];
+                let count = ledger.creation_failures.get(&(profile, reason)).copied().unwrap_or_default();
+                *counts.entry(labels).or_default() += count;
+            }
+        }
+        counts.into_iter()
     }
 
     fn of<'a>(&'a self, profile: &'a Profile, reason: Option<&'a str>) -> Detailed<'a> {

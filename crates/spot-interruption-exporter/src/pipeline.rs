@@ -328,6 +328,9 @@ fn log(message_id: &str, outcome: &Outcome) {
             tracing::debug!(message_id, outcome = outcome.label(), "an interruption is dealt with");
         }
         Outcome::Added => tracing::debug!(message_id, "added an instance"),
+        Outcome::CreationFailed { reason, .. } => {
+            tracing::debug!(message_id, reason = reason.label(), "the creation of a spot node failed");
+        }
         Outcome::Duplicate => tracing::debug!(message_id, "an event came again"),
         Outcome::Ignored(reason) => {
             tracing::debug!(message_id, reason = reason.label(), "a message is of no consequence");

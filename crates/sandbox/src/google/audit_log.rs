@@ -23,6 +23,8 @@ use super::{
 
 const AUDIT_LOG: &str = "type.googleapis.com/google.cloud.audit.AuditLog";
 const SERVICE: &str = "compute.googleapis.com";
+/// gRPC's code for it.
+const RESOURCE_EXHAUSTED: i32 = 8;
 /// How long an entry takes until Cloud Logging has it.
 const TRANSIT: Duration = Duration::from_millis(457);
 
@@ -159,22 +161,31 @@ impl AuditLog {
         Operation { first, last }
     }
 
-    /// An insertion was tried and failed, most likely for lack of capacity. There is one entry.
+    /// An insertion was tried and failed for lack of capacity. There is one entry.
     pub fn insert_failed(&mut self, instance: &Instance) -> Value {
+        let message = stockout(&instance.zone);
+        self.insert_refused(instance, RESOURCE_EXHAUSTED, &message)
+    }
+
+    /// An insertion was turned down at once, with a code of gRPC's. There is one entry.
+    pub fn insert_refused(&mut self, instance: &Instance, code: i32, message: &str) -> Value {
         let mut entry = self.inserted(instance).first;
         entry["severity"] = "ERROR".into();
         let payload = &mut entry["protoPayload"];
-        payload["status"] = json!({
-            "code": 8,
-            "message": format!(
-                "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS: The zone '{}' does not have enough resources available \
-                 to fulfill the request.",
-                instance.zone
-            ),
-        });
+        payload["status"] = json!({ "code": code, "message": message });
         remove(payload, "response");
         entry["operation"]["last"] = true.into();
         entry
+    }
+
+    /// An insertion began and failed for lack of capacity: the first entry announces the instance, the last one has
+    /// the error and repeats nothing of the request.
+    pub fn insert_began_and_failed(&mut self, instance: &Instance) -> Operation {
+        let Operation { first, mut last } = self.inserted(instance);
+        last["severity"] = "ERROR".into();
+        last["protoPayload"]["status"] =
+            json!({ "code": RESOURCE_EXHAUSTED, "message": stockout(&instance.zone) });
+        Operation { first, last }
     }
 
     /// Instances were inserted with one request. They share what the first of them has.
@@ -446,6 +457,14 @@ pub fn without_ids(mut entry: Value) -> Value {
         remove(response, "targetId");
     }
     entry
+}
+
+/// What Compute Engine says when a zone has no capacity.
+fn stockout(zone: &str) -> String {
+    format!(
+        "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS: The zone '{zone}' does not have enough resources available to \
+         fulfill the request."
+    )
 }
 
 fn label_list(instance: &Instance) -> Value {

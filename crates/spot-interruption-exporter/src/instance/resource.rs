@@ -73,6 +73,11 @@ impl<'a> Resource<'a> {
         description
     }
 
+    /// Whether it says that it cannot be preempted, rather than leaving it open.
+    pub(crate) fn is_on_demand(&self) -> bool {
+        self.scheduling.is_spot().or(self.labels.is_spot()) == Some(false)
+    }
+
     /// Whether the labels were something that cannot hold labels, such as a number.
     pub(crate) fn has_malformed_labels(&self) -> bool {
         self.labels.malformed

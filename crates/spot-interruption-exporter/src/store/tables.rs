@@ -5,14 +5,14 @@ use std::num::NonZeroI64;
 use std::time::Instant;
 
 use redb::{
-    Database, Key as TableKey, ReadTransaction, ReadableTable, Table, TableDefinition, Value,
+    Database, Key as TableKey, ReadTransaction, ReadableTable, Table, TableDefinition, TableError, Value,
     WriteTransaction,
 };
 
 use super::clock::Clock;
 use super::{Batch, StoreError};
 use crate::attribution::{Changes, Record};
-use crate::audit_log::InterruptionMethods;
+use crate::audit_log::{FailureReason, InterruptionMethods};
 use crate::dedup::HashKey;
 use crate::instance::InstanceId;
 use crate::inventory::{InstanceRecord, InventoryChanges, InventoryRecord, Key, Profile, ProfileId, State};
@@ -54,6 +54,9 @@ const CREATION_IDS: u8 = 2;
 /// By profile and reason: how many, and the sum and the buckets of lifetimes.
 const INTERRUPTIONS: TableDefinition<'_, (u32, &str), (u64, f64, [u64; 13])> =
     TableDefinition::new("interruptions");
+
+/// By profile and reason: how many creations failed. Files of 0.1.0 do not have it.
+const CREATION_FAILURES: TableDefinition<'_, (u32, &str), u64> = TableDefinition::new("creation_failures");
 
 /// Sum and buckets of the times of delivery.
 const DELIVERY: TableDefinition<'_, (), (f64, [u64; 13])> = TableDefinition::new("delivery");
@@ -298,6 +301,10 @@ fn write_ledger(
         let Interruptions { count, lifetimes: Tally { sum, buckets } } = total;
         interruptions.insert(key, (count, sum, buckets))?;
     }
+    let mut failures = transaction.open_table(CREATION_FAILURES)?;
+    for ((profile, reason), count) in &ledger.creation_failures {
+        add(&mut failures, (profile.index() as u32, reason.label()), *count)?;
+    }
     let mut delivery = transaction.open_table(DELIVERY)?;
     let mut total = delivery.get(())?.map(|row| tally_of(row.value())).unwrap_or_default();
     total.add(&ledger.delivery);
@@ -325,6 +332,24 @@ fn read_ledger(
         }
         let key = (ProfileId::of(profile as usize), methods.reason_labelled(reason));
         ledger.interruptions.insert(key, interruptions_of(row.value()));
+    }
+    match transaction.open_table(CREATION_FAILURES) {
+        Ok(failures) => {
+            for row in failures.iter()? {
+                let (key, count) = row?;
+                let (profile, label) = key.value();
+                let reason = FailureReason::ALL.into_iter().find(|reason| reason.label() == label);
+                match reason.filter(|_| (profile as usize) < profiles) {
+                    Some(reason) => {
+                        let key = (ProfileId::of(profile as usize), reason);
+                        ledger.creation_failures.insert(key, count.value());
+                    }
+                    None => return Err(StoreError::Record("a failed creation of no profile".to_owned())),
+                }
+            }
+        }
+        Err(TableError::TableDoesNotExist(_)) => {}
+        Err(error) => return Err(error.into()),
     }
     let numbers = transaction.open_table(NUMBERS)?;
     ledger.unattributed = numbers.get(UNATTRIBUTED)?.map_or(0, |row| row.value());

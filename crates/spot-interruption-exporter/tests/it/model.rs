@@ -148,9 +148,7 @@ pub(crate) fn apply(world: &mut World, step: &Step) -> Words {
         Step::FinishCreation { instance } => {
             world.deliver("", entry(Event::CreationFinished(refer(instance, Form::Full))))
         }
-        Step::FailCreation { instance } => {
-            world.deliver("", entry(Event::CreationFailed(refer(instance, Form::Full))))
-        }
+        Step::FailCreation { instance } => world.deliver("", failure_on_demand(refer(instance, Form::Full))),
         Step::Interrupt { instance, form, event, message } => {
             let (message_id, entry, _) = interruption_entry(instance, form, event, message);
             world.deliver(&message_id, entry)

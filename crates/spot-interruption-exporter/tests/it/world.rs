@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use spot_interruption_exporter::attribution::{Attribution, Counted, Lookup, Outcome, Settings};
-use spot_interruption_exporter::audit_log::{Event, InterruptionMethods, Invalid, LogEntry};
+use spot_interruption_exporter::audit_log::{
+    Event, FailedCreation, FailureReason, InterruptionMethods, Invalid, LogEntry,
+};
 use spot_interruption_exporter::instance::{Instance, InstanceId, InstanceRef};
 use spot_interruption_exporter::inventory::Profile;
 use spot_interruption_exporter::ledger::{Ledger, Source};
@@ -122,6 +124,10 @@ impl World {
     fn words(&self, outcome: Outcome) -> String {
         match outcome {
             Outcome::Counted(counted) => format!("counted {}", self.profile(counted).cluster),
+            Outcome::CreationFailed { profile, reason } => {
+                let cluster = &self.attribution.inventory().profile(profile).cluster;
+                format!("creation failed: {} in {cluster}", reason.label())
+            }
             Outcome::Ignored(ignored) => format!("ignored {}", ignored.label()),
             Outcome::Invalid(invalid) => format!("invalid {}", invalid.label()),
             outcome => outcome.label().to_owned(),
@@ -169,6 +175,28 @@ pub(crate) fn node<'a>(id: u64, name: &'a str, cluster: &'a str) -> Instance<'a>
 /// An instance outside any cluster.
 pub(crate) fn outsider(id: u64, name: &str) -> Instance<'_> {
     Instance { instance: named(id, name), running: true, ..Instance::default() }
+}
+
+/// The last entry of a creation that failed, which does not repeat the request.
+pub(crate) fn failure(instance: InstanceRef<'_>) -> LogEntry<'_> {
+    entry(Event::CreationFailed(FailedCreation {
+        instance: Instance { instance, ..Instance::default() },
+        is_described: false,
+        on_demand: false,
+        had_begun: true,
+        reason: FailureReason::Stockout,
+    }))
+}
+
+/// The same of an instance on demand, which is not counted.
+pub(crate) fn failure_on_demand(instance: InstanceRef<'_>) -> LogEntry<'_> {
+    entry(Event::CreationFailed(FailedCreation {
+        instance: Instance { instance, ..Instance::default() },
+        is_described: true,
+        on_demand: true,
+        had_begun: true,
+        reason: FailureReason::Stockout,
+    }))
 }
 
 /// A log entry without an `insertId`, as people make them by hand.

@@ -2,6 +2,7 @@
 //! emulator too.
 
 mod configuration;
+mod creations;
 mod credentials;
 mod delivery;
 mod durable;

@@ -1,0 +1,70 @@
+//! Creations that fail.
+
+use harness::{Answer, Exporter};
+use sandbox::google::Provisioning;
+use serde_json::Value;
+
+use super::world::{Way, World, ZONE, node, total};
+
+fn failures(cluster: &str, reason: &str) -> String {
+    format!(
+        "spot_creation_failures_total{{kubernetes_cluster=\"{cluster}\",node_pool=\"spot-pool\",machine_type=\"n2-standard-4\",zone=\"{ZONE}\",reason=\"{reason}\"}}"
+    )
+}
+
+async fn failed(exporter: &Exporter, cluster: &str, reason: &str, count: f64) -> Answer {
+    let series = failures(cluster, reason);
+    exporter.scraped(&series, |scrape| scrape.sample(&series) == Some(count)).await
+}
+
+#[tokio::test]
+async fn failed_creations_are_counted_by_what_they_say() {
+    let mut world = World::sandbox().await;
+    world.compute.insert(node(1, "known"));
+    let exporter = world.ready(&[]).await;
+    let scrape = exporter.scrape().await;
+    for reason in ["stockout", "quota", "permission", "other"] {
+        assert_eq!(scrape.sample(&failures("known", reason)), Some(0.0), "{reason}");
+    }
+
+    let log = &mut world.log;
+    let began = log.insert_began_and_failed(&node(2, "known"));
+    let refused = log.insert_failed(&node(3, "known"));
+    let denied = log.insert_refused(&node(5, "known"), 7, "Required 'compute.instances.create' permission");
+    let on_demand = log.insert_failed(&node(6, "known").provisioning(Provisioning::Standard));
+    let elsewhere = log.insert_failed(&node(7, "elsewhere"));
+    let quota = log.insert_refused(&node(4, "known"), 8, "QUOTA_EXCEEDED");
+    let entries =
+        [&began.first, &began.last, &began.last, &refused, &refused, &denied, &on_demand, &elsewhere, &quota];
+    world.publish(Way::Creation, entries).await;
+    let scrape = failed(&exporter, "known", "quota", 1.0).await;
+    assert_eq!(scrape.sample(&failures("known", "stockout")), Some(2.0), "{}", scrape.text());
+    assert_eq!(scrape.sample(&failures("known", "permission")), Some(1.0));
+    assert_eq!(scrape.sample(&failures("known", "other")), Some(0.0));
+    assert_eq!(scrape.sample(&failures("elsewhere", "stockout")), Some(1.0));
+    assert_eq!(scrape.sample(&total("elsewhere")), None, "a failed creation makes no cluster known");
+    assert_eq!(scrape.sum("spot_instances"), 1.0, "what was announced does not run");
+    world.pubsub().wait_until_drained(&world.subscription(Way::Creation)).await;
+}
+
+#[tokio::test]
+async fn counts_of_failed_creations_survive_a_kill() {
+    let mut world = World::sandbox().await;
+    let directory = tempfile::tempdir().unwrap();
+    let state = [("SIE_STATE__PATH", directory.path().to_str().unwrap())];
+    let mut first = world.ready(&state).await;
+    let entries: Vec<Value> = (1..=3).map(|id| world.log.insert_failed(&node(id, "durable"))).collect();
+    world.publish(Way::Creation, &entries).await;
+    failed(&first, "durable", "stockout", 3.0).await;
+    first.signal("KILL");
+    first.exit().await;
+
+    let second = world.ready(&state).await;
+    failed(&second, "durable", "stockout", 3.0).await;
+    // An entry that comes again is still known.
+    let another = world.log.insert_failed(&node(9, "durable"));
+    world.publish(Way::Creation, [&entries[0], &another]).await;
+    failed(&second, "durable", "stockout", 4.0).await;
+    world.pubsub().wait_until_drained(&world.subscription(Way::Creation)).await;
+    failed(&second, "durable", "stockout", 4.0).await;
+}
