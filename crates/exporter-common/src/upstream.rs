@@ -3,9 +3,11 @@
 use std::error::Error;
 use std::net::IpAddr;
 use std::pin::pin;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use http::Uri;
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, Uri};
 use http_body::Body;
 use http_body_util::BodyExt;
 
@@ -43,6 +45,19 @@ pub async fn read<B: Body<Data = Bytes>>(body: B, most: usize) -> Result<Bytes, 
         }
     }
     Ok(bytes.freeze())
+}
+
+/// How long a service asks not to be asked again: the `Retry-After` header, in seconds or as a date. More than a day is
+/// taken for a day, since it is more likely a mistake.
+#[must_use]
+pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    const DAY: Duration = Duration::from_secs(24 * 3_600);
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = match value.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => httpdate::parse_http_date(value).ok()?.duration_since(now).unwrap_or_default(),
+    };
+    Some(wait.min(DAY))
 }
 
 /// Whether a URL leads to this very host, where no proxy of the environment could take a request: such a service is a
@@ -85,7 +100,9 @@ mod tests {
     use std::convert::Infallible;
     use std::pin::Pin;
     use std::task::{Context, Poll};
+    use std::time::UNIX_EPOCH;
 
+    use http::HeaderValue;
     use http_body::Frame;
     use http_body_util::Full;
 
@@ -113,6 +130,27 @@ mod tests {
         assert_eq!(read(Endless, 1024 * 1024).await, Err(ReadError::TooLarge(1024 * 1024)));
         let text = ReadError::<Infallible>::TooLarge(64 * 1024 * 1024).to_string();
         assert_eq!(text, "the answer is larger than 64 MiB");
+    }
+
+    #[test]
+    fn retry_after_in_seconds_and_as_a_date() {
+        let now = UNIX_EPOCH + Duration::from_secs(784_111_777);
+        for (value, wait) in [
+            ("0", Some(0)),
+            ("120", Some(120)),
+            (" 120 ", Some(120)),
+            ("Sun, 06 Nov 1994 08:49:47 GMT", Some(10)),
+            ("Sun, 06 Nov 1994 08:49:27 GMT", Some(0)),
+            ("99999999999", Some(86_400)),
+            ("soon", None),
+            ("-1", None),
+            ("", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(value));
+            assert_eq!(retry_after(&headers, now), wait.map(Duration::from_secs), "{value}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new(), now), None);
     }
 
     #[test]

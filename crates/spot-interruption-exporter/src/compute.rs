@@ -3,19 +3,20 @@
 mod listing;
 mod rest;
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use exporter_common::backoff::Backoff;
 use exporter_common::readiness::Condition;
 use google_cloud_auth::credentials::Credentials;
 use google_cloud_pubsub::subscriber::handler::Handler;
+use http::StatusCode;
 use tokio::sync::{OnceCell, mpsc};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::attribution::Lookup;
-use crate::compute::listing::Page;
+use crate::compute::listing::{Page, Pages};
 use crate::compute::rest::{Failure, Rest};
 use crate::config::Endpoint;
 use crate::instance::Instance;
@@ -39,6 +40,9 @@ const LARGEST_INSTANCE: usize = 2 * 1024 * 1024;
 /// The least time between two log lines about look-ups that fail.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
+/// The longest that a listing may take, over all its pages.
+const LISTING_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -58,7 +62,10 @@ impl Resync {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         while !self.inputs.is_closed() {
             let started = Instant::now();
-            let pause = match self.list().await {
+            let listed = timeout(LISTING_TIMEOUT, self.list()).await.unwrap_or_else(|_| {
+                Err(Failure::from(format!("the list has not ended within {} s", LISTING_TIMEOUT.as_secs())))
+            });
+            let pause = match listed {
                 Ok(instances) => {
                     let (finished, dropped) = tokio::sync::oneshot::channel();
                     if self.inputs.send(Input::ListingFinished(finished)).await.is_err() {
@@ -70,13 +77,13 @@ impl Resync {
                     backoff.reset();
                     self.interval
                 }
-                Err(reason) => {
+                Err(Failure { reason, retry_after, .. }) => {
                     self.health.resync_failed(&reason);
                     self.condition.missing(format!(
                         "Compute API, listing instances of project {}: {reason}",
                         self.compute.project
                     ));
-                    backoff.pause()
+                    backoff.pause().max(retry_after.unwrap_or_default())
                 }
             };
             sleep(pause).await;
@@ -84,25 +91,23 @@ impl Resync {
     }
 
     /// Passes on every page and says how many instances there were.
-    async fn list(&self) -> Result<usize, String> {
+    async fn list(&self) -> Result<usize, Failure> {
         let _ = self.inputs.send(Input::ListingBegun).await;
         let mut count = 0;
         let mut incomplete = None;
         let mut token = String::new();
-        let mut tokens = HashSet::new();
+        let mut pages = Pages::default();
         loop {
             let page = self.compute.page(&token).await?;
             incomplete = incomplete.or(page.incomplete);
             count += page.instances.len();
             let _ = self.inputs.send(Input::Listed(page.instances)).await;
-            match page.next {
-                None => break,
-                Some(next) if !tokens.insert(next.clone()) => return Err("the API repeats a page".to_owned()),
-                Some(next) => token = next,
-            }
+            let Some(next) = page.next else { break };
+            pages.follow(&next)?;
+            token = next;
         }
         // What was listed is known now; but what was not may exist in the part that could not be reached.
-        incomplete.map_or(Ok(count), Err)
+        incomplete.map_or(Ok(count), |reason| Err(reason.into()))
     }
 }
 
@@ -113,48 +118,78 @@ pub(crate) struct Compute {
     credentials: Credentials,
     project: String,
     client: Arc<OnceCell<Rest>>,
+    limit: RateLimit,
+    health: Health,
     complained: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Compute {
     /// Nothing is connected yet.
-    pub(crate) fn new(endpoint: Option<Endpoint>, credentials: Credentials, project: String) -> Self {
-        Self { endpoint, credentials, project, client: Arc::default(), complained: Arc::default() }
+    pub(crate) fn new(
+        endpoint: Option<Endpoint>,
+        credentials: Credentials,
+        project: String,
+        health: Health,
+    ) -> Self {
+        let (client, limit, complained) = (Arc::default(), RateLimit::default(), Arc::default());
+        Self { endpoint, credentials, project, client, limit, health, complained }
     }
 
-    async fn client(&self) -> Result<&Rest, String> {
-        self.client
+    /// The answer to a question, of at most so many bytes. Nothing is asked before the API wants to be asked again.
+    async fn ask(&self, path: &[&str], query: &[(&str, &str)], most: usize) -> Result<Bytes, Failure> {
+        self.limit.check()?;
+        let client = self
+            .client
             .get_or_try_init(async || Rest::new(self.endpoint.as_ref(), self.credentials.clone()))
-            .await
+            .await?;
+        let answer = client.get(path, query, most).await;
+        if let Err(Failure { reason, retry_after: Some(wait), .. }) = &answer {
+            self.health.compute_rate_limited();
+            if self.limit.set(reason, *wait) {
+                let seconds = wait.as_secs();
+                tracing::warn!(reason, seconds, "the Compute API asks not to be asked for a while");
+            }
+        }
+        answer
     }
 
     /// One page of `instances.aggregatedList`; the first one has no token.
-    async fn page(&self, token: &str) -> Result<Page, String> {
+    async fn page(&self, token: &str) -> Result<Page, Failure> {
         let fields = listing::fields();
         let mut query = vec![("filter", NODES), ("maxResults", PAGE), ("fields", &fields)];
         if !token.is_empty() {
             query.push(("pageToken", token));
         }
-        let path = [&self.project, "aggregated", "instances"];
-        let answer = self.client().await?.get(&path, &query, LARGEST_PAGE).await;
-        Page::parse(&answer.map_err(Failure::reason)?)
+        let answer = self.ask(&[&self.project, "aggregated", "instances"], &query, LARGEST_PAGE).await?;
+        Ok(Page::parse(&answer)?)
     }
 
     /// `instances.get`. One instance is no burden, even as a whole.
     async fn get(&self, lookup: &Lookup) -> Result<Option<Instance<'static>>, LookUpError> {
-        let unreachable = |reason: String| LookUpError::service(reason, None);
-        let path = [&lookup.project, "zones", &lookup.zone, "instances", &lookup.instance];
-        let client = self.client().await.map_err(unreachable)?;
-        let answer = match client.get(&path, &[], LARGEST_INSTANCE).await {
+        let path = [&lookup.project, "zones", &lookup.zone, "instances", &*lookup.instance];
+        let answer = match self.ask(&path, &[], LARGEST_INSTANCE).await {
             Ok(answer) => answer,
-            Err(Failure::NotFound(_)) => return Ok(None),
-            Err(failure) => return Err(unreachable(failure.reason())),
+            Err(Failure { status: Some(StatusCode::NOT_FOUND), .. }) => return Ok(None),
+            Err(failure) if self.is_about_the_question(lookup, &failure) => {
+                return Err(LookUpError::instance(failure.reason));
+            }
+            Err(failure) => return Err(LookUpError::service(failure.reason, failure.retry_after)),
         };
         let useless = |error: &str| LookUpError::instance(format!("the answer describes no instance{error}"));
         let resource: Resource<'_> =
             serde_json::from_slice(&answer).map_err(|error| useless(&format!(": {error}")))?;
         let instance = resource.into_instance().ok_or_else(|| useless(""))?;
         Ok(Some(instance.into_owned()))
+    }
+
+    /// Whether a failure says nothing about other look-ups: the API does not take the name, or does not let us read
+    /// another project.
+    fn is_about_the_question(&self, lookup: &Lookup, failure: &Failure) -> bool {
+        match failure.status {
+            Some(StatusCode::BAD_REQUEST) => true,
+            Some(StatusCode::FORBIDDEN) => failure.retry_after.is_none() && lookup.project != self.project,
+            _ => false,
+        }
     }
 
     /// Look-ups fail in numbers when they fail, so only now and then one of them is worth a line.
@@ -182,6 +217,52 @@ impl LookUp for Compute {
     }
 }
 
+/// Until when the API wants not to be asked. It limits the project, not the single question, so listings and look-ups
+/// share it.
+#[derive(Debug, Clone, Default)]
+struct RateLimit(Arc<Mutex<Option<Limited>>>);
+
+#[derive(Debug)]
+struct Limited {
+    until: Instant,
+    /// The API's words.
+    reason: String,
+}
+
+impl RateLimit {
+    /// Nothing is to be asked for so long. Says whether that is news.
+    fn set(&self, reason: &str, wait: Duration) -> bool {
+        let now = Instant::now();
+        let Some(until) = now.checked_add(wait) else { return false };
+        let mut limited = self.lock();
+        let is_new = limited.as_ref().is_none_or(|limited| limited.until <= now);
+        // Answers that were under way together may arrive in any order.
+        if limited.as_ref().is_none_or(|limited| limited.until < until) {
+            *limited = Some(Limited { until, reason: reason.to_owned() });
+        }
+        is_new && !wait.is_zero()
+    }
+
+    /// # Errors
+    /// It is too early to ask.
+    fn check(&self) -> Result<(), Failure> {
+        let limited = self.lock();
+        let Some(Limited { until, reason }) = &*limited else { return Ok(()) };
+        let wait = until.saturating_duration_since(Instant::now());
+        if wait.is_zero() {
+            return Ok(());
+        }
+        let seconds = wait.as_secs_f64().ceil();
+        let reason = format!("{reason}; to be asked again in {seconds} s");
+        Err(Failure { reason, status: None, retry_after: Some(wait) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Limited>> {
+        // An update is one assignment.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Whether a text can be the id of a project, or the name of a zone or an instance: nothing that would mean something
 /// in a URL.
 fn is_name(text: &str) -> bool {
@@ -189,4 +270,25 @@ fn is_name(text: &str) -> bool {
         && text.len() <= 100
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_:.".contains(&byte))
         && text.bytes().any(|byte| byte.is_ascii_alphanumeric())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_limit_holds_until_its_end() {
+        let limit = RateLimit::default();
+        assert!(limit.check().is_ok());
+        assert!(limit.set("HTTP 429", Duration::from_secs(30)), "it is new");
+        assert!(!limit.set("HTTP 429", Duration::from_secs(10)), "a shorter one ends within it");
+        tokio::time::advance(Duration::from_secs(29)).await;
+        let failure = limit.check().unwrap_err();
+        assert_eq!(failure.retry_after, Some(Duration::from_secs(1)));
+        assert_eq!(failure.reason, "HTTP 429; to be asked again in 1 s");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(limit.check().is_ok());
+        assert!(!limit.set("HTTP 503", Duration::ZERO), "nothing to wait for is no limit");
+        assert!(limit.check().is_ok());
+    }
 }

@@ -117,7 +117,8 @@ pub async fn run(
     let (stop, stopped) = watch::channel(false);
     let access = Access::default();
     let endpoint = config.compute_endpoint.clone();
-    let compute = Compute::new(endpoint.clone(), access.to(endpoint.as_ref()), config.project.clone());
+    let credentials = access.to(endpoint.as_ref());
+    let compute = Compute::new(endpoint, credentials, config.project.clone(), health.clone());
     let pipeline = Pipeline {
         state: state.clone(),
         methods: config.methods.clone(),

@@ -324,6 +324,7 @@ pub struct Health {
     resyncs: Family<OutcomeLabel, Counter>,
     last_resync: Gauge,
     lookups: Family<OutcomeLabel, Counter>,
+    rate_limits: Counter,
     state_errors: Counter,
     state_commits: Histogram,
     state_size: Gauge,
@@ -356,6 +357,7 @@ impl Health {
             resyncs: Family::default(),
             last_resync: Gauge::default(),
             lookups: Family::default(),
+            rate_limits: Counter::default(),
             state_errors: Counter::default(),
             state_commits: Histogram::new(COMMIT_BUCKETS),
             state_size: Gauge::default(),
@@ -388,6 +390,11 @@ impl Health {
             "spot_interruption_exporter_lookups",
             "Requests for single instances that an event is about, by outcome",
             health.lookups.clone(),
+        );
+        registry.register(
+            "spot_interruption_exporter_compute_rate_limits",
+            "Answers of the Compute API that asked to wait before the next request, which is done",
+            health.rate_limits.clone(),
         );
         registry.register(
             "spot_interruption_exporter_state_errors",
@@ -434,6 +441,11 @@ impl Health {
             Err(_) => FAILED,
         };
         self.lookups.get_or_create(&outcome).inc();
+    }
+
+    /// Counts an answer of the Compute API with `Retry-After`.
+    pub(crate) fn compute_rate_limited(&self) {
+        self.rate_limits.inc();
     }
 
     /// Takes note of the size of the durable state, in bytes.

@@ -4,12 +4,38 @@
 //! read strictly - a page that is not what the API gives is an error, never an empty page - and only the instances
 //! in it leniently.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Deserialize;
 
 use crate::instance::Instance;
 use crate::instance::resource::Resource;
+
+/// The most pages of one listing. At 500 instances each that is a million instances.
+const MOST_PAGES: usize = 2_000;
+
+/// The pages of one listing, by their tokens: each is asked for once, and their number is bounded.
+#[derive(Debug, Default)]
+pub(super) struct Pages {
+    tokens: HashSet<String>,
+}
+
+impl Pages {
+    /// Notes the token of the page to ask for next.
+    ///
+    /// # Errors
+    /// The page was asked for before, or there are too many: such a listing would never end.
+    pub(super) fn follow(&mut self, token: &str) -> Result<(), String> {
+        if !self.tokens.insert(token.to_owned()) {
+            return Err("the API repeats a page".to_owned());
+        }
+        // The first page has no token.
+        if self.tokens.len() >= MOST_PAGES {
+            return Err(format!("the list has more than {MOST_PAGES} pages"));
+        }
+        Ok(())
+    }
+}
 
 /// What a page consists of.
 #[derive(Debug, Default)]
@@ -87,6 +113,19 @@ mod tests {
 
     fn parse(answer: &str) -> Page {
         Page::parse(answer.as_bytes()).unwrap_or_else(|error| panic!("{answer}: {error}"))
+    }
+
+    #[test]
+    fn a_listing_ends() {
+        let mut pages = Pages::default();
+        assert_eq!(pages.follow("a"), Ok(()));
+        assert_eq!(pages.follow("b"), Ok(()));
+        // A page that repeats any earlier one starts a circle, not only one that repeats the last.
+        assert_eq!(pages.follow("a"), Err("the API repeats a page".to_owned()));
+
+        let mut pages = Pages::default();
+        let allowed = (0..10_000).take_while(|page| pages.follow(&page.to_string()).is_ok()).count();
+        assert_eq!(allowed, MOST_PAGES - 1, "with the first page, which has no token, that is all");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //!
 //! [partial answers]: https://cloud.google.com/compute/docs/api/how-tos/performance#partial-response
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use exporter_common::upstream::{self, ReadError};
@@ -37,24 +37,18 @@ pub(super) struct Rest {
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(super) enum Failure {
-    /// HTTP 404, in the API's words.
-    NotFound(String),
-    /// Anything else.
-    Other(String),
-}
-
-impl Failure {
-    /// For `/ready` and the log.
-    pub(super) fn reason(self) -> String {
-        let (Self::NotFound(reason) | Self::Other(reason)) = self;
-        reason
-    }
+pub(super) struct Failure {
+    /// For `/ready` and the log, in the API's words where it answered.
+    pub(super) reason: String,
+    /// What it answered with; `None` where it did not answer.
+    pub(super) status: Option<StatusCode>,
+    /// How long it asks not to be asked again.
+    pub(super) retry_after: Option<Duration>,
 }
 
 impl From<String> for Failure {
     fn from(reason: String) -> Self {
-        Self::Other(reason)
+        Self { reason, status: None, retry_after: None }
     }
 }
 
@@ -95,12 +89,12 @@ impl Rest {
         let answer = request.send().await.map_err(broken)?;
         let status = answer.status();
         if status == StatusCode::OK {
-            return read(answer, most).await.map_err(Failure::Other);
+            return Ok(read(answer, most).await?);
         }
+        let retry_after = upstream::retry_after(answer.headers(), SystemTime::now());
         // An error that cannot be read is still an error.
         let words = read(answer, LARGEST_ERROR).await.unwrap_or_default();
-        let reason = refusal(status, &words);
-        Err(if status == StatusCode::NOT_FOUND { Failure::NotFound(reason) } else { Failure::Other(reason) })
+        Err(Failure { reason: refusal(status, &words), status: Some(status), retry_after })
     }
 }
 

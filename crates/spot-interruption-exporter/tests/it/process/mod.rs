@@ -9,6 +9,7 @@ mod durable;
 mod events;
 mod faults;
 mod golden;
+mod limits;
 mod lines;
 mod prometheus;
 mod readme;
