@@ -123,8 +123,10 @@ image-binary image version:
 
 # Packages a chart under a version, pushes it and says its digest.
 chart-push chart version registry:
-    @helm package deploy/helm/{{chart}} --version {{version}} --app-version {{version}} --destination target/charts >&2
-    @helm push target/charts/{{chart}}-{{version}}.tgz {{registry}} 2>&1 | tee /dev/stderr | sed -n 's/^Digest: //p'
+    #!/usr/bin/env bash
+    set -euo pipefail
+    helm package deploy/helm/{{chart}} --version {{version}} --app-version {{version}} --destination target/charts >&2
+    helm push target/charts/{{chart}}-{{version}}.tgz {{registry}} 2>&1 | tee /dev/stderr | sed -n 's/^Digest: //p'
 
 # What each image is made of, as CycloneDX beside each Cargo.toml (needs cargo-cyclonedx); the images carry their own SBOM.
 sbom:

@@ -1,6 +1,9 @@
 """Workflows are thin: they call recipes that exist, and actions that cannot change under them."""
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from files import DOCKERFILE, ROOT, WORKFLOWS
@@ -35,6 +38,20 @@ def test_a_recipe_that_is_called_exists(recipe):
 @pytest.mark.parametrize(("workflow", "command"), COMMANDS)
 def test_nothing_of_the_event_is_pasted_into_a_command(workflow, command):
     assert "${{" not in command
+
+
+@pytest.mark.parametrize(("workflow", "command"), COMMANDS)
+def test_a_command_is_shellcheck_clean(workflow, command):
+    shellcheck = [Path(sys.executable).parent / "shellcheck", "--shell=bash", "--severity=style", "-"]
+    finished = subprocess.run(shellcheck, input="set -eo pipefail\n" + command, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stdout
+
+
+@pytest.mark.parametrize(("workflow", "command"), COMMANDS)
+def test_a_failure_within_a_command_is_not_lost(workflow, command):
+    # With -e and pipefail, which only a shell that is named gets.
+    assert WORKFLOWS[workflow]["defaults"] == {"run": {"shell": "bash"}}
+    assert not re.search(r"echo [^\n]*\$\(", command)
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS)
