@@ -27,9 +27,12 @@ impl Access {
         self.results().insert(collector, LastResult::Succeeded);
     }
 
-    /// It failed for a reason that has nothing to do with access.
+    /// It failed for a reason that has nothing to do with access, so what is known of that stays.
     pub(crate) fn failed(&self, collector: &'static str) {
-        self.results().insert(collector, LastResult::Failed);
+        let mut results = self.results();
+        if !matches!(results.get(collector), Some(LastResult::Refused(_))) {
+            results.insert(collector, LastResult::Failed);
+        }
     }
 
     pub(crate) fn fresh_token_refused(&self, collector: &'static str) {
@@ -62,6 +65,8 @@ mod tests {
         access.fresh_token_refused("usage");
         assert!(access.is_missing("usage"));
         assert!(!access.is_missing("workerpools"));
+        access.failed("usage");
+        assert!(access.is_missing("usage"), "a timeout in between says nothing of access");
         tokio::time::advance(Duration::from_secs(299)).await;
         assert!(access.is_missing("usage"));
         tokio::time::advance(Duration::from_secs(1)).await;
