@@ -88,10 +88,15 @@ pub(crate) fn connect(config: &Config) -> Result<Http, TransportError> {
 /// loaded: reading the system's roots takes milliseconds and a megabyte.
 fn client_config(config: &Config) -> Result<ClientConfig, TransportError> {
     let mut roots = RootCertStore::empty();
+    let mut trusted = config.extra_roots.clone();
     if config.api_endpoint.scheme() == Some(&Scheme::HTTPS) {
         let system = rustls_native_certs::load_native_certs();
         for error in &system.errors {
             tracing::warn!(%error, "cannot read some of the system's root certificates");
+        }
+        // Whoever names the system's roots may name the server's certificate itself.
+        if ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().any(|name| std::env::var_os(name).is_some()) {
+            trusted.extend(system.certs.iter().cloned());
         }
         roots.add_parsable_certificates(system.certs);
         roots.add_parsable_certificates(config.extra_roots.iter().cloned());
@@ -105,7 +110,7 @@ fn client_config(config: &Config) -> Result<ClientConfig, TransportError> {
     if roots.is_empty() {
         return Ok(builder.with_root_certificates(roots).with_no_client_auth());
     }
-    let verifier = server_verifier(roots, config.extra_roots.clone(), provider)
+    let verifier = server_verifier(roots, trusted, provider)
         .map_err(|error| rustls::Error::General(error.to_string()))?;
     Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }

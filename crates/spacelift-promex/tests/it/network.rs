@@ -176,6 +176,9 @@ async fn a_self_signed_certificate_that_is_trusted_itself() {
     let exporter = Exporter::run(trusting()).await;
     exporter.readiness(200).await;
     exporter.scrape().await;
+    let mut by_variable = serve(&format!("https://{}", front.address));
+    by_variable.env("SSL_CERT_FILE", &ca);
+    Exporter::run(by_variable).await.readiness(200).await;
 
     // For its own names only, and not for whoever else signs itself.
     for names in [&["127.0.0.1"][..], &["other.test"]] {
