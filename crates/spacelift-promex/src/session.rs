@@ -28,8 +28,8 @@ const MARGIN_SECONDS: f64 = 30.0;
 /// meanwhile waits for this one.
 const LEAST_EXCHANGE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The pause between exchanges that the API refuses at start: three of them take a bit more than ten seconds.
-const REFUSAL_PAUSE: Duration = Duration::from_millis(5_200);
+/// The time from one exchange that the API refuses at start to the next: three of them take a bit more than ten seconds.
+const REFUSAL_INTERVAL: Duration = Duration::from_millis(5_200);
 
 /// The pauses between exchanges that fail.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -136,6 +136,7 @@ impl Session {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let mut established = false;
         loop {
+            let began = Instant::now();
             let pause = match self.token().await {
                 Ok(_) => {
                     established = true;
@@ -148,7 +149,7 @@ impl Session {
                         let endpoint = self.exchanger.endpoint.clone();
                         return Rejected { endpoint, reason: reason.to_owned() };
                     }
-                    REFUSAL_PAUSE
+                    REFUSAL_INTERVAL.saturating_sub(began.elapsed()).max(FIRST_PAUSE)
                 }
                 Err(Failure::RateLimited { wait, .. }) => backoff.pause().max(wait),
                 Err(_) => backoff.pause(),
@@ -195,8 +196,12 @@ impl Session {
             self.exchange.call(move || exchanger.exchange(refused), Err(Failure::Defect))
         };
         exchange.await.or_else(|failure| {
-            let state = self.exchanger.state();
-            state.good_token(refused).cloned().ok_or(failure)
+            let token = self.exchanger.state().good_token(refused).cloned();
+            token.ok_or_else(|| {
+                // The last token may have ended since the exchange failed.
+                self.exchanger.failed(&failure, refused);
+                failure
+            })
         })
     }
 }
