@@ -98,6 +98,16 @@ impl Failure {
         }
     }
 
+    /// What tells two failures apart that are to be logged. The same trouble of the network shows at different stages of
+    /// a request, and with a session or without.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::NoSession(cause) => cause.reason(),
+            Self::Network(text) => text.rsplit(": ").next().unwrap_or_default().to_owned(),
+            other => other.to_string(),
+        }
+    }
+
     /// The label value under which the failure is counted, one of [`Failure::OUTCOMES`].
     pub fn outcome(&self) -> &'static str {
         match self {
@@ -112,5 +122,24 @@ impl Failure {
             Self::Invalid(_) | Self::Defect => "invalid",
             Self::NoSession(_) | Self::Secret(_) => "no_session",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_trouble_at_another_stage_is_no_other_reason() {
+        let reset =
+            |stage: &str| Failure::Network(format!("client error ({stage}): Connection reset by peer"));
+        let reason = reset("Connect").reason();
+        assert_eq!(reason, reset("SendRequest").reason());
+        assert_eq!(reason, Failure::NoSession(Box::new(reset("Connect"))).reason());
+        assert_ne!(
+            reason,
+            Failure::Network("client error (Connect): Connection refused".to_owned()).reason()
+        );
+        assert_ne!(Failure::GraphQl("a".to_owned()).reason(), Failure::GraphQl("b".to_owned()).reason());
     }
 }

@@ -177,7 +177,7 @@ trait Note {
 impl Note for FailureLog {
     fn note(&mut self, failure: Option<&Failure>) -> Option<LogLine> {
         match failure {
-            Some(failure) => self.failed(&failure.to_string(), Instant::now()),
+            Some(failure) => self.failed(&failure.reason(), Instant::now()),
             None => self.succeeded(Instant::now()),
         }
     }
