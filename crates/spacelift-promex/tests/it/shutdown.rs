@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sandbox::spacelift::{EXCHANGE, Hold, Reply, Spacelift};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::support::Exporter;
@@ -59,14 +59,15 @@ async fn a_scrape_without_a_session_is_answered_too() {
     api.override_reply(EXCHANGE, Reply::Hold(hold.clone()));
     let mut exporter = Exporter::start(&api, &["-t", "1m"]).await;
     hold.arrived(1).await;
-    let url = format!("http://{}/metrics", exporter.address);
-    let scrape = tokio::spawn(async move { super::support::get(&url, &[]).await });
-    // The gauge of running scrapes is only visible in a scrape; the request is on its way.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut scrape = TcpStream::connect(&exporter.address).await.unwrap();
+    scrape.write_all(b"GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
+    // Connections are taken in turn, so that the scrape has begun when a later request is answered.
+    exporter.get("/health").await;
     exporter.signal("TERM");
-    let answer = scrape.await.unwrap();
-    assert_eq!(answer.status, 500);
-    assert!(answer.text().contains("usage: no session: no answer within"), "{}", answer.text());
+    let mut answer = String::new();
+    scrape.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+    assert!(answer.contains("usage: no session: no answer within"), "{answer}");
     assert_eq!(exporter.exit().await.code(), Some(0));
 }
 
