@@ -1,4 +1,4 @@
-# Who the exporter is and what it may do: consume two subscriptions and read instances.
+# Who the exporter is and what it may do: consume and look at two subscriptions, and read instances.
 
 resource "google_service_account" "exporter" {
   count = module.settings.identity == "service_account" ? 1 : 0
@@ -34,6 +34,21 @@ resource "google_pubsub_subscription_iam_member" "exporter" {
   project      = module.settings.project
   subscription = google_pubsub_subscription.events[each.key].name
   role         = "roles/pubsub.subscriber"
+  member       = local.exporter_member
+
+  lifecycle {
+    replace_triggered_by = [google_pubsub_subscription.events[each.key].id]
+  }
+}
+
+# A subscription whose topic was deleted stays silent: only its description tells, which
+# roles/pubsub.subscriber does not let the exporter read (pubsub.subscriptions.get).
+resource "google_pubsub_subscription_iam_member" "exporter_viewer" {
+  for_each = module.settings.events
+
+  project      = module.settings.project
+  subscription = google_pubsub_subscription.events[each.key].name
+  role         = "roles/pubsub.viewer"
   member       = local.exporter_member
 
   lifecycle {

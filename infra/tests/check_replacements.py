@@ -25,10 +25,12 @@ FOLLOWS = {
         'google_pubsub_topic_iam_member.writer["interruption/acme-shop"]',
         'google_pubsub_subscription.events["interruption"]',
         'google_pubsub_subscription_iam_member.exporter["interruption"]',
+        'google_pubsub_subscription_iam_member.exporter_viewer["interruption"]',
         'google_pubsub_subscription_iam_member.dead_letter_acknowledger["interruption"]',
     },
     'google_pubsub_subscription.events["creation"]': {
         'google_pubsub_subscription_iam_member.exporter["creation"]',
+        'google_pubsub_subscription_iam_member.exporter_viewer["creation"]',
         'google_pubsub_subscription_iam_member.dead_letter_acknowledger["creation"]',
     },
     "google_pubsub_topic.dead_letter[0]": {

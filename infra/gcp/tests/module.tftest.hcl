@@ -87,6 +87,16 @@ run "defaults" {
   }
 
   assert {
+    condition = length(google_pubsub_subscription_iam_member.exporter_viewer) == 2 && alltrue([
+      for event, grant in google_pubsub_subscription_iam_member.exporter_viewer :
+      grant.subscription == google_pubsub_subscription.events[event].name
+      && grant.role == "roles/pubsub.viewer"
+      && grant.member == "serviceAccount:spot-interruption-exporter@acme-prod.iam.gserviceaccount.com"
+    ])
+    error_message = "The exporter sees whether a topic was deleted."
+  }
+
+  assert {
     condition     = join(" ", keys(google_project_iam_member.instance_reader)) == "acme-prod" && google_project_iam_member.instance_reader["acme-prod"].role == google_project_iam_custom_role.instance_reader["acme-prod"].id
     error_message = "The one grant at a project is the narrow role."
   }

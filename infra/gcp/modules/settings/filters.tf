@@ -17,7 +17,8 @@ locals {
     -- GKE nodes that come into being. First the requests, for one node or for many: they carry the
     -- cluster's label, and only the first entry of an operation holds its request. Then the instances
     -- that a bulk request made: their entries have an id but no labels, so that it cannot be told
-    -- here whether they are nodes. Every operation has one last entry.
+    -- here whether they are nodes. Every operation has one last entry. Last, what creations failed by,
+    -- such as a lack of spot capacity: their last entry repeats nothing of the request.
     log_id("cloudaudit.googleapis.com/activity")
     AND protoPayload.serviceName="compute.googleapis.com"
     AND (
@@ -32,6 +33,10 @@ locals {
         protoPayload.methodName=${local.any_of.bulk_creation}
         AND resource.type="gce_instance"
         AND operation.last=true${local.bulk_insert_name_condition}
+      )
+      OR (
+        protoPayload.methodName=${local.any_of.creation}
+        AND protoPayload.status.code:*
       )
     )
   EOT
