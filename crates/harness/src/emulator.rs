@@ -18,14 +18,15 @@ static GUARD: Mutex<Option<Child>> = Mutex::new(None);
 
 /// Where the emulator listens, as in `PUBSUB_EMULATOR_HOST`; `None` where it is not installed.
 pub async fn pubsub_emulator() -> Option<String> {
-    HOST.get_or_init(start).await.clone()
+    let host = HOST.get_or_init(start).await.clone();
+    if host.is_none() {
+        skipped("Google's Pub/Sub emulator is not installed");
+    }
+    host
 }
 
 async fn start() -> Option<String> {
-    let Some(jar) = jar() else {
-        skipped("Google's Pub/Sub emulator is not installed");
-        return None;
-    };
+    let jar = jar()?;
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().local_addr().unwrap().port();
     // The shell ends the emulator as soon as its standard input does, which is when this process has ended.
     let guard = Command::new("sh")

@@ -5,7 +5,6 @@
 #![allow(
     clippy::missing_panics_doc,
     clippy::panic,
-    clippy::print_stderr,
     clippy::unwrap_used,
     reason = "this is the part of the tests that the exporters share"
 )]
@@ -20,7 +19,9 @@ mod link;
 mod process;
 mod prometheus;
 mod proxy;
+mod skips;
 mod surroundings;
+mod unread;
 mod usage;
 mod web;
 
@@ -37,13 +38,19 @@ pub use link::{End, Link, Weather};
 pub use process::{Exporter, run_to_end};
 pub use prometheus::Prometheus;
 pub use proxy::Proxy;
+pub use skips::{skipped, skipped_summary};
 pub use surroundings::{Clock, Hosts};
+pub use unread::{check_unread_log, run_unread};
 pub use usage::{Usage, measured, mebibytes};
 pub use web::{Answer, get, request};
 
 /// Nothing that a test waits for takes this long unless it never comes: the longest backoff of the exporters, and the
 /// longest time that they wait for an answer, are half of it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What ends within five seconds, ends within this time on a machine that is busy with everything else. What hangs does
+/// not.
+pub const HUNG: Duration = Duration::from_secs(30);
 
 /// The path of a program of the test environment. In CI it must be there; elsewhere the caller skips, and says so.
 pub fn tool(name: &str) -> Option<PathBuf> {
@@ -53,11 +60,4 @@ pub fn tool(name: &str) -> Option<PathBuf> {
         skipped(&format!("{name} is not installed"));
     }
     found
-}
-
-/// Says that a test is skipped; in CI no test may be.
-pub fn skipped(why: &str) {
-    let in_ci = std::env::var("CI").is_ok_and(|value| value == "true");
-    assert!(!in_ci, "{why}, and CI must not go without it");
-    eprintln!("SKIPPED: {why}");
 }

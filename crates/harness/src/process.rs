@@ -77,6 +77,14 @@ impl Exporter {
         self.log.line_with(part).await
     }
 
+    /// Waits until `count` lines of the log contain `part`.
+    pub async fn log_lines(&self, part: &str, count: usize) {
+        let mut lines = self.log.count.clone();
+        let reached = lines.wait_for(|_| self.log_text().matches(part).count() >= count);
+        let reached = timeout(PATIENCE, reached).await;
+        assert!(reached.is_ok_and(|log| log.is_ok()), "not {count} times {part:?}:\n{}", self.log_text());
+    }
+
     /// The log so far.
     pub fn log_text(&self) -> String {
         self.log.text()

@@ -114,10 +114,7 @@ async fn switches_faults_by_name() {
 
 #[tokio::test]
 async fn an_emulator_has_no_faults() {
-    let Some(endpoint) = emulator::endpoint().await else {
-        println!("SKIPPED an_emulator_has_no_faults: the Pub/Sub emulator is not installed");
-        return;
-    };
+    let Some(endpoint) = emulator::endpoint().await else { return };
     let host = endpoint.strip_prefix("http://").unwrap();
     let google = Google::builder().emulator(host).project("faultless-project", 9).start().await.unwrap();
     let client = Client::to(google.compute().url());

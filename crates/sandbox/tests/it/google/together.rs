@@ -126,10 +126,7 @@ async fn entries_can_be_published_by_hand() {
 
 #[tokio::test]
 async fn it_can_publish_into_googles_emulator() {
-    let Some(endpoint) = emulator::endpoint().await else {
-        println!("SKIPPED it_can_publish_into_googles_emulator: the Pub/Sub emulator is not installed");
-        return;
-    };
+    let Some(endpoint) = emulator::endpoint().await else { return };
     let host = endpoint.strip_prefix("http://").unwrap();
     let builder = Google::builder().emulator(host).project("emulated-project", 8);
     let google = builder.clone().start().await.unwrap();

@@ -34,10 +34,8 @@ macro_rules! against_both {
 
             $(#[tokio::test]
             async fn $name() {
-                match emulator::endpoint().await {
-                    Some(endpoint) => super::$name(Client::connect(endpoint, stringify!($name)).await).await,
-                    None => println!("SKIPPED {}: the Pub/Sub emulator is not installed", stringify!($name)),
-                }
+                let Some(endpoint) = emulator::endpoint().await else { return };
+                super::$name(Client::connect(endpoint, stringify!($name)).await).await;
             })*
         }
     };
