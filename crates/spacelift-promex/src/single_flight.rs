@@ -30,6 +30,7 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
         // The critical sections are single assignments, so a poisoned value is valid.
         let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(result) = &*running {
+            tracing::debug!("joined what is under way");
             return result.clone();
         }
         let slot = self.0.clone();

@@ -16,13 +16,12 @@ async fn fifty_scrapes_at_start_make_one_exchange() {
     let api = Spacelift::builder().start().await.unwrap();
     let hold = Hold::new();
     api.override_reply(EXCHANGE, Reply::Hold(hold.clone()));
-    let exporter = Exporter::start(&api, &[]).await;
+    let exporter = Exporter::start(&api, &["--log.level=debug"]).await;
     hold.arrived(1).await;
     let scrapes = join_all((0..50).map(|_| exporter.scrape()));
     let release = async {
-        // All fifty wait for the one exchange; the gauge of running scrapes is only visible from inside, so
-        // give them a moment to pile up.
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        // All but the first join its round, which waits for the one exchange.
+        exporter.log_lines("joined what is under way", 49).await;
         hold.release();
     };
     tokio::join!(scrapes, release);
