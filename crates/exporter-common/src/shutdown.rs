@@ -1,13 +1,30 @@
 //! The end of the process: the first signal begins it, a second one cuts it short.
 
 use std::io;
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::telemetry;
 
 /// How long running requests and unflushed work get after the first signal. A process is gone within five
 /// seconds; the rest is for what comes after the drain.
 pub const DRAIN: Duration = Duration::from_millis(4_500);
+
+/// The time from the first signal to the end of the process, with what is left for the log after the drain.
+const END: Duration = Duration::from_millis(4_850);
+
+/// The least that is left for the log.
+const LEAST: Duration = Duration::from_millis(100);
+
+/// When the first signal came.
+static BEGAN: OnceLock<Instant> = OnceLock::new();
+
+/// How long the process may still take after the first signal; `None` before it.
+pub(crate) fn time_left() -> Option<Duration> {
+    BEGAN.get().map(|began| END.saturating_sub(began.elapsed()).max(LEAST))
+}
 
 /// Exit code of a process whose drain was cut short by a second signal.
 const ABORTED: i32 = 130;
@@ -31,10 +48,12 @@ impl Signals {
     /// Completes at the first signal; a second one then ends the process at once.
     pub async fn shutdown(mut self) {
         let name = self.next().await;
+        BEGAN.get_or_init(Instant::now);
         tracing::info!(signal = name, "shutting down");
         tokio::spawn(async move {
             let name = self.next().await;
             tracing::warn!(signal = name, "second signal, not waiting for running work");
+            telemetry::flush(LEAST);
             std::process::exit(ABORTED);
         });
     }

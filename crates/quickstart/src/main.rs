@@ -14,9 +14,9 @@ use anyhow::{Context, bail};
 use clap::{Arg, ArgMatches, Command};
 use exporter_common::config::{Arguments, Environment, Invocation};
 use exporter_common::http::{ListenAddress, Listener};
-use exporter_common::program;
+use exporter_common::program::{self, Program};
 use exporter_common::shutdown::Signals;
-use exporter_common::telemetry::{self, LogFormat};
+use exporter_common::telemetry::{self, LogFormat, Logging};
 use sandbox::google::{CREATION_SUBSCRIPTION, Google, INTERRUPTION_SUBSCRIPTION, PROJECT};
 use sandbox::spacelift::{DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, Spacelift};
 use tokio::sync::watch;
@@ -41,7 +41,12 @@ async fn run() -> anyhow::Result<()> {
     let flags = flags().get_matches();
     let signals = Signals::listen()?;
     let environment = Environment::of_process();
-    telemetry::init(LogFormat::Human, LevelFilter::WARN, &environment)?;
+    let logging = Logging { format: LogFormat::Text, level: LevelFilter::WARN, level_wins: false };
+    telemetry::init(
+        logging,
+        &["quickstart", "sandbox", "spacelift_promex", "spot_interruption_exporter"],
+        &environment,
+    )?;
     let emulator = environment.get(EMULATOR_HOST)?;
 
     let listen = address(&flags, SPACELIFT)?;
@@ -141,7 +146,7 @@ fn promex_config(endpoint: &str) -> anyhow::Result<spacelift_promex::Config> {
     let collectors = spacelift_promex::collectors::ALL.iter();
     line.extend(collectors.map(|collector| format!("--collector.{}", collector.name).into()));
     let settings = spacelift_promex::Config::settings();
-    match spacelift_promex::config::command().parse(&settings, line)? {
+    match spacelift_promex::Config::COMMAND.parse(&settings, line)? {
         Invocation::Run(arguments) => {
             Ok(spacelift_promex::Config::load(&arguments, &Environment::default())?)
         }

@@ -1,16 +1,18 @@
 //! The exporter's options, as written and as validated.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use exporter_common::config::{
-    Arguments, Command, ConfigError, Environment, Kind, Loaded, Setting, format_duration, load,
+    Arguments, Command, ConfigError, Environment, Kind, Loaded, Setting, TextList, format_duration, load,
+    parse_metrics_path,
 };
 use exporter_common::http::web::WebWritten;
-use exporter_common::http::{ListenAddress, Web};
+use exporter_common::http::{ListenAddress, Listener, Web};
+use exporter_common::program::Program;
 use exporter_common::secret::Secret;
-use exporter_common::telemetry::LogFormat;
+use exporter_common::telemetry::{LogFormat, Logging};
 use http::Uri;
 use rustls_pki_types::CertificateDer;
 use serde::Deserialize;
@@ -20,17 +22,19 @@ use crate::collectors::{ALL, Collector};
 use crate::proxy::Proxy;
 use crate::session::SecretSource;
 use crate::transport::read_roots;
-use crate::{ABOUT, NAME};
+use crate::{ABOUT, NAME, RunError};
+
+const VARIABLE_PREFIX: &str = "SPACELIFT_PROMEX_";
 
 const DEFAULT_PORT: u16 = 9953;
+const DEFAULT_PATH: &str = "/metrics";
 const DEFAULT_SCRAPE_TIMEOUT: Duration = Duration::from_secs(5);
 const DEFAULT_SCRAPE_TIMEOUT_OFFSET: Duration = Duration::from_millis(500);
 const DEFAULT_DORA_WINDOW: Duration = Duration::from_secs(30 * 24 * 3_600);
 
-/// What follows the program's name on the command line.
-pub fn command() -> Command {
-    Command { name: NAME, about: ABOUT, subcommand: Some("serve") }
-}
+/// How a developer wants to read the log.
+const DEVELOPMENT: Logging =
+    Logging { format: LogFormat::Text, level: LevelFilter::DEBUG, level_wins: false };
 
 /// The configuration as written: all of it text, none of it checked.
 #[derive(Debug, Default, Deserialize)]
@@ -41,7 +45,9 @@ struct Written {
     api_key_secret: Option<Secret>,
     api_key_secret_file: Option<String>,
     ca_cert_path: Option<String>,
-    listen_address: Option<String>,
+    listen_address: Option<TextList>,
+    log_level: Option<String>,
+    log_format: Option<String>,
     scrape_timeout: Option<String>,
     scrape_timeout_offset: Option<String>,
     is_development: Option<String>,
@@ -49,9 +55,18 @@ struct Written {
     cache_ttl: Option<String>,
     dora_window: Option<String>,
     #[serde(default)]
-    web: WebWritten,
+    web: WebSection,
     #[serde(default)]
     collectors: BTreeMap<String, String>,
+}
+
+/// The section `web`: what the common crate knows, and the path.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WebSection {
+    config_file: Option<String>,
+    open_probes: Option<String>,
+    telemetry_path: Option<String>,
 }
 
 /// A configuration that can be run.
@@ -68,7 +83,9 @@ pub struct Config {
     /// Certificates to trust beside the system's.
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// Where to listen.
-    pub listen_address: ListenAddress,
+    pub listen_addresses: Vec<ListenAddress>,
+    /// The path of the metrics.
+    pub metrics_path: String,
     /// The deadline of all requests of a scrape.
     pub scrape_timeout: Duration,
     /// How long before the end of its client's timeout a scrape is answered.
@@ -83,17 +100,14 @@ pub struct Config {
     pub collectors: Vec<&'static Collector>,
     /// Who may use the server, and how.
     pub web: Web,
-    /// How log lines look.
-    pub log_format: LogFormat,
-    /// The level of logs unless `RUST_LOG` says otherwise.
-    pub log_level: LevelFilter,
+    /// How to log.
+    pub logging: Logging,
 }
 
 impl Config {
-    /// The table of all options.
-    pub fn settings() -> Vec<Setting> {
+    fn table() -> Vec<Setting> {
         let option = |key: &'static str, help: &'static str| {
-            Setting::new(key, format!("SPACELIFT_PROMEX_{}", key.to_uppercase()), help)
+            Setting::new(key, format!("{VARIABLE_PREFIX}{}", key.to_uppercase()), help)
                 .flag(key.replace('_', "-"))
         };
         let mut settings = vec![
@@ -114,6 +128,7 @@ impl Config {
                 .value_name("PATH"),
             option("listen_address", "Address to serve metrics on")
                 .short('l')
+                .list_flag("web.listen-address")
                 .value_name("ADDRESS")
                 .default(format!(":{DEFAULT_PORT}")),
             option("scrape_timeout", "Deadline for all API requests of a scrape")
@@ -143,26 +158,24 @@ impl Config {
                 .value_name("DURATION")
                 .default(format_duration(DEFAULT_DORA_WINDOW)),
         ];
-        settings.extend(Web::settings(|key| {
-            format!("SPACELIFT_PROMEX_{}", key.replace('.', "_").to_uppercase())
-        }));
+        let variable = |key: &str| format!("{VARIABLE_PREFIX}{}", key.replace('.', "_").to_uppercase());
+        settings.push(
+            Setting::new("web.telemetry_path", variable("web.telemetry_path"), "Path of the metrics")
+                .flag("web.telemetry-path")
+                .value_name("PATH")
+                .default(DEFAULT_PATH),
+        );
+        settings.extend(Web::settings(variable));
+        settings.extend(Logging::settings(variable, "info", "json"));
         settings.extend(ALL.iter().map(|collector| {
             let Collector { name, about, on_by_default, .. } = collector;
-            let variable = format!("SPACELIFT_PROMEX_COLLECTOR_{}", name.to_uppercase());
+            let variable = format!("{VARIABLE_PREFIX}COLLECTOR_{}", name.to_uppercase());
             Setting::new(format!("collectors.{name}"), variable, *about)
                 .flag(format!("collector.{name}"))
                 .kind(Kind::Switch)
                 .default(on_by_default.to_string())
         }));
         settings
-    }
-
-    /// Reads and validates the configuration.
-    ///
-    /// # Errors
-    /// One line that names the key, its source and what is allowed.
-    pub fn load(arguments: &Arguments, environment: &Environment) -> Result<Self, ConfigError> {
-        validate(&load::<Written>(Self::settings(), arguments, environment)?, environment)
     }
 
     /// Where GraphQL requests go.
@@ -187,24 +200,59 @@ fn with_path(uri: &Uri, path: &str) -> Uri {
     Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
 }
 
+impl Program for Config {
+    const COMMAND: Command = Command { name: NAME, about: ABOUT, subcommand: Some("serve") };
+    const VARIABLE_PREFIX: &'static str = VARIABLE_PREFIX;
+    const LOG_TARGETS: &'static [&'static str] = &["spacelift_promex"];
+
+    type Error = RunError;
+
+    fn settings() -> Vec<Setting> {
+        Self::table()
+    }
+
+    fn load(arguments: &Arguments, environment: &Environment) -> Result<Self, ConfigError> {
+        validate(&load::<Written>(Self::settings(), arguments, environment)?, environment)
+    }
+
+    fn logging(&self) -> Logging {
+        self.logging
+    }
+
+    fn web(&self) -> &Web {
+        &self.web
+    }
+
+    fn listen_addresses(&self) -> &[ListenAddress] {
+        &self.listen_addresses
+    }
+
+    async fn run(self, listener: Listener, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
+        crate::run(self, listener, shutdown).await
+    }
+}
+
 fn validate(loaded: &Loaded<Written>, environment: &Environment) -> Result<Config, ConfigError> {
     let written = &loaded.written;
     let is_development = loaded.switch("is_development", written.is_development.as_ref(), false)?;
-    let extra_roots = loaded
-        .optional("ca_cert_path", written.ca_cert_path.as_ref(), |path| read_roots(&PathBuf::from(path)))?;
+    let extra_roots =
+        loaded.optional("ca_cert_path", written.ca_cert_path.as_ref(), |path| read_roots(Path::new(path)))?;
     let api_endpoint = without_graphql(api_endpoint(loaded)?);
     Ok(Config {
         proxy: Proxy::of(&api_endpoint, environment)?,
         api_endpoint,
-        api_key_id: loaded
-            .required("api_key_id", written.api_key_id.as_ref(), |id| Ok(id.trim().to_owned()))?,
+        api_key_id: loaded.required("api_key_id", written.api_key_id.as_ref(), |id| {
+            Secret::parse(id)
+                .map(|id| id.expose().to_owned())
+                .map_err(|error| error.to_string().replace("secret", "id"))
+        })?,
         api_key_secret: secret(loaded)?,
         extra_roots: extra_roots.unwrap_or_default(),
-        listen_address: loaded
-            .optional("listen_address", written.listen_address.as_ref(), |text| {
-                text.parse().map_err(|error: exporter_common::http::ListenAddressError| error.to_string())
-            })?
-            .unwrap_or(ListenAddress::any(DEFAULT_PORT)),
+        listen_addresses: ListenAddress::validate(loaded, "listen_address", written.listen_address.as_ref())?
+            .unwrap_or_else(|| vec![ListenAddress::any(DEFAULT_PORT)]),
+        metrics_path: loaded
+            .optional("web.telemetry_path", written.web.telemetry_path.as_ref(), parse_metrics_path)?
+            .unwrap_or_else(|| DEFAULT_PATH.to_owned()),
         scrape_timeout: loaded.duration(
             "scrape_timeout",
             written.scrape_timeout.as_ref(),
@@ -231,66 +279,53 @@ fn validate(loaded: &Loaded<Written>, environment: &Environment) -> Result<Confi
             Duration::from_secs(1),
         )?,
         collectors: collectors(loaded)?,
-        web: Web::validate(loaded, &written.web)?,
-        log_format: if is_development { LogFormat::Human } else { LogFormat::Json },
-        log_level: if is_development { LevelFilter::DEBUG } else { LevelFilter::INFO },
+        web: Web::validate(
+            loaded,
+            &WebWritten {
+                config_file: written.web.config_file.clone(),
+                open_probes: written.web.open_probes.clone(),
+            },
+        )?,
+        logging: Logging::validate(
+            loaded,
+            written.log_level.as_ref(),
+            written.log_format.as_ref(),
+            if is_development { DEVELOPMENT } else { Logging::default() },
+        )?,
     })
 }
 
 fn api_endpoint(loaded: &Loaded<Written>) -> Result<Uri, ConfigError> {
+    const EXAMPLE: &str = "https://acme.app.spacelift.io";
     let written = loaded.written.api_endpoint.as_ref();
-    // A password in the URL is not for messages, so this message does not repeat the value.
-    if written.is_some_and(|text| text.split(['?', '#']).next().unwrap_or_default().contains('@')) {
-        return Err(ConfigError::new(format!(
-            "api_endpoint from {} holds credentials; allowed is a URL without them, they belong in api_key_id and api_key_secret",
-            loaded.source("api_endpoint")
-        )));
-    }
-    loaded.required("api_endpoint", written, endpoint)
-}
-
-fn endpoint(text: &str) -> Result<Uri, String> {
-    const ALLOWED: &str = "allowed is an http or https URL such as https://acme.app.spacelift.io";
-    let uri: Uri = text.trim().parse().map_err(|_| format!("is no URL; {ALLOWED}"))?;
-    if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
-        return Err(format!("is no http or https URL; {ALLOWED}"));
-    }
-    if uri.query().is_some() {
-        return Err(format!("has a query; {ALLOWED}"));
-    }
-    // A port that is no number from 0 to 65535 is silently none for whoever asks the URL for it.
-    let authority = uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
-    let after_host = authority.rsplit(']').next().unwrap_or_default();
-    if after_host.contains(':') && uri.port_u16().is_none() {
-        return Err(format!("has no port from 0 to 65535; {ALLOWED}"));
-    }
-    Ok(uri)
+    let url = loaded.url("api_endpoint", written, EXAMPLE, "api_key_id and api_key_secret")?;
+    url.ok_or_else(|| loaded.missing("api_endpoint"))
 }
 
 fn secret(loaded: &Loaded<Written>) -> Result<SecretSource, ConfigError> {
+    const VALUE: &str = "api_key_secret";
+    const FILE: &str = "api_key_secret_file";
     let value = loaded.written.api_key_secret.as_ref().filter(|secret| !secret.expose().is_empty());
     let file = loaded.written.api_key_secret_file.as_ref().filter(|path| !path.is_empty());
     match (value, file) {
-        (Some(value), None) => Ok(SecretSource::Value(value.clone())),
+        (Some(_), Some(_)) => Err(ConfigError::new(format!(
+            "{VALUE} (from {}) and {FILE} (from {}) are both set; allowed is exactly one of them",
+            loaded.source(VALUE),
+            loaded.source(FILE)
+        ))),
         (None, Some(path)) => {
             let source = SecretSource::File(PathBuf::from(path));
-            source.read().map_err(|problem| {
-                loaded.invalid(
-                    "api_key_secret_file",
-                    path,
-                    &format!("cannot be used: {problem}; allowed is a readable file that holds the secret"),
-                )
+            source.check().map_err(|problem| {
+                let problem = format!("cannot be used: {problem}; allowed is a readable file that holds the secret");
+                loaded.invalid(FILE, path, &problem)
             })?;
             Ok(source)
         }
-        (Some(_), Some(_)) => Err(ConfigError::new(format!(
-            "api_key_secret (from {}) and api_key_secret_file (from {}) are both set; allowed is exactly one of them",
-            loaded.source("api_key_secret"),
-            loaded.source("api_key_secret_file")
-        ))),
-        (None, None) => Err(ConfigError::new(
-            "api_key_secret is required but not set; allowed is exactly one of flag --api-key-secret, variable SPACELIFT_PROMEX_API_KEY_SECRET, flag --api-key-secret-file and variable SPACELIFT_PROMEX_API_KEY_SECRET_FILE",
-        )),
+        (value, None) => loaded.secret(VALUE, value)?.map(SecretSource::Value).ok_or_else(|| {
+            ConfigError::new(
+                "api_key_secret is required but not set; allowed is exactly one of flag --api-key-secret, variable SPACELIFT_PROMEX_API_KEY_SECRET, flag --api-key-secret-file and variable SPACELIFT_PROMEX_API_KEY_SECRET_FILE",
+            )
+        }),
     }
 }
 

@@ -29,6 +29,8 @@ use exporter_common::http::{Limits, Listener, Site, serve};
 use exporter_common::metrics::{BuildInfo, ProcessCollector};
 use exporter_common::readiness::Readiness;
 use exporter_common::shutdown::DRAIN;
+use exporter_common::supervisor::{Supervisor, TaskEnded};
+use exporter_common::telemetry::LogCollector;
 use http::uri::Scheme;
 use prometheus_client::registry::Registry;
 
@@ -61,6 +63,9 @@ pub enum RunError {
     /// The connection to the API cannot be set up at all, such as for want of trusted roots.
     #[error(transparent)]
     Transport(#[from] transport::TransportError),
+    /// A task that the exporter cannot do without has ended.
+    #[error(transparent)]
+    Task(#[from] TaskEnded),
 }
 
 /// Serves on `listener` until `shutdown` completes and running scrapes are answered.
@@ -75,6 +80,7 @@ pub async fn run(
     let mut registry = Registry::default();
     registry.register_collector(Box::new(BuildInfo { name: "spacelift_build_info" }));
     registry.register_collector(Box::new(ProcessCollector::new()));
+    registry.register_collector(Box::new(LogCollector));
     let telemetry = Telemetry::register(&mut registry, &config.collectors);
     let readiness = Readiness::default();
 
@@ -86,9 +92,19 @@ pub async fn run(
     let session = Arc::new(Session::new(&config, api.clone(), telemetry.clone(), &readiness));
     let exporter = Exporter::new(&config, Client::new(api, session.clone(), telemetry))?;
 
-    let site = Site::new(NAME, ABOUT, "/metrics".to_owned(), readiness, registry, exporter, config.web);
+    let site = Site::new(NAME, ABOUT, config.metrics_path, readiness, registry, exporter, config.web);
+    let mut supervisor = Supervisor::default();
+    let stopping = supervisor.shutdown();
+    let session = supervisor.spawn("session", session.keep());
+    let shutdown = async {
+        shutdown.await;
+        stopping.begin();
+    };
     tokio::select! {
+        // In this order: a refusal ends the task too.
+        biased;
         () = serve(listener, site, Limits::default(), shutdown, DRAIN) => Ok(()),
-        rejected = session.keep() => Err(rejected.into()),
+        Some(rejected) = session.output() => Err(rejected.into()),
+        failure = supervisor.failure() => Err(failure.into()),
     }
 }

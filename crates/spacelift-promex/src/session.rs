@@ -1,16 +1,19 @@
 //! The session: the API key exchanged for a token, once for however many need it.
 
-use std::path::PathBuf;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cynic::MutationBuilder;
 use exporter_common::backoff::Backoff;
+use exporter_common::files::{self, Reader};
 use exporter_common::readiness::{Condition, Readiness};
 use exporter_common::secret::Secret;
 use http::HeaderValue;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
+use zeroize::Zeroizing;
 
 use crate::Config;
 use crate::api::Api;
@@ -54,23 +57,33 @@ pub enum SecretSource {
     File(PathBuf),
 }
 
+/// The size of a secret's file in bytes, and the time to read it.
+const MAX_SECRET: u64 = 64 * 1024;
+const READ_BOUND: Duration = Duration::from_secs(2);
+
 impl SecretSource {
-    /// The secret as it is now; white space around a file's content does not belong to it.
-    pub(crate) fn read(&self) -> Result<Secret, String> {
-        match self {
-            Self::Value(secret) => Ok(secret.clone()),
-            Self::File(path) => {
-                let text = Secret::new(
-                    std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?,
-                );
-                let trimmed = text.expose().trim();
-                if trimmed.is_empty() {
-                    return Err(format!("{} is empty", path.display()));
-                }
-                Ok(Secret::new(trimmed))
-            }
+    /// Reads the secret once, at start. A file on a volume that hangs is like an API that cannot be reached: it is
+    /// tried again later.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let Self::File(path) = self else { return Ok(()) };
+        match files::read(path, MAX_SECRET, READ_BOUND) {
+            Err(error) if error.kind() == ErrorKind::TimedOut => Ok(()),
+            content => in_file(path, content).map(drop),
         }
     }
+
+    /// The secret as it is now.
+    async fn read(&self, reader: &Reader) -> Result<Secret, String> {
+        match self {
+            Self::Value(secret) => Ok(secret.clone()),
+            Self::File(path) => in_file(path, reader.read(path.clone(), MAX_SECRET, READ_BOUND).await),
+        }
+    }
+}
+
+fn in_file(path: &Path, content: io::Result<Zeroizing<Vec<u8>>>) -> Result<Secret, String> {
+    let content = content.map_err(|error| format!("{}: {error}", path.display()))?;
+    Secret::from_bytes(&content).map_err(|error| format!("{} {error}", path.display()))
 }
 
 /// A token of the API.
@@ -120,6 +133,7 @@ impl Session {
             endpoint: config.api_endpoint.to_string(),
             key_id: config.api_key_id.clone(),
             secret: config.api_key_secret.clone(),
+            reader: Reader::default(),
             timeout: exchange_timeout(config.scrape_timeout),
             telemetry,
             condition: readiness.condition("no session with the Spacelift API yet"),
@@ -213,6 +227,7 @@ struct Exchanger {
     endpoint: String,
     key_id: String,
     secret: SecretSource,
+    reader: Reader,
     timeout: Duration,
     telemetry: Telemetry,
     condition: Condition,
@@ -279,7 +294,7 @@ impl Exchanger {
     }
 
     async fn ask(&self) -> Result<Token, Failure> {
-        let secret = self.secret.read().map_err(Failure::Secret)?;
+        let secret = self.secret.read(&self.reader).await.map_err(Failure::Secret)?;
         self.state().secret = Some(secret.clone());
         let mutation =
             Exchange::build(Credentials { id: cynic::Id::new(&self.key_id), secret: secret.expose() });

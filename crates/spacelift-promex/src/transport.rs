@@ -2,13 +2,14 @@
 
 use std::error::Error;
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use exporter_common::files;
 use exporter_common::tls::{self, server_verifier};
 use exporter_common::upstream::chain;
 use futures_util::FutureExt;
@@ -54,6 +55,10 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Longer than any usual scrape interval, so that a scrape finds the last one's connection.
 const IDLE: Duration = Duration::from_secs(300);
+
+/// The size of a file of certificates in bytes, and the time to read it.
+const MAX_ROOTS: u64 = 16 * 1024 * 1024;
+const READ_BOUND: Duration = Duration::from_secs(5);
 
 /// Makes the client. No connection is made yet.
 pub(crate) fn connect(config: &Config) -> Result<Http, TransportError> {
@@ -134,8 +139,8 @@ pub(crate) fn explain(error: &(dyn Error + 'static)) -> String {
 ///
 /// # Errors
 /// The file cannot be read, is no PEM, or holds no certificate that can be trusted.
-pub(crate) fn read_roots(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, String> {
-    let pem = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
+pub(crate) fn read_roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let pem = files::read(path, MAX_ROOTS, READ_BOUND).map_err(|error| format!("cannot be read: {error}"))?;
     let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
         .map_err(|error| format!("is no PEM file: {error}"))?;

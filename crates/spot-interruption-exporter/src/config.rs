@@ -5,17 +5,21 @@ use std::time::Duration;
 
 use exporter_common::config::{
     Arguments, Command, ConfigError, Environment, Loaded, Setting, TextList, format_duration, load,
+    parse_metrics_path, parse_url,
 };
 use exporter_common::http::web::WebWritten;
-use exporter_common::http::{ListenAddress, ListenAddressError, Web};
-use exporter_common::telemetry::parse_level;
+use exporter_common::http::{ListenAddress, Listener, Web};
+use exporter_common::program::Program;
+use exporter_common::telemetry::Logging;
 use exporter_common::upstream::is_on_this_host;
+use http::Uri;
 use serde::Deserialize;
-use tracing::level_filters::LevelFilter;
 
 use crate::attribution::Settings;
 use crate::audit_log::InterruptionMethods;
-use crate::{ABOUT, NAME};
+use crate::{ABOUT, NAME, RunError};
+
+const VARIABLE_PREFIX: &str = "SIE_";
 
 const DEFAULT_PORT: u16 = 8090;
 const DEFAULT_PATH: &str = "/metrics";
@@ -42,19 +46,12 @@ const OTHER_LABELS: [&str; 9] = [
     "le",
 ];
 
-/// Paths that are taken.
-const OTHER_PATHS: [&str; 3] = ["/", "/health", "/ready"];
-
-/// What follows the program's name on the command line.
-pub fn command() -> Command {
-    Command { name: NAME, about: ABOUT, subcommand: None }
-}
-
 /// The configuration as written: all of it text, none of it checked.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
     log_level: Option<String>,
+    log_format: Option<String>,
     project_name: Option<String>,
     #[serde(default)]
     pubsub: PubsubWritten,
@@ -85,7 +82,7 @@ struct PubsubWritten {
 struct PrometheusWritten {
     port: Option<String>,
     path: Option<String>,
-    address: Option<String>,
+    address: Option<TextList>,
     cluster_label: Option<String>,
 }
 
@@ -105,8 +102,8 @@ struct StateWritten {
 /// A configuration that can be run.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The level of logs unless `RUST_LOG` says otherwise.
-    pub log_level: LevelFilter,
+    /// How to log.
+    pub logging: Logging,
     /// The project whose instances are listed.
     pub project: String,
     /// The subscription of creation events.
@@ -120,7 +117,7 @@ pub struct Config {
     /// The time between two listings of all instances.
     pub resync_interval: Duration,
     /// Where to listen.
-    pub listen_address: ListenAddress,
+    pub listen_addresses: Vec<ListenAddress>,
     /// The path of the metrics.
     pub metrics_path: String,
     /// What the label that names a cluster is called.
@@ -188,29 +185,15 @@ impl Endpoint {
         self.is_plain() && self.0.parse().is_ok_and(|uri| is_on_this_host(&uri))
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
-        const ALLOWED: &str = "allowed is an http or https URL such as https://SERVICE.googleapis.com";
-        let uri: http::Uri = text.trim().parse().map_err(|_| format!("is no URL; {ALLOWED}"))?;
-        if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
-            return Err(format!("is no http or https URL; {ALLOWED}"));
-        }
-        if uri.query().is_some() || uri.authority().is_some_and(|authority| authority.as_str().contains('@'))
-        {
-            return Err(format!("has a query or credentials; {ALLOWED}"));
-        }
-        if text.contains('#') {
-            return Err(format!("has a fragment; {ALLOWED}"));
-        }
+    fn new(uri: &Uri) -> Self {
         // What decides about credentials is not how somebody writes it.
-        Ok(Self(uri.to_string().trim_end_matches('/').to_owned()))
+        Self(uri.to_string().trim_end_matches('/').to_owned())
     }
 }
 
 impl Config {
-    /// The table of all options. `--config` is the original's only flag, so only those that other exporters have as
-    /// flags have one.
-    pub fn settings() -> Vec<Setting> {
-        let variable = |key: &str| format!("SIE_{}", key.replace('.', "__").to_uppercase());
+    fn table() -> Vec<Setting> {
+        let variable = |key: &str| format!("{VARIABLE_PREFIX}{}", key.replace('.', "__").to_uppercase());
         let option = |key: &'static str, help: &'static str| Setting::new(key, variable(key), help);
         let mut settings = vec![
             option("project_name", "Id of the project whose instances are watched (required)"),
@@ -234,8 +217,13 @@ impl Config {
                 .default(format_duration(DEFAULT_RESYNC_INTERVAL)),
             option("prometheus.port", "Port to serve metrics on, on every interface")
                 .default(DEFAULT_PORT.to_string()),
-            option("prometheus.address", "Address to serve metrics on; wins over the port"),
-            option("prometheus.path", "Path of the metrics").default(DEFAULT_PATH),
+            option("prometheus.address", "Address to serve metrics on; wins over the port")
+                .list_flag("web.listen-address")
+                .value_name("ADDRESS"),
+            option("prometheus.path", "Path of the metrics")
+                .flag("web.telemetry-path")
+                .value_name("PATH")
+                .default(DEFAULT_PATH),
             option("prometheus.cluster_label", "Name of the label that names the cluster")
                 .default(DEFAULT_CLUSTER_LABEL),
             option(
@@ -256,8 +244,8 @@ impl Config {
                 "Audit log methods that count as interruptions; a list, separated by commas in the variable",
             )
             .default(DEFAULT_METHOD),
-            option("log_level", "Level of logs: trace, debug, info, warn or error").default("info"),
         ];
+        settings.extend(Logging::settings(variable, "info", "json"));
         settings.extend(Web::settings(variable));
         settings
     }
@@ -269,25 +257,49 @@ impl Config {
         let alike = self.creations.short() == self.interruptions.short();
         both.map(|name| if alike { name.full() } else { name.short() })
     }
+}
 
-    /// Reads and validates the configuration.
-    ///
-    /// # Errors
-    /// One line that names the key, its source and what is allowed.
-    pub fn load(arguments: &Arguments, environment: &Environment) -> Result<Self, ConfigError> {
+impl Program for Config {
+    const COMMAND: Command = Command { name: NAME, about: ABOUT, subcommand: None };
+    const VARIABLE_PREFIX: &'static str = VARIABLE_PREFIX;
+    const LOG_TARGETS: &'static [&'static str] = &["spot_interruption_exporter", "google_cloud"];
+
+    type Error = RunError;
+
+    /// The table of all options. `--config` is the original's only flag, so only those that other exporters have as
+    /// flags have one.
+    fn settings() -> Vec<Setting> {
+        Self::table()
+    }
+
+    fn load(arguments: &Arguments, environment: &Environment) -> Result<Self, ConfigError> {
         let loaded = load::<Written>(Self::settings(), arguments, environment)?;
         let emulator = environment.get(EMULATOR_HOST)?.map(|host| emulator(&host)).transpose()?;
         validate(&loaded, emulator)
+    }
+
+    fn logging(&self) -> Logging {
+        self.logging
+    }
+
+    fn web(&self) -> &Web {
+        &self.web
+    }
+
+    fn listen_addresses(&self) -> &[ListenAddress] {
+        &self.listen_addresses
+    }
+
+    async fn run(self, listener: Listener, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
+        crate::run(self, listener, shutdown).await
     }
 }
 
 fn validate(loaded: &Loaded<Written>, emulator: Option<Endpoint>) -> Result<Config, ConfigError> {
     let Written { pubsub, prometheus, compute, .. } = &loaded.written;
     let written = &loaded.written;
-    let log_level = loaded.optional("log_level", written.log_level.as_ref(), |text| {
-        parse_level(text)
-            .ok_or_else(|| "is no level; allowed are trace, debug, info, warn and error".to_owned())
-    })?;
+    let (level, format) = (written.log_level.as_ref(), written.log_format.as_ref());
+    let logging = Logging::validate(loaded, level, format, Logging::default())?;
     let project = loaded.required("project_name", written.project_name.as_ref(), |text| {
         let text = text.trim();
         if is_project(text) {
@@ -317,9 +329,7 @@ fn validate(loaded: &Loaded<Written>, emulator: Option<Endpoint>) -> Result<Conf
     let port = loaded.optional("prometheus.port", prometheus.port.as_ref(), |text| {
         text.trim().parse::<u16>().map_err(|_| "is no port; allowed is a number from 0 to 65535".to_owned())
     })?;
-    let address = loaded.optional("prometheus.address", prometheus.address.as_ref(), |text| {
-        text.parse::<ListenAddress>().map_err(|error: ListenAddressError| error.to_string())
-    })?;
+    let addresses = ListenAddress::validate(loaded, "prometheus.address", prometheus.address.as_ref())?;
     let duration = |key: &str, text: Option<&String>, default: Duration, least: Duration| {
         loaded.duration(key, text, default, least)
     };
@@ -344,21 +354,28 @@ fn validate(loaded: &Loaded<Written>, emulator: Option<Endpoint>) -> Result<Conf
         )?,
         project: project.clone(),
     };
-    let pubsub_endpoint = loaded.optional("pubsub.endpoint", pubsub.endpoint.as_ref(), Endpoint::parse)?;
+    let endpoint = |key: &str, text: Option<&String>| {
+        const EXAMPLE: &str = "https://SERVICE.googleapis.com";
+        let url = loaded.url(key, text, EXAMPLE, "Application Default Credentials")?;
+        Ok(url.as_ref().map(Endpoint::new))
+    };
+    let pubsub_endpoint = endpoint("pubsub.endpoint", pubsub.endpoint.as_ref())?;
     Ok(Config {
-        log_level: log_level.unwrap_or(LevelFilter::INFO),
+        logging,
         creations,
         interruptions,
         pubsub_endpoint: pubsub_endpoint.or(emulator),
-        compute_endpoint: loaded.optional("compute.endpoint", compute.endpoint.as_ref(), Endpoint::parse)?,
+        compute_endpoint: endpoint("compute.endpoint", compute.endpoint.as_ref())?,
         resync_interval: duration(
             "compute.resync_interval",
             compute.resync_interval.as_ref(),
             DEFAULT_RESYNC_INTERVAL,
             Duration::from_millis(100),
         )?,
-        listen_address: address.unwrap_or(ListenAddress::any(port.unwrap_or(DEFAULT_PORT))),
-        metrics_path: metrics_path(loaded)?,
+        listen_addresses: addresses.unwrap_or_else(|| vec![ListenAddress::any(port.unwrap_or(DEFAULT_PORT))]),
+        metrics_path: loaded
+            .optional("prometheus.path", prometheus.path.as_ref(), parse_metrics_path)?
+            .unwrap_or_else(|| DEFAULT_PATH.to_owned()),
         state_path: loaded.optional("state.path", loaded.written.state.path.as_ref(), |text| {
             match text.trim() {
                 "" => Err("is no path; allowed is that of a directory".to_owned()),
@@ -371,17 +388,6 @@ fn validate(loaded: &Loaded<Written>, emulator: Option<Endpoint>) -> Result<Conf
         web: Web::validate(loaded, &written.web)?,
         project,
     })
-}
-
-fn metrics_path(loaded: &Loaded<Written>) -> Result<String, ConfigError> {
-    let path = loaded.optional("prometheus.path", loaded.written.prometheus.path.as_ref(), |text| {
-        let uri: http::Uri = text.parse().map_err(|_| "is no path; allowed is one such as /metrics".to_owned())?;
-        if !text.starts_with('/') || uri.path() != text || OTHER_PATHS.contains(&text) {
-            return Err("cannot be the path of the metrics; allowed is one such as /metrics, other than /, /health and /ready".to_owned());
-        }
-        Ok(text.to_owned())
-    })?;
-    Ok(path.unwrap_or_else(|| DEFAULT_PATH.to_owned()))
 }
 
 fn cluster_label(loaded: &Loaded<Written>) -> Result<String, ConfigError> {
@@ -414,12 +420,13 @@ fn methods(loaded: &Loaded<Written>) -> Result<InterruptionMethods, ConfigError>
 }
 
 fn emulator(host: &str) -> Result<Endpoint, ConfigError> {
+    const ALLOWED: &str = "allowed is HOST:PORT such as localhost:8085";
+    let host = host.trim();
     let url = if host.contains("://") { host.to_owned() } else { format!("http://{host}") };
-    Endpoint::parse(&url).map_err(|_| {
-        ConfigError::new(format!(
-            "variable {EMULATOR_HOST}: {host:?} is no address; allowed is HOST:PORT such as localhost:8085"
-        ))
-    })
+    // It is not repeated, since a URL may hold a password.
+    let url = parse_url(&url)
+        .map_err(|problem| ConfigError::new(format!("variable {EMULATOR_HOST} {problem}; {ALLOWED}")))?;
+    Ok(Endpoint::new(&url))
 }
 
 /// Project ids are lower case; an older kind has a domain before a colon.
@@ -439,15 +446,12 @@ mod tests {
             ("https://compute.example/base/", "https://compute.example/base", false, false),
             ("https://localhost:8086", "https://localhost:8086", false, false),
         ] {
-            let endpoint = Endpoint::parse(text).unwrap();
+            let endpoint = Endpoint::new(&parse_url(text).unwrap());
             assert_eq!(
                 (endpoint.url(), endpoint.is_plain(), endpoint.is_local()),
                 (url, plain, local),
                 "{text}"
             );
-        }
-        for text in ["http://host#x", "http://host?x=y", "http://user@host", "ftp://host", "host:80", ""] {
-            assert!(Endpoint::parse(text).is_err(), "{text}");
         }
     }
 }

@@ -8,6 +8,7 @@
 //! Pub/Sub sends no more than it lets be outstanding.
 
 use std::mem;
+use std::panic::resume_unwind;
 use std::time::Duration;
 
 use exporter_common::backoff::Backoff;
@@ -116,10 +117,11 @@ impl<T> Journal<T> {
                 self.fail(&error.to_string());
                 Vec::new()
             }
-            Some(Err(error)) => {
-                self.fail(&error.to_string());
-                Vec::new()
-            }
+            // The store went with it. Without one nothing would ever count again.
+            Some(Err(error)) => match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                Err(_) => std::future::pending().await,
+            },
         }
     }
 

@@ -41,6 +41,8 @@ use exporter_common::http::{Limits, Listener, Scrape, ScrapeError, ScrapeRequest
 use exporter_common::metrics::{BuildInfo, ProcessCollector};
 use exporter_common::readiness::Readiness;
 use exporter_common::shutdown::DRAIN;
+use exporter_common::supervisor::{Supervisor, TaskEnded};
+use exporter_common::telemetry::LogCollector;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -71,23 +73,35 @@ const INPUTS: usize = 1_024;
 /// make it costs a redelivery, not an event.
 const FLUSH: Duration = Duration::from_millis(4_500);
 
+/// What ends a running exporter other than shutdown.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// There is to be durable state, and its directory cannot be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A task that the exporter cannot do without has ended.
+    #[error(transparent)]
+    Task(#[from] TaskEnded),
+}
+
 /// Serves on `listener` until `shutdown` completes; then stops consuming, flushes acknowledgements and lets running
 /// scrapes finish, all at the same time.
 ///
 /// Nothing that Pub/Sub or Compute do ends it: it says in `/ready` what is wrong, and goes on by itself.
 ///
 /// # Errors
-/// There is to be durable state, and its directory cannot be used.
+/// See [`RunError`].
 pub async fn run(
     config: Config,
     listener: Listener,
     shutdown: impl Future<Output = ()>,
-) -> Result<(), OpenError> {
+) -> Result<(), RunError> {
     // Google's clients leave the choice of the cryptography provider to the process. One that was made before stands.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut registry = Registry::default();
     registry.register_collector(Box::new(BuildInfo { name: "spot_interruption_exporter_build_info" }));
     registry.register_collector(Box::new(ProcessCollector::new()));
+    registry.register_collector(Box::new(LogCollector));
     let subscriptions = config.subscription_labels();
     let health = Health::register(&mut registry, subscriptions);
     let [creations, interruptions] = subscriptions;
@@ -126,7 +140,8 @@ pub async fn run(
         health: health.clone(),
         journal,
     };
-    let pipeline = tokio::spawn(pipeline.run(incoming));
+    let mut supervisor = Supervisor::default();
+    let pipeline = supervisor.spawn("pipeline", pipeline.run(incoming));
     let sources = [
         (Source::Creations, &config.creations, creations),
         (Source::Interruptions, &config.interruptions, interruptions),
@@ -143,7 +158,7 @@ pub async fn run(
             health: health.clone(),
             inputs: inputs.clone(),
         };
-        tokio::spawn(subscription.consume(stopped.clone()))
+        supervisor.spawn(format!("subscription {}", name.short()), subscription.consume(stopped.clone()))
     });
     let resync = Resync {
         compute,
@@ -152,7 +167,7 @@ pub async fn run(
         health,
         inputs,
     };
-    let resync = tokio::spawn(resync.run());
+    let resync = supervisor.spawn("resync", resync.run());
 
     let site = Site::new(
         NAME,
@@ -163,8 +178,10 @@ pub async fn run(
         families,
         config.web.clone(),
     );
+    let stopping = supervisor.shutdown();
     let (told, tell) = (stop.clone(), async move {
         shutdown.await;
+        stopping.begin();
         stop.send_replace(true);
     });
     let mut closing = told.subscribe();
@@ -178,11 +195,11 @@ pub async fn run(
         let flushed = async {
             let mut tokens = Vec::new();
             for consumer in consumers {
-                tokens.extend(consumer.await.ok().flatten());
+                tokens.extend(consumer.output().await.flatten());
             }
             // Without consumers the pipeline takes what is still in its queue and ends. What it holds then goes
             // back to Pub/Sub.
-            let _ = pipeline.await;
+            let _ = pipeline.output().await;
             state.forget_held();
             for token in tokens {
                 token.shutdown().await;
@@ -195,8 +212,13 @@ pub async fn run(
         }
         tracing::info!(interruptions = state.lock().ledger.total(), "stopped");
     };
-    tokio::join!(serve(listener, site, Limits::default(), end_of_service, DRAIN), flush);
-    Ok(())
+    tokio::select! {
+        // In this order: nothing is served or flushed from what a panic has left half-done.
+        biased;
+        failure = supervisor.failure() => return Err(failure.into()),
+        _ = async { tokio::join!(serve(listener, site, Limits::default(), end_of_service, DRAIN), flush) } => {}
+    }
+    Ok(supervisor.finish()?)
 }
 
 /// What is known and counted, as the families of a scrape.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use exporter_common::metrics::{Number, gauge, gauges};
@@ -53,9 +53,12 @@ impl<T> Shared<T> {
     }
 
     /// The state, for a moment.
+    ///
+    /// # Panics
+    /// Somebody panicked with the state in hand. What that left half-done is neither shown nor written down: whoever
+    /// needs the state ends too, and with the pipeline the process.
     pub fn lock(&self) -> MutexGuard<'_, State<T>> {
-        // Counts are single additions; a panic elsewhere in the holder leaves none of them half-done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().expect("a panic has left the state half-done")
     }
 }
 

@@ -4,12 +4,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::StyledStr;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches};
+use zeroize::Zeroizing;
 
-use super::{ConfigError, Kind, Setting};
+use super::{ConfigError, Kind, Setting, nearest};
 use crate::build_info;
+use crate::secret::Secret;
 
 /// What a binary is called and what it says of itself.
 #[derive(Debug, Clone, Copy)]
@@ -41,16 +43,24 @@ pub struct Arguments {
     pub(super) flags: Vec<GivenFlag>,
 }
 
-/// A flag of the table as it stood on the command line.
+/// A flag of the table as it stood on the command line. The value of any may hold a secret, such as a URL with a
+/// password.
 #[derive(Debug, Clone)]
 pub(super) struct GivenFlag {
     pub(super) key: String,
     pub(super) name: String,
-    pub(super) value: String,
+    pub(super) value: Secret,
 }
 
 const CONFIG: &str = "config";
 const CHECK_CONFIG: &str = "check-config";
+
+/// The spelling of the Prometheus exporter toolkit for `--config`.
+const CONFIG_FILE: &str = "config.file";
+
+/// The commands that every program understands beside its own.
+const HELP: &str = "help";
+const VERSION: &str = "version";
 
 impl Command {
     /// Reads the command line, program name first.
@@ -63,27 +73,34 @@ impl Command {
         arguments: impl IntoIterator<Item = OsString>,
     ) -> Result<Invocation, ConfigError> {
         let mut arguments: Vec<OsString> = arguments.into_iter().collect();
-        if let Some(subcommand) = self.subcommand {
-            match arguments.get(1).and_then(|argument| argument.to_str()) {
-                Some(given) if given == subcommand => {
-                    arguments.remove(1);
-                }
-                Some(given) if !given.starts_with('-') && given != "help" => {
-                    return Err(ConfigError::new(format!(
-                        "unknown command {given:?}; allowed is {} {subcommand} [flags], see --help",
-                        self.name
-                    )));
-                }
-                Some("help") | None => return Ok(Invocation::Print(self.help(settings))),
-                Some(_) => {}
+        match (arguments.get(1).and_then(|argument| argument.to_str()), self.subcommand) {
+            (Some(HELP), _) | (None, Some(_)) => return Ok(Invocation::Print(self.help(settings))),
+            (Some(VERSION), _) => return Ok(Invocation::Print(build_info::version_line(self.name))),
+            (given, Some(subcommand)) if given == Some(subcommand) => {
+                arguments.remove(1);
             }
+            (Some(given), Some(subcommand)) if !given.starts_with('-') => {
+                let likely = nearest(given, [subcommand, VERSION, HELP]);
+                return Err(ConfigError::new(format!(
+                    "unknown command {given:?}{}; allowed is {} {subcommand} [flags], see --help",
+                    did_you_mean(likely),
+                    self.name
+                )));
+            }
+            _ => {}
+        }
+        if let Some(flag) = arguments.iter().find_map(|argument| single_dash(argument.to_str()?, settings)) {
+            return Err(ConfigError::new(format!(
+                "unexpected argument '-{flag}'; did you mean --{flag}? See {} --help for what is allowed",
+                self.name
+            )));
         }
         match self.clap(settings).try_get_matches_from(arguments) {
             Ok(matches) => Ok(Invocation::Run(arguments_of(&matches, settings))),
             Err(error) => match error.kind() {
                 ErrorKind::DisplayHelp => Ok(Invocation::Print(self.help(settings))),
                 ErrorKind::DisplayVersion => Ok(Invocation::Print(build_info::version_line(self.name))),
-                _ => Err(first_paragraph(&error.to_string(), self)),
+                _ => Err(explain(&error, self, settings)),
             },
         }
     }
@@ -114,6 +131,7 @@ impl Command {
             .arg(
                 Arg::new(CONFIG)
                     .long(CONFIG)
+                    .visible_alias(CONFIG_FILE)
                     .value_name("PATH")
                     .overrides_with(CONFIG)
                     .value_parser(clap::value_parser!(PathBuf))
@@ -127,8 +145,12 @@ impl Command {
                     .help("Validate the configuration and exit 0 or 1"),
             );
         for setting in settings {
-            let Some(flag) = setting.flag.as_deref() else { continue };
-            command = command.args(flag_of(setting, flag));
+            if let Some(flag) = setting.flag.as_deref() {
+                command = command.args(flag_of(setting, flag));
+            }
+            if let Some(flag) = setting.list_flag.as_deref() {
+                command = command.arg(list_flag_of(setting, flag));
+            }
         }
         command
     }
@@ -136,13 +158,8 @@ impl Command {
 
 /// The clap arguments of a setting: one, and for a switch its negation.
 fn flag_of(setting: &Setting, flag: &str) -> Vec<Arg> {
-    let mut about = format!("{} [variable: {}]", setting.help, setting.variable);
-    if let Some(default) = setting.default.as_deref() {
-        about.push_str(&format!(" [default: {default}]"));
-    }
     let id = flag.to_owned();
-    let mut arg =
-        Arg::new(id.clone()).long(id.clone()).help(StyledStr::from(about)).overrides_with(id.clone());
+    let mut arg = Arg::new(id.clone()).long(id.clone()).help(about(setting, "")).overrides_with(id.clone());
     if let Some(short) = setting.short {
         arg = arg.short(short);
     }
@@ -164,6 +181,23 @@ fn flag_of(setting: &Setting, flag: &str) -> Vec<Arg> {
     ]
 }
 
+fn list_flag_of(setting: &Setting, flag: &str) -> Arg {
+    Arg::new(flag.to_owned())
+        .long(flag.to_owned())
+        .help(about(setting, ", may be repeated"))
+        .value_name(setting.value_name)
+        .allow_hyphen_values(true)
+        .action(ArgAction::Append)
+}
+
+fn about(setting: &Setting, more: &str) -> StyledStr {
+    let mut about = format!("{}{more} [variable: {}]", setting.help, setting.variable);
+    if let Some(default) = setting.default.as_deref() {
+        about.push_str(&format!(" [default: {default}]"));
+    }
+    StyledStr::from(about)
+}
+
 fn negation(flag: &str) -> String {
     format!("no-{flag}")
 }
@@ -171,7 +205,7 @@ fn negation(flag: &str) -> String {
 fn variables_only(settings: &[Setting]) -> String {
     let lines: Vec<String> = settings
         .iter()
-        .filter(|setting| setting.flag.is_none())
+        .filter(|setting| setting.flags().next().is_none())
         .map(|setting| {
             let default = setting
                 .default
@@ -187,15 +221,32 @@ fn variables_only(settings: &[Setting]) -> String {
 fn arguments_of(matches: &ArgMatches, settings: &[Setting]) -> Arguments {
     let mut flags = Vec::new();
     for setting in settings {
-        let Some(flag) = setting.flag.as_deref() else { continue };
-        let mut given =
-            |name: String, value: String| flags.push(GivenFlag { key: setting.key.to_string(), name, value });
-        if setting.kind == Kind::Switch && matches.get_flag(&negation(flag)) {
-            given(negation(flag), "false".to_owned());
-        } else if matches.value_source(flag) == Some(ValueSource::CommandLine)
-            && let Some(value) = matches.get_one::<String>(flag)
+        let mut given = |name: String, value: String| {
+            flags.push(GivenFlag {
+                key: setting.key.to_string(),
+                name,
+                value: Secret::from(Zeroizing::new(value)),
+            });
+        };
+        if setting.kind == Kind::Switch
+            && let Some(flag) = setting.flag.as_deref()
+            && matches.get_flag(&negation(flag))
         {
-            given(flag.to_owned(), value.clone());
+            given(negation(flag), "false".to_owned());
+            continue;
+        }
+        let names: Vec<&str> = setting
+            .flags()
+            .filter(|flag| matches.value_source(flag) == Some(ValueSource::CommandLine))
+            .collect();
+        let values: Vec<&str> = names
+            .iter()
+            .filter_map(|flag| matches.get_many::<String>(flag))
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        if !names.is_empty() {
+            given(names.join(" and --"), values.join(","));
         }
     }
     Arguments {
@@ -205,8 +256,35 @@ fn arguments_of(matches: &ArgMatches, settings: &[Setting]) -> Arguments {
     }
 }
 
-/// Clap explains over several paragraphs; the first says what is wrong.
-fn first_paragraph(message: &str, command: &Command) -> ConfigError {
-    let problem = message.split("\n\n").next().unwrap_or(message).trim().trim_start_matches("error: ");
-    ConfigError::new(format!("{problem}; see {} --help for what is allowed", command.name))
+/// The long flag that an argument names with one dash only, as Go's flag package allows.
+fn single_dash(argument: &str, settings: &[Setting]) -> Option<String> {
+    let name = argument.strip_prefix('-')?.split('=').next()?;
+    all_flags(settings).find(|flag| flag == name && flag.len() > 1)
+}
+
+/// Every long flag, without its dashes.
+fn all_flags(settings: &[Setting]) -> impl Iterator<Item = String> {
+    let switches = settings.iter().filter(|setting| setting.kind == Kind::Switch);
+    let negations = switches.filter_map(|setting| setting.flag.as_deref()).map(negation);
+    let common = [CONFIG, CONFIG_FILE, CHECK_CONFIG, HELP, VERSION].map(str::to_owned);
+    settings.iter().flat_map(Setting::flags).map(str::to_owned).chain(negations).chain(common)
+}
+
+fn did_you_mean(likely: Option<&str>) -> String {
+    likely.map(|likely| format!(" (did you mean {likely}?)")).unwrap_or_default()
+}
+
+/// What is wrong with a command line. Clap explains it over several paragraphs; the first says what it is.
+fn explain(error: &clap::Error, command: &Command, settings: &[Setting]) -> ConfigError {
+    let text = error.to_string();
+    let problem = text.split("\n\n").next().unwrap_or(&text).trim().trim_start_matches("error: ");
+    let unknown = match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        (ErrorKind::UnknownArgument, Some(ContextValue::String(argument))) => argument.strip_prefix("--"),
+        _ => None,
+    };
+    let flags: Vec<String> = all_flags(settings).collect();
+    let likely = unknown.and_then(|flag| nearest(flag, flags.iter().map(String::as_str)));
+    let likely = likely.map(|flag| format!("--{flag}"));
+    let likely = did_you_mean(likely.as_deref());
+    ConfigError::new(format!("{problem}{likely}; see {} --help for what is allowed", command.name))
 }

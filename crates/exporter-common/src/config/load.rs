@@ -1,6 +1,8 @@
 //! Puts flags, variables and file together and remembers where each value came from.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,14 +11,25 @@ use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use serde::de::DeserializeOwned;
 
-use super::{Arguments, ConfigError, Kind, Setting, parse_bool, parse_duration};
-use crate::yaml;
+use http::Uri;
+
+use super::url::is_harmless;
+use super::{Arguments, ConfigError, Kind, Setting, UrlError, parse_bool, parse_duration, parse_url};
+use crate::secret::{Secret, SecretError};
+use crate::{files, yaml};
+
+/// What the source of a value from the command line begins with.
+const FLAG: &str = "flag --";
+
+/// The size of a configuration file in bytes, and the time to read it.
+const MAX_FILE: u64 = 4 * 1024 * 1024;
+const READ_BOUND: Duration = Duration::from_secs(5);
 
 /// Names the configuration file where no `--config` flag does.
 const CONFIG_PATH: &str = "CONFIG_PATH";
 
 /// The environment variables that configuration may read.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Environment(Vec<(OsString, OsString)>);
 
 impl Environment {
@@ -37,6 +50,20 @@ impl Environment {
     }
 }
 
+impl Environment {
+    /// Every variable; a value that is not UTF-8 with its broken parts replaced.
+    pub(super) fn names_and_values(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        self.0.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_string_lossy())))
+    }
+}
+
+/// Names only: a value may be a secret.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
+
 impl<K: Into<OsString>, V: Into<OsString>> FromIterator<(K, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(variables: I) -> Self {
         Self(variables.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
@@ -46,12 +73,19 @@ impl<K: Into<OsString>, V: Into<OsString>> FromIterator<(K, V)> for Environment 
 /// The configuration as written, with the memory of where each value came from.
 ///
 /// Validation goes through the methods below, so that every message names key, source and what is allowed.
-#[derive(Debug)]
 pub struct Loaded<W> {
     /// The values as written.
     pub written: W,
     figment: Figment,
     settings: Vec<Setting>,
+}
+
+/// Where values came from, but no value: it may be a secret, or a URL that holds one.
+impl<W> fmt::Debug for Loaded<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sources = self.figment.metadata().map(|metadata| &metadata.name);
+        f.debug_struct("Loaded").field("sources", &sources.collect::<Vec<_>>()).finish_non_exhaustive()
+    }
 }
 
 /// Reads the file (if one is named), the variables and the flags, the later over the earlier.
@@ -73,9 +107,9 @@ pub fn load<W: DeserializeOwned>(
                 figment.merge(Layer::single(format!("variable {}", setting.variable), &setting.key, value));
         }
     }
-    for flag in arguments.flags.iter().filter(|flag| !flag.value.is_empty()) {
-        figment =
-            figment.merge(Layer::single(format!("flag --{}", flag.name), &flag.key, flag.value.clone()));
+    for flag in arguments.flags.iter().filter(|flag| !flag.value.expose().is_empty()) {
+        let source = format!("{FLAG}{}", flag.name);
+        figment = figment.merge(Layer::single(source, &flag.key, flag.value.expose().to_owned()));
     }
     let written = figment.extract().map_err(|error| explain(error, &settings))?;
     Ok(Loaded { written, figment, settings })
@@ -94,10 +128,12 @@ fn config_path(
 
 fn read_file(path: &Path, named_by: &str, settings: &[Setting]) -> Result<Layer, ConfigError> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        ConfigError::new(format!("cannot read the configuration file {shown} ({named_by}): {error}"))
-    })?;
-    let map = yaml::parse(&text).map_err(|problem| {
+    let unreadable = |problem: &dyn fmt::Display| {
+        ConfigError::new(format!("cannot read the configuration file {shown} ({named_by}): {problem}"))
+    };
+    let content = files::read(path, MAX_FILE, READ_BOUND).map_err(|error| unreadable(&error))?;
+    let text = std::str::from_utf8(&content).map_err(|_| unreadable(&"it is not UTF-8 text"))?;
+    let map = yaml::parse(text.trim_start_matches('\u{feff}')).map_err(|problem| {
         ConfigError::new(format!("the configuration file {shown} ({named_by}) {problem}"))
     })?;
     let mut dict = dict(map);
@@ -211,6 +247,43 @@ impl<W> Loaded<W> {
         parse(text).map(Some).map_err(|problem| self.invalid(key, text, &problem))
     }
 
+    /// A secret that may be left out; an empty text counts as left out. White space and a byte order mark around it are
+    /// no part of it.
+    ///
+    /// # Errors
+    /// It cannot be what was meant. The message does not repeat it.
+    pub fn secret(&self, key: &str, written: Option<&Secret>) -> Result<Option<Secret>, ConfigError> {
+        let Some(text) = written.map(Secret::expose).filter(|text| !text.is_empty()) else { return Ok(None) };
+        let parsed = Secret::parse(text);
+        parsed.map(Some).map_err(|error: SecretError| self.invalid(key, text, &error.to_string()))
+    }
+
+    /// The URL of a service, which may be left out. `example` is one that is allowed, `credentials` says where
+    /// credentials belong instead.
+    ///
+    /// # Errors
+    /// The text is no URL, or holds more than one. The message repeats it only if it has no place for a secret.
+    pub fn url(
+        &self,
+        key: &str,
+        written: Option<&String>,
+        example: &str,
+        credentials: &str,
+    ) -> Result<Option<Uri>, ConfigError> {
+        let Some(text) = written.filter(|text| !text.is_empty()) else { return Ok(None) };
+        parse_url(text).map(Some).map_err(|error| {
+            let mut problem = format!("{error}; allowed is an http or https URL such as {example}");
+            if error == UrlError::Credentials {
+                problem.push_str(&format!(" without them, they belong in {credentials}"));
+            }
+            if is_harmless(text) {
+                self.invalid(key, text, &problem)
+            } else {
+                ConfigError::new(format!("{key} from {} {problem}", self.source(key)))
+            }
+        })
+    }
+
     /// A truth value.
     ///
     /// # Errors
@@ -271,6 +344,11 @@ impl<W> Loaded<W> {
         self.figment
             .find_metadata(key)
             .map_or_else(|| "the defaults".to_owned(), |metadata| metadata.name.to_string())
+    }
+
+    /// Whether the value of `key` was given on the command line.
+    pub(crate) fn is_from_flag(&self, key: &str) -> bool {
+        self.source(key).starts_with(FLAG)
     }
 
     fn setting(&self, key: &str) -> Option<&Setting> {

@@ -22,6 +22,9 @@ pub struct Setting {
     pub flag: Option<Cow<'static, str>>,
     /// The one-letter flag, if the option has one.
     pub short: Option<char>,
+    /// A second flag without its dashes, which may be given several times. Its values and that of the first flag add
+    /// up to a list.
+    pub list_flag: Option<Cow<'static, str>>,
     /// The environment variable.
     pub variable: Cow<'static, str>,
     /// How it is given and shown.
@@ -45,6 +48,7 @@ impl Setting {
             key: key.into(),
             flag: None,
             short: None,
+            list_flag: None,
             variable: variable.into(),
             kind: Kind::Text,
             value_name: "VALUE",
@@ -65,6 +69,18 @@ impl Setting {
     pub fn short(mut self, short: char) -> Self {
         self.short = Some(short);
         self
+    }
+
+    /// Gives the option a flag that may be repeated.
+    #[must_use]
+    pub fn list_flag(mut self, flag: impl Into<Cow<'static, str>>) -> Self {
+        self.list_flag = Some(flag.into());
+        self
+    }
+
+    /// All long flags, without their dashes.
+    pub fn flags(&self) -> impl Iterator<Item = &str> {
+        [self.flag.as_deref(), self.list_flag.as_deref()].into_iter().flatten()
     }
 
     /// Says how the option is given and shown.
@@ -91,7 +107,7 @@ impl Setting {
     /// Where the option can be set, for the message that it is missing.
     pub(crate) fn places(&self) -> String {
         let mut places = String::new();
-        if let Some(flag) = &self.flag {
+        for flag in self.flags() {
             places.push_str(&format!("flag --{flag}, "));
         }
         places.push_str(&format!("variable {} or key {} of the configuration file", self.variable, self.key));

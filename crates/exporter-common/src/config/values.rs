@@ -12,6 +12,29 @@ pub fn parse_bool(text: &str) -> Option<bool> {
     }
 }
 
+/// Paths at which something else is served.
+const OTHER_PATHS: [&str; 5] = ["/", "/health", "/ready", "/-/healthy", "/-/ready"];
+
+/// Reads the path at which metrics are served.
+///
+/// # Errors
+/// No request can have that path, or another page has it. Says what is allowed.
+pub fn parse_metrics_path(text: &str) -> Result<String, String> {
+    const ALLOWED: &str = "allowed is one such as /metrics";
+    let path = text.trim();
+    let is_path = path.starts_with('/')
+        && !path.starts_with("//")
+        && !path.split('/').any(|part| matches!(part, "." | ".."))
+        && path.parse::<http::Uri>().is_ok_and(|uri| uri.path() == path && uri.query().is_none());
+    if !is_path {
+        return Err(format!("cannot be the path of the metrics; {ALLOWED}"));
+    }
+    if OTHER_PATHS.contains(&path) {
+        return Err(format!("is the path of another page; {ALLOWED}, other than {}", OTHER_PATHS.join(", ")));
+    }
+    Ok(path.to_owned())
+}
+
 /// A list that is a sequence in a file and comma-separated in a variable or flag.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TextList(pub Vec<String>);

@@ -1,12 +1,16 @@
 //! Listen addresses in the form that Go programs take: `:9953`, `127.0.0.1:9953`, `[::1]:9953`, `localhost:9953`.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
+use std::task::Poll;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::config::{ConfigError, Loaded, TextList};
 
 /// Where to listen, as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +45,28 @@ impl ListenAddress {
     /// Every interface, IPv4 and IPv6, at `port`.
     pub const fn any(port: u16) -> Self {
         Self { host: Host::Any, port }
+    }
+
+    /// The addresses of a list as written, each once; `None` where there are none.
+    ///
+    /// # Errors
+    /// One of them is no listen address. Names key, source and what is allowed.
+    pub fn validate<W>(
+        loaded: &Loaded<W>,
+        key: &str,
+        written: Option<&TextList>,
+    ) -> Result<Option<Vec<Self>>, ConfigError> {
+        let mut addresses = Vec::new();
+        for text in written.map(|list| &list.0[..]).unwrap_or_default() {
+            let address: Self = text
+                .parse()
+                .map_err(|error: ListenAddressError| loaded.invalid(key, text, &error.to_string()))?;
+            // With port 0 each gets a port of its own.
+            if address.port == 0 || !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        Ok((!addresses.is_empty()).then_some(addresses))
     }
 }
 
@@ -92,8 +118,21 @@ impl fmt::Display for ListenAddress {
 const BACKLOG: i32 = 1_024;
 
 /// A bound socket: from here on connections queue up, even before anything is served.
+/// There may be several.
 #[derive(Debug)]
-pub struct Listener(pub(super) TcpListener);
+pub struct Listener {
+    sockets: Vec<TcpListener>,
+    /// The socket that is asked first, so that none is forgotten for another that is busy.
+    next: usize,
+}
+
+/// An address could not be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {error}")]
+pub struct BindError {
+    address: ListenAddress,
+    error: io::Error,
+}
 
 impl Listener {
     /// Binds the address. Must be called within a Tokio runtime.
@@ -101,6 +140,36 @@ impl Listener {
     /// # Errors
     /// The name does not resolve, the port is taken or not permitted.
     pub fn bind(address: &ListenAddress) -> io::Result<Self> {
+        Ok(Self { sockets: vec![Self::bind_one(address)?], next: 0 })
+    }
+
+    /// Binds every address. Must be called within a Tokio runtime.
+    ///
+    /// # Errors
+    /// One of them cannot be bound.
+    pub fn bind_all(addresses: &[ListenAddress]) -> Result<Self, BindError> {
+        let bind = |address: &ListenAddress| {
+            Self::bind_one(address).map_err(|error| BindError { address: address.clone(), error })
+        };
+        Ok(Self { sockets: addresses.iter().map(bind).collect::<Result<_, _>>()?, next: 0 })
+    }
+
+    /// The next connection to any of the sockets.
+    pub(super) async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        poll_fn(|context| {
+            let count = self.sockets.len();
+            for index in (0..count).map(|offset| (self.next + offset) % count) {
+                if let Poll::Ready(accepted) = self.sockets[index].poll_accept(context) {
+                    self.next = index + 1;
+                    return Poll::Ready(accepted);
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn bind_one(address: &ListenAddress) -> io::Result<TcpListener> {
         match &address.host {
             Host::Any => {
                 Self::bind_to(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), address.port)).or_else(|error| {
@@ -126,7 +195,7 @@ impl Listener {
         }
     }
 
-    fn bind_to(address: SocketAddr) -> io::Result<Self> {
+    fn bind_to(address: SocketAddr) -> io::Result<TcpListener> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         if address.is_ipv6() {
             socket.set_only_v6(false)?;
@@ -135,15 +204,23 @@ impl Listener {
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
-        Ok(Self(TcpListener::from_std(socket.into())?))
+        TcpListener::from_std(socket.into())
     }
 
-    /// The address that was bound, with the port that the kernel chose for port 0.
+    /// The address that was bound first, with the port that the kernel chose for port 0.
     ///
     /// # Errors
     /// The socket has none.
     pub fn local_address(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.sockets.first().ok_or(io::ErrorKind::NotFound)?.local_addr()
+    }
+
+    /// Every address that was bound.
+    ///
+    /// # Errors
+    /// A socket has none.
+    pub fn local_addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.sockets.iter().map(TcpListener::local_addr).collect()
     }
 }
 
@@ -199,9 +276,9 @@ mod tests {
     async fn no_host_means_both_families() {
         let listener = Listener::bind(&ListenAddress::any(0)).unwrap();
         let port = listener.local_address().unwrap().port();
-        tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         if listener.local_address().unwrap().is_ipv6() {
-            tokio::net::TcpStream::connect(("::1", port)).await.unwrap();
+            TcpStream::connect(("::1", port)).await.unwrap();
         }
     }
 
@@ -210,6 +287,24 @@ mod tests {
         let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
         let taken = listener.local_address().unwrap().to_string().parse().unwrap();
         assert_eq!(Listener::bind(&taken).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[tokio::test]
+    async fn every_socket_is_served_in_turn() {
+        let any = "127.0.0.1:0".parse().unwrap();
+        let mut listener = Listener::bind_all(&[any, "127.0.0.1:0".parse().unwrap()]).unwrap();
+        let [one, other] = listener.local_addresses().unwrap()[..] else { panic!("not two") };
+        let mut clients = Vec::new();
+        for address in [one, one, other, other] {
+            clients.push(TcpStream::connect(address).await.unwrap());
+        }
+        let mut served = Vec::new();
+        for _ in 0..4 {
+            served.push(listener.accept().await.unwrap().0.local_addr().unwrap());
+        }
+        assert_eq!(served, [one, other, one, other]);
+        let error = Listener::bind_all(&[one.to_string().parse().unwrap()]).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("cannot listen on {one}: ")), "{error}");
     }
 
     proptest! {

@@ -16,7 +16,7 @@ mod visit;
 pub mod web;
 
 pub use connection::Limits;
-pub use listen::{ListenAddress, ListenAddressError, Listener};
+pub use listen::{BindError, ListenAddress, ListenAddressError, Listener};
 pub use negotiate::{Encoding, accepted_encoding, accepted_format};
 pub use scrape::{Scrape, ScrapeError, ScrapeRequest};
 pub use server::serve;

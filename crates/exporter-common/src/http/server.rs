@@ -27,7 +27,7 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 /// Readiness turns false first, then the socket closes; connections without a request end at once. A second before
 /// `drain` is over, scrapes that still wait are answered with what they have.
 pub async fn serve<S: Scrape>(
-    listener: Listener,
+    mut listener: Listener,
     site: Arc<Site<S>>,
     limits: Limits,
     shutdown: impl Future<Output = ()>,
@@ -41,7 +41,7 @@ pub async fn serve<S: Scrape>(
     loop {
         tokio::select! {
             () = &mut shutdown => break,
-            accepted = listener.0.accept() => match accepted {
+            accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
                     // Answers are written whole; waiting to fill a packet would only delay their end.
                     let _ = stream.set_nodelay(true);

@@ -83,7 +83,7 @@ pub fn gauges<L: EncodeLabelSet>(
 }
 
 /// Writes a counter family of one series without labels.
-pub(super) fn counter(
+pub(crate) fn counter(
     encoder: &mut DescriptorEncoder<'_>,
     name: &'static str,
     help: &'static str,

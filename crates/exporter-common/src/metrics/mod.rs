@@ -12,5 +12,6 @@ mod text;
 
 pub use build::BuildInfo;
 pub use exposition::{EncodeError, Format, encode};
+pub(crate) use family::counter;
 pub use family::{Number, gauge, gauges};
 pub use process::ProcessCollector;

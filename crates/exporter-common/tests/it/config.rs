@@ -111,6 +111,40 @@ fn errors_name_key_source_and_what_is_allowed() {
 }
 
 #[test]
+fn a_list_flag_adds_up_with_the_other_one() {
+    let settings =
+        || vec![Setting::new("methods", "TEST_METHODS", "Which").flag("methods").list_flag("also.methods")];
+    let methods = |flags: &[&str]| {
+        let line = ["test"].iter().chain(flags).map(OsString::from);
+        let Invocation::Run(arguments) = COMMAND.parse(&settings(), line).unwrap() else { panic!("printed") };
+        let environment = [("TEST_METHODS", "variable")].into_iter().collect();
+        let loaded = load::<Written>(settings(), &arguments, &environment).unwrap();
+        (loaded.written.methods.clone().unwrap().0, loaded.source("methods"))
+    };
+    let given = ["--methods", "x", "--methods", "a", "--also.methods=b", "--also.methods", "c,d"];
+    assert_eq!(methods(&given).0, ["a", "b", "c", "d"], "the last of the first flag, and all of the other");
+    assert_eq!(methods(&given).1, "flag --methods and --also.methods");
+    assert_eq!(methods(&["--also.methods=b"]), (vec!["b".to_owned()], "flag --also.methods".to_owned()));
+    assert_eq!(methods(&[]).0, ["variable"]);
+}
+
+#[test]
+fn nothing_that_is_given_is_shown_for_debugging() {
+    let given = arguments(&["--token", "hush", "--level", "http://user:hush@host"]);
+    let environment: Environment = [("TEST_TOKEN", "hush")].into_iter().collect();
+    let loaded = load::<Written>(settings(), &given, &environment).unwrap();
+    for shown in [
+        format!("{given:?}"),
+        format!("{environment:?}"),
+        format!("{loaded:?}"),
+        format!("{:?}", Invocation::Run(given)),
+    ] {
+        assert!(!shown.contains("hush"), "{shown}");
+    }
+    assert!(format!("{environment:?}").contains("TEST_TOKEN"));
+}
+
+#[test]
 fn help_lists_flags_and_keys() {
     let help = COMMAND.help(&settings());
     for part in [

@@ -4,7 +4,7 @@ use harness::Authority;
 use sandbox::spacelift::{DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, Spacelift};
 use tokio::net::TcpListener;
 
-use super::support::{Exporter, command, run_to_end};
+use super::support::{Exporter, command, get, run_to_end};
 
 const GOOD: [&str; 6] = ["-e", "https://acme.app.spacelift.io", "-k", "id", "-s", "hush"];
 
@@ -76,6 +76,104 @@ async fn exactly_one_secret() {
 }
 
 #[tokio::test]
+async fn what_surrounds_a_secret_is_no_part_of_it() {
+    let api = Spacelift::builder().start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    let surrounded = format!("\u{feff} {DEFAULT_API_KEY_SECRET}\r\n");
+    std::fs::write(&path, &surrounded).unwrap();
+    let config = folder.path().join("config.yaml");
+    std::fs::write(&config, format!("\u{feff}api_key_secret: \"{DEFAULT_API_KEY_SECRET}\\n\"\n")).unwrap();
+    let run = async |flags: &[&str], variables: &[(&str, &str)]| {
+        let mut command = command();
+        command.args(["serve", "-e", &api.url(), "-k", &format!("{DEFAULT_API_KEY_ID}\n")]).args(flags);
+        command.envs(variables.iter().copied());
+        Exporter::run(command).await.log("exchanged the API key").await;
+    };
+    run(&["--api-key-secret", &surrounded], &[]).await;
+    run(&["--api-key-secret-file", path.to_str().unwrap()], &[]).await;
+    run(&["--config", config.to_str().unwrap()], &[]).await;
+    run(&[], &[("SPACELIFT_PROMEX_API_KEY_SECRET", &surrounded)]).await;
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_meant_is_refused_with_a_hint() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    for (secret, hint) in [
+        ("\"hush\"", "quotes around it"),
+        ("'hush'\n", "quotes around it"),
+        ("hush\nhush", "several lines"),
+        (" \n", "is empty"),
+        ("h\0u\0s\0h\0", "NUL"),
+    ] {
+        std::fs::write(&path, secret).unwrap();
+        let file = ["--api-key-secret-file", path.to_str().unwrap()];
+        refused(&[&GOOD[..4], &file].concat(), &[], None, &["api_key_secret_file", hint]).await;
+        if !secret.contains('\0') {
+            refused(&[&GOOD[..4], &["-s", secret]].concat(), &[], None, &["flag --api-key-secret", hint])
+                .await;
+            let variable = [("SPACELIFT_PROMEX_API_KEY_SECRET", secret)];
+            refused(&GOOD[..4], &variable, None, &["api_key_secret from variable", hint]).await;
+        }
+    }
+    std::fs::write(&path, b"\xff\xfeh\0u\0s\0h\0").unwrap();
+    let file = ["--api-key-secret-file", path.to_str().unwrap()];
+    refused(&[&GOOD[..4], &file].concat(), &[], None, &["api_key_secret_file", "UTF-16"]).await;
+}
+
+#[tokio::test]
+async fn a_secret_on_a_volume_that_hangs_costs_no_page() {
+    let api = Spacelift::builder().start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    // Opening it waits until somebody writes.
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let mut command = command();
+    command.args(["serve", "-e", &api.url(), "-k", DEFAULT_API_KEY_ID, "--api-key-secret-file"]).arg(&path);
+    let exporter = Exporter::run(command).await;
+    assert_eq!(exporter.get("/health").await.status, 200);
+    let reason = exporter.log("not read within 2s, the volume may hang").await;
+    assert!(reason.contains(path.to_str().unwrap()), "{reason}");
+    assert_eq!(exporter.get("/health").await.status, 200);
+    assert!(exporter.readiness(503).await.contains("the volume may hang"));
+    // The volume is back: the read that hung ends, and the next one finds the secret.
+    let hanging = folder.path().join("hanging");
+    std::fs::rename(&path, &hanging).unwrap();
+    std::fs::write(&path, DEFAULT_API_KEY_SECRET).unwrap();
+    tokio::task::spawn_blocking(move || std::fs::write(hanging, "")).await.unwrap().unwrap();
+    exporter.readiness(200).await;
+}
+
+#[tokio::test]
+async fn a_file_of_certificates_on_a_volume_that_hangs_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("roots");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let path = path.to_str().unwrap();
+    refused(
+        &[&GOOD[..], &["--ca-cert-path", path]].concat(),
+        &[],
+        None,
+        &["ca_cert_path", "not read within 5s"],
+    )
+    .await;
+    refused(&GOOD, &[("CONFIG_PATH", path)], None, &["configuration file", path, "not read within 5s"]).await;
+}
+
+#[tokio::test]
+async fn a_url_with_credentials_is_not_repeated() {
+    for url in
+        ["https://user:hush@acme", "https://user:hu/sh@acme", "https://acme?token=hush", "user:hush@acme"]
+    {
+        let (code, stderr) = check(&[&GOOD[2..], &["--api-endpoint", url]].concat(), &[], None).await;
+        assert_eq!(code, Some(1), "{stderr}");
+        assert!(stderr.contains("api_endpoint from flag --api-endpoint h"), "{stderr}");
+        assert!(!stderr.contains("hush") && !stderr.contains("hu/sh"), "{stderr}");
+    }
+}
+
+#[tokio::test]
 async fn values_that_mean_nothing() {
     for (flag, key, value, allowed) in [
         ("--api-endpoint", "api_endpoint", "acme.app.spacelift.io", "allowed is an http or https URL"),
@@ -93,6 +191,11 @@ async fn values_that_mean_nothing() {
         ("--scrape-timeout", "scrape_timeout", "soon", "allowed is a duration"),
         ("--scrape-timeout-offset", "scrape_timeout_offset", "-1s", "is negative"),
         ("--scrape-timeout-offset", "scrape_timeout_offset", "0.5", "has no unit"),
+        ("--web.telemetry-path", "web.telemetry_path", "metrics", "allowed is one such as /metrics"),
+        ("--web.telemetry-path", "web.telemetry_path", "/a b", "allowed is one such as /metrics"),
+        ("--web.telemetry-path", "web.telemetry_path", "/m?x", "allowed is one such as /metrics"),
+        ("--web.telemetry-path", "web.telemetry_path", "/ready", "the path of another page"),
+        ("--web.telemetry-path", "web.telemetry_path", "/-/healthy", "the path of another page"),
         ("--cache-ttl", "cache_ttl", "1 hour", "allowed is a duration"),
         ("--dora-window", "dora_window", "0s", "must be at least 1s"),
         ("--ca-cert-path", "ca_cert_path", "/no/such/file", "cannot be read"),
@@ -101,10 +204,14 @@ async fn values_that_mean_nothing() {
         let flags = [&GOOD[..], &[flag, value]].concat();
         refused(&flags, &[], None, &[key, &format!("flag {flag}"), allowed]).await;
         if flag != "--api-endpoint" {
-            let variable = format!("SPACELIFT_PROMEX_{}", key.to_uppercase());
+            let variable = format!("SPACELIFT_PROMEX_{}", key.replace('.', "_").to_uppercase());
             refused(&GOOD, &[(&variable, value)], None, &[key, &format!("variable {variable}"), allowed])
                 .await;
-            refused(&GOOD, &[], Some(&format!("{key}: {value}\n")), &[key, "from file /", allowed]).await;
+            let file = match key.split_once('.') {
+                Some((section, key)) => format!("{section}: {{{key}: \"{value}\"}}\n"),
+                None => format!("{key}: {value}\n"),
+            };
+            refused(&GOOD, &[], Some(&file), &[key, "from file /", allowed]).await;
         }
     }
     for (key, variable) in [
@@ -168,8 +275,13 @@ async fn web_configurations_that_make_no_sense() {
         &["web.open_probes", "allowed is true or false"],
     )
     .await;
-    refused(&GOOD, &[], Some("web: {config: x}\n"), &["unknown key web.config", "config_file, open_probes"])
-        .await;
+    refused(
+        &GOOD,
+        &[],
+        Some("web: {config: x}\n"),
+        &["unknown key web.config", "config_file, open_probes, telemetry_path"],
+    )
+    .await;
     std::fs::write(path, "").unwrap();
     assert_eq!(
         check(&[&GOOD[..], &["--web.config.file", path, "--web.open-probes"]].concat(), &[], None).await.0,
@@ -180,13 +292,28 @@ async fn web_configurations_that_make_no_sense() {
 #[tokio::test]
 async fn command_lines_that_make_no_sense() {
     refused(&["--no-such-flag"], &[], None, &["--no-such-flag"]).await;
+    for (slip, meant) in [
+        ("--listen-adress=:1", "--listen-address"),
+        ("--web.listen-adress=:1", "--web.listen-address"),
+        ("--api_endpoint", "--api-endpoint"),
+        ("--telemetry-path=/x", "--web.telemetry-path"),
+        ("--log-level=info", "--log.level"),
+        ("--web.config=x", "--web.config.file"),
+        ("--check_config", "--check-config"),
+        ("--no-collector.usages", "--no-collector.usage"),
+        ("-log.level=debug", "--log.level"),
+        ("-version", "--version"),
+    ] {
+        let flag = slip.split('=').next().unwrap();
+        refused(&[slip], &[], None, &[&format!("'{flag}'"), &format!("did you mean {meant}?")]).await;
+    }
     refused(&["stray"], &[], None, &["stray"]).await;
     refused(&["--scrape-timeout"], &[], None, &["--scrape-timeout"]).await;
     let mut unknown = command();
     unknown.arg("server");
     let (code, _, stderr) = run_to_end(unknown).await;
     assert_eq!((code, stderr.lines().count()), (Some(1), 1));
-    assert!(stderr.contains("unknown command \"server\""), "{stderr}");
+    assert!(stderr.contains("unknown command \"server\" (did you mean serve?)"), "{stderr}");
 }
 
 #[tokio::test]
@@ -199,7 +326,8 @@ async fn a_good_configuration_is_accepted() {
     // Kubernetes adds variables of this form for a Service of the exporter's name.
     let service_links =
         [("SPACELIFT_PROMEX_PORT", "tcp://10.0.0.1:80"), ("SPACELIFT_PROMEX_SERVICE_HOST", "10.0.0.1")];
-    assert_eq!(check(&GOOD, &service_links, None).await.0, Some(0));
+    let (code, stderr) = check(&GOOD, &service_links, None).await;
+    assert_eq!((code, stderr.lines().count()), (Some(0), 1), "{stderr}");
 }
 
 #[tokio::test]
@@ -231,14 +359,14 @@ async fn flag_over_variable_over_file_over_default() {
 
 #[tokio::test]
 async fn help_and_version() {
-    for arguments in [&["--help"][..], &["serve", "--help"], &["-h"], &[]] {
+    for arguments in [&["--help"][..], &["help"], &["serve", "--help"], &["-h"], &[]] {
         let mut command = command();
         command.args(arguments);
         let (code, stdout, _) = run_to_end(command).await;
         assert_eq!(code, Some(0), "{arguments:?}");
         assert!(stdout.contains("spacelift-promex serve [flags]"), "{stdout}");
     }
-    for arguments in [&["--version"][..], &["serve", "-V"]] {
+    for arguments in [&["--version"][..], &["serve", "-V"], &["version"]] {
         let mut command = command();
         command.args(arguments);
         let (code, stdout, _) = run_to_end(command).await;
@@ -248,6 +376,59 @@ async fn help_and_version() {
             "{stdout}"
         );
     }
+}
+
+#[tokio::test]
+async fn the_spellings_of_the_exporter_toolkit() {
+    let api = Spacelift::builder().start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.yaml");
+    std::fs::write(&path, "cache_ttl: 1h\n").unwrap();
+    let flags = ["--web.listen-address", "127.0.0.1:0", "--web.listen-address=127.0.0.1:0"];
+    let more = ["--web.telemetry-path=/probe", "--config.file", path.to_str().unwrap()];
+    let exporter = Exporter::ready(&api, &[&flags[..], &more].concat()).await;
+    let listening: Vec<String> = exporter
+        .log_text()
+        .lines()
+        .filter(|line| line.contains("\"listening\""))
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["address"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    // With that of --listen-address, which every test gives.
+    assert_eq!(listening.len(), 3, "{}", exporter.log_text());
+    for address in &listening {
+        assert_eq!(get(&format!("http://{address}/probe"), &[]).await.status, 200);
+        assert_eq!(get(&format!("http://{address}/metrics"), &[]).await.status, 404);
+    }
+    assert!(exporter.get("/").await.text().contains("probe"));
+    assert_eq!(api.count("PrometheusExporter_Usage"), 1, "the file is read");
+
+    let several = [("SPACELIFT_PROMEX_LISTEN_ADDRESS", "127.0.0.1:0,[::1]:0")];
+    assert_eq!(check(&GOOD, &several, None).await.0, Some(0));
+    assert_eq!(check(&GOOD, &[], Some("listen_address: ['127.0.0.1:0', ':0']\n")).await.0, Some(0));
+    let flags = ["--web.listen-address=:0", "--web.listen-address=nowhere"];
+    refused(
+        &[&GOOD[..], &flags].concat(),
+        &[],
+        None,
+        &["flag --web.listen-address", "\"nowhere\"", "HOST:PORT"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_variable_that_means_nothing_is_a_warning() {
+    let variables = [("SPACELIFT_PROMEX_API_KEY_SECRT", "hush"), ("SPACELIFT_PROMEX_LISTENADDRESS", ":1")];
+    let (code, stderr) = check(&GOOD, &variables, None).await;
+    assert_eq!((code, stderr.lines().count()), (Some(0), 3), "{stderr}");
+    for part in [
+        "SPACELIFT_PROMEX_API_KEY_SECRT has no meaning; did you mean SPACELIFT_PROMEX_API_KEY_SECRET?",
+        "SPACELIFT_PROMEX_LISTENADDRESS has no meaning; did you mean SPACELIFT_PROMEX_LISTEN_ADDRESS?",
+    ] {
+        assert!(stderr.contains(part), "no {part:?} in: {stderr}");
+    }
+    assert!(!stderr.contains("hush"), "{stderr}");
 }
 
 #[tokio::test]

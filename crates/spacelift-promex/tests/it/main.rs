@@ -13,6 +13,7 @@ mod deadlines;
 mod failures;
 mod golden;
 mod http;
+mod logs;
 mod network;
 mod prometheus;
 mod readme;

@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use exporter_common::config::Kind;
+use exporter_common::program::Program;
 use harness::families;
 use sandbox::spacelift::{Account, Spacelift};
 use spacelift_promex::Config;
@@ -23,6 +24,8 @@ fn options() {
             (_, Some(short)) => format!("`--{flag}`, `-{short}`"),
             (_, None) => format!("`--{flag}`"),
         };
+        let list = setting.list_flag.as_deref().map(|flag| format!(", `--{flag}`")).unwrap_or_default();
+        let flag = flag + &list;
         let default = setting.default.as_deref().map(|default| format!("`{default}`")).unwrap_or_default();
         table += &format!(
             "| {flag} | `{}` | `{}` | {default} | {} |\n",

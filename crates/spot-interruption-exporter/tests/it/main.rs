@@ -7,4 +7,5 @@ mod durable;
 mod events;
 mod model;
 mod process;
+mod supervision;
 mod world;

@@ -40,8 +40,10 @@ use crate::config::{ConfigError, Kind, Loaded, Setting};
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebWritten {
-    config_file: Option<String>,
-    open_probes: Option<String>,
+    /// The path of the web configuration file.
+    pub config_file: Option<String>,
+    /// Whether probes need no credentials.
+    pub open_probes: Option<String>,
 }
 
 /// How the server may be used. Without a web configuration file: by everyone, over plain HTTP.

@@ -1,6 +1,7 @@
 //! The file as published, and every way to get a configuration wrong.
 
-use harness::run_to_end;
+use exporter_common::program::Program;
+use harness::{check_unread_log, run_to_end, run_unread};
 
 use super::world::binary;
 
@@ -64,6 +65,7 @@ async fn every_key_can_come_from_the_environment() {
         ("SIE_TOMBSTONE_TTL", "1m"),
         ("SIE_INTERRUPTION_METHODS", "compute.instances.preempted"),
         ("SIE_LOG_LEVEL", "info"),
+        ("SIE_LOG_FORMAT", "text"),
         ("SIE_STATE__PATH", "/var/lib/spot-interruption-exporter"),
         // An empty file is a web configuration that asks for nothing.
         ("SIE_WEB__CONFIG_FILE", "/dev/null"),
@@ -93,6 +95,9 @@ async fn what_is_wrong_is_named_with_its_place() {
         ("port: 8090", "prot: 8090", &["unknown key prometheus.prot", "port, path, address, cluster_label"]),
         ("path: /metrics", "path: metrics", &["prometheus.path", "such as /metrics"]),
         ("path: /metrics", "path: /health", &["prometheus.path", "other than"]),
+        ("path: /metrics", "path: /-/ready", &["prometheus.path", "other than"]),
+        ("path: /metrics", "path: /a/../b", &["prometheus.path", "such as /metrics"]),
+        ("path: /metrics", "path: '/a b'", &["prometheus.path", "such as /metrics"]),
         ("path: /metrics", "cluster_label: zone", &["prometheus.cluster_label", "another label's name"]),
         ("path: /metrics", "cluster_label: 1st", &["prometheus.cluster_label", "letters, digits"]),
         ("path: /metrics", "address: localhost", &["prometheus.address", "HOST:PORT"]),
@@ -119,17 +124,111 @@ async fn what_is_wrong_is_named_with_its_place() {
 }
 
 #[tokio::test]
+async fn a_url_with_credentials_is_not_repeated() {
+    for (variable, key) in
+        [("SIE_PUBSUB__ENDPOINT", "pubsub.endpoint"), ("SIE_COMPUTE__ENDPOINT", "compute.endpoint")]
+    {
+        for url in ["http://user:hush@host", "http://user:hu/sh@host:80", "http://host?token=hush"] {
+            let (code, stderr) = check(PUBLISHED, &[(variable, url)]).await;
+            assert_eq!(code, Some(1), "{stderr}");
+            assert!(stderr.contains(&format!("{key} from variable {variable} h")), "{stderr}");
+            assert!(!stderr.contains("hush") && !stderr.contains("hu/sh"), "{stderr}");
+        }
+    }
+    let (code, stderr) = check(PUBLISHED, &[("PUBSUB_EMULATOR_HOST", "user:hush@host:80")]).await;
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(
+        stderr.contains("PUBSUB_EMULATOR_HOST holds credentials") && !stderr.contains("hush"),
+        "{stderr}"
+    );
+}
+
+#[tokio::test]
+async fn the_spellings_of_the_exporter_toolkit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.yaml");
+    std::fs::write(&path, PUBLISHED.replace("log_level: debug", "log_level: error")).unwrap();
+    let run = async |flags: &[&str], variables: &[(&str, &str)]| {
+        let mut command = binary();
+        command.args(["--check-config", "--config.file"]).arg(&path).args(flags);
+        command.envs(variables.iter().copied());
+        let (code, _, stderr) = run_to_end(command).await;
+        (code, stderr)
+    };
+    assert_eq!(run(&[], &[]).await, (Some(0), String::new()));
+    let flags =
+        ["--web.listen-address=:0", "--web.listen-address", "[::1]:0", "--web.telemetry-path", "/probe"];
+    assert_eq!(run(&flags, &[]).await.0, Some(0));
+    // Flag over variable over file.
+    assert_eq!(run(&["--log.level=error"], &[("SIE_LOG_LEVEL", "info")]).await.1, "");
+    for (format, beginning) in [("json", '{'), ("logfmt", 't'), ("text", '2')] {
+        let (code, stderr) = run(&["--log.level=info", "--log.format", format], &[]).await;
+        assert_eq!(code, Some(0));
+        assert!(stderr.starts_with(beginning) && stderr.contains("the configuration is valid"), "{stderr}");
+    }
+    for (flag, parts) in [
+        ("--web.telemetry-path=x", &["prometheus.path from flag --web.telemetry-path"][..]),
+        ("--web.listen-address=x", &["prometheus.address from flag --web.listen-address", "HOST:PORT"]),
+        ("--listen-address=:1", &["'--listen-address'", "did you mean --web.listen-address?"]),
+        ("--log_level=info", &["did you mean --log.level?"]),
+    ] {
+        let (code, stderr) = run(&[flag], &[]).await;
+        assert_eq!((code, stderr.lines().count()), (Some(1), 1), "{stderr}");
+        for part in parts {
+            assert!(stderr.contains(part), "no {part:?} in: {stderr}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_variable_that_means_nothing_is_a_warning() {
+    let (code, stderr) = check(PUBLISHED, &[("SIE_PROMETHEUS_PORT", "9000")]).await;
+    assert_eq!((code, stderr.lines().count()), (Some(0), 2), "{stderr}");
+    assert!(
+        stderr.contains("SIE_PROMETHEUS_PORT has no meaning; did you mean SIE_PROMETHEUS__PORT?"),
+        "{stderr}"
+    );
+    let service_links = [
+        ("SIE_SERVICE_HOST", "10.0.0.1"),
+        ("SIE_SERVICE_PORT_METRICS", "80"),
+        ("SIE_PORT", "tcp://10.0.0.1:80"),
+        ("SIE_PORT_80_TCP_ADDR", "10.0.0.1"),
+    ];
+    let (code, stderr) = check(PUBLISHED, &service_links).await;
+    assert_eq!((code, stderr.lines().count()), (Some(0), 1), "{stderr}");
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_blocks_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.yaml");
+    // Nothing is there, which is something to write about.
+    std::fs::write(&path, format!("{PUBLISHED}compute: {{endpoint: 'http://127.0.0.1:1'}}\n")).unwrap();
+    let command = || {
+        let mut command = binary();
+        command.arg("--config").arg(&path).env("SIE_PUBSUB__ENDPOINT", "http://127.0.0.1:1");
+        command
+    };
+    check_unread_log(command(), "--web.listen-address", false).await;
+    let mut wrong = command();
+    wrong.arg("--log.level=loud");
+    assert_eq!(run_unread(wrong).await, Some(1));
+}
+
+#[tokio::test]
 async fn help_and_version() {
     let mut help = binary();
     help.arg("--help");
     let (code, stdout, _) = run_to_end(help).await;
     assert_eq!(code, Some(0));
     assert!(stdout.contains("pubsub.endpoint (variable SIE_PUBSUB__ENDPOINT)"), "{stdout}");
-    let mut version = binary();
-    version.arg("--version");
-    let (code, stdout, _) = run_to_end(version).await;
-    assert_eq!(code, Some(0));
-    assert!(stdout.starts_with("spot-interruption-exporter "), "{stdout}");
+    for argument in ["--version", "-V", "version"] {
+        let mut version = binary();
+        version.arg(argument);
+        let (code, stdout, _) = run_to_end(version).await;
+        assert_eq!(code, Some(0));
+        assert!(stdout.starts_with("spot-interruption-exporter "), "{stdout}");
+    }
     let mut unknown = binary();
     unknown.arg("--port=1");
     let (code, _, stderr) = run_to_end(unknown).await;

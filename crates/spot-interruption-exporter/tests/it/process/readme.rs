@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use exporter_common::program::Program;
 use harness::{compare_table, families};
 use spot_interruption_exporter::Config;
 
@@ -16,7 +17,7 @@ fn keys() {
     let mut table = String::from("| key of the file | variable | default | |\n|---|---|---|---|\n");
     for setting in Config::settings() {
         let default = setting.default.as_deref().map(|default| format!("`{default}`")).unwrap_or_default();
-        let flag = setting.flag.as_deref().map(|flag| format!(", `--{flag}`")).unwrap_or_default();
+        let flag: String = setting.flags().map(|flag| format!(", `--{flag}`")).collect();
         let (key, variable, help) = (&setting.key, &setting.variable, &setting.help);
         table += &format!("| `{key}`{flag} | `{variable}` | {default} | {help} |\n");
     }

@@ -1,0 +1,173 @@
+//! Watches the tasks that a program cannot do without.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::oneshot;
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+
+use crate::program::panic_message;
+
+/// The tasks beside the server. One that panics, or returns before shutdown, is a defect of the program, which is then
+/// to end with an error, so that it is started anew.
+#[derive(Debug, Default)]
+pub struct Supervisor {
+    tasks: JoinSet<()>,
+    names: HashMap<Id, String>,
+    shutdown: Shutdown,
+}
+
+/// Tells a [`Supervisor`] that tasks may return from now on.
+#[derive(Debug, Clone, Default)]
+pub struct Shutdown(Arc<AtomicBool>);
+
+impl Shutdown {
+    /// Shutdown has begun.
+    pub fn begin(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn has_begun(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A task ended that should not have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the task {name:?} ended by a defect of this program: {reason}")]
+pub struct TaskEnded {
+    name: String,
+    reason: String,
+}
+
+/// A supervised task.
+#[derive(Debug)]
+pub struct Supervised<T> {
+    output: oneshot::Receiver<T>,
+    task: AbortHandle,
+}
+
+impl<T> Supervised<T> {
+    /// Waits for its output; `None` if it panicked or was aborted.
+    pub async fn output(self) -> Option<T> {
+        self.output.await.ok()
+    }
+
+    /// Aborts it, which is no defect.
+    pub fn abort(&self) {
+        self.task.abort();
+    }
+}
+
+impl Supervisor {
+    /// Starts a task under a name that an operator can make sense of.
+    pub fn spawn<T: Send + 'static>(
+        &mut self,
+        name: impl Into<String>,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> Supervised<T> {
+        let (sender, output) = oneshot::channel();
+        let task = self.tasks.spawn(async move {
+            // Nobody may wait for the output.
+            let _ = sender.send(task.await);
+        });
+        self.names.insert(task.id(), name.into());
+        Supervised { output, task }
+    }
+
+    /// What tells it that shutdown has begun.
+    pub fn shutdown(&self) -> Shutdown {
+        self.shutdown.clone()
+    }
+
+    /// Completes when a task has ended that should not have. Without one it never does. May be dropped and called
+    /// again.
+    pub async fn failure(&mut self) -> TaskEnded {
+        loop {
+            match self.tasks.join_next_with_id().await {
+                None => std::future::pending().await,
+                Some(ended) => {
+                    if let Some(failure) = self.judge(ended) {
+                        return failure;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Looks once more at what has ended, when everything else has.
+    ///
+    /// # Errors
+    /// A task has ended that should not have.
+    pub fn finish(mut self) -> Result<(), TaskEnded> {
+        while let Some(ended) = self.tasks.try_join_next_with_id() {
+            if let Some(failure) = self.judge(ended) {
+                return Err(failure);
+            }
+        }
+        Ok(())
+    }
+
+    fn judge(&mut self, ended: Result<(Id, ()), JoinError>) -> Option<TaskEnded> {
+        let (id, reason) = match ended {
+            Ok((id, ())) => (id, (!self.shutdown.has_begun()).then(|| "it returned".to_owned())),
+            Err(error) => {
+                let id = error.id();
+                (id, error.try_into_panic().ok().map(|panic| panic_message(&*panic).to_owned()))
+            }
+        };
+        let name = self.names.remove(&id).unwrap_or_default();
+        Some(TaskEnded { name, reason: reason? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_panics_or_returns_is_named() {
+        let mut supervisor = Supervisor::default();
+        supervisor.spawn("steady", pending::<()>());
+        let hasty = supervisor.spawn("hasty", async { 7 });
+        assert_eq!(
+            supervisor.failure().await.to_string(),
+            "the task \"hasty\" ended by a defect of this program: it returned"
+        );
+        assert_eq!(hasty.output().await, Some(7));
+        let broken = supervisor.spawn("broken", async { panic!("boom") });
+        assert_eq!(
+            supervisor.failure().await.to_string(),
+            "the task \"broken\" ended by a defect of this program: boom"
+        );
+        assert_eq!(broken.output().await, None::<()>);
+        assert_eq!(supervisor.finish(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn in_shutdown_only_a_panic_is_a_failure() {
+        let mut supervisor = Supervisor::default();
+        supervisor.shutdown().begin();
+        let done = supervisor.spawn("done", async { 1 });
+        assert_eq!(done.output().await, Some(1));
+        let aborted = supervisor.spawn("aborted", pending::<()>());
+        aborted.abort();
+        assert_eq!(aborted.output().await, None);
+        supervisor.spawn("broken", async { panic!("boom") });
+        assert_eq!(supervisor.failure().await.name, "broken");
+    }
+
+    #[tokio::test]
+    async fn what_fails_last_is_not_missed() {
+        let mut supervisor = Supervisor::default();
+        supervisor.shutdown().begin();
+        let broken = supervisor.spawn("broken", async { panic!("boom") });
+        assert_eq!(broken.output().await, None::<()>);
+        tokio::task::yield_now().await;
+        assert_eq!(supervisor.finish().unwrap_err().name, "broken");
+    }
+}

@@ -1,0 +1,85 @@
+//! A panic in a part of the exporter.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use bytes::Bytes;
+use exporter_common::metrics::{Format, encode};
+use exporter_common::supervisor::Supervisor;
+use prometheus_client::registry::Registry;
+use spot_interruption_exporter::attribution::{Attribution, Lookup, Settings};
+use spot_interruption_exporter::audit_log::InterruptionMethods;
+use spot_interruption_exporter::instance::Instance;
+use spot_interruption_exporter::ledger::{Ledger, Source};
+use spot_interruption_exporter::metrics::{Health, Labels, Shared, StateFamilies};
+use spot_interruption_exporter::pipeline::{Acknowledge, Input, LookUp, LookUpError, Pipeline};
+use tokio::sync::mpsc;
+
+/// A message whose acknowledgement panics.
+#[derive(Debug)]
+struct Broken;
+
+impl Acknowledge for Broken {
+    fn acknowledge(self) {
+        panic!("broken on purpose");
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Nobody;
+
+impl LookUp for Nobody {
+    async fn look_up(&self, _: &Lookup) -> Result<Option<Instance<'static>>, LookUpError> {
+        Ok(None)
+    }
+}
+
+fn state<T>() -> Shared<T> {
+    let settings = Settings {
+        project: "example-project".to_owned(),
+        attribution_grace: Duration::from_secs(60),
+        dedup_window: Duration::from_secs(600),
+        tombstone_ttl: Duration::from_secs(600),
+    };
+    Shared::new(Attribution::new(settings), Ledger::default())
+}
+
+#[tokio::test]
+async fn a_panic_in_the_pipeline_is_a_failure_with_its_name() {
+    let pipeline = Pipeline {
+        state: state(),
+        methods: InterruptionMethods::default(),
+        lookups: Nobody,
+        health: Health::register(&mut Registry::default(), ["creations", "interruptions"]),
+        journal: None,
+    };
+    let (inputs, incoming) = mpsc::channel(1);
+    let mut supervisor = Supervisor::default();
+    let pipeline = supervisor.spawn("pipeline", pipeline.run(incoming));
+    let data = Bytes::from_static(b"not JSON");
+    let message = Input::Message { source: Source::Interruptions, id: "1".to_owned(), data, token: Broken };
+    inputs.send(message).await.unwrap();
+    let failure = supervisor.failure().await.to_string();
+    assert_eq!(failure, "the task \"pipeline\" ended by a defect of this program: broken on purpose");
+    assert!(pipeline.output().await.is_none());
+}
+
+#[test]
+fn a_poisoned_state_is_not_served() {
+    let state = state::<()>();
+    let mut registry = Registry::default();
+    let labels = Labels {
+        cluster: "kubernetes_cluster".into(),
+        methods: InterruptionMethods::default(),
+        subscriptions: ["creations".into(), "interruptions".into()],
+    };
+    registry.register_collector(Box::new(StateFamilies { state: state.clone(), labels }));
+    let scrape = || catch_unwind(AssertUnwindSafe(|| encode(Format::Text, &[&registry], 0)));
+    assert!(scrape().is_ok());
+    let panicked = std::thread::spawn(move || {
+        let _held = state.lock();
+        panic!("on purpose");
+    });
+    assert!(panicked.join().is_err());
+    assert!(scrape().is_err(), "what a panic left half-done is served");
+}
