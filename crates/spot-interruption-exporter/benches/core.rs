@@ -12,9 +12,11 @@ use std::hint::black_box;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use spot_interruption_exporter::attribution::{Attribution, Outcome, Settings};
 use spot_interruption_exporter::audit_log::{self, InterruptionMethods};
 use spot_interruption_exporter::instance::{Instance, InstanceId, InstanceRef};
+use spot_interruption_exporter::inventory::Moment;
 
 const INTERRUPTION: &str = include_str!("../tests/it/fixtures/interruption.json");
 const CREATION: &str = include_str!("../tests/it/fixtures/creation.json");
@@ -112,7 +114,7 @@ fn attribution<T>() -> Attribution<T> {
 
 /// Ten clusters with four pools of three machine types each.
 fn seed<T>(attribution: &mut Attribution<T>, instances: usize, now: Instant) {
-    attribution.begin_resync(now);
+    attribution.begin_resync(Moment { instant: now, timestamp: Timestamp::now() });
     for number in 1..=instances {
         let name = name(number);
         attribution.observe(

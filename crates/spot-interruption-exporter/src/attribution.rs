@@ -14,23 +14,35 @@
 //! subscription, which has no order with this one. It is settled by whatever makes the instance known, or at the
 //! end of the grace as unattributed. Further deliveries of an event that is held join it and come back after it, as
 //! duplicates. Two different events about one instance count twice: a preempted instance can be started again under
-//! its id, and be preempted again.
+//! its id, and be preempted again. But an event of another method, about an instance that was not seen running since,
+//! tells of the same loss: it is a duplicate.
+//!
+//! Where what is held leaves no room for others, it can be [given back](Attribution::give_back): its message comes again,
+//! and is held for the rest of its time.
 
+mod returned;
 mod waiting;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use self::waiting::{CaseId, Held, Kind, Message, Place, Waiting};
+use self::returned::Returned;
+use self::waiting::{Asked, CaseId, Held, Kind, Message, Place, Waiting};
 use crate::audit_log::{
     Event, FailedCreation, FailureReason, Ignored, InterruptionReason, Invalid, LogEntry,
 };
 use crate::dedup::{Acquaintance, Dedup, Fingerprint, HashKey};
 use crate::instance::{Instance, InstanceRef};
-use crate::inventory::{Interrupted, InvalidRecord, Inventory, InventoryChanges, InventoryRecord, ProfileId};
+use crate::inventory::{
+    Interrupted, Interruption, InvalidRecord, Inventory, InventoryChanges, InventoryRecord, Loss, Moment,
+    ProfileId,
+};
 use crate::timeline::{Timeline, TimelineChanges};
+
+/// A backlog is over when nothing has waited for so long.
+const BACKLOG_END: Duration = Duration::from_secs(1);
 
 /// How long things are waited for and remembered.
 #[derive(Debug, Clone)]
@@ -39,7 +51,7 @@ pub struct Settings {
     pub project: String,
     /// How long an interruption of an unknown instance is held.
     pub attribution_grace: Duration,
-    /// How long an event is recognised after it had its effect.
+    /// How long an event is recognised after its effect is safe.
     pub dedup_window: Duration,
     /// How long an interrupted instance stays known.
     pub tombstone_ttl: Duration,
@@ -68,7 +80,7 @@ pub enum Outcome {
         /// Why it failed.
         reason: FailureReason,
     },
-    /// The same event has been here before.
+    /// The same event has been here before, or the same loss was told by another method.
     Duplicate,
     /// The message is of no consequence.
     Ignored(Ignored),
@@ -157,14 +169,15 @@ pub struct Lookup {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LookupId(CaseId);
 
-impl Kind {
-    fn outcome_if_unknown(self, is_missing: bool) -> Outcome {
-        let why = if is_missing { Why::NotFound } else { Why::Unknown };
-        match self {
-            Self::Interruption { reason, at } => Outcome::Unattributed { reason, at, why },
-            Self::Creation => Outcome::Ignored(Ignored::Unresolved),
-        }
-    }
+/// What to do about a held message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// Give it back.
+    Return,
+    /// Keep it and look at the next one.
+    Keep,
+    /// Keep this one and all others.
+    Stop,
 }
 
 /// The state machine. `T` is the token that each message brings.
@@ -176,7 +189,15 @@ pub struct Attribution<T> {
     interruptions: Dedup<Place>,
     creations: Dedup<Place>,
     waiting: Waiting<T>,
+    returned: Returned,
+    /// The latest losses of unknown instances, by the hash of the instance: another method may tell of them too.
+    strangers: HashMap<u64, InterruptionReason>,
+    strangers_order: Timeline<u64>,
     resolved: VecDeque<Resolved<T>>,
+    /// Everything that was decided before this moment is safe.
+    safe_until: Option<Instant>,
+    /// Messages wait to be taken: when that began, and when it was so last.
+    backlog: Option<(Instant, Instant)>,
     is_seeded: bool,
 }
 
@@ -207,6 +228,14 @@ impl Record {
     }
 }
 
+/// Which decisions were made up to some moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decided {
+    interruptions: u64,
+    creations: u64,
+    at: Instant,
+}
+
 /// What has become different since it was last written down.
 #[derive(Debug)]
 pub struct Changes {
@@ -234,20 +263,51 @@ impl<T> Attribution<T> {
     /// # Errors
     ///
     /// The record contradicts itself.
-    pub fn restore(settings: Settings, record: Record) -> Result<Self, InvalidRecord> {
+    pub fn restore(settings: Settings, record: Record, now: Instant) -> Result<Self, InvalidRecord> {
         let dedup = |ids| Dedup::restore(settings.dedup_window, record.key, ids);
         let (interruptions, creations) = (dedup(record.interruptions), dedup(record.creations));
-        let inventory = Inventory::restore(&settings.project, settings.tombstone_ttl, record.inventory)?;
+        let inventory = Inventory::restore(&settings.project, settings.tombstone_ttl, record.inventory, now)?;
         Ok(Self::with(settings, inventory, interruptions, creations))
     }
 
     /// What has become different since the last time that this was asked. It counts as written down from now on.
-    pub fn take_changes(&mut self) -> Changes {
+    pub fn take_changes(&mut self, now: Instant) -> Changes {
         Changes {
-            inventory: self.inventory.take_changes(),
-            interruptions: self.interruptions.take_changes(),
-            creations: self.creations.take_changes(),
+            inventory: self.inventory.take_changes(now),
+            interruptions: self.interruptions.take_changes(now),
+            creations: self.creations.take_changes(now),
         }
+    }
+
+    /// What is decided so far, to be passed to [`settle`](Self::settle) when it is safe.
+    #[must_use]
+    pub fn decided(&self, now: Instant) -> Decided {
+        Decided {
+            interruptions: self.interruptions.committed(),
+            creations: self.creations.committed(),
+            at: self.backlog.map_or(now, |(since, _)| since),
+        }
+    }
+
+    /// Notes whether messages wait to be taken. They may have been delivered long ago, so that nothing is forgotten
+    /// that was known when they began to wait.
+    pub fn note_backlog(&mut self, is_there: bool, now: Instant) {
+        match &mut self.backlog {
+            Some((_, last)) if is_there => *last = now,
+            None if is_there => self.backlog = Some((now, now)),
+            // Where some waited there are often more, on the way from the network to us.
+            Some((_, last)) if now.saturating_duration_since(*last) >= BACKLOG_END => self.backlog = None,
+            _ => {}
+        }
+    }
+
+    /// What was decided up to some moment is safe now: counted, and with durable state on the disk. Until then it is
+    /// not acknowledged and can come again at any time, so only now does the window begin in which it is recognised;
+    /// and while anything is not safe, nothing that was decided before it is forgotten.
+    pub fn settle(&mut self, decided: Decided, now: Instant) {
+        self.interruptions.settle(decided.interruptions, now);
+        self.creations.settle(decided.creations, now);
+        self.safe_until = self.safe_until.max(Some(decided.at));
     }
 
     fn with(
@@ -261,7 +321,12 @@ impl<T> Attribution<T> {
             interruptions,
             creations,
             waiting: Waiting::new(),
+            returned: Returned::default(),
+            strangers: HashMap::new(),
+            strangers_order: Timeline::default(),
             resolved: VecDeque::new(),
+            safe_until: None,
+            backlog: None,
             is_seeded: false,
             settings,
         }
@@ -298,24 +363,27 @@ impl<T> Attribution<T> {
             Ok(entry) => entry,
             Err(invalid) => return self.resolve(token, Outcome::Invalid(invalid)),
         };
-        let fingerprint = |dedup: &Dedup<Place>| {
-            dedup.fingerprint(message_id, entry.insert_id.as_deref(), entry.operation_id.as_deref())
+        let fingerprint = |dedup: &Dedup<Place>, instance: &InstanceRef<'_>| {
+            let (insert_id, operation_id) = (entry.insert_id.as_deref(), entry.operation_id.as_deref());
+            dedup.fingerprint(message_id, instance, insert_id, operation_id)
         };
         match &entry.event {
             Event::Interruption { instance, reason } => {
                 let kind = Kind::Interruption { reason: *reason, at: entry.timestamp };
-                self.settle_or_hold(instance, kind, fingerprint(&self.interruptions), token, now);
+                let fingerprint = fingerprint(&self.interruptions, instance);
+                self.settle_or_hold(instance, kind, fingerprint, token, now);
             }
             Event::UnlabelledCreation(instance) => {
-                self.settle_or_hold(instance, Kind::Creation, fingerprint(&self.creations), token, now);
+                let fingerprint = fingerprint(&self.creations, instance);
+                self.settle_or_hold(instance, Kind::Creation, fingerprint, token, now);
             }
             Event::Creation(instance) if instance.cluster.is_some() => {
-                let fingerprint = fingerprint(&self.creations);
+                let fingerprint = fingerprint(&self.creations, &instance.instance);
                 if let Some(token) = self.admit(Kind::Creation, &fingerprint, token) {
                     self.inventory.add(instance);
-                    self.creations.commit(&fingerprint, now);
+                    self.creations.commit(&fingerprint);
                     self.resolve(token, Outcome::Added);
-                    self.settle(&instance.instance, now);
+                    self.settle_waiting(&instance.instance, now);
                 }
             }
             Event::Creation(outsider) => {
@@ -331,7 +399,7 @@ impl<T> Attribution<T> {
             Event::CreationFinished(instance) => {
                 self.inventory.learn(instance);
                 self.resolve(token, Outcome::Ignored(Ignored::OperationEnd));
-                self.settle(instance, now);
+                self.settle_waiting(instance, now);
             }
             Event::CreationFailed(failed) => {
                 let fingerprint = self.creations.fingerprint_of_failure(
@@ -340,7 +408,7 @@ impl<T> Attribution<T> {
                     entry.operation_id.as_deref(),
                     &failed.instance.instance,
                 );
-                self.failed(failed, &fingerprint, token, now);
+                self.failed(failed, &fingerprint, token);
             }
             Event::Ignored(ignored) => self.resolve(token, Outcome::Ignored(*ignored)),
         }
@@ -348,16 +416,16 @@ impl<T> Attribution<T> {
 
     /// A resync begins: every instance that exists is about to be passed to [`observe`](Self::observe). One that
     /// was begun before and broke off is forgotten; what it has observed stays.
-    pub fn begin_resync(&mut self, now: Instant) {
-        self.tick(now);
-        self.inventory.begin_resync();
+    pub fn begin_resync(&mut self, now: Moment) {
+        self.tick(now.instant);
+        self.inventory.begin_resync(now);
     }
 
     /// Takes an instance that a resync has listed.
     pub fn observe(&mut self, instance: &Instance<'_>, now: Instant) {
         self.tick(now);
-        self.inventory.observe(instance);
-        self.settle(&instance.instance, now);
+        self.inventory.list(instance);
+        self.settle_waiting(&instance.instance, now);
     }
 
     /// The resync is complete. Says how many instances were dropped because neither it nor the one before it has
@@ -389,6 +457,18 @@ impl<T> Attribution<T> {
         }
     }
 
+    /// Whether a look-up is still wanted: the answer may have come in another way.
+    #[must_use]
+    pub fn wants(&self, lookup: LookupId) -> bool {
+        self.waiting.is_open(lookup.0)
+    }
+
+    /// Whether [`poll_lookup`](Self::poll_lookup) may have something to say.
+    #[must_use]
+    pub fn has_lookups(&self, now: Instant) -> bool {
+        self.waiting.next_lookup_by().is_some_and(|by| self.is_seeded || by <= now)
+    }
+
     /// Notes that there is no instance of that name. Its creation event may still be on its way, so the grace goes on.
     pub fn not_found(&mut self, lookup: LookupId) {
         self.waiting.note_missing(lookup.0);
@@ -399,7 +479,7 @@ impl<T> Attribution<T> {
     pub fn found(&mut self, lookup: LookupId, found: &Instance<'_>, now: Instant) {
         self.tick(now);
         self.inventory.observe(found);
-        self.settle(&found.instance, now);
+        self.settle_waiting(&found.instance, now);
 
         // An instance that belongs to no cluster will not come to belong to one. But the name that was asked for
         // may meanwhile be another instance's.
@@ -407,13 +487,8 @@ impl<T> Attribution<T> {
         let is_the_same = !matches!(ids, (Some(found), Some(asked)) if found != asked);
         if found.cluster.is_none() && is_the_same {
             for held in self.waiting.close(lookup.0).map(|(_, messages)| messages).unwrap_or_default() {
-                let outcome = match held.message.kind {
-                    Kind::Interruption { reason, at } => {
-                        Outcome::Unattributed { reason, at, why: Why::NotKubernetes }
-                    }
-                    Kind::Creation => Outcome::Ignored(Ignored::NotKubernetes),
-                };
-                self.finish(held, outcome, now);
+                let outcome = self.outcome_without_cluster(&held.message, Why::NotKubernetes, now);
+                self.finish(held, outcome);
             }
         }
     }
@@ -421,13 +496,20 @@ impl<T> Attribution<T> {
     /// Does what time brings about: ends graces, tombstones and memories. Everything else that takes the moment
     /// does this first, so it is needed only when nothing else happens.
     pub fn tick(&mut self, now: Instant) {
-        while let Some((held, is_missing)) = self.waiting.pop_due(now) {
-            let outcome = held.message.kind.outcome_if_unknown(is_missing);
-            self.finish(held, outcome, now);
+        while let Some((held, asked)) = self.waiting.pop_due(now) {
+            let why = if asked == Asked::Missing { Why::NotFound } else { Why::Unknown };
+            let outcome = self.outcome_without_cluster(&held.message, why, now);
+            self.finish(held, outcome);
         }
         self.inventory.expire(now);
-        self.interruptions.expire(now);
-        self.creations.expire(now);
+        self.returned.expire(now);
+        while let Some(stranger) = self.strangers_order.pop_due(now) {
+            self.strangers.remove(&stranger);
+        }
+        if let Some(safe) = self.safe_until {
+            self.interruptions.expire(safe.min(now));
+            self.creations.expire(safe.min(now));
+        }
     }
 
     /// When [`tick`](Self::tick) has something to do, or [`poll_lookup`](Self::poll_lookup) something to say, if
@@ -448,6 +530,34 @@ impl<T> Attribution<T> {
         self.waiting = Waiting::new();
     }
 
+    /// Takes out held messages and gives their tokens back without an outcome: dropped, they come again. The message
+    /// that waits longest is asked for first, by its token and those of its other deliveries. Those that went back
+    /// less than ten seconds ago, or five times, stay.
+    pub fn give_back(&mut self, now: Instant, mut choose: impl FnMut(&T, &[T]) -> Choice) -> Vec<T> {
+        let mut places = Vec::new();
+        for (place, held) in self.waiting.iter() {
+            if !self.returned.allows(held.message.fingerprint.message(), now) {
+                continue;
+            }
+            match choose(&held.message.token, &held.duplicates) {
+                Choice::Return => places.push(place),
+                Choice::Keep => {}
+                Choice::Stop => break,
+            }
+        }
+        let mut tokens = Vec::with_capacity(places.len());
+        for place in places {
+            let Some((held, asked)) = self.waiting.take(place) else { continue };
+            let Message { kind, fingerprint, token, deadline } = held.message;
+            let grace = self.settings.attribution_grace;
+            self.returned.note(fingerprint.message(), deadline, asked, grace, now);
+            self.dedup(kind).release(&fingerprint);
+            tokens.push(token);
+            tokens.extend(held.duplicates);
+        }
+        tokens
+    }
+
     /// Settles a message whose instance is known, and holds it otherwise.
     fn settle_or_hold(
         &mut self,
@@ -459,20 +569,26 @@ impl<T> Attribution<T> {
     ) {
         let Some(token) = self.admit(kind, &fingerprint, token) else { return };
         if let Some(outcome) = self.effect(instance, kind, now) {
-            self.dedup(kind).commit(&fingerprint, now);
+            self.dedup(kind).commit(&fingerprint);
             self.resolve(token, outcome);
-            self.settle(instance, now);
+            self.settle_waiting(instance, now);
         } else {
             let grace = self.settings.attribution_grace;
-            let message = Message { kind, fingerprint, token, deadline: now + grace };
-            let place = self.waiting.hold(instance, message, now + grace / 2);
+            let before = self.returned.get(fingerprint.message()).copied();
+            let deadline = before.map_or(now + grace, |before| before.deadline);
+            let message = Message { kind, fingerprint, token, deadline };
+            let asked = before.map_or(Asked::NotYet, |before| before.asked);
+            let place = self.waiting.hold(instance, message, asked, now + grace / 2);
             self.dedup(kind).reserve(&fingerprint, place);
+            if deadline <= now {
+                self.tick(now);
+            }
         }
     }
 
     /// Counts a creation that failed, if it was to be a spot node of a cluster, and takes back the announcement of its
     /// instance.
-    fn failed(&mut self, failed: &FailedCreation<'_>, fingerprint: &Fingerprint, token: T, now: Instant) {
+    fn failed(&mut self, failed: &FailedCreation<'_>, fingerprint: &Fingerprint, token: T) {
         let FailedCreation { instance, is_described, on_demand, had_begun, reason } = failed;
         if *had_begun {
             self.inventory.withdraw(&instance.instance);
@@ -487,7 +603,7 @@ impl<T> Attribution<T> {
         let Some(profile) = profile else {
             return self.resolve(token, Outcome::Ignored(Ignored::FailedCreation));
         };
-        self.creations.commit(fingerprint, now);
+        self.creations.commit(fingerprint);
         self.resolve(token, Outcome::CreationFailed { profile, reason: *reason });
     }
 
@@ -506,7 +622,12 @@ impl<T> Attribution<T> {
     fn effect(&mut self, instance: &InstanceRef<'_>, kind: Kind, now: Instant) -> Option<Outcome> {
         match kind {
             Kind::Interruption { reason, at } => {
-                let Interrupted { profile, created_at } = self.inventory.interrupt(instance, now)?;
+                let loss = Loss { reason: Some(reason), at };
+                let Interrupted { profile, created_at } =
+                    match self.inventory.interrupt(instance, loss, now)? {
+                        Interruption::New(interrupted) => interrupted,
+                        Interruption::Repeated => return Some(Outcome::Duplicate),
+                    };
                 let lifetime = at.zip(created_at).and_then(|(at, created_at)| {
                     // Clocks disagree a little; an age below zero is none.
                     Duration::try_from(at.duration_since(created_at)).ok()
@@ -520,8 +641,26 @@ impl<T> Attribution<T> {
         }
     }
 
+    /// What a message amounts to whose instance belongs to no known cluster.
+    fn outcome_without_cluster(&mut self, message: &Message<T>, why: Why, now: Instant) -> Outcome {
+        let Kind::Interruption { reason, at } = message.kind else {
+            let is_outsider = why == Why::NotKubernetes;
+            return Outcome::Ignored(if is_outsider { Ignored::NotKubernetes } else { Ignored::Unresolved });
+        };
+        let instance = message.fingerprint.instance();
+        match self.strangers.insert(instance, reason) {
+            Some(before) if before != reason => {
+                self.strangers.insert(instance, before);
+                return Outcome::Duplicate;
+            }
+            Some(_) => {}
+            None => self.strangers_order.push(now + self.settings.tombstone_ttl, instance),
+        }
+        Outcome::Unattributed { reason, at, why }
+    }
+
     /// Settles what has waited for an instance that may just have become known, or become known better.
-    fn settle(&mut self, instance: &InstanceRef<'_>, now: Instant) {
+    fn settle_waiting(&mut self, instance: &InstanceRef<'_>, now: Instant) {
         let mut cases = self.waiting.candidates(instance);
         while let Some(case) = cases.pop() {
             if !self.waiting.instance(case).is_some_and(|instance| self.inventory.knows(&instance)) {
@@ -530,18 +669,20 @@ impl<T> Attribution<T> {
             let Some((instance, messages)) = self.waiting.close(case) else { continue };
             let instance = instance.get();
             for held in messages {
-                let kind = held.message.kind;
-                let outcome = self.effect(&instance, kind, now).unwrap_or(kind.outcome_if_unknown(false));
-                self.finish(held, outcome, now);
+                let outcome = match self.effect(&instance, held.message.kind, now) {
+                    Some(outcome) => outcome,
+                    None => self.outcome_without_cluster(&held.message, Why::Unknown, now),
+                };
+                self.finish(held, outcome);
             }
             // An instance that was known by name may have learned its id here, for which others may be waiting.
             cases.extend(self.waiting.candidates(&instance));
         }
     }
 
-    fn finish(&mut self, held: Held<T>, outcome: Outcome, now: Instant) {
+    fn finish(&mut self, held: Held<T>, outcome: Outcome) {
         let Message { kind, fingerprint, token, .. } = held.message;
-        self.dedup(kind).commit(&fingerprint, now);
+        self.dedup(kind).commit(&fingerprint);
         self.resolve(token, outcome);
         for token in held.duplicates {
             self.resolve(token, Outcome::Duplicate);

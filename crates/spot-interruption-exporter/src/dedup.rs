@@ -1,13 +1,16 @@
 //! Recognises an event that has been here before.
 //!
-//! Pub/Sub delivers at least once, and Cloud Logging can write an entry twice. An event is the same when its
-//! `insertId` and operation agree, whatever message brought it, or when the message's id agrees.
+//! Pub/Sub delivers at least once, and Cloud Logging can write an entry twice. An event is the same when it is about the
+//! same instance and of the same operation (without one: has the same `insertId`), whatever message brought it, or when
+//! the message's id agrees. So the first and the last entry of one operation are one event, and two instances under one
+//! `insertId` are two.
 //!
-//! An event is met in two steps. [`check`](Dedup::check) tells whether it is new; [`commit`](Dedup::commit)
-//! remembers it, once its effect is recorded. An event that has to wait in between is
+//! An event is met in steps. [`check`](Dedup::check) tells whether it is new; [`commit`](Dedup::commit)
+//! remembers it, once its effect is decided. An event that has to wait in between is
 //! [`reserve`](Dedup::reserve)d under a ticket, so that a second delivery finds the first one instead of being
 //! counted beside it. Reservations never outlive the process, and need not: what had not been committed had not been
-//! acknowledged either.
+//! acknowledged either. When its effect is [safe](Dedup::settle), and no sooner, the window begins: until then the
+//! message may come again at any time, for it is not acknowledged.
 //!
 //! Ids are kept as 64-bit SipHash values under a key drawn at random, so nobody can aim for a collision. One that
 //! happens by chance would swallow an event: with a million ids in the window, that befalls one event in 18
@@ -45,14 +48,25 @@ impl HashKey {
     }
 
     /// The hash of texts, absent ones included. It depends on nothing but them and the key.
-    fn hash(self, parts: &[Option<&str>]) -> u64 {
+    fn hash(self, parts: &[Option<&[u8]>]) -> u64 {
         let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
         for part in parts {
             let length = part.map_or(u64::MAX, |text| text.len() as u64);
             hasher.write(&length.to_le_bytes());
-            hasher.write(part.unwrap_or_default().as_bytes());
+            hasher.write(part.unwrap_or_default());
         }
         hasher.finish()
+    }
+
+    /// The hash of an instance: of its id, or of zone and name where there is none.
+    fn hash_instance(self, instance: &InstanceRef<'_>) -> u64 {
+        match (instance.id, instance.zone_and_name()) {
+            (Some(id), _) => self.hash(&[Some(id.get().to_le_bytes().as_slice())]),
+            (None, named) => {
+                let (zone, name) = named.unzip();
+                self.hash(&[zone.map(str::as_bytes), name.map(str::as_bytes)])
+            }
+        }
     }
 }
 
@@ -61,6 +75,7 @@ impl HashKey {
 pub struct Fingerprint {
     message: u64,
     event: Option<u64>,
+    instance: u64,
 }
 
 /// What is known of an event.
@@ -70,12 +85,12 @@ pub enum Acquaintance<Ticket> {
     New,
     /// It has been here, and waits for its effect.
     Waiting(Ticket),
-    /// Its effect is recorded.
+    /// Its effect is decided.
     Seen,
 }
 
 impl<Ticket: Copy> Dedup<Ticket> {
-    /// Remembers nothing yet, and later each event for `window` after it was committed.
+    /// Remembers nothing yet, and later each event for `window` after its effect is safe.
     #[must_use]
     pub fn new(window: Duration, key: HashKey) -> Self {
         Self::restore(window, key, Timeline::default())
@@ -87,23 +102,30 @@ impl<Ticket: Copy> Dedup<Ticket> {
         Self { window, key, seen: order.values().collect(), order, waiting: HashMap::default() }
     }
 
-    /// What is remembered and forgotten since the last time that this was asked.
-    pub fn take_changes(&mut self) -> TimelineChanges<u64> {
-        self.order.take_changes()
+    /// What is remembered and forgotten since the last time that this was asked. It is about to be written down, so
+    /// the window of what is not safe yet begins now.
+    pub fn take_changes(&mut self, now: Instant) -> TimelineChanges<u64> {
+        self.order.take_changes(now + self.window)
     }
 
-    /// The fingerprint of an event. Without an `insertId`, the message that brought it is all there is to go by.
+    /// The fingerprint of an event about an instance. Without an operation and an `insertId`, the message that brought
+    /// it is all there is to go by.
     #[must_use]
     pub fn fingerprint(
         &self,
         message_id: &str,
+        instance: &InstanceRef<'_>,
         insert_id: Option<&str>,
         operation_id: Option<&str>,
     ) -> Fingerprint {
-        Fingerprint {
-            message: self.key.hash(&[Some(message_id)]),
-            event: insert_id.map(|insert_id| self.key.hash(&[Some(insert_id), operation_id])),
-        }
+        let instance = self.key.hash_instance(instance);
+        let operation = operation_id.filter(|id| !id.is_empty()).map(str::as_bytes);
+        let insert = insert_id.filter(|id| !id.is_empty() && operation.is_none()).map(str::as_bytes);
+        let event = operation.or(insert).map(|_| {
+            let instance = instance.to_le_bytes();
+            self.key.hash(&[Some(instance.as_slice()), operation, insert])
+        });
+        Fingerprint { message: self.key.hash(&[Some(message_id.as_bytes())]), event, instance }
     }
 
     /// The fingerprint of a creation that failed: an operation fails once, however many entries say so. Apart from
@@ -117,10 +139,14 @@ impl<Ticket: Copy> Dedup<Ticket> {
         instance: &InstanceRef<'_>,
     ) -> Fingerprint {
         let (zone, name) = (instance.zone.as_deref(), instance.name.as_deref());
-        let hash = |id| self.key.hash(&[Some("failed creation"), Some(id), zone, name]);
+        let hash = |id| {
+            let parts = [Some("failed creation"), Some(id), zone, name];
+            self.key.hash(&parts.map(|part| part.map(str::as_bytes)))
+        };
         Fingerprint {
-            message: self.key.hash(&[Some(message_id)]),
+            message: self.key.hash(&[Some(message_id.as_bytes())]),
             event: operation_id.or(insert_id).map(hash),
+            instance: self.key.hash_instance(instance),
         }
     }
 
@@ -142,19 +168,37 @@ impl<Ticket: Copy> Dedup<Ticket> {
         }
     }
 
-    /// Remembers an event whose effect is recorded.
-    pub fn commit(&mut self, fingerprint: &Fingerprint, now: Instant) {
+    /// Forgets that an event waits: its message goes back.
+    pub fn release(&mut self, fingerprint: &Fingerprint) {
+        for key in fingerprint.keys() {
+            self.waiting.remove(&key);
+        }
+    }
+
+    /// Remembers an event whose effect is decided.
+    pub fn commit(&mut self, fingerprint: &Fingerprint) {
         for key in fingerprint.keys() {
             self.waiting.remove(&key);
             if self.seen.insert(key) {
-                self.order.push(now + self.window, key);
+                self.order.append(key);
             }
         }
     }
 
-    /// Forgets the events whose window has passed.
-    pub fn expire(&mut self, now: Instant) {
-        while let Some(key) = self.order.pop_due(now) {
+    /// How many ids were ever committed: tells later which of them [are safe](Self::settle).
+    #[must_use]
+    pub fn committed(&self) -> u64 {
+        self.order.next_number()
+    }
+
+    /// The effect of the first so many ids is safe: their window begins, unless it began before.
+    pub fn settle(&mut self, committed: u64, now: Instant) {
+        self.order.set_end(committed, now + self.window);
+    }
+
+    /// Forgets the events whose window had passed at a moment.
+    pub fn expire(&mut self, moment: Instant) {
+        while let Some(key) = self.order.pop_due(moment) {
             self.seen.remove(&key);
             if let Some(capacity) = shrunk(self.seen.capacity(), self.seen.len()) {
                 self.seen.shrink_to(capacity);
@@ -176,6 +220,16 @@ impl<Ticket: Copy> Dedup<Ticket> {
 }
 
 impl Fingerprint {
+    /// Tells the message from others.
+    pub(crate) fn message(&self) -> u64 {
+        self.message
+    }
+
+    /// Tells the instance from others.
+    pub(crate) fn instance(&self) -> u64 {
+        self.instance
+    }
+
     /// Both hashes are of the same keyed function, but of differently shaped data, so they can share a table.
     fn keys(&self) -> impl Iterator<Item = u64> + Clone + use<> {
         [Some(self.message), self.event].into_iter().flatten()
@@ -184,7 +238,7 @@ impl Fingerprint {
 
 /// Passes on a hash as its own hash.
 #[derive(Debug, Default)]
-struct AlreadyHashed(u64);
+pub(crate) struct AlreadyHashed(u64);
 
 impl Hasher for AlreadyHashed {
     /// The keys are hashes, so this is not called; it has to be there all the same.
@@ -207,19 +261,71 @@ impl Hasher for AlreadyHashed {
 mod tests {
     use super::*;
 
+    fn fingerprint(dedup: &Dedup<()>, message_id: &str) -> Fingerprint {
+        dedup.fingerprint(message_id, &InstanceRef::default(), None, None)
+    }
+
     #[test]
     fn what_a_storm_took_is_given_back() {
         let (now, window) = (Instant::now(), Duration::from_secs(60));
         let mut dedup = Dedup::<()>::new(window, HashKey(1, 2));
         for message in 0..100_000 {
-            let fingerprint = dedup.fingerprint(&message.to_string(), None, None);
-            dedup.commit(&fingerprint, now);
+            let fingerprint = fingerprint(&dedup, &message.to_string());
+            dedup.commit(&fingerprint);
         }
-        let late = dedup.fingerprint("late", None, None);
-        dedup.commit(&late, now + window);
+        dedup.settle(dedup.committed(), now);
+        let late = fingerprint(&dedup, "late");
+        dedup.commit(&late);
         assert!(dedup.seen.capacity() >= 100_000);
         dedup.expire(now + window);
         assert!(dedup.seen.capacity() <= 4_096, "{}", dedup.seen.capacity());
         assert_eq!((dedup.len(), dedup.check(&late)), (1, Acquaintance::Seen));
+    }
+
+    #[test]
+    fn the_window_begins_when_the_effect_is_safe() {
+        let (now, window) = (Instant::now(), Duration::from_secs(60));
+        let mut dedup = Dedup::<()>::new(window, HashKey(1, 2));
+        let (first, second) = (fingerprint(&dedup, "first"), fingerprint(&dedup, "second"));
+        dedup.commit(&first);
+        let committed = dedup.committed();
+        dedup.commit(&second);
+        dedup.expire(now + 10 * window);
+        assert_eq!(dedup.check(&first), Acquaintance::Seen);
+        dedup.settle(committed, now + 10 * window);
+        dedup.settle(committed, now + 11 * window);
+        dedup.expire(now + 10 * window + window / 2);
+        assert_eq!(dedup.check(&first), Acquaintance::Seen);
+        dedup.expire(now + 11 * window);
+        assert_eq!([dedup.check(&first), dedup.check(&second)], [Acquaintance::New, Acquaintance::Seen]);
+    }
+
+    #[test]
+    fn an_event_is_told_by_instance_and_operation_or_insert_id() {
+        let dedup = Dedup::<()>::new(Duration::ZERO, HashKey(1, 2));
+        let named = |id, zone: &'static str, name: &'static str| InstanceRef {
+            id: crate::instance::InstanceId::new(id),
+            zone: Some(zone.into()),
+            name: Some(name.into()),
+            project: None,
+        };
+        let event = |instance: InstanceRef<'_>, insert, operation| {
+            dedup.fingerprint("m", &instance, insert, operation).event
+        };
+        let known = event(named(1, "z", "n"), Some("i"), Some("o"));
+        assert_eq!(known, event(named(1, "", ""), Some("other"), Some("o")), "one operation is one event");
+        let others = [
+            event(named(2, "z", "n"), Some("i"), Some("o")),
+            event(named(0, "z", "n"), Some("i"), Some("o")),
+            event(named(1, "z", "n"), Some("i"), Some("other")),
+            event(named(1, "z", "n"), Some("o"), None),
+            event(named(1, "z", "n"), Some("i"), None),
+        ];
+        for (place, other) in others.iter().enumerate() {
+            assert!(*other != known && !others[..place].contains(other), "{place}");
+        }
+        assert_eq!(event(named(1, "z", "n"), None, None), None);
+        assert_eq!(event(named(1, "z", "n"), Some(""), Some("")), None);
+        assert_ne!(event(named(0, "z", "n"), Some("i"), None), event(named(0, "z", "m"), Some("i"), None));
     }
 }

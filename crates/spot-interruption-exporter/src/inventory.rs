@@ -6,7 +6,8 @@
 //! at a time, the newest; its predecessors remain known by id.
 //!
 //! An instance leaves in two ways. Interrupted, it stays for a while as a tombstone, so that what else is said of
-//! it still finds it. Otherwise it leaves when two complete resyncs in a row have not listed it: one can miss an
+//! it still finds it; if it is created again meanwhile, or listed as running later than it was interrupted, it runs
+//! again. Otherwise it leaves when two complete resyncs in a row have not listed it: one can miss an
 //! instance that is just being made.
 //!
 //! There can be a hundred thousand instances, so each costs little: what they have in common is kept once, as a
@@ -15,9 +16,8 @@
 mod profile;
 mod record;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
-use std::mem;
 use std::num::NonZeroI64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,8 +29,13 @@ use slab::Slab;
 use self::profile::Profiles;
 pub use self::profile::{Profile, ProfileId};
 pub use self::record::{InstanceRecord, InvalidRecord, InventoryChanges, InventoryRecord};
+use crate::audit_log::InterruptionReason;
 use crate::instance::{Instance, InstanceId, InstanceRef};
 use crate::timeline::Timeline;
+
+/// A listing that begins so long after an interruption shows what came after it. It takes Compute Engine some seconds
+/// to stop an instance, and clocks disagree.
+const LISTING_MARGIN: Duration = Duration::from_secs(60);
 
 /// All known instances.
 #[derive(Debug)]
@@ -46,8 +51,13 @@ pub struct Inventory {
     /// By profile: how many spot instances run.
     spot_running: Vec<u32>,
     clusters: Clusters,
+    /// Of the interrupted instances.
+    losses: HashMap<Key, Lost>,
+    /// Appointments to look whether an interrupted instance is to be forgotten. Those of an instance that runs again
+    /// stay behind and mean nothing.
     tombstones: Timeline<Key>,
-    is_resyncing: bool,
+    /// When the resync that runs began.
+    resync: Option<Moment>,
     /// What is not written down as it is now, where it is written down at all.
     unwritten: Option<Unwritten>,
 }
@@ -68,6 +78,52 @@ pub struct Interrupted {
     /// When the instance was created. Absent too when the instance had been interrupted before: its age belongs to
     /// the first time.
     pub created_at: Option<Timestamp>,
+}
+
+/// An interruption, as it is remembered of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loss {
+    /// Why. Absent where a state that was written by version 0.1.0 does not tell.
+    pub reason: Option<InterruptionReason>,
+    /// When, according to the event.
+    pub at: Option<Timestamp>,
+}
+
+/// What an interruption does to a known instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interruption {
+    /// It is to be counted.
+    New(Interrupted),
+    /// The same loss was told by another method before, and the instance was not seen running since.
+    Repeated,
+}
+
+/// A moment by the clock that decides, and by the clock that events are labelled with.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// Monotonic.
+    pub instant: Instant,
+    /// Wall clock.
+    pub timestamp: Timestamp,
+}
+
+#[derive(Debug)]
+struct Lost {
+    loss: Loss,
+    /// When it was heard of.
+    heard: Instant,
+    /// When the instance is to be forgotten.
+    until: Instant,
+}
+
+impl Lost {
+    /// Whether a listing that began at a moment shows what came after the interruption.
+    fn is_before(&self, listing: Moment) -> bool {
+        let by_event = self.loss.at.is_some_and(|at| {
+            Duration::try_from(listing.timestamp.duration_since(at)).is_ok_and(|age| age >= LISTING_MARGIN)
+        });
+        by_event || listing.instant.saturating_duration_since(self.heard) >= LISTING_MARGIN
+    }
 }
 
 /// The position of an instance. Four bytes, since there are two or more of these for each.
@@ -149,8 +205,9 @@ impl Inventory {
             profiles: Profiles::default(),
             spot_running: Vec::new(),
             clusters: Clusters::default(),
+            losses: HashMap::new(),
             tombstones: Timeline::default(),
-            is_resyncing: false,
+            resync: None,
             unwritten: None,
         }
     }
@@ -220,20 +277,43 @@ impl Inventory {
             {
                 self.insert(instance);
             }
-            Some(key) => self.complete(key, instance),
+            Some(key) => {
+                let lost_at = self.losses.get(&key).map(|lost| lost.loss.at);
+                // Hand-made events have no time, and come in any order.
+                let is_later = |at: Option<Timestamp>| {
+                    at.zip(instance.created_at).is_some_and(|(lost, created)| created > lost)
+                };
+                if instance.running && lost_at.is_some_and(is_later) {
+                    self.revive(key);
+                }
+                self.complete(key, instance);
+            }
             None => self.insert(instance),
         }
     }
 
-    /// Adds an instance that was listed or looked up: it exists at this moment, and whether it runs is known.
+    /// Adds an instance that was looked up: it exists at this moment, and whether it runs is known.
     pub fn observe(&mut self, instance: &Instance<'_>) {
+        self.observe_at(instance, None);
+    }
+
+    /// Adds an instance that the resync which runs has listed. One that runs although it was interrupted well before
+    /// the listing began was started again.
+    pub fn list(&mut self, instance: &Instance<'_>) {
+        self.observe_at(instance, self.resync);
+    }
+
+    fn observe_at(&mut self, instance: &Instance<'_>, listing: Option<Moment>) {
         if instance.cluster.is_none() {
             return self.pass_name_on(instance);
         }
         let Some(key) = self.find(&instance.instance) else { return self.insert(instance) };
+        let lost = self.losses.get(&key);
+        if instance.running && listing.zip(lost).is_some_and(|(listing, lost)| lost.is_before(listing)) {
+            self.revive(key);
+        }
         self.update(key, |tracked| {
-            // The listing may be older than the interruption. An instance that was started again becomes known
-            // again when its tombstone is gone.
+            // What is observed may be older than the interruption.
             if tracked.state != State::Interrupted {
                 tracked.state = if instance.running { State::Running } else { State::Stopped };
             }
@@ -260,25 +340,41 @@ impl Inventory {
 
     /// Marks an instance as interrupted and says what to count it under, or `None` when it is not known.
     ///
-    /// An instance can be interrupted more than once: it may be started again under the same id.
-    pub fn interrupt(&mut self, instance: &InstanceRef<'_>, now: Instant) -> Option<Interrupted> {
+    /// An instance can be interrupted more than once: it may be started again under the same id. By another method it
+    /// is another one only if the instance was seen running in between.
+    pub fn interrupt(
+        &mut self,
+        instance: &InstanceRef<'_>,
+        loss: Loss,
+        now: Instant,
+    ) -> Option<Interruption> {
         let key = self.find(instance)?;
         self.learn_id(key, instance.id);
         let tracked = self.at(key);
         let profile = tracked.profile;
-        if tracked.state == State::Interrupted {
-            return Some(Interrupted { profile, created_at: None });
-        }
         let created_at = tracked.created_at.and_then(|time| Timestamp::from_microsecond(time.get()).ok());
+        if let Some(lost) = self.losses.get_mut(&key) {
+            if lost.loss.reason.zip(loss.reason).is_some_and(|(before, now)| before != now) {
+                return Some(Interruption::Repeated);
+            }
+            lost.loss = Loss { at: loss.at.max(lost.loss.at), ..loss };
+            lost.heard = now;
+            self.touch(key);
+            return Some(Interruption::New(Interrupted { profile, created_at: None }));
+        }
         self.update(key, |tracked| tracked.state = State::Interrupted);
-        self.tombstones.push(now + self.tombstone_ttl, key);
-        Some(Interrupted { profile, created_at })
+        let until = now + self.tombstone_ttl;
+        self.losses.insert(key, Lost { loss, heard: now, until });
+        self.tombstones.push(until, key);
+        Some(Interruption::New(Interrupted { profile, created_at }))
     }
 
     /// Removes the tombstones whose time has come.
     pub fn expire(&mut self, now: Instant) {
         while let Some(key) = self.tombstones.pop_due(now) {
-            self.remove(key);
+            if self.losses.get(&key).is_some_and(|lost| lost.until <= now) {
+                self.remove(key);
+            }
         }
     }
 
@@ -288,9 +384,10 @@ impl Inventory {
         self.tombstones.next_end()
     }
 
-    /// A resync begins: what exists is about to be observed. One that was begun before and not finished is void.
-    pub fn begin_resync(&mut self) {
-        self.is_resyncing = true;
+    /// A resync begins: what exists is about to be [listed](Self::list). One that was begun before and not finished is
+    /// void.
+    pub fn begin_resync(&mut self, now: Moment) {
+        self.resync = Some(now);
         for (_, tracked) in &mut self.tracked {
             if tracked.sighting == Sighting::Recent {
                 tracked.sighting = Sighting::Outstanding;
@@ -301,7 +398,7 @@ impl Inventory {
     /// Everything that exists has been observed. Drops the instances that this resync and the one before it did
     /// not meet, and says how many those were.
     pub fn finish_resync(&mut self) -> usize {
-        if !mem::take(&mut self.is_resyncing) {
+        if self.resync.take().is_none() {
             return 0;
         }
         let mut gone = Vec::new();
@@ -532,6 +629,12 @@ impl Inventory {
         });
     }
 
+    /// An interrupted instance runs again.
+    fn revive(&mut self, key: Key) {
+        self.losses.remove(&key);
+        self.update(key, |tracked| tracked.state = State::Running);
+    }
+
     fn unname(&mut self, key: Key) {
         let hash = name_hash(&self.hasher, &self.profiles, self.at(key));
         if let Ok(entry) = self.by_name.find_entry(hash, |&other| other == key) {
@@ -549,6 +652,7 @@ impl Inventory {
         self.unname(key);
         self.stop(key);
         self.touch(key);
+        self.losses.remove(&key);
         let tracked = self.tracked.remove(key as usize);
         if let Some(id) = tracked.id
             && let Ok(entry) = self.by_id.find_entry(self.hasher.hash_one(id), |&other| other == key)

@@ -16,9 +16,10 @@ use exporter_common::readiness::Condition;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::Instant;
 
+use crate::attribution::Decided;
 use crate::metrics::{Health, Shared};
 use crate::pipeline::Gathered;
-use crate::store::{Batch, Store, StoreError};
+use crate::store::{Batch, Commit, Store, StoreError};
 
 /// The least time from the beginning of a commit to that of the next one.
 const GATHERING: Duration = Duration::from_millis(20);
@@ -27,14 +28,15 @@ const GATHERING: Duration = Duration::from_millis(20);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Writes down what is recorded. `T` is a message's ticket.
+/// Writes down what is recorded. `T` is a message's ticket, `S` is where it is written.
 #[derive(Debug)]
-pub struct Journal<T> {
+pub struct Journal<T, S = Store> {
     /// `None` while a commit has it.
-    store: Option<Store>,
-    running: JoinSet<Commit>,
+    store: Option<S>,
+    running: JoinSet<Attempt<S>>,
     /// What the commit that runs, or failed, is about.
     tickets: Vec<T>,
+    decided: Option<Decided>,
     failed: Option<Batch>,
     /// The next commit begins no earlier.
     next: Instant,
@@ -45,28 +47,34 @@ pub struct Journal<T> {
 
 /// A commit that has ended.
 #[derive(Debug)]
-struct Commit {
-    store: Store,
+struct Attempt<S> {
+    store: S,
     batch: Batch,
     result: Result<(), StoreError>,
     took: Duration,
 }
 
-impl<T> Journal<T> {
+impl<T, S: Commit> Journal<T, S> {
     /// Writes into a store. The condition holds for as long as that succeeds.
-    pub(crate) fn new(store: Store, condition: Condition, health: Health) -> Self {
+    pub fn new(store: S, condition: Condition, health: Health) -> Self {
         condition.ready();
         health.state_size(store.size());
         Self {
             store: Some(store),
             running: JoinSet::new(),
             tickets: Vec::new(),
+            decided: None,
             failed: None,
             next: Instant::now(),
             backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
             condition,
             health,
         }
+    }
+
+    /// Whether everything that was passed to it is safe.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.running.is_empty() && self.failed.is_none()
     }
 
     /// When [`proceed`](Self::proceed) has a commit to begin, if nothing happens before.
@@ -84,33 +92,50 @@ impl<T> Journal<T> {
             return;
         }
         let Some(mut store) = self.store.take() else { return };
-        let batch = self.failed.take().unwrap_or_else(|| {
-            let Gathered { ledger, tickets } = mem::take(gathered);
-            self.tickets = tickets;
-            Batch { ledger, changes: state.lock().attribution.take_changes(), now: now.into_std() }
-        });
+        let moment = now.into_std();
+        let batch = match self.failed.take() {
+            Some(mut batch) => {
+                batch.renew(moment);
+                batch
+            }
+            None => {
+                let Gathered { ledger, tickets } = mem::take(gathered);
+                self.tickets = tickets;
+                let attribution = &mut state.lock().attribution;
+                self.decided = Some(attribution.decided(moment));
+                Batch { ledger, changes: attribution.take_changes(moment), now: moment }
+            }
+        };
         self.next = now + GATHERING;
         self.running.spawn_blocking(move || {
             let began = std::time::Instant::now();
             let result = store.commit(&batch);
-            Commit { store, batch, result, took: began.elapsed() }
+            Attempt { store, batch, result, took: began.elapsed() }
         });
     }
 
     /// Completes when the commit that runs has ended, and returns the tickets of what is safe now. Without one it
     /// never does. May be dropped and called again.
+    ///
+    /// # Panics
+    /// With the commit, if that panicked.
     pub(crate) async fn committed(&mut self, state: &Shared<T>) -> Vec<T> {
         match self.running.join_next().await {
             None => std::future::pending().await,
-            Some(Ok(Commit { store, batch, result: Ok(()), took })) => {
-                state.lock().ledger.add(&batch.ledger);
+            Some(Ok(Attempt { store, batch, result: Ok(()), took })) => {
+                let mut state = state.lock();
+                state.ledger.add(&batch.ledger);
+                if let Some(decided) = self.decided.take() {
+                    state.attribution.settle(decided, Instant::now().into_std());
+                }
+                drop(state);
                 self.health.committed(took, store.size());
                 self.store = Some(store);
                 self.backoff.reset();
                 self.condition.ready();
                 mem::take(&mut self.tickets)
             }
-            Some(Ok(Commit { store, batch, result: Err(error), .. })) => {
+            Some(Ok(Attempt { store, batch, result: Err(error), .. })) => {
                 self.store = Some(store);
                 self.failed = Some(batch);
                 self.next = Instant::now() + self.backoff.pause();

@@ -137,6 +137,7 @@ pub async fn run(
         state: state.clone(),
         methods: config.methods.clone(),
         lookups: compute.clone(),
+        lookups_condition: None,
         health: health.clone(),
         journal,
     };
@@ -193,16 +194,16 @@ pub async fn run(
         tell.await;
         resync.abort();
         let flushed = async {
-            let mut tokens = Vec::new();
+            let mut flushes = Vec::new();
             for consumer in consumers {
-                tokens.extend(consumer.output().await.flatten());
+                flushes.extend(consumer.output().await);
             }
             // Without consumers the pipeline takes what is still in its queue and ends. What it holds then goes
             // back to Pub/Sub.
             let _ = pipeline.output().await;
             state.forget_held();
-            for token in tokens {
-                token.shutdown().await;
+            for flush in flushes {
+                flush.finish().await;
             }
         };
         if timeout(FLUSH, flushed).await.is_err() {

@@ -328,6 +328,7 @@ pub struct Health {
     last_resync: Gauge,
     lookups: Family<OutcomeLabel, Counter>,
     rate_limits: Counter,
+    given_back: Counter,
     state_errors: Counter,
     state_commits: Histogram,
     state_size: Gauge,
@@ -361,6 +362,7 @@ impl Health {
             last_resync: Gauge::default(),
             lookups: Family::default(),
             rate_limits: Counter::default(),
+            given_back: Counter::default(),
             state_errors: Counter::default(),
             state_commits: Histogram::new(COMMIT_BUCKETS),
             state_size: Gauge::default(),
@@ -398,6 +400,11 @@ impl Health {
             "spot_interruption_exporter_compute_rate_limits",
             "Answers of the Compute API that asked to wait before the next request, which is done",
             health.rate_limits.clone(),
+        );
+        registry.register(
+            "spot_interruption_exporter_messages_given_back",
+            "Messages of held events that went back to Pub/Sub to make room for others; they come again",
+            health.given_back.clone(),
         );
         registry.register(
             "spot_interruption_exporter_state_errors",
@@ -449,6 +456,11 @@ impl Health {
     /// Counts an answer of the Compute API with `Retry-After`.
     pub(crate) fn compute_rate_limited(&self) {
         self.rate_limits.inc();
+    }
+
+    /// Counts messages that go back to Pub/Sub.
+    pub(crate) fn given_back(&self, messages: usize) {
+        self.given_back.inc_by(messages as u64);
     }
 
     /// Takes note of the size of the durable state, in bytes.

@@ -5,23 +5,34 @@
 //! is recorded twice, because only this loop does either. With durable state, what is recorded passes through the
 //! [`Journal`] before it counts and is acknowledged; the loop goes on meanwhile.
 
-use std::collections::VecDeque;
+mod flow;
+mod lookups;
+
 use std::mem;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
+use exporter_common::readiness::Condition;
+use google_cloud_pubsub::subscriber::handler::Handler;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use self::flow::Flow;
+pub(crate) use self::flow::{OUTSTANDING_BYTES, OUTSTANDING_MESSAGES};
+use self::lookups::Lookups;
 
 use crate::attribution::{Lookup, LookupId, Outcome, Resolved};
 use crate::audit_log::{self, InterruptionMethods};
 use crate::instance::Instance;
 use crate::interruption_log::{InterruptionLog, Subject};
+use crate::inventory::Moment;
 use crate::journal::Journal;
 use crate::ledger::{Ledger, Source};
 use crate::metrics::{Health, Shared};
+use crate::store::{Commit, Store};
 
 /// What the pipeline is fed with. `T` is the handle by which a message is acknowledged.
 #[derive(Debug)]
@@ -34,6 +45,8 @@ pub enum Input<T> {
         id: String,
         /// A log entry, if all is well.
         data: Bytes,
+        /// How often it was delivered, where Pub/Sub gives up after so many times.
+        attempts: Option<Attempts>,
         /// Acknowledges the message; dropped, it brings the message back.
         token: T,
     },
@@ -49,15 +62,38 @@ pub enum Input<T> {
     NotFound(LookupId),
 }
 
-/// A message's handle.
-pub trait Acknowledge: Send + 'static {
-    /// The message has had its effect.
-    fn acknowledge(self);
+/// Deliveries of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempts {
+    /// How many there were, this one included.
+    pub made: i32,
+    /// After how many Pub/Sub moves the message to the dead letters.
+    pub most: i32,
 }
 
-impl Acknowledge for google_cloud_pubsub::subscriber::handler::Handler {
-    fn acknowledge(self) {
-        self.ack();
+/// Completes when Pub/Sub has confirmed an acknowledgement, or says why it does not.
+pub type Confirmation = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+/// A message's handle.
+pub trait Acknowledge: Send + 'static {
+    /// The message has had its effect. What is returned is to be waited for before the process ends, if there is
+    /// something: until then the acknowledgement may be lost. To drop it hands the message back.
+    fn acknowledge(self) -> Option<Confirmation>;
+}
+
+impl Acknowledge for Handler {
+    fn acknowledge(self) -> Option<Confirmation> {
+        match self {
+            Self::ExactlyOnce(handler) => {
+                Some(Box::pin(
+                    async move { handler.confirmed_ack().await.map_err(|error| error.to_string()) },
+                ))
+            }
+            handler => {
+                handler.ack();
+                None
+            }
+        }
     }
 }
 
@@ -112,9 +148,19 @@ impl LookUpError {
 pub struct Ticket<T> {
     source: Source,
     message_id: String,
+    /// In bytes.
+    size: usize,
     /// What the log says of an interruption's instance.
     subject: Subject,
+    attempts: Option<Attempts>,
     token: T,
+}
+
+impl<T> Ticket<T> {
+    /// Whether the message can come again without being half way to the dead letters.
+    fn may_go_back(&self) -> bool {
+        self.attempts.is_none_or(|Attempts { made, most }| made < most / 2)
+    }
 }
 
 /// Inputs that are taken in one go, under one lock.
@@ -124,25 +170,24 @@ const BATCH: usize = 256;
 /// same messages come again and again.
 const UNSAFE_MESSAGES: usize = 50_000;
 
-/// Look-ups that may run at the same time.
-const LOOKUPS: usize = 16;
-
-/// How long a look-up that could not be answered waits before it is tried again; meanwhile others have its place.
-const LOOKUP_PAUSE: Duration = Duration::from_secs(2);
+/// While nothing is taken, how often to look whether the exporter stops.
+const CLOSED_CHECK: Duration = Duration::from_millis(100);
 
 /// The pipeline.
 #[derive(Debug)]
-pub struct Pipeline<T, L> {
+pub struct Pipeline<T, L, S = Store> {
     /// What is known and counted.
     pub state: Shared<Ticket<T>>,
     /// What counts as an interruption.
     pub methods: InterruptionMethods,
     /// Who looks instances up.
     pub lookups: L,
+    /// Whether that is possible.
+    pub lookups_condition: Option<Condition>,
     /// Where look-ups are counted.
     pub health: Health,
     /// Where the state is durable.
-    pub journal: Option<Journal<Ticket<T>>>,
+    pub journal: Option<Journal<Ticket<T>, S>>,
 }
 
 /// What is recorded, and does not count yet.
@@ -160,31 +205,57 @@ impl<T> Default for Gathered<T> {
     }
 }
 
-/// What became of a look-up.
-type Answered = (Lookup, Result<Option<Instance<'static>>, LookUpError>);
+/// Acknowledgements that Pub/Sub has not confirmed yet.
+#[derive(Debug, Default)]
+struct Confirmations(JoinSet<Result<(), String>>);
 
-/// The look-ups that run, and those that are to be tried again.
-struct Lookups {
-    running: JoinSet<Answered>,
-    /// In the order of their time.
-    again: VecDeque<(Instant, Lookup)>,
+impl Confirmations {
+    fn add(&mut self, confirmation: Confirmation) {
+        self.0.spawn(confirmation);
+    }
+
+    /// Waits for the next one, and takes with it whatever has come; without any it never completes.
+    async fn next(&mut self) {
+        let Some(mut confirmed) = self.0.join_next().await else { return std::future::pending().await };
+        loop {
+            if let Ok(Err(reason)) = confirmed {
+                tracing::debug!(reason, "an acknowledgement is not confirmed; the message may come again");
+            }
+            match self.0.try_join_next() {
+                Some(next) => confirmed = next,
+                None => return,
+            }
+        }
+    }
 }
 
-impl<T: Acknowledge, L: LookUp> Pipeline<T, L> {
-    /// Runs until every sender of inputs is gone. Look-ups that still run are given up then.
+impl Drop for Confirmations {
+    /// Google's client hands a message back whose acknowledgement nobody waits for any more.
+    fn drop(&mut self) {
+        self.0.detach_all();
+    }
+}
+
+impl<T: Acknowledge, L: LookUp, S: Commit> Pipeline<T, L, S> {
+    /// Runs until every sender of inputs is gone and Pub/Sub has confirmed the acknowledgements. Look-ups that still
+    /// run are given up then.
+    ///
+    /// # Panics
+    /// With a look-up or a commit that panicked: a defect of this program, which is not to go on.
     pub async fn run(mut self, mut inputs: mpsc::Receiver<Input<T>>) {
         let mut journal = self.journal.take();
-        let mut lookups = Lookups { running: JoinSet::new(), again: VecDeque::new() };
+        let mut lookups = Lookups::new(self.lookups_condition.take());
+        let mut flow = Flow::default();
+        let mut confirmations = Confirmations::default();
         let mut batch = Vec::with_capacity(BATCH);
         let mut gathered = Gathered::default();
         let mut log = InterruptionLog::new(self.methods.clone());
         loop {
-            let deadline = self.state.lock().attribution.next_deadline(Instant::now().into_std());
-            let again = lookups.again.front().map(|(at, _)| *at).filter(|_| lookups.running.len() < LOOKUPS);
+            let is_full = gathered.tickets.len() >= UNSAFE_MESSAGES;
+            let deadline = self.next_deadline(&lookups, &flow);
             let commit = journal.as_ref().and_then(|journal| journal.next_commit(&gathered, &self.state));
             let left_out = log.next_flush().map(Instant::from_std);
-            let deadline =
-                [deadline.map(Instant::from_std), again, commit, left_out].into_iter().flatten().min();
+            let deadline = [deadline, commit, left_out].into_iter().flatten().min();
             let timer = async {
                 match deadline {
                     Some(deadline) => sleep_until(deadline).await,
@@ -198,123 +269,124 @@ impl<T: Acknowledge, L: LookUp> Pipeline<T, L> {
                 }
             };
             tokio::select! {
-                taken = inputs.recv_many(&mut batch, BATCH), if gathered.tickets.len() < UNSAFE_MESSAGES => {
+                taken = inputs.recv_many(&mut batch, BATCH), if !is_full => {
                     if taken == 0 {
                         break;
                     }
                 }
-                Some(answered) = lookups.running.join_next() => batch.extend(lookups.answered(answered, &self.health)),
-                safe = committed => acknowledge(safe),
+                () = sleep(CLOSED_CHECK), if is_full => {
+                    if inputs.is_closed() {
+                        break;
+                    }
+                }
+                Some(answered) = lookups.answered() => {
+                    let answer = lookups.take(answered, &self.health, Instant::now());
+                    batch.extend(answer.map(|(id, found)| match found {
+                        Some(instance) => Input::Found(id, Box::new(instance)),
+                        None => Input::NotFound(id),
+                    }));
+                }
+                safe = committed => acknowledge(safe, &mut flow, &mut confirmations),
+                () = confirmations.next() => {}
                 () = timer => {}
             }
-            self.take(&mut batch, &mut gathered, &mut log);
+            let is_safe = gathered.tickets.is_empty() && journal.as_ref().is_none_or(Journal::is_idle);
+            self.state.lock().attribution.note_backlog(!inputs.is_empty(), Instant::now().into_std());
+            let returned = self.take(&mut batch, &mut gathered, &mut flow, &mut log, is_safe);
+            // Dropped, they go back to Pub/Sub.
+            self.health.given_back(returned.len());
+            drop(returned);
             match &mut journal {
                 Some(journal) => journal.proceed(&mut gathered, &self.state),
                 None => {
                     let Gathered { ledger, tickets } = mem::take(&mut gathered);
                     self.state.lock().ledger.add(&ledger);
-                    acknowledge(tickets);
+                    acknowledge(tickets, &mut flow, &mut confirmations);
                 }
             }
-            self.start(&mut lookups);
+            lookups.start(&mut self.state.lock().attribution, &self.lookups, Instant::now());
         }
         log.finish();
         if let Some(journal) = journal {
-            acknowledge(journal.finish(gathered, &self.state).await);
+            acknowledge(journal.finish(gathered, &self.state).await, &mut flow, &mut confirmations);
+        }
+        while !confirmations.0.is_empty() {
+            confirmations.next().await;
         }
     }
 
-    /// Starts look-ups while there is a place for them: those that are tried again, then new ones. What is not
-    /// asked for yet waits in the state machine, which forgets it when it is settled otherwise.
-    fn start(&self, lookups: &mut Lookups) {
+    /// When there is something to do, if nothing happens before.
+    fn next_deadline(&self, lookups: &Lookups, flow: &Flow) -> Option<Instant> {
         let now = Instant::now();
-        while lookups.running.len() < LOOKUPS {
-            let is_due = lookups.again.front().is_some_and(|(at, _)| *at <= now);
-            let again = if is_due { lookups.again.pop_front().map(|(_, lookup)| lookup) } else { None };
-            let new = || self.state.lock().attribution.poll_lookup(now.into_std());
-            let Some(lookup) = again.or_else(new) else { return };
-            if Instant::from_std(lookup.deadline) <= now {
-                continue;
-            }
-            let compute = self.lookups.clone();
-            lookups.running.spawn(async move {
-                let answer = compute.look_up(&lookup).await;
-                (lookup, answer)
-            });
-        }
+        let state = self.state.lock();
+        let attribution = state.attribution.next_deadline(now.into_std()).map(Instant::from_std);
+        let lookup = lookups.next_start(state.attribution.has_lookups(now.into_std()), now);
+        [attribution, lookup, flow.next_retry()].into_iter().flatten().min()
     }
 
-    /// Takes a batch, and gathers what is recorded now.
+    /// Takes a batch, and gathers what is recorded now. `is_safe` says that nothing of what was gathered before still
+    /// waits. What is returned is to go back to Pub/Sub.
     fn take(
         &self,
         batch: &mut Vec<Input<T>>,
         gathered: &mut Gathered<Ticket<T>>,
+        flow: &mut Flow,
         interruptions: &mut InterruptionLog,
-    ) {
-        let now = Instant::now().into_std();
-        let wall_clock = Timestamp::now();
+        is_safe: bool,
+    ) -> Vec<Ticket<T>> {
+        let now = Instant::now();
+        let (instant, timestamp) = (now.into_std(), Timestamp::now());
         let mut state = self.state.lock();
         let attribution = &mut state.attribution;
-        attribution.tick(now);
+        if is_safe {
+            let decided = attribution.decided(instant);
+            attribution.settle(decided, instant);
+        }
+        attribution.tick(instant);
         for input in batch.drain(..) {
             match input {
-                Input::Message { source, id, data, token } => {
+                Input::Message { source, id, data, attempts, token } => {
                     let parsed = audit_log::parse(&data, &self.methods);
+                    let size = data.len();
+                    flow.took(source, size);
                     let subject = Subject::of(&parsed);
-                    let ticket = Ticket { source, message_id: id.clone(), subject, token };
-                    attribution.message(&id, parsed, ticket, now);
+                    let ticket = Ticket { source, message_id: id.clone(), size, subject, attempts, token };
+                    attribution.message(&id, parsed, ticket, instant);
                 }
-                Input::ListingBegun => attribution.begin_resync(now),
+                Input::ListingBegun => attribution.begin_resync(Moment { instant, timestamp }),
                 Input::Listed(instances) => {
                     for instance in &instances {
-                        attribution.observe(instance, now);
+                        attribution.observe(instance, instant);
                     }
                 }
                 Input::ListingFinished(finished) => {
                     // A listing whose author is gone was still complete.
-                    let _ = finished.send(attribution.finish_resync(now));
+                    let _ = finished.send(attribution.finish_resync(instant));
                 }
-                Input::Found(lookup, instance) => attribution.found(lookup, &instance, now),
+                Input::Found(lookup, instance) => attribution.found(lookup, &instance, instant),
                 Input::NotFound(lookup) => attribution.not_found(lookup),
             }
         }
         while let Some(Resolved { token: ticket, outcome }) = attribution.poll_resolved() {
-            gathered.ledger.record(ticket.source, &outcome, wall_clock);
+            gathered.ledger.record(ticket.source, &outcome, timestamp);
             let inventory = attribution.inventory();
-            interruptions.write(&ticket.subject, &outcome, inventory, (now, wall_clock));
+            interruptions.write(&ticket.subject, &outcome, inventory, (instant, timestamp));
             log(&ticket.message_id, &outcome);
+            flow.resolved(ticket.source, ticket.size);
             gathered.tickets.push(ticket);
         }
-        interruptions.flush(now);
+        interruptions.flush(instant);
+        let returned = flow.make_room(attribution, now);
         state.notice();
+        returned
     }
 }
 
-fn acknowledge<T: Acknowledge>(tickets: Vec<Ticket<T>>) {
+fn acknowledge<T: Acknowledge>(tickets: Vec<Ticket<T>>, flow: &mut Flow, confirmations: &mut Confirmations) {
     for ticket in tickets {
-        ticket.token.acknowledge();
-    }
-}
-
-impl Lookups {
-    /// An instance that was found is an input like any other.
-    fn answered<T>(&mut self, answered: Result<Answered, JoinError>, health: &Health) -> Option<Input<T>> {
-        if let Ok((_, answer)) = &answered {
-            health.looked_up(answer);
-        }
-        match answered {
-            Ok((lookup, Ok(Some(instance)))) => Some(Input::Found(lookup.id, Box::new(instance))),
-            Ok((lookup, Ok(None))) => Some(Input::NotFound(lookup.id)),
-            Ok((lookup, Err(LookUpError { reason, .. }))) => {
-                let (zone, instance) = (&lookup.zone, &lookup.instance);
-                tracing::debug!(zone, instance, reason, "cannot look an instance up, trying again");
-                self.again.push_back((Instant::now() + LOOKUP_PAUSE, lookup));
-                None
-            }
-            Err(error) => {
-                tracing::error!(%error, "a look-up ended by a defect of this program");
-                None
-            }
+        flow.acknowledged(ticket.source, ticket.size);
+        if let Some(confirmation) = ticket.token.acknowledge() {
+            confirmations.add(confirmation);
         }
     }
 }

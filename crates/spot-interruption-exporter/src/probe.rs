@@ -64,6 +64,8 @@ struct SaidOnce {
     filter: String,
     /// Why it gets no messages.
     undelivered: Option<String>,
+    /// After how many deliveries a message goes to the dead letters.
+    most_attempts: Option<i32>,
 }
 
 impl Probe {
@@ -149,6 +151,13 @@ impl Said {
             }
             said.filter.clone_from(filter);
         }
+        let dead_letters = definition.dead_letter_policy.as_ref();
+        said.most_attempts = dead_letters.map(|policy| policy.max_delivery_attempts);
+    }
+
+    /// After how many deliveries a message goes to the dead letters, as far as is known.
+    pub(crate) fn most_attempts(&self) -> Option<i32> {
+        self.lock().most_attempts
     }
 
     /// Logs that the subscription cannot be looked at.

@@ -123,8 +123,42 @@ pub struct Batch {
     pub ledger: Ledger,
     /// What has become different.
     pub changes: Changes,
-    /// The present moment.
+    /// The moment of the attempt to write it.
     pub now: Instant,
+}
+
+impl Batch {
+    /// Another attempt to write it is made: the windows of ids begin now, and not when the first one failed.
+    pub fn renew(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.now);
+        let Changes { interruptions, creations, .. } = &mut self.changes;
+        for entry in interruptions.added.iter_mut().chain(&mut creations.added) {
+            entry.end += passed;
+        }
+        self.now = now;
+    }
+}
+
+/// Where batches are written down.
+pub trait Commit: Send + 'static {
+    /// Writes a batch down. When this returns, it is safe.
+    ///
+    /// # Errors
+    /// It may be safe or not, and is to be passed again until this succeeds; it is not counted twice.
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// The size of what is written down, in bytes.
+    fn size(&self) -> u64;
+}
+
+impl Commit for Store {
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        Self::commit(self, batch)
+    }
+
+    fn size(&self) -> u64 {
+        Self::size(self)
+    }
 }
 
 /// What was opened.
@@ -165,7 +199,7 @@ impl Store {
         now: Instant,
     ) -> Result<Opened<T>, OpenError> {
         let refused = |reason| OpenError::Directory { path: directory.to_owned(), reason };
-        fs::create_dir_all(directory).map_err(refused)?;
+        create_directory(directory).map_err(refused)?;
         let lock = File::create(directory.join(LOCK)).map_err(refused)?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -181,7 +215,7 @@ impl Store {
             }
             witness.check(identity.commits)?;
             let (record, ledger) = tables::read(&database.begin_read()?, &identity, methods)?;
-            let attribution = Attribution::restore(settings.clone(), record)
+            let attribution = Attribution::restore(settings.clone(), record, now)
                 .map_err(|error| StoreError::Record(error.to_string()))?;
             Ok((database, identity, Some((attribution, ledger))))
         };
@@ -209,8 +243,10 @@ impl Store {
         let created = create_database(&path, &identity).map_err(|error| {
             refused(error.into_io().unwrap_or_else(|error| io::Error::other(error.to_string())))
         })?;
+        // Only now is it certain that a power failure leaves the files of that name.
+        sync_directory(directory).map_err(refused)?;
         let store = Self::with(directory, lock, created, witness, methods.clone(), &identity);
-        let attribution = Attribution::restore(settings, Record::empty(identity.key));
+        let attribution = Attribution::restore(settings, Record::empty(identity.key), now);
         let attribution = attribution.map_err(|error| refused(io::Error::other(error)))?;
         Ok(Opened { store, attribution, ledger: Ledger::default() })
     }
@@ -293,11 +329,38 @@ fn create_database(path: &Path, identity: &Identity) -> Result<Database, StoreEr
     Ok(database)
 }
 
+/// Makes a directory with those above it, so that it is still there after a power failure.
+fn create_directory(directory: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = directory.ancestors().take_while(|path| !path.exists()).collect();
+    fs::create_dir_all(directory)?;
+    for made in missing {
+        if let Some(parent) = made.parent() {
+            sync_directory(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
+        }
+    }
+    Ok(())
+}
+
+/// Waits until the names in a directory are on the disk: what is written to a file is of no use if the file cannot be
+/// found.
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    match File::open(directory)?.sync_all() {
+        // Some file systems know no such thing, and need none.
+        Err(error)
+            if error.kind() == io::ErrorKind::InvalidInput || error.kind() == io::ErrorKind::Unsupported =>
+        {
+            Ok(())
+        }
+        synced => synced,
+    }
+}
+
 /// Moves a file that is not believed out of the way, for people to look at.
 fn set_aside(directory: &Path, reason: &StoreError) -> io::Result<()> {
     let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let aside = directory.join(format!("{DATABASE}.unusable-{seconds}"));
     fs::rename(directory.join(DATABASE), &aside)?;
+    sync_directory(directory)?;
     tracing::error!(
         aside = %aside.display(),
         %reason,

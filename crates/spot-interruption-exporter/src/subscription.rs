@@ -4,6 +4,10 @@
 //! to do so. So beside the stream runs a [`Probe`]: a small question about the subscription now and then. It tells
 //! whether Pub/Sub can be reached, and once it can be again, the stream is opened anew at once. A stream on which
 //! nothing has come for long is opened anew as well: its connection may be dead without knowing it.
+//!
+//! A stream that ended still has acknowledgements to send, so what became of it is kept until it has.
+
+mod supervision;
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,17 +17,19 @@ use exporter_common::backoff::Backoff;
 use exporter_common::readiness::Condition;
 use google_cloud_auth::credentials::Credentials;
 use google_cloud_pubsub::client::Subscriber;
-use google_cloud_pubsub::subscriber::ShutdownToken;
 use google_cloud_pubsub::subscriber::handler::Handler;
+use google_cloud_pubsub::subscriber::{ShutdownBehavior, ShutdownToken};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::{Endpoint, SubscriptionName};
 use crate::google::{explain, reason};
 use crate::ledger::Source;
 use crate::metrics::Health;
-use crate::pipeline::Input;
+use crate::pipeline::{Attempts, Input, OUTSTANDING_BYTES, OUTSTANDING_MESSAGES};
 use crate::probe::{Finding, Probe, Said};
+use crate::subscription::supervision::{Ask, End, Report, Watch};
 
 /// How long a crashed exporter's messages stay away; the least that Pub/Sub allows.
 const LEASE: Duration = Duration::from_secs(10);
@@ -31,21 +37,8 @@ const LEASE: Duration = Duration::from_secs(10);
 /// How much longer than the grace a message may stay leased: it stays so for as long as it is held.
 const LEASE_BEYOND_GRACE: Duration = Duration::from_secs(3_600);
 
-/// Messages that may be out at the same time, held ones included.
-const OUTSTANDING_MESSAGES: i64 = 20_000;
-
-/// Bytes that may be out at the same time.
-const OUTSTANDING_BYTES: i64 = 32 * 1024 * 1024;
-
-/// The time between probes of a subscription that works, and of one that does not.
-const PROBE_INTERVAL: Duration = Duration::from_secs(10);
-const PROBE_INTERVAL_FAILING: Duration = Duration::from_secs(1);
-
-/// A stream on which nothing has come for so long is opened anew.
-const WATCHDOG: Duration = Duration::from_secs(15 * 60);
-
-/// A stream that was refused before has to stay open this long to count as open.
-const SETTLING: Duration = Duration::from_secs(2);
+/// The least number of deliveries after which Pub/Sub can be told to move a message to the dead letters.
+const LEAST_ATTEMPTS: i32 = 5;
 
 /// How long the making of a client may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -70,81 +63,126 @@ pub(crate) struct Subscription {
     pub(crate) inputs: mpsc::Sender<Input<Handler>>,
 }
 
-/// Why a stream is not open any more.
-enum End {
-    /// The exporter stops; the token flushes acknowledgements.
-    Stopped(ShutdownToken),
-    /// To be opened anew, for this reason.
-    Broken(String),
-    /// To be opened anew, because nothing has come for long.
-    Quiet,
+/// What is left to do when nothing is consumed any more: acknowledgements of the last stream, and of those that broke
+/// before.
+#[derive(Debug, Default)]
+pub(crate) struct Flush {
+    last: Option<ShutdownToken>,
+    broken: JoinSet<()>,
+}
+
+impl Flush {
+    /// Waits until the acknowledgements are sent and what is not acknowledged is handed back.
+    pub(crate) async fn finish(mut self) {
+        if let Some(last) = &self.last {
+            last.shutdown().await;
+        }
+        while self.broken.join_next().await.is_some() {}
+    }
+
+    /// A stream broke. It has sent what it had to when the last of its messages is dealt with.
+    fn keep(&mut self, stream: ShutdownToken) {
+        while self.broken.try_join_next().is_some() {}
+        self.broken.spawn(async move { stream.shutdown().await });
+    }
+}
+
+/// When a stream that ended is opened anew.
+#[derive(Debug)]
+struct Reopening {
+    backoff: Backoff,
+    /// The last stream never counted as open.
+    failing: bool,
+}
+
+impl Reopening {
+    fn new() -> Self {
+        Self { backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE), failing: false }
+    }
+
+    /// How long to wait now that a stream broke, after so much time.
+    fn broken(&mut self, was_open: bool, lasted: Duration) -> Duration {
+        if was_open && lasted > LONGEST_PAUSE {
+            self.backoff.reset();
+        }
+        self.failing = !was_open;
+        self.backoff.pause()
+    }
 }
 
 impl Subscription {
-    /// Consumes until `stop` turns true, and returns what flushes the acknowledgements of the last stream. A
-    /// dropped connection, a missing subscription or a missing permission is waited out.
-    pub(crate) async fn consume(self, mut stop: watch::Receiver<bool>) -> Option<ShutdownToken> {
-        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-        let mut failing = false;
+    /// Consumes until `stop` turns true, and returns what flushes the acknowledgements. A dropped connection, a missing
+    /// subscription or a missing permission is waited out.
+    pub(crate) async fn consume(self, mut stop: watch::Receiver<bool>) -> Flush {
+        let mut reopening = Reopening::new();
+        let mut flush = Flush::default();
         let said = Said::default();
         loop {
             let opened = Instant::now();
             let connected = tokio::select! {
                 connected = self.connect() => connected,
-                _ = stop.wait_for(|stop| *stop) => return None,
+                _ = stop.wait_for(|stop| *stop) => return flush,
             };
             let probe = Probe::new(self.endpoint.as_ref(), self.credentials.clone(), said.clone());
-            let end = match (connected, probe) {
-                (Ok(subscriber), Ok(probe)) => self.stream(&subscriber, &probe, failing, stop.clone()).await,
-                (Err(reason), _) | (_, Err(reason)) => End::Broken(reason),
-            };
-            match end {
-                End::Stopped(token) => return Some(token),
-                End::Quiet => continue,
-                End::Broken(reason) => {
-                    failing = true;
-                    self.missing(&reason);
-                    self.health.stream_restarted(&self.label, &reason);
+            let (end, was_open) = match (connected, probe) {
+                (Ok(subscriber), Ok(probe)) => {
+                    let stream = self.stream(&subscriber, &probe, &said, reopening.failing, stop.clone());
+                    let (end, was_open, token) = stream.await;
+                    if matches!(end, End::Stopped) {
+                        flush.last = Some(token);
+                        return flush;
+                    }
+                    flush.keep(token);
+                    (end, was_open)
                 }
-            }
-            if opened.elapsed() > LONGEST_PAUSE {
-                backoff.reset();
-            }
+                (Err(reason), _) | (_, Err(reason)) => (End::Broken(reason), false),
+            };
+            let End::Broken(reason) = end else { continue };
+            self.missing(&reason);
+            self.health.stream_restarted(&self.label, &reason);
             tokio::select! {
-                () = sleep(backoff.pause()) => {}
-                _ = stop.wait_for(|stop| *stop) => return None,
+                () = sleep(reopening.broken(was_open, opened.elapsed())) => {}
+                _ = stop.wait_for(|stop| *stop) => return flush,
             }
         }
     }
 
-    /// One stream, from its opening to its end.
+    /// One stream, from its opening to its end. Says whether it counted as open, too.
     async fn stream(
         &self,
         subscriber: &Subscriber,
         probe: &Probe,
+        said: &Said,
         failing: bool,
-        mut stop: watch::Receiver<bool>,
-    ) -> End {
+        stop: watch::Receiver<bool>,
+    ) -> (End, bool, ShutdownToken) {
         let mut stream = subscriber
             .subscribe(self.name.full())
             .set_max_lease_extension(LEASE)
             .set_max_lease(self.grace + LEASE_BEYOND_GRACE)
-            .set_max_outstanding_messages(OUTSTANDING_MESSAGES)
-            .set_max_outstanding_bytes(OUTSTANDING_BYTES)
+            .set_max_outstanding_messages(OUTSTANDING_MESSAGES as i64)
+            .set_max_outstanding_bytes(OUTSTANDING_BYTES as i64)
+            // To hand back at once what is not acknowledged would hand back what waits for a confirmation, too.
+            .set_shutdown_behavior(ShutdownBehavior::WaitForProcessing)
             .build();
         let token = stream.shutdown_token();
         let something_came = AtomicBool::new(false);
         // The reading is one future that is only ever continued: to drop the client's `next` while it opens a
         // stream would start the opening over.
-        let mut reading = pin!(async {
+        let reading = pin!(async {
             loop {
                 match stream.next().await {
                     Some(Ok((message, handler))) => {
                         something_came.store(true, Ordering::Relaxed);
+                        let attempts = handler.delivery_attempt().map(|made| Attempts {
+                            made,
+                            most: said.most_attempts().unwrap_or(LEAST_ATTEMPTS),
+                        });
                         let delivery = Input::Message {
                             source: self.source,
                             id: message.message_id,
                             data: message.data,
+                            attempts,
                             token: handler,
                         };
                         if self.inputs.send(delivery).await.is_err() {
@@ -156,63 +194,9 @@ impl Subscription {
                 }
             }
         });
-        let mut heard = Instant::now();
-        let mut unreachable = None;
-        let mut settled = Instant::now() + if failing { SETTLING } else { Duration::ZERO };
-        let mut asking = pin!(probe.ask(&self.name));
-        let mut next_probe = None;
-        loop {
-            tokio::select! {
-                reason = &mut reading => return End::Broken(reason),
-                _ = stop.wait_for(|stop| *stop) => return End::Stopped(token),
-                found = &mut asking, if next_probe.is_none() => {
-                    let mut interval = PROBE_INTERVAL_FAILING;
-                    match found {
-                        Finding::Reachable | Finding::Undelivered(_)
-                            if unreachable.is_some() && !something_came.load(Ordering::Relaxed) =>
-                        {
-                            // The client may be in the middle of a long wait of its own.
-                            return End::Broken(unreachable.take().unwrap_or_default());
-                        }
-                        Finding::Reachable if Instant::now() >= settled => {
-                            self.condition.ready();
-                            unreachable = None;
-                            interval = PROBE_INTERVAL;
-                        }
-                        Finding::Reachable => {}
-                        // What was published before can still arrive, so the stream stays open.
-                        Finding::Undelivered(reason) => {
-                            self.missing(&reason);
-                            unreachable = None;
-                            interval = PROBE_INTERVAL;
-                        }
-                        Finding::Refused(reason) => {
-                            self.missing(&reason);
-                            settled = Instant::now() + SETTLING;
-                        }
-                        Finding::Unreachable(reason) => {
-                            self.missing(&reason);
-                            if unreachable.is_none() {
-                                tracing::warn!(subscription = self.name.short(), reason, "Pub/Sub cannot be reached");
-                            }
-                            unreachable = Some(reason);
-                            something_came.store(false, Ordering::Relaxed);
-                            heard = Instant::now();
-                        }
-                    }
-                    next_probe = Some(Instant::now() + interval);
-                }
-                () = sleep_until(next_probe.unwrap_or_else(Instant::now)), if next_probe.is_some() => {
-                    if something_came.swap(false, Ordering::Relaxed) {
-                        heard = Instant::now();
-                    } else if heard.elapsed() > WATCHDOG {
-                        return End::Quiet;
-                    }
-                    next_probe = None;
-                    asking.set(probe.ask(&self.name));
-                }
-            }
-        }
+        let mut watch = Watch::new(self, Question { probe, name: &self.name }, failing);
+        let end = watch.run(reading, &something_came, stop).await;
+        (end, watch.was_open(), token)
     }
 
     /// Google's client of Pub/Sub.
@@ -229,5 +213,53 @@ impl Subscription {
 
     fn missing(&self, reason: &str) {
         self.condition.missing(format!("Pub/Sub subscription {}: {reason}", self.name.full()));
+    }
+}
+
+impl Report for &Subscription {
+    fn open(&self) {
+        self.condition.ready();
+    }
+
+    fn missing(&self, reason: &str) {
+        Subscription::missing(self, reason);
+    }
+
+    fn unreachable(&self, reason: &str) {
+        tracing::warn!(subscription = self.name.short(), reason, "Pub/Sub cannot be reached");
+    }
+}
+
+/// The question of a probe.
+#[derive(Debug)]
+struct Question<'a> {
+    probe: &'a Probe,
+    name: &'a SubscriptionName,
+}
+
+impl Ask for Question<'_> {
+    async fn ask(&self) -> Finding {
+        self.probe.ask(self.name).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_was_open_for_long_begins_the_backoff_anew() {
+        let mut reopening = Reopening::new();
+        let long = LONGEST_PAUSE + Duration::from_secs(1);
+        for _ in 0..10 {
+            // Not to get anywhere may take long, too.
+            reopening.broken(false, long);
+        }
+        assert!(reopening.failing);
+        assert!(reopening.broken(true, FIRST_PAUSE) > LONGEST_PAUSE / 3, "it did not last");
+        assert!(!reopening.failing, "it was open");
+        assert!(reopening.broken(true, long) <= FIRST_PAUSE);
+        assert!(reopening.broken(false, FIRST_PAUSE) <= 2 * FIRST_PAUSE);
+        assert!(reopening.failing);
     }
 }

@@ -3,6 +3,8 @@
 //! Each has a number, given from zero upwards and never again, so that what has come and gone since the timeline was
 //! last written down can be told without keeping a list of it. What comes at one moment ends at one moment, so that
 //! is kept once, and a value takes no more than its own size.
+//!
+//! A value can be added before it is known when it ends. It stays until its end is set, however long that takes.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -12,7 +14,7 @@ use std::time::Instant;
 #[derive(Debug)]
 pub struct Timeline<V> {
     values: VecDeque<V>,
-    /// When they end, each moment with the number that follows its last value.
+    /// When they end, each moment with the number that follows its last value. The last values may have no end yet.
     ends: VecDeque<(Instant, u64)>,
     /// The number of the first value.
     first: u64,
@@ -75,11 +77,25 @@ impl<V: Copy> Timeline<V> {
 
     /// Adds what ends last of all.
     pub fn push(&mut self, end: Instant, value: V) {
+        self.append(value);
+        self.set_end(self.next_number(), end);
+    }
+
+    /// Adds what has no end yet.
+    pub fn append(&mut self, value: V) {
         self.values.push_back(value);
-        let after = self.after_last();
+    }
+
+    /// Lets the values below a number end at this moment, where they have no end yet.
+    pub fn set_end(&mut self, below: u64, end: Instant) {
+        let below = below.min(self.next_number());
+        let first_open = self.ends.back().map_or(self.first, |(_, until)| *until);
+        if below <= first_open {
+            return;
+        }
         match self.ends.back_mut() {
-            Some((last, until)) if *last == end => *until = after,
-            _ => self.ends.push_back((end, after)),
+            Some((last, until)) if *last == end => *until = below,
+            _ => self.ends.push_back((end, below)),
         }
     }
 
@@ -104,28 +120,42 @@ impl<V: Copy> Timeline<V> {
         self.ends.front().map(|(end, _)| *end)
     }
 
+    /// What has an end, in the order of the ends.
+    pub fn entries(&self) -> impl Iterator<Item = Entry<V>> + '_ {
+        let mut from = self.first;
+        self.ends.iter().flat_map(move |&(end, until)| {
+            let range = (from - self.first) as usize..(until - self.first) as usize;
+            from = until;
+            self.values.range(range).map(move |&value| Entry { end, value })
+        })
+    }
+
     /// What is there.
     pub fn values(&self) -> impl Iterator<Item = V> + '_ {
         self.values.iter().copied()
     }
 
-    /// What has changed since the last time that this was asked. It counts as written down from now on.
-    pub fn take_changes(&mut self) -> TimelineChanges<V> {
+    /// What has changed since the last time that this was asked. It counts as written down from now on. What has no
+    /// end yet is written down with `open_end`.
+    pub fn take_changes(&mut self, open_end: Instant) -> TimelineChanges<V> {
         let next = self.written.end.max(self.first);
-        let mut added = Vec::with_capacity((self.after_last() - next) as usize);
+        let mut added = Vec::with_capacity((self.next_number() - next) as usize);
         let mut from = next;
-        for &(end, until) in self.ends.range(self.ends.partition_point(|(_, until)| *until <= next)..) {
+        let ends = self.ends.range(self.ends.partition_point(|(_, until)| *until <= next)..).copied();
+        let open = (open_end, self.next_number());
+        for (end, until) in ends.chain((open.1 > from).then_some(open)) {
             let values = self.values.range((from - self.first) as usize..(until - self.first) as usize);
             added.extend(values.map(|&value| Entry { end, value }));
             from = until;
         }
         let forgotten = self.written.start..self.first.min(self.written.end);
-        self.written = self.first..self.after_last();
+        self.written = self.first..self.next_number();
         TimelineChanges { forgotten, next, added }
     }
 
     /// The number of the next value to be added.
-    fn after_last(&self) -> u64 {
+    #[must_use]
+    pub fn next_number(&self) -> u64 {
         self.first + self.values.len() as u64
     }
 }
@@ -171,7 +201,7 @@ mod tests {
             }
             assert_eq!(timeline.next_end(), model.front().map(|entry| entry.end));
             if second % 7 == 0 || second > 40 {
-                let TimelineChanges { forgotten, next, added } = timeline.take_changes();
+                let TimelineChanges { forgotten, next, added } = timeline.take_changes(began);
                 for number in forgotten {
                     assert!(written.remove(&number).is_some());
                 }
@@ -179,10 +209,40 @@ mod tests {
                 assert!(written.values().eq(&model));
             }
         }
-        assert!(!written.is_empty() && timeline.take_changes().is_empty());
+        assert!(!written.is_empty() && timeline.take_changes(began).is_empty());
         let first = *written.keys().next().unwrap();
         let mut restored = Timeline::restore(first, written.values().copied().collect());
-        assert!(restored.take_changes().is_empty());
+        assert!(restored.take_changes(began).is_empty());
         assert!(restored.values().eq(timeline.values()));
+    }
+    #[test]
+    fn what_has_no_end_stays_until_it_has_one() {
+        let now = Instant::now();
+        let at = |seconds| now + Duration::from_secs(seconds);
+        let mut timeline = Timeline::default();
+        timeline.push(at(1), 1);
+        timeline.append(2);
+        timeline.append(3);
+        assert_eq!((timeline.pop_due(at(9)), timeline.pop_due(at(99))), (Some(1), None));
+        assert_eq!(timeline.next_end(), None);
+        // Written down meanwhile, it ends as was asked.
+        let changes = timeline.take_changes(at(20));
+        assert_eq!((changes.next, changes.added.len(), changes.added[0].end), (1, 2, at(20)));
+        let number = timeline.next_number();
+        timeline.append(4);
+        timeline.set_end(number, at(10));
+        timeline.set_end(number, at(50));
+        assert_eq!(
+            [timeline.pop_due(at(9)), timeline.pop_due(at(10)), timeline.pop_due(at(10))],
+            [None, Some(2), Some(3)]
+        );
+        assert_eq!(timeline.pop_due(at(99)), None);
+        timeline.set_end(u64::MAX, at(99));
+        let changes = timeline.take_changes(at(20));
+        assert_eq!(
+            (changes.forgotten, changes.next, changes.added),
+            (1..3, 3, vec![Entry { end: at(99), value: 4 }])
+        );
+        assert_eq!(timeline.pop_due(at(99)), Some(4));
     }
 }

@@ -1,9 +1,8 @@
 //! What waits for an instance to become known.
 //!
 //! Messages about the same instance share a [`Case`]: the instance is looked up once for all of them, and when it
-//! becomes known all of them are settled. Each message keeps its own deadline. Since all wait equally long, the
-//! messages of a case, like all messages, fall due in the order in which they came, and a case needs to know only
-//! its first and its last.
+//! becomes known all of them are settled. Each message keeps its own deadline. One that went back to Pub/Sub and comes
+//! again has the deadline that it had, so messages are kept by deadline and not in the order in which they come.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -15,9 +14,12 @@ use crate::audit_log::InterruptionReason;
 use crate::dedup::Fingerprint;
 use crate::instance::{InstanceId, InstanceRef};
 
-/// The place of a message in the queue. Never used twice.
+/// The place of a message in the queue: what falls due first comes first. Never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place(u64);
+pub(super) struct Place {
+    deadline: Instant,
+    number: u64,
+}
 
 /// The number of a case. Never used twice, so that a late answer of a look-up cannot hit another case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,17 +53,25 @@ pub(super) struct Held<T> {
     /// The tokens of later deliveries of the same event.
     pub(super) duplicates: Vec<T>,
     case: CaseId,
-    /// The next message of the same case.
-    next: Option<Place>,
 }
 
 #[derive(Debug)]
 struct Case {
     instance: CompactRef,
-    first: Place,
-    last: Place,
-    /// Whether a look-up has not found the instance.
-    is_missing: bool,
+    /// In their order.
+    messages: VecDeque<Place>,
+    asked: Asked,
+}
+
+/// What the Compute API said of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// It was not asked.
+    NotYet,
+    /// Nothing yet, or nothing of use.
+    Waiting,
+    /// That there is none.
+    Missing,
 }
 
 /// What a case can be found by.
@@ -109,27 +119,26 @@ impl<T> Waiting<T> {
         self.messages.first_key_value().map(|(_, held)| held.message.deadline)
     }
 
-    /// Holds a message about an instance. A new case wants to be looked up by `lookup_by`.
+    /// Holds a message about an instance. A new case wants to be looked up by `lookup_by`, unless it was before.
     pub(super) fn hold(
         &mut self,
         instance: &InstanceRef<'_>,
         message: Message<T>,
+        asked: Asked,
         lookup_by: Instant,
     ) -> Place {
-        let place = Place(self.number());
+        let place = Place { deadline: message.deadline, number: self.number() };
         let case = match self.find(instance) {
             Some(case) => case,
-            None => self.open(instance, place, lookup_by),
+            None => self.open(instance, asked, lookup_by),
         };
         // The case is there: it was just found or opened.
-        if let Some(Case { last, .. }) = self.cases.get_mut(&case) {
-            if let Some(previous) = self.messages.get_mut(last) {
-                previous.next = Some(place);
-            }
-            *last = place;
+        if let Some(Case { messages, .. }) = self.cases.get_mut(&case) {
+            let index = messages.partition_point(|other| *other < place);
+            messages.insert(index, place);
         }
         self.interruptions += usize::from(message.kind.is_interruption());
-        self.messages.insert(place, Held { message, duplicates: Vec::new(), case, next: None });
+        self.messages.insert(place, Held { message, duplicates: Vec::new(), case });
         place
     }
 
@@ -157,41 +166,54 @@ impl<T> Waiting<T> {
         self.cases.get(&case).map(|case| case.instance.get())
     }
 
-    /// Ends a case and gives out its instance and its messages, in the order in which they came.
+    /// Ends a case and gives out its instance and its messages, what falls due first being first.
     pub(super) fn close(&mut self, case: CaseId) -> Option<(CompactRef, Vec<Held<T>>)> {
-        let Case { instance, first, .. } = self.forget(case)?;
-        let mut messages = Vec::new();
-        let mut next = Some(first);
-        while let Some(held) = next.and_then(|place| self.messages.remove(&place)) {
-            next = held.next;
-            self.interruptions -= usize::from(held.message.kind.is_interruption());
-            messages.push(held);
-        }
-        Some((instance, messages))
+        let Case { instance, messages, .. } = self.forget(case)?;
+        let held: Vec<_> = messages.iter().filter_map(|place| self.messages.remove(place)).collect();
+        let interruptions = held.iter().filter(|held| held.message.kind.is_interruption()).count();
+        self.interruptions -= interruptions;
+        Some((instance, held))
     }
 
     /// Notes that a look-up has not found the instance.
     pub(super) fn note_missing(&mut self, case: CaseId) {
         if let Some(case) = self.cases.get_mut(&case) {
-            case.is_missing = true;
+            case.asked = Asked::Missing;
         }
     }
 
-    /// Gives out a message that has waited long enough, and whether its instance was looked up and not found.
-    pub(super) fn pop_due(&mut self, now: Instant) -> Option<(Held<T>, bool)> {
+    /// Gives out a message that has waited long enough.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<(Held<T>, Asked)> {
         while self.lookups.front().is_some_and(|(_, case)| !self.cases.contains_key(case)) {
             self.lookups.pop_front();
         }
-        let first = self.messages.first_entry().filter(|first| first.get().message.deadline <= now)?;
-        let held = first.remove();
-        self.interruptions -= usize::from(held.message.kind.is_interruption());
-        let is_missing = self.cases.get(&held.case).is_some_and(|case| case.is_missing);
-        // What falls due first is the first of its case.
-        match (held.next, self.cases.get_mut(&held.case)) {
-            (Some(next), Some(case)) => case.first = next,
-            _ => drop(self.forget(held.case)),
+        let place = self.messages.first_key_value().map(|(place, _)| *place)?;
+        if place.deadline > now {
+            return None;
         }
-        Some((held, is_missing))
+        self.take(place)
+    }
+
+    /// The messages that wait, what falls due first being first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Place, &Held<T>)> {
+        self.messages.iter().map(|(place, held)| (*place, held))
+    }
+
+    /// Takes out one message.
+    pub(super) fn take(&mut self, place: Place) -> Option<(Held<T>, Asked)> {
+        let held = self.messages.remove(&place)?;
+        self.interruptions -= usize::from(held.message.kind.is_interruption());
+        let mut asked = Asked::NotYet;
+        if let Some(case) = self.cases.get_mut(&held.case) {
+            asked = case.asked;
+            if let Ok(index) = case.messages.binary_search(&place) {
+                case.messages.remove(index);
+            }
+            if case.messages.is_empty() {
+                self.forget(held.case);
+            }
+        }
+        Some((held, asked))
     }
 
     /// The next case to look up, and until when the answer is of use. `at_once` disregards that there is time.
@@ -201,11 +223,17 @@ impl<T> Waiting<T> {
                 return None;
             }
             self.lookups.pop_front();
-            if let Some(held) = self.cases.get(&case).and_then(|case| self.messages.get(&case.first)) {
-                return Some((case, held.message.deadline));
+            if let Some(place) = self.cases.get(&case).and_then(|case| case.messages.back().copied()) {
+                self.cases.entry(case).and_modify(|case| case.asked = Asked::Waiting);
+                return Some((case, place.deadline));
             }
         }
         None
+    }
+
+    /// Whether a case is still open.
+    pub(super) fn is_open(&self, case: CaseId) -> bool {
+        self.cases.contains_key(&case)
     }
 
     /// When the next look-up is wanted at the latest.
@@ -218,13 +246,14 @@ impl<T> Waiting<T> {
         self.cases_by(handle).find(|case| self.instance(*case).as_ref() == Some(instance))
     }
 
-    fn open(&mut self, instance: &InstanceRef<'_>, first: Place, lookup_by: Instant) -> CaseId {
+    fn open(&mut self, instance: &InstanceRef<'_>, asked: Asked, lookup_by: Instant) -> CaseId {
         let case = CaseId(self.number());
         let handles = self.handles_of(instance);
         self.handles.extend(handles.map(|handle| (handle, case)));
-        self.cases.insert(case, Case { instance: instance.into(), first, last: first, is_missing: false });
+        let messages = VecDeque::with_capacity(1);
+        self.cases.insert(case, Case { instance: instance.into(), messages, asked });
         // Without its zone an instance cannot be asked for.
-        if instance.zone.is_some() {
+        if instance.zone.is_some() && asked == Asked::NotYet {
             self.lookups.push_back((lookup_by, case));
         }
         case

@@ -1,12 +1,13 @@
 //! The inventory as it is written down and read back.
 
+use std::collections::HashMap;
 use std::num::NonZeroI64;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use slab::Slab;
 use thiserror::Error;
 
-use super::{Inventory, Key, Profile, ProfileId, Sighting, State, Tracked, Unwritten, name_hash};
+use super::{Inventory, Key, Loss, Lost, Profile, ProfileId, Sighting, State, Tracked, Unwritten, name_hash};
 use crate::instance::InstanceId;
 use crate::timeline::{Timeline, TimelineChanges};
 
@@ -29,6 +30,8 @@ pub struct InstanceRecord {
     pub spot: bool,
     /// Whether its source told the project's id.
     pub is_project_known: bool,
+    /// Its interruption, if that is its state and was written down.
+    pub loss: Option<Loss>,
 }
 
 /// Everything.
@@ -40,7 +43,7 @@ pub struct InventoryRecord {
     pub clusters: Vec<String>,
     /// The instances, each with its position.
     pub instances: Vec<(Key, InstanceRecord)>,
-    /// The tombstones: positions of interrupted instances.
+    /// The tombstones: positions of instances that are or were interrupted.
     pub tombstones: Timeline<Key>,
 }
 
@@ -77,13 +80,14 @@ pub enum InvalidRecord {
     /// Two instances have one position.
     #[error("an instance is recorded twice")]
     Twice,
-    /// The tombstones are not those of the interrupted instances.
-    #[error("the tombstones are not those of the interrupted instances")]
+    /// An interrupted instance has no tombstone, and would never be forgotten.
+    #[error("an interrupted instance has no tombstone")]
     Tombstones,
 }
 
 impl Inventory {
-    /// The inventory that was written down. From now on it notes what changes.
+    /// The inventory that was written down. From now on it notes what changes. Of interruptions it is known when they
+    /// were, not when they were heard of: that is taken to be `now`.
     ///
     /// # Errors
     ///
@@ -92,6 +96,7 @@ impl Inventory {
         project: &str,
         tombstone_ttl: Duration,
         record: InventoryRecord,
+        now: Instant,
     ) -> Result<Self, InvalidRecord> {
         let mut inventory = Self::new(project, tombstone_ttl);
         for profile in record.profiles {
@@ -101,6 +106,9 @@ impl Inventory {
             inventory.clusters.insert(cluster);
         }
         inventory.spot_running.resize(inventory.profiles().len(), 0);
+        // The last one of each, if it was interrupted more than once.
+        let ends: HashMap<Key, Instant> =
+            record.tombstones.entries().map(|entry| (entry.value, entry.end)).collect();
         let mut holders = Vec::new();
         let mut instances = Vec::with_capacity(record.instances.len());
         for (key, instance) in record.instances {
@@ -108,6 +116,11 @@ impl Inventory {
                 return Err(InvalidRecord::NoSuchProfile);
             }
             holders.extend(instance.has_name.then_some(key));
+            if instance.state == State::Interrupted {
+                let loss = instance.loss.unwrap_or(Loss { reason: None, at: None });
+                let until = *ends.get(&key).ok_or(InvalidRecord::Tombstones)?;
+                inventory.losses.insert(key, Lost { loss, heard: now, until });
+            }
             instances.push((key as usize, instance));
         }
         let number = instances.len();
@@ -128,13 +141,6 @@ impl Inventory {
             let hash = |key: &Key| name_hash(hasher, profiles, &tracked[*key as usize]);
             inventory.by_name.insert_unique(hash(&key), key, hash);
         }
-        let is_interrupted = |tracked: &Tracked| tracked.state == State::Interrupted;
-        let interrupted = inventory.tracked.iter().filter(|(_, tracked)| is_interrupted(tracked)).count();
-        let is_tombstone = |key: Key| inventory.tracked.get(key as usize).is_some_and(is_interrupted);
-        if record.tombstones.values().count() != interrupted || !record.tombstones.values().all(is_tombstone)
-        {
-            return Err(InvalidRecord::Tombstones);
-        }
         inventory.tombstones = record.tombstones;
         inventory.unwritten = Some(Unwritten {
             profiles: inventory.profiles().len(),
@@ -145,7 +151,7 @@ impl Inventory {
     }
 
     /// What has become different since the last time that this was asked. It counts as written down from now on.
-    pub fn take_changes(&mut self) -> InventoryChanges {
+    pub fn take_changes(&mut self, now: Instant) -> InventoryChanges {
         let unwritten = self.unwritten.take().unwrap_or_default();
         let record = |key: Key| {
             let tracked = self.tracked.get(key as usize)?;
@@ -158,6 +164,7 @@ impl Inventory {
                 state: tracked.state,
                 spot: tracked.spot,
                 is_project_known: tracked.is_project_known,
+                loss: self.losses.get(&key).map(|lost| lost.loss),
             })
         };
         let changes = InventoryChanges {
@@ -167,7 +174,7 @@ impl Inventory {
                 self.clusters()[unwritten.clusters..].iter().map(|name| (**name).to_owned()).collect(),
             ),
             instances: unwritten.instances.iter().map(|&key| (key, record(key))).collect(),
-            tombstones: self.tombstones.take_changes(),
+            tombstones: self.tombstones.take_changes(now),
         };
         self.unwritten = Some(Unwritten {
             profiles: self.profiles().len(),

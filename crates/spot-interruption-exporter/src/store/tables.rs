@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 use std::num::NonZeroI64;
 use std::time::Instant;
 
+use jiff::Timestamp;
 use redb::{
     Database, Key as TableKey, ReadTransaction, ReadableTable, Table, TableDefinition, TableError, Value,
     WriteTransaction,
@@ -15,7 +16,9 @@ use crate::attribution::{Changes, Record};
 use crate::audit_log::{FailureReason, InterruptionMethods};
 use crate::dedup::HashKey;
 use crate::instance::InstanceId;
-use crate::inventory::{InstanceRecord, InventoryChanges, InventoryRecord, Key, Profile, ProfileId, State};
+use crate::inventory::{
+    InstanceRecord, InventoryChanges, InventoryRecord, Key, Loss, Profile, ProfileId, State,
+};
 use crate::ledger::{Interruptions, Ledger, OUTCOMES, Tally};
 use crate::timeline::{Entry, Timeline, TimelineChanges};
 
@@ -44,6 +47,11 @@ const CLUSTERS: TableDefinition<'_, u32, &str> = TableDefinition::new("clusters"
 /// whether it is a spot instance, whether its project is known.
 const INSTANCES: TableDefinition<'_, Key, InstanceRow<'_>> = TableDefinition::new("instances");
 type InstanceRow<'a> = (Option<u64>, &'a str, bool, Option<i64>, u32, u8, bool, bool);
+
+/// By position of an interrupted instance: the reason, and the time in microseconds since 1970. Version 0.1.0 had no such
+/// table and does not miss it, so it changes nothing about the version of the others.
+const LOSSES: TableDefinition<'_, Key, LossRow<'_>> = TableDefinition::new("losses");
+type LossRow<'a> = (&'a str, Option<i64>);
 
 /// Timelines. By timeline and number: the end by the clock, and the value.
 const TIMELINES: TableDefinition<'_, (u8, u64), (u64, u64)> = TableDefinition::new("timelines");
@@ -99,6 +107,7 @@ pub(super) fn create(transaction: &WriteTransaction, identity: &Identity) -> Res
     transaction.open_table(PROFILES)?;
     transaction.open_table(CLUSTERS)?;
     transaction.open_table(INSTANCES)?;
+    transaction.open_table(LOSSES)?;
     transaction.open_table(TIMELINES)?;
     transaction.open_table(INTERRUPTIONS)?;
     transaction.open_table(DELIVERY)?;
@@ -145,7 +154,7 @@ pub(super) fn read(
             },
         )?,
         clusters: in_order(transaction, CLUSTERS, str::to_owned)?,
-        instances: read_instances(transaction)?,
+        instances: read_instances(transaction, methods)?,
         tombstones: read_timeline(transaction, TOMBSTONES, &identity.clock, |key| Key::try_from(key).ok())?,
     };
     let ids = |timeline| read_timeline(transaction, timeline, &identity.clock, Some);
@@ -172,7 +181,7 @@ pub(super) fn write(
     numbers.insert(UPTIME, clock.reading(batch.now))?;
     add(&mut numbers, UNATTRIBUTED, batch.ledger.unattributed)?;
     let Changes { inventory, interruptions, creations } = &batch.changes;
-    write_inventory(transaction, inventory)?;
+    write_inventory(transaction, inventory, methods)?;
     let InventoryChanges { tombstones, .. } = inventory;
     write_timeline(transaction, TOMBSTONES, tombstones, clock)?;
     write_timeline(transaction, INTERRUPTION_IDS, interruptions, clock)?;
@@ -180,7 +189,11 @@ pub(super) fn write(
     write_ledger(transaction, &batch.ledger, methods)
 }
 
-fn write_inventory(transaction: &WriteTransaction, changes: &InventoryChanges) -> Result<(), StoreError> {
+fn write_inventory(
+    transaction: &WriteTransaction,
+    changes: &InventoryChanges,
+    methods: &InterruptionMethods,
+) -> Result<(), StoreError> {
     let mut profiles = transaction.open_table(PROFILES)?;
     let (first, added) = &changes.profiles;
     for (number, profile) in (*first as u32..).zip(added) {
@@ -194,10 +207,16 @@ fn write_inventory(transaction: &WriteTransaction, changes: &InventoryChanges) -
         clusters.insert(number, &**cluster)?;
     }
     let mut instances = transaction.open_table(INSTANCES)?;
+    let mut losses = transaction.open_table(LOSSES)?;
     for (key, record) in &changes.instances {
         match record {
             Some(record) => instances.insert(key, instance_row(record))?,
             None => instances.remove(key)?,
+        };
+        let loss = record.as_ref().and_then(|record| record.loss);
+        match loss.and_then(|loss| Some((methods.label(loss.reason?), loss.at))) {
+            Some((reason, at)) => losses.insert(key, (reason, at.map(Timestamp::as_microsecond)))?,
+            None => losses.remove(key)?,
         };
     }
     Ok(())
@@ -221,7 +240,25 @@ fn instance_row(record: &InstanceRecord) -> InstanceRow<'_> {
     )
 }
 
-fn read_instances(transaction: &ReadTransaction) -> Result<Vec<(Key, InstanceRecord)>, StoreError> {
+fn read_instances(
+    transaction: &ReadTransaction,
+    methods: &mut InterruptionMethods,
+) -> Result<Vec<(Key, InstanceRecord)>, StoreError> {
+    let losses = match transaction.open_table(LOSSES) {
+        Ok(losses) => Some(losses),
+        Err(TableError::TableDoesNotExist(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let mut loss = |key: Key| -> Result<Option<Loss>, StoreError> {
+        let row = losses.as_ref().map(|losses| losses.get(key)).transpose()?.flatten();
+        Ok(row.map(|row| {
+            let (reason, at) = row.value();
+            Loss {
+                reason: Some(methods.reason_labelled(reason)),
+                at: at.and_then(|at| Timestamp::from_microsecond(at).ok()),
+            }
+        }))
+    };
     let table = transaction.open_table(INSTANCES)?;
     let mut instances = Vec::new();
     for row in table.iter()? {
@@ -244,6 +281,7 @@ fn read_instances(transaction: &ReadTransaction) -> Result<Vec<(Key, InstanceRec
                 state,
                 spot,
                 is_project_known,
+                loss: loss(key.value())?,
             },
         ));
     }

@@ -214,7 +214,7 @@ fn a_held_interruption_is_settled_by_whatever_names_its_instance() {
 fn the_seed_settles_what_came_before_it() {
     let mut world = World::unseeded();
     world.deliver("m1", interruption(named(1, "n1")));
-    world.attribution.begin_resync(world.now);
+    world.begin_resync();
     assert_eq!(world.observe(&node(2, "n2", "a")), words(&[]));
     assert_eq!(world.observe(&node(1, "n1", "a")), words(&[(1, "counted a")]));
 }
@@ -394,7 +394,7 @@ fn the_same_event_counts_once() {
     let other_operation = logged("i1", "op2", interruption(named(1, "n1")));
     assert_eq!(world.deliver("m4", other_operation), words(&[(5, "counted a")]));
     let other_entry = logged("i2", "op1", interruption(named(1, "n1")));
-    assert_eq!(world.deliver("m5", other_entry), words(&[(6, "counted a")]));
+    assert_eq!(world.deliver("m5", other_entry), words(&[(6, "duplicate")]), "of the same operation");
     let no_operation = LogEntry { operation_id: None, ..event() };
     assert_eq!(world.deliver("m6", no_operation.clone()), words(&[(7, "counted a")]));
     assert_eq!(world.deliver("m7", no_operation), words(&[(8, "duplicate")]));
@@ -410,7 +410,7 @@ fn messages_without_an_insert_id_are_distinct_by_message_id() {
     assert_eq!(world.deliver("m2", event()), words(&[(4, "duplicate")]));
     let same_operation = || LogEntry { operation_id: Some("op".into()), ..event() };
     assert_eq!(world.deliver("m4", same_operation()), words(&[(5, "counted a")]));
-    assert_eq!(world.deliver("m5", same_operation()), words(&[(6, "counted a")]));
+    assert_eq!(world.deliver("m5", same_operation()), words(&[(6, "duplicate")]));
 }
 
 #[test]
@@ -488,7 +488,7 @@ fn an_interrupted_instance_stays_known_for_a_while() {
 }
 
 #[test]
-fn a_tombstone_is_not_revived_by_a_listing_or_a_late_creation() {
+fn a_tombstone_is_not_revived_by_an_early_listing_or_a_late_creation() {
     let mut world = World::new();
     world.deliver("m1", creation(node(1, "n1", "a")));
     world.deliver("m2", interruption(named(1, "n1")));
@@ -521,11 +521,11 @@ fn the_two_resyncs_have_to_be_consecutive_and_complete() {
     world.resync(&[]);
     assert_eq!(world.known(), 1);
     for _ in 0..5 {
-        world.attribution.begin_resync(world.now);
+        world.begin_resync();
     }
-    world.attribution.begin_resync(world.now);
+    world.begin_resync();
     world.observe(&instance);
-    world.attribution.begin_resync(world.now);
+    world.begin_resync();
     assert_eq!(world.attribution.finish_resync(world.now), 0, "the broken off one has seen it");
     assert_eq!(world.attribution.finish_resync(world.now), 0, "none was begun");
     assert_eq!(world.resync(&[]), 1);
@@ -534,7 +534,7 @@ fn the_two_resyncs_have_to_be_consecutive_and_complete() {
 #[test]
 fn a_creation_during_a_resync_is_not_missing_from_it() {
     let mut world = World::new();
-    world.attribution.begin_resync(world.now);
+    world.begin_resync();
     world.deliver("m1", creation(node(1, "n1", "a")));
     world.attribution.finish_resync(world.now);
     assert_eq!(world.resync(&[]), 0);

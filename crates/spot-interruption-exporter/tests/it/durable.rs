@@ -45,7 +45,7 @@ impl Durable {
     fn commit(&mut self) {
         let ledger = std::mem::take(&mut self.world.batch);
         self.total.add(&ledger);
-        let changes = self.world.attribution.take_changes();
+        let changes = self.world.attribution.take_changes(self.world.now);
         self.store.as_mut().unwrap().commit(&Batch { ledger, changes, now: self.world.now }).unwrap();
     }
 
@@ -251,7 +251,7 @@ fn the_file_stays_as_large_as_what_is_remembered() {
         for number in 0..1_000 {
             let id = format!("{round}-{number}");
             let interrupted = interruption(named(number % 200 + 1, &instances[number as usize % 200]));
-            durable.world.deliver(&id, logged(&id, "op", interrupted));
+            durable.world.deliver(&id, logged(&id, &id, interrupted));
         }
         durable.world.pass(WINDOW / 5);
         durable.commit();

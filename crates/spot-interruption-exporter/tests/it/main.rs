@@ -5,7 +5,9 @@
 mod attribution;
 mod durable;
 mod events;
+mod losses;
 mod model;
+mod pipeline;
 mod process;
 mod supervision;
 mod world;

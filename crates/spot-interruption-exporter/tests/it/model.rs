@@ -132,7 +132,7 @@ fn interruption_entry(
     if event.is_multiple_of(2) {
         (message_id.clone(), entry, message_id)
     } else {
-        (message_id, logged(insert_id.clone().leak(), "op", entry), insert_id)
+        (message_id, logged("insert", insert_id.clone().leak(), entry), insert_id)
     }
 }
 
@@ -154,7 +154,7 @@ pub(crate) fn apply(world: &mut World, step: &Step) -> Words {
             world.deliver(&message_id, entry)
         }
         Step::BeginResync => {
-            world.attribution.begin_resync(world.now);
+            world.begin_resync();
             world.resolved()
         }
         Step::Observe { instance, running } => world.observe(&describe(instance, Form::Full, true, running)),
@@ -312,7 +312,8 @@ pub(crate) struct Model {
     /// Until when an event is remembered.
     seen: Vec<(String, u64)>,
     is_seeded: bool,
-    is_resyncing: bool,
+    /// When the resync that runs began.
+    resync: Option<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -332,7 +333,7 @@ pub(crate) struct Known {
 enum Running {
     Yes,
     No,
-    InterruptedUntil(u64),
+    Interrupted { heard: u64, until: u64 },
 }
 
 #[derive(Debug, Clone)]
@@ -352,11 +353,15 @@ impl Model {
         self.held.clear();
         self.lookups.clear();
         self.is_seeded = false;
-        self.is_resyncing = false;
+        self.resync = None;
         for known in &mut self.known {
             known.is_recorded = true;
             known.is_outstanding = false;
             known.misses = 0;
+            // When it was heard of is not written down.
+            if let Running::Interrupted { heard, .. } = &mut known.state {
+                *heard = self.now;
+            }
         }
     }
 
@@ -393,7 +398,7 @@ impl Model {
             Step::Interrupt { instance, form, event, message } => {
                 let (message_id, entry, _) = interruption_entry(instance, form, event, message);
                 let mut keys = vec![message_id];
-                keys.extend(entry.insert_id.map(|insert_id| format!("event {insert_id}")));
+                keys.extend(entry.operation_id.map(|operation_id| format!("event {operation_id}")));
                 self.settle_or_hold(refer(instance, form), true, keys, &mut out);
             }
             Step::FinishCreation { instance } => {
@@ -414,18 +419,18 @@ impl Model {
                 out.push((self.tokens, "ignored failed_creation".to_owned()));
             }
             Step::BeginResync => {
-                self.is_resyncing = true;
+                self.resync = Some(self.now);
                 for known in &mut self.known {
                     known.is_outstanding = true;
                 }
             }
             Step::Observe { instance, running } => {
-                self.observe(&describe(instance, Form::Full, true, running));
+                self.observe(&describe(instance, Form::Full, true, running), self.resync);
                 self.settle(&mut out);
             }
             Step::FinishResync => {
                 self.is_seeded = true;
-                if std::mem::take(&mut self.is_resyncing) {
+                if self.resync.take().is_some() {
                     for known in self.known.iter_mut().filter(|known| known.is_outstanding) {
                         known.misses += 1;
                         if std::mem::take(&mut known.is_recorded) {
@@ -448,7 +453,7 @@ impl Model {
             self.finish(held, outcome.to_owned(), out);
         }
         let now = self.now;
-        self.known.retain(|known| !matches!(known.state, Running::InterruptedUntil(end) if end <= now));
+        self.known.retain(|known| !matches!(known.state, Running::Interrupted { until, .. } if until <= now));
         self.seen.retain(|(_, end)| *end > now);
     }
 
@@ -474,7 +479,7 @@ impl Model {
         };
         self.tick(out);
         let found = describe(found, Form::Full, true, found % 2 == 0);
-        self.observe(&found);
+        self.observe(&found, None);
         self.settle(out);
         if found.cluster.is_none() && (asked.id.is_none() || asked.id == found.instance.id) {
             let (closed, held) = self.held.drain(..).partition(|held| held.case == case);
@@ -540,9 +545,8 @@ impl Model {
         if !is_interruption {
             return Some("added".to_owned());
         }
-        if !known.is_tombstone() {
-            known.state = Running::InterruptedUntil(until);
-        }
+        let until = if let Running::Interrupted { until, .. } = known.state { until } else { until };
+        known.state = Running::Interrupted { heard: self.now, until };
         Some(format!("counted {}", known.cluster))
     }
 
@@ -597,12 +601,16 @@ impl Model {
         }
     }
 
-    fn observe(&mut self, described: &Instance<'static>) {
+    fn observe(&mut self, described: &Instance<'static>, listing: Option<u64>) {
         if described.cluster.is_none() {
             return self.pass_name_on(described);
         }
         let Some(index) = self.find(&described.instance) else { return self.insert(described) };
-        if !self.known[index].is_tombstone() {
+        let is_seen = |began: u64| match self.known[index].state {
+            Running::Interrupted { heard, .. } => described.running && began >= heard + 60,
+            _ => true,
+        };
+        if !self.known[index].is_tombstone() || listing.is_some_and(is_seen) {
             self.known[index].state = if described.running { Running::Yes } else { Running::No };
         }
         self.complete(index, described, true);
@@ -677,7 +685,7 @@ impl Model {
 
 impl Known {
     fn is_tombstone(&self) -> bool {
-        matches!(self.state, Running::InterruptedUntil(_))
+        matches!(self.state, Running::Interrupted { .. })
     }
 
     fn stop(&mut self) {

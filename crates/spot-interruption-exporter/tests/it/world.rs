@@ -9,7 +9,7 @@ use spot_interruption_exporter::audit_log::{
     Event, FailedCreation, FailureReason, InterruptionMethods, Invalid, LogEntry,
 };
 use spot_interruption_exporter::instance::{Instance, InstanceId, InstanceRef};
-use spot_interruption_exporter::inventory::Profile;
+use spot_interruption_exporter::inventory::{Moment, Profile};
 use spot_interruption_exporter::ledger::{Ledger, Source};
 
 pub(crate) const ZONE: &str = "europe-west1-c";
@@ -22,6 +22,7 @@ pub(crate) struct World {
     pub(crate) settings: Settings,
     pub(crate) attribution: Attribution<u32>,
     pub(crate) now: Instant,
+    began: Instant,
     /// What has been resolved since this was taken.
     pub(crate) batch: Ledger,
     tokens: u32,
@@ -43,10 +44,12 @@ impl World {
             dedup_window,
             tombstone_ttl: TOMBSTONE,
         };
+        let now = Instant::now();
         Self {
             attribution: Attribution::new(settings.clone()),
             settings,
-            now: Instant::now(),
+            now,
+            began: now,
             batch: Ledger::default(),
             tokens: 0,
         }
@@ -66,8 +69,25 @@ impl World {
 
     pub(crate) fn pass(&mut self, time: Duration) -> Words {
         self.now += time;
+        self.settle();
         self.attribution.tick(self.now);
         self.resolved()
+    }
+
+    /// What was decided is safe.
+    fn settle(&mut self) {
+        let decided = self.attribution.decided(self.now);
+        self.attribution.settle(decided, self.now);
+    }
+
+    /// The present moment; the world begins at the time `at(0)`.
+    pub(crate) fn moment(&self) -> Moment {
+        let passed = i64::try_from((self.now - self.began).as_secs()).unwrap();
+        Moment { instant: self.now, timestamp: at(passed).unwrap() }
+    }
+
+    pub(crate) fn begin_resync(&mut self) {
+        self.attribution.begin_resync(self.moment());
     }
 
     /// Delivers a message with a token of its own, counted from one.
@@ -92,7 +112,7 @@ impl World {
 
     /// Lists these instances and no others; says how many were dropped.
     pub(crate) fn resync(&mut self, instances: &[Instance<'_>]) -> usize {
-        self.attribution.begin_resync(self.now);
+        self.begin_resync();
         for instance in instances {
             self.attribution.observe(instance, self.now);
         }
@@ -115,6 +135,7 @@ impl World {
     pub(crate) fn outcomes(&mut self) -> Vec<(u32, Outcome)> {
         let resolved = std::iter::from_fn(|| self.attribution.poll_resolved());
         let outcomes: Vec<_> = resolved.map(|resolved| (resolved.token, resolved.outcome)).collect();
+        self.settle();
         for (_, outcome) in &outcomes {
             self.batch.record(Source::Interruptions, outcome, Timestamp::UNIX_EPOCH);
         }

@@ -95,6 +95,26 @@ async fn permission_denied() {
     assert!(exporter.scrape().await.sample(&restarts).unwrap() >= 1.0);
 }
 
+/// Google's client takes these for troubles that pass, and tries again without a word.
+#[tokio::test]
+async fn troubles_that_the_client_keeps_to_itself_are_not_ready() {
+    let (mut world, nodes) = world_with(1).await;
+    let exporter = world.ready(&[]).await;
+    for (code, words) in [
+        (Code::Aborted, "ABORTED"),
+        (Code::Internal, "INTERNAL"),
+        (Code::ResourceExhausted, "RESOURCE_EXHAUSTED"),
+    ] {
+        world.pubsub().set_faults(Faults { refuse: Some(code), ..Faults::default() });
+        let reason = exporter.readiness(503).await;
+        assert!(reason.contains(words), "{reason}");
+        world.pubsub().clear_faults();
+        exporter.readiness(200).await;
+    }
+    storm(&mut world, &nodes);
+    counted(&exporter, 1.0).await;
+}
+
 #[tokio::test]
 async fn a_missing_subscription_that_appears_later() {
     for broker in [Broker::Sandbox, Broker::Emulator] {

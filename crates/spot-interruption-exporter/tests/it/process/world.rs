@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use google_cloud_auth::credentials::{self, Credentials};
+use google_cloud_googleapis::pubsub::v1::Subscription as Definition;
 use google_cloud_pubsub::client::{Publisher, SubscriptionAdmin, TopicAdmin};
 use google_cloud_pubsub::model::Message;
 use harness::{Exporter, pubsub_emulator};
@@ -99,9 +100,15 @@ impl World {
 
     /// Creates topic and subscription.
     pub(crate) async fn create(&self, way: Way) {
+        self.create_with(way, Definition::default()).await;
+    }
+
+    /// With exactly-once delivery, or with dead letters where Pub/Sub is simulated, as the definition says.
+    pub(crate) async fn create_with(&self, way: Way, definition: Definition) {
         if let Some(sandbox) = &self.sandbox {
             sandbox.create_topic(&self.topic(way)).unwrap();
-            return sandbox.create_subscription(&self.subscription(way), &self.topic(way)).unwrap();
+            let (name, topic) = (self.subscription(way), self.topic(way));
+            return sandbox.define_subscription(Definition { name, topic, ..definition }).unwrap();
         }
         let topics = TopicAdmin::builder().with_endpoint(&self.endpoint).with_credentials(anonymous());
         topics.build().await.unwrap().create_topic().set_name(self.topic(way)).send().await.unwrap();
@@ -109,7 +116,9 @@ impl World {
             SubscriptionAdmin::builder().with_endpoint(&self.endpoint).with_credentials(anonymous());
         let subscriptions = subscriptions.build().await.unwrap();
         let subscription = subscriptions.create_subscription().set_name(self.subscription(way));
-        subscription.set_topic(self.topic(way)).set_ack_deadline_seconds(10).send().await.unwrap();
+        let subscription = subscription.set_topic(self.topic(way)).set_ack_deadline_seconds(10);
+        let exactly_once = definition.enable_exactly_once_delivery;
+        subscription.set_enable_exactly_once_delivery(exactly_once).send().await.unwrap();
     }
 
     /// Deletes the topic and leaves the subscription.
