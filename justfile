@@ -96,7 +96,7 @@ engine:
 # Builds and pushes an image for the platform of this machine, with SBOM and provenance.
 image-push image version:
     docker buildx build --file deploy/docker/Dockerfile --target "$(basename {{image}})" \
-        --build-arg VERSION={{version}} --build-arg REVISION="$(git rev-parse HEAD)" \
+        --build-arg VERSION={{version}} --build-arg REVISION="$(git rev-parse HEAD)" --build-arg BRANCH="$(git rev-parse --abbrev-ref HEAD)" \
         --sbom true --provenance mode=max --push --tag {{image}}:{{version}}-{{arch()}} .
 
 # Joins the images of both platforms under one tag and says its digest.

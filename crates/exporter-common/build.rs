@@ -3,22 +3,41 @@
 use std::process::Command;
 
 fn main() {
-    println!("cargo:rerun-if-env-changed=SOURCE_COMMIT");
     println!("cargo:rustc-env=EXPORTER_COMMIT={}", commit());
+    println!("cargo:rustc-env=EXPORTER_REVISION={}", revision());
+    println!("cargo:rustc-env=EXPORTER_BRANCH={}", branch());
     println!("cargo:rustc-env=EXPORTER_RUST_VERSION={}", rust_version());
-}
-
-/// An image build has no `.git` and passes `SOURCE_COMMIT`; elsewhere git knows.
-fn commit() -> String {
-    if let Some(given) = std::env::var("SOURCE_COMMIT").ok().filter(|commit| !commit.is_empty()) {
-        return given;
-    }
     // The reflog changes with every commit and checkout; git knows where it is, in a worktree too.
-    if let Some(reflog) = output(Command::new("git").args(["rev-parse", "--git-path", "logs/HEAD"])) {
+    if let Some(reflog) = git(&["rev-parse", "--git-path", "logs/HEAD"]) {
         println!("cargo:rerun-if-changed={reflog}");
     }
-    output(Command::new("git").args(["rev-parse", "--short=12", "HEAD"]))
-        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// An image build has no `.git` and passes `SOURCE_COMMIT` and `SOURCE_BRANCH`; elsewhere git knows.
+fn commit() -> String {
+    let abbreviated = given("SOURCE_COMMIT").map(|commit| commit.chars().take(12).collect());
+    abbreviated.or_else(|| git(&["rev-parse", "--short=12", "HEAD"])).unwrap_or_else(unknown)
+}
+
+fn revision() -> String {
+    given("SOURCE_COMMIT").or_else(|| git(&["rev-parse", "HEAD"])).unwrap_or_else(unknown)
+}
+
+fn branch() -> String {
+    given("SOURCE_BRANCH").or_else(|| git(&["rev-parse", "--abbrev-ref", "HEAD"])).unwrap_or_else(unknown)
+}
+
+fn given(variable: &str) -> Option<String> {
+    println!("cargo:rerun-if-env-changed={variable}");
+    std::env::var(variable).ok().filter(|value| !value.is_empty())
+}
+
+fn git(arguments: &[&str]) -> Option<String> {
+    output(Command::new("git").args(arguments))
+}
+
+fn unknown() -> String {
+    "unknown".to_owned()
 }
 
 /// `rustc 1.95.0 (f2d3ce0bd 2026-03-21)` becomes `1.95.0`.
@@ -26,7 +45,7 @@ fn rust_version() -> String {
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     output(Command::new(rustc).arg("--version"))
         .and_then(|line| line.split_whitespace().nth(1).map(str::to_owned))
-        .unwrap_or_else(|| "unknown".to_owned())
+        .unwrap_or_else(unknown)
 }
 
 fn output(command: &mut Command) -> Option<String> {

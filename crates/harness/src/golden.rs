@@ -79,7 +79,9 @@ fn stable_sample(line: &str, is_volatile: fn(&str) -> bool) -> String {
     let (series, value) = line.rsplit_once(' ').unwrap();
     let name = series.split('{').next().unwrap();
     if name.ends_with("_build_info") {
-        return format!("{name}{{version,commit,rustversion}} {value}");
+        let labels: Vec<&str> =
+            series.split(['{', ',']).skip(1).filter_map(|pair| pair.split('=').next()).collect();
+        return format!("{name}{{{}}} {value}", labels.join(","));
     }
     let is_volatile = name.starts_with("process_") || name.starts_with("promhttp_") || is_volatile(name);
     format!("{series} {}", if is_volatile { "…" } else { value })

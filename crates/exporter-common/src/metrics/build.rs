@@ -8,7 +8,8 @@ use prometheus_client::encoding::DescriptorEncoder;
 use super::{Number, gauges};
 use crate::build_info;
 
-/// Exposes `version`, `commit` and `rustversion` of this build as the labels of a gauge that is always 1.
+/// Exposes what this build is as the labels of a gauge that is always 1: `version`, `commit` and `rustversion`, and
+/// beside them `revision` and `branch`, which dashboards of many exporters ask for.
 #[derive(Debug, Clone, Copy)]
 pub struct BuildInfo {
     /// The family's full name, such as `spacelift_build_info`.
@@ -18,9 +19,11 @@ pub struct BuildInfo {
 impl Collector for BuildInfo {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let labels = [
-            ("version", build_info::VERSION),
+            ("branch", build_info::BRANCH),
             ("commit", build_info::COMMIT),
+            ("revision", build_info::REVISION),
             ("rustversion", build_info::RUST_VERSION),
+            ("version", build_info::VERSION),
         ];
         gauges(
             &mut encoder,
