@@ -6,6 +6,7 @@ use prometheus_client::encoding::{prometheus_protobuf, text as openmetrics};
 use prometheus_client::registry::Registry;
 use prost::Message;
 
+use super::order::order_family;
 use super::text::{Dialect, TextWriter};
 
 /// An exposition format.
@@ -73,6 +74,7 @@ fn encode_protobuf(registries: &[&Registry], capacity: usize) -> Result<Vec<u8>,
             if family.help.ends_with('.') {
                 family.help.pop();
             }
+            order_family(&mut family);
             family.encode_length_delimited(&mut bytes)?;
         }
     }

@@ -7,6 +7,7 @@
 mod build;
 mod exposition;
 mod family;
+mod order;
 mod process;
 mod text;
 
@@ -15,3 +16,4 @@ pub use exposition::{EncodeError, Format, encode};
 pub(crate) use family::counter;
 pub use family::{Number, gauge, gauges};
 pub use process::ProcessCollector;
+pub(crate) use process::max_open_files;

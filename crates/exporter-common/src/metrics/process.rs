@@ -28,7 +28,7 @@ impl ProcessCollector {
             ticks_per_second: procfs::ticks_per_second() as f64,
             page_size_bytes: procfs::page_size() as f64,
             boot_time: procfs::boot_time_secs().ok().map(|seconds| seconds as f64),
-            max_fds: max_fds(),
+            max_fds: max_open_files().map(|limit| Number(limit as f64)),
         }
     }
 
@@ -85,9 +85,10 @@ impl Collector for ProcessCollector {
     }
 }
 
-fn max_fds() -> Option<Number> {
+/// The soft limit on open file descriptors; `None` where there is none or it is not known.
+pub(crate) fn max_open_files() -> Option<u64> {
     match Process::myself().ok()?.limits().ok()?.max_open_files.soft_limit {
-        LimitValue::Value(limit) => Some(Number(limit as f64)),
+        LimitValue::Value(limit) => Some(limit),
         LimitValue::Unlimited => None,
     }
 }

@@ -2,9 +2,12 @@
 //!
 //! prometheus-client writes OpenMetrics text, piece by piece. [`TextWriter`] stands between it and the buffer:
 //! samples, which are nearly everything, pass through untouched; comment lines are held until they are whole
-//! and then written as the dialect wants them. So there is no intermediate copy of an exposition.
+//! and then written as the dialect wants them. At its end a family is put in order, in place where it already is.
+//! So there is no intermediate copy of an exposition.
 
 use std::fmt;
+
+use super::order::ordered;
 
 /// A text exposition format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +26,9 @@ pub(super) struct TextWriter<'a> {
     comment: String,
     /// The `HELP` line's name and text, until the `TYPE` line says what the family's full name is.
     help: String,
+    /// Where the samples of the current family begin in `out`.
+    samples: usize,
+    is_histogram: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,16 +40,36 @@ enum Position {
 
 impl<'a> TextWriter<'a> {
     pub(super) fn new(out: &'a mut String, dialect: Dialect) -> Self {
-        Self { out, dialect, position: Position::LineStart, comment: String::new(), help: String::new() }
+        Self {
+            samples: out.len(),
+            out,
+            dialect,
+            position: Position::LineStart,
+            comment: String::new(),
+            help: String::new(),
+            is_histogram: false,
+        }
+    }
+
+    /// Puts the samples of the family that ends here in order.
+    fn finish_family(&mut self) {
+        let samples = self.out.get(self.samples..).unwrap_or_default();
+        if let Some(samples) = ordered(samples, self.is_histogram) {
+            self.out.truncate(self.samples);
+            self.out.push_str(&samples);
+        }
+        self.samples = self.out.len();
     }
 
     fn finish_comment(&mut self) {
+        self.finish_family();
         let line = self.comment.trim_end_matches('\n');
         if let Some(help) = line.strip_prefix("# HELP ") {
             // The registry ends every help text with a full stop of its own.
             help.strip_suffix('.').unwrap_or(help).clone_into(&mut self.help);
         } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' '))
         {
+            self.is_histogram = kind == "histogram";
             let (suffix, kind) = match self.dialect {
                 Dialect::OpenMetrics => ("", kind),
                 Dialect::Classic => classic_type(kind),
@@ -55,6 +81,7 @@ impl<'a> TextWriter<'a> {
         } else if self.dialect == Dialect::OpenMetrics {
             self.out.push_str(&self.comment);
         }
+        self.samples = self.out.len();
         self.comment.clear();
     }
 }

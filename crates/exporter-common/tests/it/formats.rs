@@ -8,6 +8,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::prometheus_protobuf::prometheus_data_model::MetricFamily;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use proptest::prelude::*;
@@ -125,14 +126,14 @@ fn counters_and_histograms_in_both_texts() {
     assert_eq!(
         text(Format::Text, &registry),
         "# HELP events_total Events so far\n# TYPE events_total counter\nevents_total 6\n\
-         # HELP age_seconds Age\n# TYPE age_seconds histogram\nage_seconds_sum 0.7\nage_seconds_count 1\n\
-         age_seconds_bucket{le=\"0.5\"} 0\nage_seconds_bucket{le=\"1.0\"} 1\nage_seconds_bucket{le=\"+Inf\"} 1\n"
+         # HELP age_seconds Age\n# TYPE age_seconds histogram\nage_seconds_bucket{le=\"0.5\"} 0\n\
+         age_seconds_bucket{le=\"1.0\"} 1\nage_seconds_bucket{le=\"+Inf\"} 1\nage_seconds_sum 0.7\nage_seconds_count 1\n"
     );
     assert_eq!(
         text(Format::OpenMetrics, &registry),
         "# HELP events Events so far\n# TYPE events counter\nevents_total 6\n\
-         # HELP age_seconds Age\n# TYPE age_seconds histogram\nage_seconds_sum 0.7\nage_seconds_count 1\n\
-         age_seconds_bucket{le=\"0.5\"} 0\nage_seconds_bucket{le=\"1.0\"} 1\nage_seconds_bucket{le=\"+Inf\"} 1\n\
+         # HELP age_seconds Age\n# TYPE age_seconds histogram\nage_seconds_bucket{le=\"0.5\"} 0\n\
+         age_seconds_bucket{le=\"1.0\"} 1\nage_seconds_bucket{le=\"+Inf\"} 1\nage_seconds_sum 0.7\nage_seconds_count 1\n\
          # EOF\n"
     );
     let families = families(&encode(Format::Protobuf, &[&registry], 0).unwrap());
@@ -144,6 +145,51 @@ fn several_registries_make_one_exposition() {
     let build = registry(BuildInfo { name: "test_build_info" });
     let series = registry(Series(vec![("x".to_owned(), 1.0)]));
     let both = String::from_utf8(encode(Format::OpenMetrics, &[&series, &build], 0).unwrap()).unwrap();
-    assert!(both.starts_with("# HELP test_series ") && both.contains("test_build_info{version=\""));
+    assert!(both.starts_with("# HELP test_series ") && both.contains("test_build_info{branch=\""));
+    for label in ["commit", "revision", "rustversion", "version"] {
+        assert!(both.contains(&format!(",{label}=\"")), "{both}");
+    }
     assert_eq!(both.matches("# EOF").count(), 1);
+}
+
+/// A registry keeps series in a hash map, whose order differs from one to the next.
+#[test]
+fn series_are_sorted_in_every_format() {
+    let labels = |number: u8| [("pool", format!("{}", number % 7)), ("kind", format!("{}", number % 3))];
+    for _ in 0..8 {
+        let mut registry = Registry::default();
+        let counters = Family::<Vec<(&str, String)>, Counter>::default();
+        let histograms =
+            Family::<Vec<(&str, String)>, Histogram>::new_with_constructor(|| Histogram::new([0.5, 10.0]));
+        for number in 0..21 {
+            counters.get_or_create(&labels(number).into()).inc();
+            histograms.get_or_create(&labels(number).into()).observe(1.0);
+        }
+        registry.register("events", "Events", counters);
+        registry.register("age_seconds", "Age", histograms);
+        let mut expected = String::new();
+        for (kind, pool) in (0..3).flat_map(|kind| (0..7).map(move |pool| (kind, pool))) {
+            expected += &format!("events_total{{kind=\"{kind}\",pool=\"{pool}\"}} 1\n");
+        }
+        expected += "# HELP age_seconds Age\n# TYPE age_seconds histogram\n";
+        for (kind, pool) in (0..3).flat_map(|kind| (0..7).map(move |pool| (kind, pool))) {
+            let labels = format!("kind=\"{kind}\",pool=\"{pool}\"");
+            for (bound, count) in [("0.5", 0), ("10.0", 1), ("+Inf", 1)] {
+                expected += &format!("age_seconds_bucket{{le=\"{bound}\",{labels}}} {count}\n");
+            }
+            expected += &format!("age_seconds_sum{{{labels}}} 1.0\nage_seconds_count{{{labels}}} 1\n");
+        }
+        let classic = text(Format::Text, &registry);
+        assert_eq!(classic, format!("# HELP events_total Events\n# TYPE events_total counter\n{expected}"));
+        let openmetrics = text(Format::OpenMetrics, &registry);
+        assert_eq!(openmetrics, format!("# HELP events Events\n# TYPE events counter\n{expected}# EOF\n"));
+        for family in families(&encode(Format::Protobuf, &[&registry], 0).unwrap()) {
+            let series: Vec<Vec<&str>> = family
+                .metric
+                .iter()
+                .map(|metric| metric.label.iter().map(|label| label.value.as_str()).collect())
+                .collect();
+            assert!(series.is_sorted() && series.len() == 21, "{series:?}");
+        }
+    }
 }

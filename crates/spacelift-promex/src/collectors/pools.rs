@@ -91,8 +91,10 @@ impl Families for Answer {
             ),
         ];
         let mut seen = HashSet::new();
-        let pools: Vec<&WorkerPool> =
+        let mut pools: Vec<&WorkerPool> =
             self.worker_pools.iter().filter(|pool| seen.insert(pool.id.inner())).collect();
+        // Once for all families, each of which has its series in this order.
+        pools.sort_by_key(|pool| pool.id.inner());
         for (name, help, measure) in measures {
             families.gauges(
                 name,
