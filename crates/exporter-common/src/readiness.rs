@@ -1,16 +1,29 @@
 //! Readiness: a latch that each part of an exporter releases once it can do its job.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What `/ready` reports. Parts take a [`Condition`] each; the whole is ready when all of them are.
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+
+use crate::metrics::gauges;
+
+/// What `/ready` reports, and as a collector `exporter_condition`. Parts take a [`Condition`] each; the whole is ready
+/// when all of them are.
 #[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<Mutex<State>>);
+pub struct Readiness(Arc<Mutex<Conditions>>);
 
 #[derive(Debug, Default)]
-struct State {
+struct Conditions {
     shutting_down: bool,
-    /// What each condition lacks; `None` once it holds.
-    missing: Vec<Option<String>>,
+    conditions: Vec<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    name: &'static str,
+    /// What it lacks; `None` once it holds.
+    missing: Option<String>,
 }
 
 /// One part's say in the readiness of the whole.
@@ -21,30 +34,32 @@ pub struct Condition {
 }
 
 impl Readiness {
-    /// Adds a condition that does not hold yet, for the reason given.
-    pub fn condition(&self, reason: impl Into<String>) -> Condition {
-        let mut state = self.state();
-        state.missing.push(Some(reason.into()));
-        Condition { readiness: self.clone(), index: state.missing.len() - 1 }
+    /// Adds a condition that does not hold yet, for the reason given. Its name is the label `condition` of
+    /// `exporter_condition`: short, in snake case, and always the same.
+    pub fn condition(&self, name: &'static str, reason: impl Into<String>) -> Condition {
+        let mut all = self.lock();
+        all.conditions.push(State { name, missing: Some(reason.into()) });
+        Condition { readiness: self.clone(), index: all.conditions.len() - 1 }
     }
 
     /// From now on the process is not ready, whatever its parts say.
     pub fn shut_down(&self) {
-        self.state().shutting_down = true;
+        self.lock().shutting_down = true;
     }
 
     /// What is missing, as one line; `None` when everything is there.
     pub fn missing(&self) -> Option<String> {
-        let state = self.state();
-        if state.shutting_down {
+        let all = self.lock();
+        if all.shutting_down {
             return Some("shutting down".to_owned());
         }
-        let reasons: Vec<&str> = state.missing.iter().flatten().map(String::as_str).collect();
+        let reasons: Vec<&str> =
+            all.conditions.iter().filter_map(|condition| condition.missing.as_deref()).collect();
         (!reasons.is_empty()).then(|| reasons.join("; ").replace(['\r', '\n'], " "))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // The state is a few assignments wide and stays whole even if a holder panicked.
+    fn lock(&self) -> MutexGuard<'_, Conditions> {
+        // An update is one assignment, so that it is whole even if a holder panicked.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -61,9 +76,23 @@ impl Condition {
     }
 
     fn set(&self, reason: Option<String>) {
-        if let Some(slot) = self.readiness.state().missing.get_mut(self.index) {
-            *slot = reason;
+        if let Some(condition) = self.readiness.lock().conditions.get_mut(self.index) {
+            condition.missing = reason;
         }
+    }
+}
+
+impl Collector for Readiness {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let all = self.lock();
+        gauges(
+            &mut encoder,
+            "exporter_condition",
+            "Whether a condition of readiness holds (1) or not (0); /ready says what is missing",
+            all.conditions
+                .iter()
+                .map(|condition| ([("condition", condition.name)], condition.missing.is_none().into())),
+        )
     }
 }
 
@@ -74,8 +103,8 @@ mod tests {
     #[test]
     fn is_ready_once_every_part_is() {
         let readiness = Readiness::default();
-        let first = readiness.condition("no session");
-        let second = readiness.condition("not seeded");
+        let first = readiness.condition("session", "no session");
+        let second = readiness.condition("inventory", "not seeded");
         assert_eq!(readiness.missing().as_deref(), Some("no session; not seeded"));
         first.ready();
         assert_eq!(readiness.missing().as_deref(), Some("not seeded"));
@@ -88,7 +117,7 @@ mod tests {
     #[test]
     fn shutdown_wins() {
         let readiness = Readiness::default();
-        readiness.condition("x").ready();
+        readiness.condition("x", "x").ready();
         readiness.shut_down();
         assert_eq!(readiness.missing().as_deref(), Some("shutting down"));
     }

@@ -1,4 +1,5 @@
-//! The end of the process: the first signal begins it, a second one cuts it short.
+//! Signals. The first of `SIGTERM` and `SIGINT` begins the end of the process, a second one cuts it short; `SIGHUP` is
+//! a request to read the web configuration again and never ends anything.
 
 use std::io;
 use std::sync::OnceLock;
@@ -34,15 +35,43 @@ const ABORTED: i32 = 130;
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// From the start, lest one that comes before the server runs ends the process.
+    _hangups: Hangups,
+}
+
+/// `SIGHUP`, listened to from now on.
+#[derive(Debug)]
+pub struct Hangups(Signal);
+
+impl Hangups {
+    /// Takes the signal away from its default action for the rest of the process' life.
+    ///
+    /// # Errors
+    /// The handler cannot be installed.
+    pub fn listen() -> io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Completes at the next signal.
+    pub async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            // No more of them will come, as the runtime ends.
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 impl Signals {
-    /// Takes both signals away from their default action.
+    /// Takes the signals away from their default action.
     ///
     /// # Errors
     /// The handlers cannot be installed.
     pub fn listen() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            _hangups: Hangups::listen()?,
+        })
     }
 
     /// Completes at the first signal; a second one then ends the process at once.

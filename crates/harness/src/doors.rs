@@ -92,6 +92,18 @@ pub async fn check_doors(start: impl AsyncFnOnce(&Path) -> Exporter) {
     let scrape = format!(
         "  scheme: https\n  basic_auth: {{username: prometheus, password: hush}}\n  tls_config: {{ca_file: {ca}, cert_file: {certificate}, key_file: {key}}}\n"
     );
+    let failed = exporter.log("a TLS handshake failed").await;
+    assert!(failed.contains("the client sent no certificate"), "{failed}");
+
+    // A signal has the file read without anybody who asks for a page, and never ends the process.
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("{text}http_server_config: {{headers: {{X-Frame-Options: deny}}}}\n"))
+        .unwrap();
+    exporter.signal("HUP");
+    exporter.log("reloaded the web configuration").await;
+    exporter.signal("HUP");
+    exporter.log("it is the same").await;
+
     let Some(prometheus) = Prometheus::scraping_with(&exporter.address, &scrape).await else { return };
     // The known password was checked once, in the beginning. Each of the others was as well.
     let checks = prometheus.query("exporter_web_password_checks_total").await;

@@ -103,7 +103,7 @@ pub async fn run(
     tokio::select! {
         // In this order: a refusal ends the task too.
         biased;
-        () = serve(listener, site, Limits::default(), shutdown, DRAIN) => Ok(()),
+        () = serve(listener, site, Limits::of_process(), shutdown, DRAIN) => Ok(()),
         Some(rejected) = session.output() => Err(rejected.into()),
         failure = supervisor.failure() => Err(failure.into()),
     }

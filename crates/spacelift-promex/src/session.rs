@@ -136,7 +136,7 @@ impl Session {
             reader: Reader::default(),
             timeout: exchange_timeout(config.scrape_timeout),
             telemetry,
-            condition: readiness.condition("no session with the Spacelift API yet"),
+            condition: readiness.condition("session", "no session with the Spacelift API yet"),
             lost: Notify::new(),
             state: Mutex::default(),
         };

@@ -109,7 +109,7 @@ pub async fn run(
     let mut methods = config.methods.clone();
     let (attribution, ledger, journal) = match &config.state_path {
         Some(path) => {
-            let condition = readiness.condition("durable state: not open yet");
+            let condition = readiness.condition("state", "durable state: not open yet");
             let settings = config.attribution.clone();
             let Opened { store, attribution, ledger } =
                 Store::open(path, settings, &mut methods, Instant::now())?;
@@ -155,7 +155,13 @@ pub async fn run(
             grace: config.attribution.attribution_grace,
             endpoint: config.pubsub_endpoint.clone(),
             credentials: access.to(config.pubsub_endpoint.as_ref()),
-            condition: readiness.condition(format!("Pub/Sub subscription {}: not open yet", name.full())),
+            condition: readiness.condition(
+                match source {
+                    Source::Creations => "creation_subscription",
+                    Source::Interruptions => "interruption_subscription",
+                },
+                format!("Pub/Sub subscription {}: not open yet", name.full()),
+            ),
             health: health.clone(),
             inputs: inputs.clone(),
         };
@@ -164,7 +170,8 @@ pub async fn run(
     let resync = Resync {
         compute,
         interval: config.resync_interval,
-        condition: readiness.condition("Compute API: the first listing of all instances is not complete yet"),
+        condition: readiness
+            .condition("compute", "Compute API: the first listing of all instances is not complete yet"),
         health,
         inputs,
     };
@@ -217,7 +224,7 @@ pub async fn run(
         // In this order: nothing is served or flushed from what a panic has left half-done.
         biased;
         failure = supervisor.failure() => return Err(failure.into()),
-        _ = async { tokio::join!(serve(listener, site, Limits::default(), end_of_service, DRAIN), flush) } => {}
+        _ = async { tokio::join!(serve(listener, site, Limits::of_process(), end_of_service, DRAIN), flush) } => {}
     }
     Ok(supervisor.finish()?)
 }

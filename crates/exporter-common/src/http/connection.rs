@@ -14,14 +14,17 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::rejection::Rejection;
+use crate::metrics::max_open_files;
 
 /// How much of the server a client may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Open connections. At the bound, the one that has waited longest for its client is closed.
     pub connections: usize,
-    /// Scrapes that run at the same time; one client may have a quarter of them.
+    /// Scrapes that run, or whose answers are not sent yet, at the same time; one client may have a quarter of them.
     pub in_flight: usize,
+    /// Bytes of answers to scrapes that are not sent yet; one client may have a quarter of them.
+    pub unsent_bytes: usize,
     /// Requests that may be open on one HTTP/2 connection.
     pub streams: u32,
     /// Bytes of a request's head.
@@ -40,6 +43,7 @@ impl Default for Limits {
         Self {
             connections: 512,
             in_flight: 1_024,
+            unsent_bytes: 128 * 1024 * 1024,
             streams: 16,
             head_bytes: 16 * 1024,
             head_time: Duration::from_secs(10),
@@ -48,6 +52,25 @@ impl Default for Limits {
             stall_time: Duration::from_secs(30),
         }
     }
+}
+
+/// The most descriptors that are left to the exporter itself: its log, its files and its own connections.
+const OWN_DESCRIPTORS: u64 = 64;
+
+impl Limits {
+    /// The defaults, with no more connections than this process may have descriptors for. A connection that cannot be
+    /// accepted for want of one would wait as long as idle ones please.
+    pub fn of_process() -> Self {
+        let limits = Self::default();
+        let bound = max_open_files().map_or(usize::MAX, connections_within);
+        Self { connections: limits.connections.min(bound), ..limits }
+    }
+}
+
+/// The connections for which a number of descriptors is enough. Where these are few, half of them are the exporter's.
+fn connections_within(descriptors: u64) -> usize {
+    let own = OWN_DESCRIPTORS.min(descriptors / 2);
+    usize::try_from(descriptors - own).unwrap_or(usize::MAX).max(1)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -298,5 +321,20 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_to_the_exporter() {
+        for (descriptors, connections) in
+            [(0, 1), (1, 1), (64, 32), (128, 64), (256, 192), (1_024, 960), (1 << 20, (1 << 20) - 64)]
+        {
+            assert_eq!(connections_within(descriptors), connections, "{descriptors}");
+        }
+        assert!(Limits::of_process().connections <= Limits::default().connections);
     }
 }

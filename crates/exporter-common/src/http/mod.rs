@@ -4,7 +4,9 @@
 //! No client can delay another's scrape: each connection is watched ([`Limits`]), and when their number
 //! reaches its bound the one that has waited longest makes room. Who may ask at all is for [`web`] to say.
 
+mod answer;
 mod connection;
+mod line_limit;
 mod listen;
 mod negotiate;
 mod quota;
@@ -17,7 +19,7 @@ pub mod web;
 
 pub use connection::Limits;
 pub use listen::{BindError, ListenAddress, ListenAddressError, Listener};
-pub use negotiate::{Encoding, accepted_encoding, accepted_format};
+pub use negotiate::{Accepted, Encoding, Escaping, accepted_encoding, accepted_format};
 pub use scrape::{Scrape, ScrapeError, ScrapeRequest};
 pub use server::serve;
 pub use site::Site;

@@ -13,21 +13,76 @@ pub enum Encoding {
     Zstd,
 }
 
+/// How names with characters outside the classic set are written, the parameter `escaping` of a format. Names of
+/// these exporters have none, so that a name is the same in each of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Escaping {
+    /// Such characters become underscores.
+    #[default]
+    Underscores,
+    /// Such names stay as they are, in quotes.
+    AllowUtf8,
+    /// Such names become `U__` and code points.
+    Values,
+}
+
+impl Escaping {
+    /// What a client asks for. `dots` doubles the underscores of every name, which is not done here; it is answered
+    /// like an unknown scheme.
+    fn of(parameter: Option<&str>) -> Self {
+        match parameter {
+            Some("allow-utf-8") => Self::AllowUtf8,
+            Some("values") => Self::Values,
+            _ => Self::Underscores,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Underscores => "underscores",
+            Self::AllowUtf8 => "allow-utf-8",
+            Self::Values => "values",
+        }
+    }
+}
+
+/// The format of an answer and what is said of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    /// The format.
+    pub format: Format,
+    /// The escaping scheme that the client asked for.
+    pub escaping: Escaping,
+}
+
+impl Accepted {
+    /// The `Content-Type` of the answer. OpenMetrics and protobuf name the escaping scheme, as OpenMetrics demands;
+    /// the classic text does not know it.
+    pub fn content_type(self) -> String {
+        let content_type = self.format.content_type();
+        match self.format {
+            Format::Text => content_type.to_owned(),
+            _ => format!("{content_type}; escaping={}", self.escaping.name()),
+        }
+    }
+}
+
 /// The format for an `Accept` header: the most wanted one that exists, else the classic text.
-pub fn accepted_format(accept: &str) -> Format {
-    let mut best = (0, Format::Text);
+pub fn accepted_format(accept: &str) -> Accepted {
+    let mut best = (0, Accepted { format: Format::Text, escaping: Escaping::default() });
     for range in elements(accept) {
         if let Some(format) = format_of(&range)
             && range.quality > best.0
         {
-            best = (range.quality, format);
+            let escaping = Escaping::of(range.parameter("escaping"));
+            best = (range.quality, Accepted { format, escaping });
         }
     }
     best.1
 }
 
-/// The coding for an `Accept-Encoding` header. Among equally wanted ones zstd comes first, which is both
-/// smaller and cheaper, then gzip.
+/// The coding for an `Accept-Encoding` header. Among equally wanted ones gzip comes first: a proxy that forwards
+/// the header of its own client, and looks into the answer, reads it.
 pub fn accepted_encoding(accept_encoding: &str) -> Encoding {
     let (mut gzip, mut zstd, mut identity, mut rest) = (None, None, None, None);
     for element in elements(accept_encoding) {
@@ -44,10 +99,10 @@ pub fn accepted_encoding(accept_encoding: &str) -> Encoding {
     let gzip = gzip.or(rest).unwrap_or(0);
     let zstd = zstd.unwrap_or(0);
     let identity = identity.unwrap_or(0);
-    if zstd > 0 && zstd >= gzip && zstd >= identity {
-        Encoding::Zstd
-    } else if gzip > 0 && gzip >= identity {
+    if gzip > 0 && gzip >= zstd && gzip >= identity {
         Encoding::Gzip
+    } else if zstd > 0 && zstd >= identity {
+        Encoding::Zstd
     } else {
         Encoding::Identity
     }
@@ -146,18 +201,52 @@ mod tests {
             ),
             ("application/vnd.google.protobuf", Format::Text),
         ] {
-            assert_eq!(accepted_format(accept), format, "{accept}");
+            assert_eq!(accepted_format(accept).format, format, "{accept}");
+        }
+    }
+
+    #[test]
+    fn content_types_name_the_escaping_that_was_asked_for() {
+        const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=";
+        const DRAFT: &str = "application/openmetrics-text; version=0.0.1; charset=utf-8; escaping=";
+        const DELIMITED: &str = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; escaping=";
+        const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+        for (accept, content_type, escaping) in [
+            ("", TEXT, ""),
+            ("text/plain;version=1.0.0;escaping=allow-utf-8", TEXT, ""),
+            ("application/openmetrics-text", OPENMETRICS, "underscores"),
+            ("application/openmetrics-text;version=1.0.0;escaping=allow-utf-8", OPENMETRICS, "allow-utf-8"),
+            ("application/openmetrics-text; escaping=\"values\"; q=0.5", OPENMETRICS, "values"),
+            ("application/openmetrics-text;version=0.0.1", DRAFT, "underscores"),
+            ("application/openmetrics-text;version=0.0.1;escaping=allow-utf-8", DRAFT, "allow-utf-8"),
+            // It would double the underscores of every name.
+            ("application/openmetrics-text;version=1.0.0;escaping=dots", OPENMETRICS, "underscores"),
+            ("application/openmetrics-text;escaping=x\r\ny", OPENMETRICS, "underscores"),
+            // The scheme is that of the range that was chosen.
+            (
+                "text/plain;escaping=values;q=0.4,application/openmetrics-text;version=1.0.0;q=0.5",
+                OPENMETRICS,
+                "underscores",
+            ),
+            (PROTOBUF, DELIMITED, "underscores"),
+            (&format!("{PROTOBUF};escaping=allow-utf-8"), DELIMITED, "allow-utf-8"),
+        ] {
+            assert_eq!(
+                accepted_format(accept).content_type(),
+                format!("{content_type}{escaping}"),
+                "{accept}"
+            );
         }
     }
 
     #[test]
     fn what_prometheus_sends() {
         let prometheus_2 = "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
-        assert_eq!(accepted_format(prometheus_2), Format::OpenMetrics);
+        assert_eq!(accepted_format(prometheus_2).format, Format::OpenMetrics);
         let native_histograms = format!("{PROTOBUF};q=0.6,{prometheus_2}");
-        assert_eq!(accepted_format(&native_histograms), Format::Protobuf);
+        assert_eq!(accepted_format(&native_histograms).format, Format::Protobuf);
         let prometheus_3 = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
-        assert_eq!(accepted_format(prometheus_3), Format::OpenMetrics);
+        assert_eq!(accepted_format(prometheus_3).format, Format::OpenMetrics);
     }
 
     #[test]
@@ -168,7 +257,13 @@ mod tests {
             ("GZIP", Encoding::Gzip),
             ("zstd", Encoding::Zstd),
             ("gzip, deflate, br", Encoding::Gzip),
-            ("gzip, zstd", Encoding::Zstd),
+            ("gzip, zstd", Encoding::Gzip),
+            ("zstd, gzip", Encoding::Gzip),
+            ("gzip, deflate, br, zstd", Encoding::Gzip),
+            ("zstd;q=0.5, gzip;q=0.5, *;q=0.1", Encoding::Gzip),
+            ("zstd, *", Encoding::Gzip),
+            ("zstd;q=1.0, gzip;q=0.9", Encoding::Zstd),
+            ("zstd, gzip;q=0", Encoding::Zstd),
             ("zstd;q=0.5, gzip;q=0.9", Encoding::Gzip),
             ("gzip;q=0", Encoding::Identity),
             ("*", Encoding::Gzip),

@@ -7,31 +7,44 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// The share of the bound that one client may take: a quarter.
 const CLIENTS: usize = 4;
 
-/// The places that are taken, by client.
+/// What is taken, by client: of requests or of bytes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Quota(Arc<Mutex<HashMap<IpAddr, usize>>>);
 
-/// A place; given back when dropped.
+/// A part of a quota; given back when dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     quota: Quota,
     client: IpAddr,
+    amount: usize,
 }
 
 impl Quota {
     /// Takes one of `bound` places; `None` where all are taken, or this client's share of them.
     pub(super) fn enter(&self, client: IpAddr, bound: usize) -> Option<Place> {
+        self.take(client, 1, bound)
+    }
+
+    /// Takes `amount` as long as less than `bound` is taken, and less than this client's share of it. So the last one
+    /// may go beyond the bound, and nothing is too large to be served at all.
+    pub(super) fn take(&self, client: IpAddr, amount: usize, bound: usize) -> Option<Place> {
         let client = network(client);
         let mut taken = self.taken();
         if taken.values().sum::<usize>() >= bound {
             return None;
         }
-        let own = taken.entry(client).or_default();
-        if *own >= bound.div_ceil(CLIENTS) {
+        if taken.get(&client).is_some_and(|own| *own >= bound.div_ceil(CLIENTS)) {
             return None;
         }
-        *own += 1;
-        Some(Place { quota: self.clone(), client })
+        let own = taken.entry(client).or_default();
+        *own += amount;
+        Some(Place { quota: self.clone(), client, amount })
+    }
+
+    /// What a client has taken.
+    #[cfg(test)]
+    pub(super) fn of(&self, client: IpAddr) -> usize {
+        self.taken().get(&network(client)).copied().unwrap_or(0)
     }
 
     fn taken(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
@@ -44,7 +57,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.quota.taken();
         if let Some(own) = taken.get_mut(&self.client) {
-            *own -= 1;
+            *own -= self.amount;
             if *own == 0 {
                 taken.remove(&self.client);
             }
@@ -78,6 +91,18 @@ mod tests {
         assert!(quota.enter(client(5), 8).is_some());
         places.clear();
         assert!(quota.taken().is_empty());
+    }
+
+    #[test]
+    fn an_amount_may_go_beyond_the_bound_once() {
+        let quota = Quota::default();
+        let client = |number: u8| IpAddr::from([10, 0, 0, number]);
+        let large = quota.take(client(1), 1_000, 100).unwrap();
+        assert!(quota.take(client(2), 1, 100).is_none());
+        drop(large);
+        let _share = quota.take(client(1), 25, 100).unwrap();
+        assert!(quota.take(client(1), 1, 100).is_none());
+        assert!(quota.take(client(2), 1, 100).is_some());
     }
 
     #[test]

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::connection::{Limits, Watch};
 use super::visit::Visit;
 use super::{Listener, Scrape, Site};
+use crate::shutdown::Hangups;
 
 /// The pause after a failed `accept`, such as one for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -25,7 +26,8 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 /// Serves the site until `shutdown` completes, then lets running requests finish within `drain`.
 ///
 /// Readiness turns false first, then the socket closes; connections without a request end at once. A second before
-/// `drain` is over, scrapes that still wait are answered with what they have.
+/// `drain` is over, scrapes that still wait are answered with what they have. Until shutdown, `SIGHUP` has the web
+/// configuration read again.
 pub async fn serve<S: Scrape>(
     mut listener: Listener,
     site: Arc<Site<S>>,
@@ -37,6 +39,8 @@ pub async fn serve<S: Scrape>(
     let mut connections = Connections { tasks: JoinSet::new(), open: HashMap::new(), next: 0 };
     let mut complained = None;
     let mut shutdown = pin!(shutdown);
+    let mut hangups =
+        Hangups::listen().inspect_err(|error| tracing::warn!(%error, "SIGHUP is not listened to")).ok();
     site.web().announce();
     loop {
         tokio::select! {
@@ -55,9 +59,15 @@ pub async fn serve<S: Scrape>(
                     let visit = Visit { site: site.clone(), client: peer.ip(), watch, limits, closing: closing_seen.clone() };
                     connections.start(open, visit.run(stream));
                 }
-                Err(error) => accept_failed(&error, &mut complained).await,
+                Err(error) => {
+                    if wants_descriptors(&error) {
+                        connections.evict_waiting();
+                    }
+                    accept_failed(&error, &mut complained).await;
+                }
             },
             Some(ended) = connections.tasks.join_next() => connections.ended(ended),
+            Some(()) = next(hangups.as_mut()) => site.web().reload(),
         }
     }
     site.shut_down(drain);
@@ -68,6 +78,11 @@ pub async fn serve<S: Scrape>(
     if timeout(drain, drained).await.is_err() {
         tracing::warn!("requests were still running at the end of the drain");
     }
+}
+
+async fn next(hangups: Option<&mut Hangups>) -> Option<()> {
+    hangups?.next().await;
+    Some(())
 }
 
 /// The running connections by number, which later ones have higher.
@@ -114,21 +129,41 @@ impl Connections {
         if self.open.len() < bound {
             return;
         }
-        let waiting =
-            self.open.iter().filter_map(|(number, open)| Some((open.watch.waiting_since()?, *number)));
-        let victim = waiting.min().map(|(_, number)| number).or_else(|| {
-            let mut by_peer: HashMap<IpAddr, (usize, u64)> = HashMap::new();
-            for (number, open) in &self.open {
-                let (count, newest) = by_peer.entry(open.peer).or_default();
-                *count += 1;
-                *newest = (*newest).max(*number);
-            }
-            by_peer.into_values().max().map(|(_, newest)| newest)
-        });
-        if let Some(open) = victim.and_then(|number| self.open.remove(&number)) {
-            open.watch.evict();
+        if self.evict_waiting() {
+            return;
+        }
+        let mut by_peer: HashMap<IpAddr, (usize, u64)> = HashMap::new();
+        for (number, open) in &self.open {
+            let (count, newest) = by_peer.entry(open.peer).or_default();
+            *count += 1;
+            *newest = (*newest).max(*number);
+        }
+        if let Some((_, newest)) = by_peer.into_values().max() {
+            self.evict(newest);
         }
     }
+
+    /// Ends the connection that has waited longest for its client; false where none waits.
+    fn evict_waiting(&mut self) -> bool {
+        let waiting =
+            self.open.iter().filter_map(|(number, open)| Some((open.watch.waiting_since()?, *number)));
+        let longest = waiting.min().map(|(_, number)| number);
+        longest.is_some_and(|number| self.evict(number))
+    }
+
+    fn evict(&mut self, number: u64) -> bool {
+        let open = self.open.remove(&number);
+        open.inspect(|open| open.watch.evict()).is_some()
+    }
+}
+
+/// Whether the process or the system has no descriptor left for a connection.
+fn wants_descriptors(error: &io::Error) -> bool {
+    /// `errno` of Linux: the system has too many open files.
+    const ENFILE: i32 = 23;
+    /// `errno` of Linux: the process has too many open files.
+    const EMFILE: i32 = 24;
+    matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
 
 async fn accept_failed(error: &io::Error, complained: &mut Option<Instant>) {

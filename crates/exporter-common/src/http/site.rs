@@ -1,4 +1,4 @@
-//! What is served: the metrics, `/health`, `/ready` and a landing page.
+//! What is served: the metrics, the probes' pages and a landing page.
 
 use std::io::Write;
 use std::net::IpAddr;
@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, RETRY_AFTER, VARY,
-    WWW_AUTHENTICATE,
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName,
+    RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -20,6 +19,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::answer::{Content, html, text};
 use super::negotiate::{Encoding, accepted_encoding, accepted_format};
 use super::quota::Quota;
 use super::rejection::{Rejection, Rejections};
@@ -28,6 +28,18 @@ use super::{Limits, Web};
 use crate::build_info;
 use crate::metrics::encode;
 use crate::readiness::Readiness;
+
+/// The paths of the pages beside the metrics: links to the others, then those for probes, under our names and under
+/// those that Prometheus' own tools ask for.
+const PAGES: [&str; 5] = ["/", "/health", "/-/healthy", "/ready", "/-/ready"];
+
+/// Whether a path is that of a page for probes.
+pub(super) fn is_probe(path: &str) -> bool {
+    path != "/" && PAGES.contains(&path)
+}
+
+/// Methods of every page.
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
 /// How long before the end of the drain a scrape that still waits is answered with what it has, so that the answer
 /// reaches the client.
@@ -44,6 +56,8 @@ pub struct Site<S> {
     scrape: S,
     requests: Requests,
     in_flight: Quota,
+    /// Bytes of expositions that are not sent yet.
+    unsent: Quota,
     web: Web,
     rejections: Rejections,
     /// When scrapes that still run have to be answered; set at shutdown.
@@ -116,6 +130,7 @@ impl<S: Scrape> Site<S> {
         requests.register(&mut registry);
         let rejections = Rejections::register(&mut registry);
         web.register(&mut registry);
+        registry.register_collector(Box::new(readiness.clone()));
         Arc::new(Self {
             name,
             about,
@@ -125,6 +140,7 @@ impl<S: Scrape> Site<S> {
             scrape,
             requests,
             in_flight: Quota::default(),
+            unsent: Quota::default(),
             web,
             rejections,
             cut_off: watch::Sender::default(),
@@ -152,11 +168,17 @@ impl<S: Scrape> Site<S> {
         request: &Request<B>,
         client: IpAddr,
         limits: &Limits,
-    ) -> Response<Bytes> {
+    ) -> Response<Content> {
         if request.version() == Version::HTTP_2 && head_bytes(request) > limits.head_bytes {
             return self.rejected(Rejection::HeadBytes);
         }
-        let Some(rules) = self.web.rules() else { return self.page(request, client, limits).await };
+        if let Err(problem) = check_host(request) {
+            self.rejections.count(Rejection::Host);
+            let mut response = text(StatusCode::BAD_REQUEST, problem);
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            return response;
+        }
+        let Some(rules) = self.web.rules().await else { return self.page(request, client, limits).await };
         let mut response = match self.web.admit(&rules, request.uri().path(), request.headers(), client).await
         {
             Ok(()) => self.page(request, client, limits).await,
@@ -166,7 +188,7 @@ impl<S: Scrape> Site<S> {
         response
     }
 
-    fn rejected(&self, reason: Rejection) -> Response<Bytes> {
+    fn rejected(&self, reason: Rejection) -> Response<Content> {
         self.rejections.count(reason);
         let status = match reason {
             Rejection::Credentials => StatusCode::UNAUTHORIZED,
@@ -187,35 +209,55 @@ impl<S: Scrape> Site<S> {
         response
     }
 
-    async fn page<B>(&self, request: &Request<B>, client: IpAddr, limits: &Limits) -> Response<Bytes> {
+    async fn page<B>(&self, request: &Request<B>, client: IpAddr, limits: &Limits) -> Response<Content> {
         let path = request.uri().path();
-        let known = path == self.metrics_path || matches!(path, "/" | "/health" | "/ready");
-        if !known {
+        let is_metrics = path == self.metrics_path;
+        let is_known = is_metrics || PAGES.contains(&path);
+        // `OPTIONS *` asks about the server as a whole.
+        if !is_known && (path != "*" || request.method() != Method::OPTIONS) {
             return text(StatusCode::NOT_FOUND, "not found\n");
         }
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return response;
+        match *request.method() {
+            Method::GET | Method::HEAD => {}
+            Method::OPTIONS => return options(),
+            _ => {
+                let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
+                response.headers_mut().insert(ALLOW, METHODS);
+                return response;
+            }
         }
         match path {
-            _ if path == self.metrics_path => match self.in_flight.enter(client, limits.in_flight) {
-                Some(_place) => self.metrics(request.headers()).await,
-                None => {
-                    self.requests.answered(StatusCode::SERVICE_UNAVAILABLE);
-                    self.rejected(Rejection::InFlight)
-                }
-            },
-            "/health" => text(StatusCode::OK, "ok\n"),
-            "/ready" => match self.readiness.missing() {
+            _ if is_metrics => self.bounded_metrics(request.headers(), client, limits).await,
+            "/health" | "/-/healthy" => text(StatusCode::OK, "ok\n"),
+            "/ready" | "/-/ready" => match self.readiness.missing() {
                 None => text(StatusCode::OK, "ready\n"),
                 Some(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
             },
-            _ => page(self.landing_page()),
+            _ => html(self.landing_page()),
         }
     }
 
-    async fn metrics(&self, headers: &HeaderMap) -> Response<Bytes> {
+    /// The metrics, within the bounds on scrapes. An answer keeps its place in them until it is sent or given up, so
+    /// that whoever asks and does not read is bounded like whoever asks.
+    async fn bounded_metrics(
+        &self,
+        headers: &HeaderMap,
+        client: IpAddr,
+        limits: &Limits,
+    ) -> Response<Content> {
+        let Some(place) = self.in_flight.enter(client, limits.in_flight) else {
+            self.requests.answered(StatusCode::SERVICE_UNAVAILABLE);
+            return self.rejected(Rejection::InFlight);
+        };
+        let response = self.metrics(headers).await;
+        // Only now is it known how long the answer is.
+        match self.unsent.take(client, response.body().len(), limits.unsent_bytes) {
+            Some(bytes) => response.map(|content| content.holding(vec![place, bytes])),
+            None => self.rejected(Rejection::InFlight),
+        }
+    }
+
+    async fn metrics(&self, headers: &HeaderMap) -> Response<Content> {
         let _in_flight = self.requests.started();
         let request = ScrapeRequest::new(headers, self.cut_off.subscribe());
         let families = self.scrape.scrape(&request).await;
@@ -235,10 +277,10 @@ impl<S: Scrape> Site<S> {
         }
     }
 
-    fn exposition(&self, families: &Registry, headers: &HeaderMap) -> Response<Bytes> {
-        let format = accepted_format(&header(headers, &ACCEPT));
+    fn exposition(&self, families: &Registry, headers: &HeaderMap) -> Response<Content> {
+        let accepted = accepted_format(&header(headers, &ACCEPT));
         let capacity = self.last_length.load(Ordering::Relaxed);
-        let plain = match encode(format, &[families, &self.registry], capacity + capacity / 8) {
+        let plain = match encode(accepted.format, &[families, &self.registry], capacity + capacity / 8) {
             Ok(plain) => plain,
             Err(error) => {
                 tracing::error!(%error, "cannot write an exposition");
@@ -247,9 +289,11 @@ impl<S: Scrape> Site<S> {
         };
         self.last_length.store(plain.len(), Ordering::Relaxed);
         let (body, encoding) = compress(plain, accepted_encoding(&header(headers, &ACCEPT_ENCODING)));
-        let mut response = Response::new(Bytes::from(body));
+        let mut response = Response::new(Content::from(body));
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+        if let Ok(content_type) = HeaderValue::try_from(accepted.content_type()) {
+            headers.insert(CONTENT_TYPE, content_type);
+        }
         headers.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
         if let Some(encoding) = encoding {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
@@ -257,14 +301,15 @@ impl<S: Scrape> Site<S> {
         response
     }
 
+    /// Its links are relative, so that they hold behind a proxy that puts a prefix before the paths.
     fn landing_page(&self) -> String {
-        let (name, about, metrics) = (self.name, self.about, escape(&self.metrics_path));
+        let (name, about, metrics) = (self.name, self.about, escape(&relative(&self.metrics_path)));
         let (version, commit) = (build_info::VERSION, build_info::COMMIT);
         format!(
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{name}</title></head>\n<body>\n\
              <h1>{name}</h1>\n<p>{about}</p>\n<p>Version {version}, commit {commit}</p>\n<ul>\n\
-             <li><a href=\"{metrics}\">Metrics</a></li>\n<li><a href=\"/health\">Health</a></li>\n\
-             <li><a href=\"/ready\">Readiness</a></li>\n</ul>\n</body>\n</html>\n"
+             <li><a href=\"{metrics}\">Metrics</a></li>\n<li><a href=\"health\">Health</a></li>\n\
+             <li><a href=\"ready\">Readiness</a></li>\n</ul>\n</body>\n</html>\n"
         )
     }
 }
@@ -302,19 +347,36 @@ fn compress(plain: Vec<u8>, encoding: Encoding) -> (Vec<u8>, Option<&'static str
     }
 }
 
-fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Bytes> {
-    respond(status, "text/plain; charset=utf-8", body.into())
-}
-
-fn page(html: String) -> Response<Bytes> {
-    respond(StatusCode::OK, "text/html; charset=utf-8", html.into())
-}
-
-fn respond(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Bytes> {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+/// The answer to whoever asks what may be done with a page, such as a load balancer's check.
+fn options() -> Response<Content> {
+    let mut response = Response::new(Content::default());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(ALLOW, METHODS);
     response
+}
+
+/// What HTTP/1.1 demands of `Host`, in the words of Go's server.
+fn check_host<B>(request: &Request<B>) -> Result<(), &'static str> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) if request.version() == Version::HTTP_11 => Err("missing required Host header\n"),
+        (_, Some(_)) => Err("too many Host headers\n"),
+        (Some(host), None) if !host.as_bytes().iter().all(|byte| is_host_byte(*byte)) => {
+            Err("malformed Host header\n")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!$%&'()*+,-.:;=@[]_~".contains(&byte)
+}
+
+/// A path as a link on the landing page. One that begins like another host or a scheme is marked as a path.
+fn relative(path: &str) -> String {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    let prefix = if path.is_empty() || path.starts_with('/') || path.contains(':') { "./" } else { "" };
+    format!("{prefix}{path}")
 }
 
 /// A configured path in an HTML attribute.

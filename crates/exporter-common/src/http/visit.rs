@@ -3,14 +3,11 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::IpAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response, StatusCode};
-use http_body::{Body, Frame, SizeHint};
+use http::{HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
@@ -22,7 +19,8 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-use super::connection::{Exchange, Limits, Watch, Watched};
+use super::answer::{ContentBody, text};
+use super::connection::{Limits, Watch, Watched};
 use super::rejection::Rejection;
 use super::web::HTTP2;
 use super::{Scrape, Site};
@@ -45,7 +43,7 @@ pub(super) struct Visit<S> {
 impl<S: Scrape> Visit<S> {
     /// Runs the connection to its end.
     pub(super) async fn run(self, stream: TcpStream) {
-        match self.site.web().rules().and_then(|rules| rules.tls.clone()) {
+        match self.site.web().rules().await.and_then(|rules| rules.tls.clone()) {
             None => {
                 let stream = Watched::new(stream, self.watch.clone());
                 self.http1(stream).await;
@@ -68,10 +66,7 @@ impl<S: Scrape> Visit<S> {
         match self.in_time(TlsAcceptor::from(tls).accept(stream)).await {
             Some(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(HTTP2) => self.http2(stream).await,
             Some(Ok(stream)) => self.http1(stream).await,
-            Some(Err(error)) => {
-                tracing::debug!(%error, "TLS handshake failed");
-                self.site.rejections().count(Rejection::Handshake);
-            }
+            Some(Err(error)) => self.site.rejections().count_handshake(self.client, &error),
             None => {}
         }
     }
@@ -113,10 +108,10 @@ impl<S: Scrape> Visit<S> {
         let service = service_fn(move |_: Request<Incoming>| {
             let mut exchange = watch.asked();
             exchange.answered();
-            let body = Bytes::from_static(b"Client sent an HTTP request to an HTTPS server.\n");
-            let mut response = Response::new(Answer { body, frame: usize::MAX, exchange });
-            *response.status_mut() = StatusCode::BAD_REQUEST;
+            let mut response =
+                text(StatusCode::BAD_REQUEST, "Client sent an HTTP request to an HTTPS server.\n");
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            let response = response.map(|content| content.into_body(usize::MAX, exchange));
             std::future::ready(Ok::<_, Infallible>(response))
         });
         let stream = Watched::new(stream, self.watch.clone());
@@ -128,7 +123,7 @@ impl<S: Scrape> Visit<S> {
     fn service(
         &self,
         frame: usize,
-    ) -> impl HttpService<Incoming, ResBody = Answer, Error = Infallible, Future: Send + 'static> + use<S>
+    ) -> impl HttpService<Incoming, ResBody = ContentBody, Error = Infallible, Future: Send + 'static> + use<S>
     {
         let (site, watch, client, limits) = (self.site.clone(), self.watch.clone(), self.client, self.limits);
         service_fn(move |request: Request<Incoming>| {
@@ -137,7 +132,7 @@ impl<S: Scrape> Visit<S> {
             async move {
                 let response = site.answer(&request, client, &limits).await;
                 exchange.answered();
-                Ok::<_, Infallible>(response.map(|body| Answer { body, frame, exchange }))
+                Ok::<_, Infallible>(response.map(|content| content.into_body(frame, exchange)))
             }
         })
     }
@@ -183,37 +178,4 @@ fn http1(limits: &Limits) -> http1::Builder {
         .max_header_size(limits.head_bytes)
         .max_buf_size(limits.head_bytes.max(8 * 1024));
     builder
-}
-
-/// An answer's body. It tells the watch when a part of it is taken and, by its end, when it is handed over whole or
-/// given up.
-struct Answer {
-    body: Bytes,
-    frame: usize,
-    exchange: Exchange,
-}
-
-impl Body for Answer {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if self.body.is_empty() {
-            return Poll::Ready(None);
-        }
-        self.exchange.progressed();
-        let length = self.frame.min(self.body.len());
-        Poll::Ready(Some(Ok(Frame::data(self.body.split_to(length)))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.body.len() as u64)
-    }
 }

@@ -203,3 +203,143 @@ async fn no_answer_names_its_server() {
         assert!(!head.contains("server:") && !head.contains("hyper"), "{head}");
     }
 }
+
+/// The first line of the answer to a request as it is written, and its head.
+async fn answer_to(server: &Server, request: &str) -> (String, String) {
+    let mut stream = server.connect().await;
+    send(&mut stream, request).await;
+    let text = answer(&mut stream).await;
+    let head = text.split("\r\n\r\n").next().unwrap().to_owned();
+    (head.lines().next().unwrap().to_owned(), head)
+}
+
+#[tokio::test]
+async fn a_request_names_one_host() {
+    let server = Server::start(UNLIMITED, false);
+    for (request, status) in [
+        ("GET /health HTTP/1.1\r\n\r\n", 400),
+        ("GET /health HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", 400),
+        ("GET /health HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400),
+        ("GET /health HTTP/1.0\r\nhost: a\r\nhost: b\r\n\r\n", 400),
+        ("GET /health HTTP/1.1\r\nhost: a/b\r\n\r\n", 400),
+        ("GET /health HTTP/1.1\r\nhost: a b\r\n\r\n", 400),
+        ("GET http://a/health HTTP/1.1\r\n\r\n", 400),
+        ("GET /nowhere HTTP/1.1\r\n\r\n", 400),
+        ("OPTIONS * HTTP/1.1\r\n\r\n", 400),
+        ("GET /health HTTP/1.1\r\nhost:\r\n\r\n", 200),
+        ("GET /health HTTP/1.1\r\nhost: a\r\n\r\n", 200),
+        ("GET /health HTTP/1.1\r\nhost: [::1%25eth0]:9953\r\n\r\n", 200),
+        ("GET http://a/health HTTP/1.1\r\nhost: a\r\n\r\n", 200),
+        ("GET /health HTTP/1.0\r\n\r\n", 200),
+    ] {
+        let (first, head) = answer_to(&server, request).await;
+        assert!(first.split(' ').nth(1) == Some(&status.to_string()), "{request}{first}");
+        assert_eq!(head.contains("connection: close"), status == 400, "{request}{head}");
+    }
+    assert_eq!(server.rejections("host").await, 9.0);
+}
+
+#[tokio::test]
+async fn options_say_what_a_page_allows() {
+    let server = Server::start(UNLIMITED, false);
+    for (request, status) in [
+        // HAProxy's check, word for word.
+        ("OPTIONS / HTTP/1.0\r\n\r\n", 204),
+        ("OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n", 204),
+        ("OPTIONS /metrics HTTP/1.1\r\nhost: a\r\n\r\n", 204),
+        ("OPTIONS /-/ready HTTP/1.1\r\nhost: a\r\n\r\n", 204),
+        ("OPTIONS /nowhere HTTP/1.1\r\nhost: a\r\n\r\n", 404),
+        ("GET * HTTP/1.1\r\nhost: a\r\n\r\n", 404),
+        ("DELETE /metrics HTTP/1.1\r\nhost: a\r\n\r\n", 405),
+    ] {
+        let (first, head) = answer_to(&server, request).await;
+        assert!(first.split(' ').nth(1) == Some(&status.to_string()), "{request}{first}");
+        assert_eq!(head.contains("allow: GET, HEAD, OPTIONS"), status != 404, "{request}{head}");
+        assert_eq!(head.contains("content-type"), status != 204, "{request}{head}");
+    }
+}
+
+#[tokio::test]
+async fn conditions_are_shown_from_the_start() {
+    let server = Server::start(UNLIMITED, false);
+    server.permits.add_permits(2);
+    let url = format!("http://{}/metrics", server.address);
+    let series = "exporter_condition{condition=\"test\"}";
+    assert_eq!(harness::get(&url, &[]).await.sample(series), Some(0.0));
+    server.readiness.ready();
+    assert_eq!(harness::get(&url, &[]).await.sample(series), Some(1.0));
+}
+
+/// Connects with buffers that hold next to nothing of an answer.
+async fn connect_narrow(server: &Server) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    socket.connect(server.address).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_reads_keeps_its_place() {
+    let server = Server::start(Limits { in_flight: 4, ..UNLIMITED }, true);
+    server.permits.add_permits(1);
+    let mut unread = connect_narrow(&server).await;
+    ask(&mut unread, "/metrics").await;
+    // Its first byte tells that the scrape is over.
+    unread.readable().await.unwrap();
+    let mut other = server.connect().await;
+    ask(&mut other, "/metrics").await;
+    assert!(answer(&mut other).await.starts_with("HTTP/1.1 503"), "the place was given back unread");
+    // Read to its end, it gives the place back.
+    let mut received = vec![0; 64 * 1024];
+    let mut left = None;
+    while left != Some(0) {
+        let read = timeout(PATIENCE, unread.read(&mut received)).await.expect("no answer").unwrap();
+        let head = String::from_utf8_lossy(&received[..read.min(1_000)]).into_owned();
+        left = Some(match left {
+            None => {
+                let body = head.find("\r\n\r\n").unwrap() + 4;
+                let length = head.split("content-length: ").nth(1).unwrap().split("\r\n").next().unwrap();
+                length.parse::<usize>().unwrap() + body - read
+            }
+            Some(left) => left - read,
+        });
+    }
+    server.permits.add_permits(1);
+    ask(&mut other, "/metrics").await;
+    assert!(answer(&mut other).await.starts_with("HTTP/1.1 200"), "the place was not given back");
+    // So does one that is given up.
+    let server = Server::start(Limits { in_flight: 4, ..UNLIMITED }, true);
+    server.permits.add_permits(1);
+    let mut unread = connect_narrow(&server).await;
+    ask(&mut unread, "/metrics").await;
+    unread.readable().await.unwrap();
+    drop(unread);
+    server.permits.add_permits(1);
+    let is_served = async {
+        let mut other = server.connect().await;
+        loop {
+            ask(&mut other, "/metrics").await;
+            if answer(&mut other).await.starts_with("HTTP/1.1 200") {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, is_served).await.expect("the place was not given back");
+}
+
+#[tokio::test]
+async fn answers_that_nobody_reads_are_bounded_in_bytes() {
+    // The large answer has some 20 MB.
+    let server = Server::start(Limits { unsent_bytes: 4 * 1_000_000, ..UNLIMITED }, true);
+    server.permits.add_permits(2);
+    let mut unread = connect_narrow(&server).await;
+    ask(&mut unread, "/metrics").await;
+    unread.readable().await.unwrap();
+    let mut other = server.connect().await;
+    ask(&mut other, "/metrics").await;
+    assert!(answer(&mut other).await.starts_with("HTTP/1.1 503"));
+    ask(&mut other, "/health").await;
+    assert!(answer(&mut other).await.starts_with("HTTP/1.1 200"));
+    drop(unread);
+    let counted = async { while server.rejections("in_flight").await < 1.0 {} };
+    timeout(PATIENCE, counted).await.expect("not counted");
+}

@@ -22,6 +22,7 @@ pub(crate) const SHORT: Duration = Duration::from_millis(150);
 pub(crate) const UNLIMITED: Limits = Limits {
     connections: 100,
     in_flight: 100,
+    unsent_bytes: usize::MAX,
     streams: 100,
     head_bytes: 16_384,
     head_time: LONG,
@@ -68,7 +69,7 @@ impl Server {
         let address = listener.local_address().unwrap();
         let permits = Arc::new(Semaphore::new(0));
         let readiness = Readiness::default();
-        let condition = readiness.condition("testing");
+        let condition = readiness.condition("test", "testing");
         let source = Source { permits: permits.clone(), large: large.into() };
         let site =
             Site::new("test", "A test", "/metrics".to_owned(), readiness, Registry::default(), source, web);

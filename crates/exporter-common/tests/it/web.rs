@@ -76,7 +76,9 @@ async fn probes_are_open_only_if_that_is_wanted() {
     let status =
         async |path: &str| harness::get(&format!("http://{}{path}", server.address), &[]).await.status;
     for _ in 0..5 {
-        assert_eq!((status("/health").await, status("/ready").await), (200, 200));
+        for path in ["/health", "/ready", "/-/healthy", "/-/ready"] {
+            assert_eq!(status(path).await, 200, "{path}");
+        }
     }
     assert_eq!((status("/metrics").await, status("/").await), (401, 401));
     // These two were the burst.
@@ -496,4 +498,72 @@ async fn a_reload_keeps_what_is_known_of_users_that_stay() {
     assert_eq!(alice.sample(&server, CHECKS).await, 1.0);
     folder.write(&format!("{TLS}{users}http_server_config: {{http2: false}}\n"));
     assert_eq!((alice.sample(&server, RELOADED).await, alice.sample(&server, CHECKS).await), (1.0, 1.0));
+}
+
+/// What a reload may change is for the rules' own tests; this is one that would let a stranger in.
+#[tokio::test]
+async fn a_reload_lets_no_stranger_in() {
+    let folder = Folder::new();
+    let auth = |kind: &str| format!("{TLS}  client_auth_type: {kind}\n  client_ca_file: clients.crt\n");
+    let server = folder.serve(&auth("RequireAndVerifyClientCert"));
+    let (known, foreign) =
+        (folder.clients.issue(&["prometheus"]), Authority::new("Other").issue(&["prometheus"]));
+    let client = Client { certificate: Some(&known), ..folder.client() };
+    let stranger = Client { certificate: Some(&foreign), ..folder.client() };
+    for kind in ["RequireAnyClientCert", "VerifyClientCertIfGiven", "RequestClientCert"] {
+        folder.write(&auth(kind));
+        assert!(stranger.get(&server, "/metrics").await.is_err(), "{kind}");
+        assert!(folder.client().get(&server, "/metrics").await.is_err(), "{kind}");
+    }
+    assert_eq!(client.sample(&server, NOT_RELOADED).await, 3.0);
+}
+
+/// A pipe in the place of a file, to which nobody writes until this is dropped: whoever opens it waits, as on a volume
+/// that hangs.
+struct Hanging(std::path::PathBuf);
+
+impl Hanging {
+    fn new(folder: &Folder, name: &str) -> Self {
+        let pipe = folder.path("pipe");
+        let _ = std::fs::remove_file(&pipe);
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        std::fs::hard_link(&pipe, folder.path("link")).unwrap();
+        std::fs::rename(folder.path("link"), folder.path(name)).unwrap();
+        Self(pipe)
+    }
+}
+
+impl Drop for Hanging {
+    fn drop(&mut self) {
+        drop(std::fs::File::options().read(true).write(true).open(&self.0));
+    }
+}
+
+#[tokio::test]
+async fn a_volume_that_hangs_keeps_nobody_waiting() {
+    let folder = Folder::new();
+    let good = format!("{TLS}{}", users(&[("alice", "secret")]));
+    let mut server = folder.serve(&good);
+    let alice = Client { credentials: basic("alice:secret"), ..folder.client() };
+    assert_eq!(alice.status(&server, "/health").await, 200);
+    for (round, name) in [(1.0, "server.key"), (2.0, "web.yml")] {
+        let hanging = Hanging::new(&folder, name);
+        for _ in 0..20 {
+            assert_eq!(alice.status(&server, "/health").await, 200, "{name}");
+        }
+        assert_eq!(folder.client().status(&server, "/metrics").await, 401, "{name}");
+        // The volume is back, and with it what was changed meanwhile.
+        folder.servers.issue(&["localhost"]).write(folder.path("").as_path(), "next");
+        std::fs::rename(folder.path("next.crt"), folder.path("server.crt")).unwrap();
+        std::fs::rename(folder.path("next.key"), folder.path("server.key")).unwrap();
+        folder.write(&good);
+        drop(hanging);
+        let is_back = async { while alice.sample(&server, RELOADED).await < round {} };
+        timeout(PATIENCE, is_back).await.expect("the files are not read again");
+    }
+    let hanging = Hanging::new(&folder, "web.yml");
+    assert_eq!(alice.status(&server, "/health").await, 200);
+    server.stop();
+    timeout(PATIENCE, server.running).await.expect("the server does not end").unwrap();
+    drop(hanging);
 }

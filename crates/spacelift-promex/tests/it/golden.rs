@@ -73,7 +73,7 @@ async fn check(name: &str, account: Account, scenario: Scenario) {
     let openmetrics = exporter.get_with("/metrics", &accept).await;
     assert_eq!(
         openmetrics.header("content-type"),
-        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
     );
     assert!(openmetrics.text().ends_with("# EOF\n"));
     compare(&format!("{name}.openmetrics"), &openmetrics.text());

@@ -4,12 +4,13 @@ use std::io::Read;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use sandbox::spacelift::Spacelift;
+use sandbox::spacelift::{DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, Spacelift};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::support::{Exporter, PATIENCE, request};
+use super::support::{EVERYTHING, Exporter, PATIENCE, request};
 
 const PROTOBUF: &str =
     "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
@@ -23,15 +24,20 @@ async fn exporter() -> (Spacelift, Exporter) {
 #[tokio::test]
 async fn pages() {
     let (_api, exporter) = exporter().await;
-    assert_eq!(exporter.get("/health").await.status, 200);
-    assert_eq!(exporter.get("/ready").await.status, 200);
+    for (path, text) in
+        [("/health", "ok\n"), ("/-/healthy", "ok\n"), ("/ready", "ready\n"), ("/-/ready", "ready\n")]
+    {
+        let answer = exporter.get(path).await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, text), "{path}");
+    }
     let landing = exporter.get("/").await;
     assert_eq!(landing.status, 200);
     assert_eq!(landing.header("content-type"), "text/html; charset=utf-8");
-    for part in ["spacelift-promex", env!("CARGO_PKG_VERSION"), "href=\"/metrics\""] {
+    for part in ["spacelift-promex", env!("CARGO_PKG_VERSION"), "href=\"metrics\"", "href=\"ready\""] {
         assert!(landing.text().contains(part), "{part}");
     }
-    for path in ["/metric", "/metrics/", "/index.html", "//"] {
+    assert!(!landing.text().contains("=\"/"), "a link is not relative: {}", landing.text());
+    for path in ["/metric", "/metrics/", "/-/", "/-/reload", "/index.html", "//"] {
         assert_eq!(exporter.get(path).await.status, 404, "{path}");
     }
 }
@@ -39,19 +45,28 @@ async fn pages() {
 #[tokio::test]
 async fn methods() {
     let (_api, exporter) = exporter().await;
-    for path in ["/metrics", "/health", "/ready", "/"] {
+    for path in ["/metrics", "/health", "/ready", "/-/healthy", "/-/ready", "/"] {
         let url = format!("http://{}{path}", exporter.address);
-        for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"] {
+        for method in ["POST", "PUT", "DELETE", "PATCH", "TRACE"] {
             let answer = request(method, &url, &[]).await;
-            assert_eq!((answer.status, answer.header("allow")), (405, "GET, HEAD"), "{method} {path}");
+            assert_eq!(
+                (answer.status, answer.header("allow")),
+                (405, "GET, HEAD, OPTIONS"),
+                "{method} {path}"
+            );
         }
+        let options = request("OPTIONS", &url, &[]).await;
+        assert_eq!((options.status, options.header("allow")), (204, "GET, HEAD, OPTIONS"), "{path}");
+        assert!(options.body.is_empty() && !options.headers.contains_key("content-type"));
         let head = request("HEAD", &url, &[]).await;
         assert_eq!(head.status, 200);
         assert!(head.body.is_empty());
         assert!(head.header("content-length").parse::<usize>().unwrap() > 0);
     }
     let url = format!("http://{}/nowhere", exporter.address);
-    assert_eq!(request("POST", &url, &[]).await.status, 404);
+    for method in ["POST", "OPTIONS"] {
+        assert_eq!(request(method, &url, &[]).await.status, 404, "{method}");
+    }
 }
 
 #[tokio::test]
@@ -68,7 +83,7 @@ async fn a_counter_carries_its_full_name_in_the_classic_text_only() {
 async fn protobuf_says_the_same() {
     let (_api, exporter) = exporter().await;
     let answer = exporter.get_with("/metrics", &[("accept", PROTOBUF)]).await;
-    assert_eq!(answer.header("content-type"), PROTOBUF);
+    assert_eq!(answer.header("content-type"), format!("{PROTOBUF}; escaping=underscores"));
     let text = exporter.scrape().await;
     let mut families = Vec::new();
     let mut rest = answer.body.as_ref();
@@ -221,4 +236,41 @@ async fn a_connection_serves_many_scrapes() {
         let read = timeout(PATIENCE, stream.read(&mut buffer)).await.unwrap().unwrap();
         assert!(buffer[..read].starts_with(b"HTTP/1.1 200 OK"));
     }
+}
+
+/// Load balancers and browsers keep connections that they do not use.
+#[tokio::test]
+async fn idle_connections_leave_descriptors_for_a_scrape() {
+    const DESCRIPTORS: usize = 64;
+    let api = Spacelift::builder().start().await.unwrap();
+    let mut command = Command::new("/bin/sh");
+    command.env_clear().args(["-c", &format!("ulimit -n {DESCRIPTORS}; exec \"$0\" \"$@\"")]);
+    command.args([env!("CARGO_BIN_EXE_spacelift-promex"), "serve", "--api-endpoint", &api.url()]);
+    command.args(["--api-key-id", DEFAULT_API_KEY_ID, "--api-key-secret", DEFAULT_API_KEY_SECRET]);
+    command.args(EVERYTHING);
+    let exporter = Exporter::run(command).await;
+    exporter.log("exchanged the API key").await;
+    let mut idle = Vec::new();
+    for _ in 0..200 {
+        idle.push(TcpStream::connect(&exporter.address).await.unwrap());
+    }
+    for _ in 0..3 {
+        let scrape = exporter.scrape().await;
+        let failed = scrape
+            .text()
+            .lines()
+            .find(|line| line.contains("collector_success{") && line.ends_with(" 0"))
+            .map(str::to_owned);
+        assert_eq!(failed, None);
+        assert!(scrape.sample("process_open_fds").unwrap() < DESCRIPTORS as f64);
+    }
+    assert!(!exporter.log_text().contains("cannot accept"), "{}", exporter.log_text());
+}
+
+#[tokio::test]
+async fn a_hangup_ends_nothing() {
+    let (_api, exporter) = exporter().await;
+    exporter.signal("HUP");
+    exporter.log("no web configuration to read again").await;
+    exporter.scrape().await;
 }

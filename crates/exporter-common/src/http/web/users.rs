@@ -218,6 +218,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn those_that_wait_with_the_same_credentials_share_one_check() {
+        let (users, checks) = (users(), Checks::default());
+        let turn = checks.turns.clone().acquire_owned().await.unwrap();
+        let attempt = || {
+            let (users, checks) = (users.clone(), checks.clone());
+            tokio::spawn(async move {
+                let authorization = header("alice:secret");
+                users.check(Some(authorization.as_bytes()), CLIENT, &checks).await
+            })
+        };
+        let attempts: Vec<_> = (0..5).map(|_| attempt()).collect();
+        // Each has seen that nothing is known of it yet, and waits for its turn.
+        while checks.waiting.of(CLIENT) < attempts.len() {
+            tokio::task::yield_now().await;
+        }
+        drop(turn);
+        for attempt in attempts {
+            assert_eq!(attempt.await.unwrap(), Verdict::Accepted);
+        }
+        assert_eq!(checks.count.get(), 1, "what was found out meanwhile is not looked at");
+    }
+
+    #[tokio::test]
     async fn what_is_no_basic_authentication_costs_no_check() {
         let (users, checks) = (users(), Checks::default());
         let without_colon = header("alice");

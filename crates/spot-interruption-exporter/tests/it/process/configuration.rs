@@ -98,6 +98,7 @@ async fn what_is_wrong_is_named_with_its_place() {
         ("path: /metrics", "path: /-/ready", &["prometheus.path", "other than"]),
         ("path: /metrics", "path: /a/../b", &["prometheus.path", "such as /metrics"]),
         ("path: /metrics", "path: '/a b'", &["prometheus.path", "such as /metrics"]),
+        ("path: /metrics", "path: /metrics?all=1", &["prometheus.path", "such as /metrics"]),
         ("path: /metrics", "cluster_label: zone", &["prometheus.cluster_label", "another label's name"]),
         ("path: /metrics", "cluster_label: 1st", &["prometheus.cluster_label", "letters, digits"]),
         ("path: /metrics", "address: localhost", &["prometheus.address", "HOST:PORT"]),
