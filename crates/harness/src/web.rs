@@ -31,10 +31,18 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The value of the sample that is written exactly like `series`.
+    /// The value of the sample of a series, whose labels may be given in any order.
     pub fn sample(&self, series: &str) -> Option<f64> {
-        let prefix = format!("{series} ");
-        self.text().lines().find_map(|line| line.strip_prefix(&prefix)).map(|value| value.parse().unwrap())
+        let (name, labels) = parts(series);
+        let text = self.text();
+        let mut samples = text
+            .lines()
+            .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
+        let sample = samples.find_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            (parts(series).1 == labels).then_some(value)
+        });
+        sample.map(|value| value.parse().unwrap())
     }
 
     /// The sum of a family's samples.
@@ -52,6 +60,23 @@ impl Answer {
     pub fn has_family(&self, name: &str) -> bool {
         self.text().contains(&format!("# TYPE {name} "))
     }
+}
+
+/// A series' name and its label pairs, sorted.
+fn parts(series: &str) -> (&str, Vec<&str>) {
+    let Some((name, labels)) = series.split_once('{') else { return (series, Vec::new()) };
+    let labels = labels.strip_suffix('}').unwrap();
+    let (mut in_value, mut is_escaped) = (false, false);
+    let mut pairs: Vec<&str> = labels
+        .split(|character| {
+            let separates = character == ',' && !in_value;
+            in_value ^= character == '"' && !is_escaped;
+            is_escaped = character == '\\' && !is_escaped;
+            separates
+        })
+        .collect();
+    pairs.sort_unstable();
+    (name, pairs)
 }
 
 /// Gets a URL.
