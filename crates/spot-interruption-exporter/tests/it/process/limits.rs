@@ -6,7 +6,7 @@ use sandbox::google::Instance;
 use sandbox::google::compute::{Operation, Recorded, Reply, rate_limited};
 use tokio::time::Instant;
 
-use super::world::{World, node, total};
+use super::world::{World, ZONE, node, total};
 
 /// When requests of an operation arrived; for a list, those of first pages.
 fn arrivals(world: &World, operation: Operation) -> Vec<Instant> {
@@ -49,6 +49,22 @@ async fn look_ups_wait_for_as_long_as_the_api_asks() {
     let early = asked.iter().filter(|at| **at - asked[0] < Duration::from_millis(3_900)).count();
     // What was under way together with the first one cannot be taken back.
     assert!(early <= 16, "{early} of {}", asked.len());
+}
+
+#[tokio::test]
+async fn what_a_listing_cannot_see_is_not_gone() {
+    let mut world = World::sandbox().await;
+    let nodes = [node(1, "unseen"), node(2, "unseen")];
+    world.compute.insert_all(nodes.clone());
+    let exporter = world.ready(&[("SIE_COMPUTE__RESYNC_INTERVAL", "100ms")]).await;
+    world.compute.set_unreachable([ZONE]);
+    exporter.log("cannot be reached").await;
+    // Two complete listings without them would drop them.
+    let failures = "spot_interruption_exporter_resyncs_total{outcome=\"failure\"}";
+    let scrape = exporter.scraped("it fails again", |scrape| scrape.sample(failures) >= Some(3.0)).await;
+    assert_eq!(scrape.sum("spot_instances"), 2.0);
+    world.preempted(&nodes).await;
+    exporter.scraped("both are counted", |scrape| scrape.sample(&total("unseen")) == Some(2.0)).await;
 }
 
 #[tokio::test]
