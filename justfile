@@ -77,6 +77,10 @@ monitoring:
 pictures url="http://localhost:9090" seconds="1800" interval="5":
     deploy/dashboards/render/run {{url}} {{seconds}} {{interval}}
 
+# Clients that others wrote read the pages of both programs.
+clients:
+    deploy/tests/clients/run
+
 # The images, docker-compose.yml and the workflows, without an engine.
 images-test:
     deploy/tests/images/run

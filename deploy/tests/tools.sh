@@ -47,7 +47,7 @@ debian_programs() {
   if [[ ! -f $packages/complete ]]; then
     rm -rf "$packages"
     mkdir -p "$packages"/{lists/partial,cache/archives/partial,empty,unpacked}
-    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | head -n 1)
+    mirror=$(apt-get update --print-uris | sed -n "s|^'\(.*\)/dists/$(. /etc/os-release && echo "$VERSION_CODENAME")/InRelease'.*|\1|p" | head -n 1)
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${mirror:?apt knows no mirror of Debian} $release main" >"$packages/sources.list"
     options=(-qq -o "Dir::Etc::SourceList=$packages/sources.list" -o "Dir::Etc::SourceParts=$packages/empty"
       -o "Dir::State::Lists=$packages/lists" -o "Dir::Cache=$packages/cache")
