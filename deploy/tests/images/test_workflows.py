@@ -71,7 +71,7 @@ def test_no_checkout_leaves_its_token_behind(workflow):
 def test_a_container_is_pinned_by_digest_and_has_the_compiler_of_the_images(workflow):
     for job in WORKFLOWS[workflow]["jobs"].values():
         if "container" in job:
-            version = re.fullmatch(r"rust:([0-9.]+)-bookworm@sha256:[0-9a-f]{64}", job["container"])[1]
+            version = re.fullmatch(r"rust:([0-9.]+)-bookworm@sha256:[0-9a-f]{64}", job["container"]["image"])[1]
             assert f"FROM rust:{version}-alpine" in DOCKERFILE.read_text()
 
 
