@@ -22,6 +22,8 @@ struct Conditions {
 #[derive(Debug)]
 struct State {
     name: &'static str,
+    /// Whether the process can do its job without it.
+    is_optional: bool,
     /// What it lacks; `None` once it holds.
     missing: Option<String>,
 }
@@ -37,8 +39,18 @@ impl Readiness {
     /// Adds a condition that does not hold yet, for the reason given. Its name is the label `condition` of
     /// `exporter_condition`: short, in snake case, and always the same.
     pub fn condition(&self, name: &'static str, reason: impl Into<String>) -> Condition {
+        self.add(State { name, is_optional: false, missing: Some(reason.into()) })
+    }
+
+    /// Adds a condition that holds, and without which the process is ready all the same: `/ready` says what is missing
+    /// and stays 200.
+    pub fn optional_condition(&self, name: &'static str) -> Condition {
+        self.add(State { name, is_optional: true, missing: None })
+    }
+
+    fn add(&self, condition: State) -> Condition {
         let mut all = self.lock();
-        all.conditions.push(State { name, missing: Some(reason.into()) });
+        all.conditions.push(condition);
         Condition { readiness: self.clone(), index: all.conditions.len() - 1 }
     }
 
@@ -53,14 +65,25 @@ impl Readiness {
         if all.shutting_down {
             return Some("shutting down".to_owned());
         }
-        let reasons: Vec<&str> =
-            all.conditions.iter().filter_map(|condition| condition.missing.as_deref()).collect();
-        (!reasons.is_empty()).then(|| reasons.join("; ").replace(['\r', '\n'], " "))
+        all.reasons(false)
+    }
+
+    /// What is missing of the optional conditions, as one line.
+    pub fn impaired(&self) -> Option<String> {
+        self.lock().reasons(true)
     }
 
     fn lock(&self) -> MutexGuard<'_, Conditions> {
         // An update is one assignment, so that it is whole even if a holder panicked.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Conditions {
+    fn reasons(&self, optional: bool) -> Option<String> {
+        let conditions = self.conditions.iter().filter(|condition| condition.is_optional == optional);
+        let reasons: Vec<&str> = conditions.filter_map(|condition| condition.missing.as_deref()).collect();
+        (!reasons.is_empty()).then(|| reasons.join("; ").replace(['\r', '\n'], " "))
     }
 }
 
@@ -112,6 +135,15 @@ mod tests {
         assert_eq!(readiness.missing(), None);
         first.missing("session lost:\nbad gateway");
         assert_eq!(readiness.missing().as_deref(), Some("session lost: bad gateway"));
+    }
+
+    #[test]
+    fn is_ready_without_what_is_optional() {
+        let readiness = Readiness::default();
+        let optional = readiness.optional_condition("lookups");
+        assert_eq!((readiness.missing(), readiness.impaired()), (None, None));
+        optional.missing("HTTP 429");
+        assert_eq!((readiness.missing(), readiness.impaired().as_deref()), (None, Some("HTTP 429")));
     }
 
     #[test]

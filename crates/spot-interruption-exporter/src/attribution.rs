@@ -20,29 +20,23 @@
 //! Where what is held leaves no room for others, it can be [given back](Attribution::give_back): its message comes again,
 //! and is held for the rest of its time.
 
+mod outcome;
+mod record;
 mod returned;
 mod waiting;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-
+pub use self::outcome::{Choice, Counted, Lookup, Outcome, Resolved, Why};
+pub use self::record::{Changes, Decided, Record};
 use self::returned::Returned;
 use self::waiting::{Asked, CaseId, Held, Kind, Message, Place, Waiting};
-use crate::audit_log::{
-    Event, FailedCreation, FailureReason, Ignored, InterruptionReason, Invalid, LogEntry,
-};
+use crate::audit_log::{Event, FailedCreation, Ignored, InterruptionReason, Invalid, LogEntry};
 use crate::dedup::{Acquaintance, Dedup, Fingerprint, HashKey};
 use crate::instance::{Instance, InstanceRef};
-use crate::inventory::{
-    Interrupted, Interruption, InvalidRecord, Inventory, InventoryChanges, InventoryRecord, Loss, Moment,
-    ProfileId,
-};
-use crate::timeline::{Timeline, TimelineChanges};
-
-/// A backlog is over when nothing has waited for so long.
-const BACKLOG_END: Duration = Duration::from_secs(1);
+use crate::inventory::{Interrupted, Interruption, Inventory, Loss, Moment};
+use crate::timeline::Timeline;
 
 /// How long things are waited for and remembered.
 #[derive(Debug, Clone)]
@@ -57,128 +51,9 @@ pub struct Settings {
     pub tombstone_ttl: Duration,
 }
 
-/// What a message amounts to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// An interruption of an instance of a known cluster.
-    Counted(Counted),
-    /// An interruption of an instance that belongs to no known cluster.
-    Unattributed {
-        /// Why it was interrupted.
-        reason: InterruptionReason,
-        /// When.
-        at: Option<Timestamp>,
-        /// Why it belongs to none.
-        why: Why,
-    },
-    /// A creation: its instance is in the inventory.
-    Added,
-    /// A creation that failed, of a spot node of a cluster.
-    CreationFailed {
-        /// The labels to count it under.
-        profile: ProfileId,
-        /// Why it failed.
-        reason: FailureReason,
-    },
-    /// The same event has been here before, or the same loss was told by another method.
-    Duplicate,
-    /// The message is of no consequence.
-    Ignored(Ignored),
-    /// The message cannot be read.
-    Invalid(Invalid),
-}
-
-impl Outcome {
-    /// The value of the `outcome` label.
-    #[must_use]
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::Counted(_) => "counted",
-            Self::Unattributed { .. } => "unattributed",
-            Self::Added => "added",
-            Self::Duplicate => "duplicate",
-            // It has no effect on interruptions.
-            Self::CreationFailed { .. } | Self::Ignored(_) => "ignored",
-            Self::Invalid(_) => "invalid",
-        }
-    }
-}
-
-/// Why an interruption belongs to no known cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
-    /// The instance exists, and is no node of a cluster.
-    NotKubernetes,
-    /// No creation event and no listing has made the instance known in time, and the Compute API has none of that
-    /// name.
-    NotFound,
-    /// The same, but the Compute API has not answered, or could not be asked.
-    Unknown,
-}
-
-impl Why {
-    /// The word for log lines.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::NotKubernetes => "not_kubernetes",
-            Self::NotFound => "not_found",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-/// One interruption, ready to be counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Counted {
-    /// The labels to count it under; see [`Inventory::profile`].
-    pub profile: ProfileId,
-    /// Why it was interrupted.
-    pub reason: InterruptionReason,
-    /// When.
-    pub at: Option<Timestamp>,
-    /// How old the instance was, where both moments are known.
-    pub lifetime: Option<Duration>,
-}
-
-/// A message that has had its effect, and can be acknowledged once the effect is recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Resolved<T> {
-    /// What came with the message.
-    pub token: T,
-    /// What it amounts to.
-    pub outcome: Outcome,
-}
-
-/// A question to the Compute API: what is this instance?
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lookup {
-    /// To be given back with the instance, if it is found.
-    pub id: LookupId,
-    /// The id of the project.
-    pub project: String,
-    /// The zone.
-    pub zone: String,
-    /// The name, or the id where the name is unknown: the API takes either.
-    pub instance: String,
-    /// From then on the answer comes too late.
-    pub deadline: Instant,
-}
-
 /// Tells which look-up has found an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LookupId(CaseId);
-
-/// What to do about a held message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Choice {
-    /// Give it back.
-    Return,
-    /// Keep it and look at the next one.
-    Keep,
-    /// Keep this one and all others.
-    Stop,
-}
 
 /// The state machine. `T` is the token that each message brings.
 #[derive(Debug)]
@@ -201,52 +76,6 @@ pub struct Attribution<T> {
     is_seeded: bool,
 }
 
-/// What is known, as it is written down. What is held is not part of it: it has had no effect, so its messages come
-/// again.
-#[derive(Debug)]
-pub struct Record {
-    /// The key under which ids are remembered.
-    pub key: HashKey,
-    /// The instances.
-    pub inventory: InventoryRecord,
-    /// The ids of interruptions and of what brought them.
-    pub interruptions: Timeline<u64>,
-    /// The same of creations.
-    pub creations: Timeline<u64>,
-}
-
-impl Record {
-    /// Nothing is known.
-    #[must_use]
-    pub fn empty(key: HashKey) -> Self {
-        Self {
-            key,
-            inventory: InventoryRecord::default(),
-            interruptions: Timeline::default(),
-            creations: Timeline::default(),
-        }
-    }
-}
-
-/// Which decisions were made up to some moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Decided {
-    interruptions: u64,
-    creations: u64,
-    at: Instant,
-}
-
-/// What has become different since it was last written down.
-#[derive(Debug)]
-pub struct Changes {
-    /// The instances.
-    pub inventory: InventoryChanges,
-    /// The ids of interruptions and of what brought them.
-    pub interruptions: TimelineChanges<u64>,
-    /// The same of creations.
-    pub creations: TimelineChanges<u64>,
-}
-
 impl<T> Attribution<T> {
     /// Knows nothing yet, and will not be written down.
     #[must_use]
@@ -256,58 +85,6 @@ impl<T> Attribution<T> {
         let creations = Dedup::new(settings.dedup_window, key);
         let inventory = Inventory::new(&settings.project, settings.tombstone_ttl);
         Self::with(settings, inventory, interruptions, creations)
-    }
-
-    /// Knows what was written down, and notes what changes.
-    ///
-    /// # Errors
-    ///
-    /// The record contradicts itself.
-    pub fn restore(settings: Settings, record: Record, now: Instant) -> Result<Self, InvalidRecord> {
-        let dedup = |ids| Dedup::restore(settings.dedup_window, record.key, ids);
-        let (interruptions, creations) = (dedup(record.interruptions), dedup(record.creations));
-        let inventory = Inventory::restore(&settings.project, settings.tombstone_ttl, record.inventory, now)?;
-        Ok(Self::with(settings, inventory, interruptions, creations))
-    }
-
-    /// What has become different since the last time that this was asked. It counts as written down from now on.
-    pub fn take_changes(&mut self, now: Instant) -> Changes {
-        Changes {
-            inventory: self.inventory.take_changes(now),
-            interruptions: self.interruptions.take_changes(now),
-            creations: self.creations.take_changes(now),
-        }
-    }
-
-    /// What is decided so far, to be passed to [`settle`](Self::settle) when it is safe.
-    #[must_use]
-    pub fn decided(&self, now: Instant) -> Decided {
-        Decided {
-            interruptions: self.interruptions.committed(),
-            creations: self.creations.committed(),
-            at: self.backlog.map_or(now, |(since, _)| since),
-        }
-    }
-
-    /// Notes whether messages wait to be taken. They may have been delivered long ago, so that nothing is forgotten
-    /// that was known when they began to wait.
-    pub fn note_backlog(&mut self, is_there: bool, now: Instant) {
-        match &mut self.backlog {
-            Some((_, last)) if is_there => *last = now,
-            None if is_there => self.backlog = Some((now, now)),
-            // Where some waited there are often more, on the way from the network to us.
-            Some((_, last)) if now.saturating_duration_since(*last) >= BACKLOG_END => self.backlog = None,
-            _ => {}
-        }
-    }
-
-    /// What was decided up to some moment is safe now: counted, and with durable state on the disk. Until then it is
-    /// not acknowledged and can come again at any time, so only now does the window begin in which it is recognised;
-    /// and while anything is not safe, nothing that was decided before it is forgotten.
-    pub fn settle(&mut self, decided: Decided, now: Instant) {
-        self.interruptions.settle(decided.interruptions, now);
-        self.creations.settle(decided.creations, now);
-        self.safe_until = self.safe_until.max(Some(decided.at));
     }
 
     fn with(

@@ -137,7 +137,7 @@ pub async fn run(
         state: state.clone(),
         methods: config.methods.clone(),
         lookups: compute.clone(),
-        lookups_condition: None,
+        lookups_condition: Some(readiness.optional_condition("lookups")),
         health: health.clone(),
         journal,
     };

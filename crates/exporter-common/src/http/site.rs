@@ -230,7 +230,10 @@ impl<S: Scrape> Site<S> {
             _ if is_metrics => self.bounded_metrics(request.headers(), client, limits).await,
             "/health" | "/-/healthy" => text(StatusCode::OK, "ok\n"),
             "/ready" | "/-/ready" => match self.readiness.missing() {
-                None => text(StatusCode::OK, "ready\n"),
+                None => match self.readiness.impaired() {
+                    None => text(StatusCode::OK, "ready\n"),
+                    Some(reason) => text(StatusCode::OK, format!("ready, but: {reason}\n")),
+                },
                 Some(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
             },
             _ => html(self.landing_page()),

@@ -163,8 +163,9 @@ impl Running {
         };
         let state = Shared::new(Attribution::new(settings), Ledger::default());
         let health = Health::register(&mut Registry::default(), ["creations", "interruptions"]);
-        let journal = disk
-            .map(|disk| Journal::new(disk.clone(), Readiness::default().condition("state"), health.clone()));
+        let journal = disk.map(|disk| {
+            Journal::new(disk.clone(), Readiness::default().condition("state", "state"), health.clone())
+        });
         let (inputs, incoming) = mpsc::channel(1_000);
         let pipeline = Pipeline {
             state: state.clone(),

@@ -12,7 +12,7 @@ use spot_interruption_exporter::audit_log::InterruptionMethods;
 use spot_interruption_exporter::instance::Instance;
 use spot_interruption_exporter::ledger::{Ledger, Source};
 use spot_interruption_exporter::metrics::{Health, Labels, Shared, StateFamilies};
-use spot_interruption_exporter::pipeline::{Acknowledge, Input, LookUp, LookUpError, Pipeline};
+use spot_interruption_exporter::pipeline::{Acknowledge, Confirmation, Input, LookUp, LookUpError, Pipeline};
 use tokio::sync::mpsc;
 
 /// A message whose acknowledgement panics.
@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 struct Broken;
 
 impl Acknowledge for Broken {
-    fn acknowledge(self) {
+    fn acknowledge(self) -> Option<Confirmation> {
         panic!("broken on purpose");
     }
 }
@@ -46,10 +46,11 @@ fn state<T>() -> Shared<T> {
 
 #[tokio::test]
 async fn a_panic_in_the_pipeline_is_a_failure_with_its_name() {
-    let pipeline = Pipeline {
+    let pipeline: Pipeline<_, _> = Pipeline {
         state: state(),
         methods: InterruptionMethods::default(),
         lookups: Nobody,
+        lookups_condition: None,
         health: Health::register(&mut Registry::default(), ["creations", "interruptions"]),
         journal: None,
     };
@@ -57,7 +58,13 @@ async fn a_panic_in_the_pipeline_is_a_failure_with_its_name() {
     let mut supervisor = Supervisor::default();
     let pipeline = supervisor.spawn("pipeline", pipeline.run(incoming));
     let data = Bytes::from_static(b"not JSON");
-    let message = Input::Message { source: Source::Interruptions, id: "1".to_owned(), data, token: Broken };
+    let message = Input::Message {
+        source: Source::Interruptions,
+        id: "1".to_owned(),
+        data,
+        attempts: None,
+        token: Broken,
+    };
     inputs.send(message).await.unwrap();
     let failure = supervisor.failure().await.to_string();
     assert_eq!(failure, "the task \"pipeline\" ended by a defect of this program: broken on purpose");

@@ -269,3 +269,38 @@ async fn a_full_disk_stops_acknowledging_and_recovers() {
     world.pubsub().wait_until_drained(&interruptions).await;
     assert_eq!(exporter.scrape().await.sum("interruption_events_total"), 30_000.0);
 }
+
+/// The leases end while nothing can be written, so that each message comes again and again, for longer than the window
+/// in which an event is recognised.
+#[tokio::test]
+async fn a_disk_that_stays_full_for_longer_than_the_window_counts_nothing_twice() {
+    let (mut world, nodes) = world_with(30).await;
+    let directory = tempfile::tempdir().unwrap();
+    if !can_mount(directory.path()).await {
+        return skipped("user namespaces are not allowed here");
+    }
+    let mut command = world.command();
+    command.envs([state(&directory), ("SIE_DEDUP_WINDOW", "4s")]);
+    let exporter = Exporter::run(on_a_small_disk(&command, directory.path())).await;
+    exporter.readiness(200).await;
+    let disk = PathBuf::from(format!("/proc/{}/root{}", exporter.pid(), directory.path().display()));
+    let filler = disk.join("filler");
+    let mut file = File::create(&filler).unwrap();
+    while file.write_all(&[1; 4096]).is_ok() {}
+
+    let interruptions = world.subscription(Way::Interruption);
+    let entries: Vec<_> =
+        (0..5_000).map(|number| world.log.preempted(&nodes[number % nodes.len()])).collect();
+    publish(&world, &entries);
+    exporter.readiness(503).await;
+    let counts = world.pubsub().counts(&interruptions);
+    // Trouble takes its time; nothing is waited for but that messages come again.
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    world.pubsub().wait_until(&interruptions, |now| now.redeliveries > counts.redeliveries).await;
+    drop(file);
+    fs::remove_file(&filler).unwrap();
+    world.pubsub().clear_faults();
+    world.pubsub().wait_until_drained(&interruptions).await;
+    exporter.readiness(200).await;
+    assert_eq!(exporter.scrape().await.sum("interruption_events_total"), 5_000.0);
+}
