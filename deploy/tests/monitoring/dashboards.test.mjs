@@ -68,7 +68,7 @@ dashboards.forEach((dashboard, index) => {
         for (const [selector] of expr.matchAll(/(?<![}"])\{[^}]*/g)) {
           assert.ok(selector.startsWith(SELECTION), `${selector} does not follow the variables`);
         }
-        if (type === "timeseries") {
+        if (type === "timeseries" || type === "state-timeline") {
           // Else two series of one name, as after a change of the pod.
           const shown = [...legendFormat.matchAll(/\{\{(\w+)\}\}/g)].map(([, label]) => label);
           const values = Object.fromEntries(dashboard.templating.list.map(({ name }) => [name, ".*"]));

@@ -101,10 +101,19 @@ test("what keeps instances unknown silences its consequences, of the same releas
   assert.deepEqual(names(found), ["SpotInterruptionsUnattributed"]);
 });
 
+test("a condition that does not hold silences the alert that says the same", async () => {
+  const found = await inhibited(
+    { alert: "SpotInterruptionExporterNotReady", ...spot, condition: "state" },
+    { alert: "SpotInterruptionExporterStateFailing", ...spot },
+    { alert: "SpotInterruptionExporterResyncFailing", ...spot },
+  );
+  assert.deepEqual(names(found), ["SpotInterruptionExporterStateFailing"]);
+});
+
 test("the rules name alerts that exist, and none that pages is a target", () => {
   for (const { source_matchers, target_matchers } of inhibition.inhibit_rules) {
     for (const [matchers, targets] of [[source_matchers, false], [target_matchers, true]]) {
-      const [, operator, pattern] = /^alertname (=~?) "(.*)"$/.exec(matchers.join());
+      const [, operator, pattern] = /^alertname (=~?) "(.*)"$/.exec(matchers[0]);
       const found = [...alerts.values()].filter(({ alert }) => (operator === "=" ? alert === pattern : new RegExp(`^(?:${pattern})$`).test(alert)));
       // Each alternative is an alert's name.
       const alternatives = pattern.split("|").length;
