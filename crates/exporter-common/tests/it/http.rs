@@ -52,8 +52,9 @@ async fn a_client_that_does_not_read_is_given_up() {
     socket.set_recv_buffer_size(4_096).unwrap();
     let mut stream = socket.connect(server.address).await.unwrap();
     ask(&mut stream, "/metrics").await;
-    // Once the server gave up, what it had buffered in the kernel is all there is: less than the answer.
-    tokio::time::sleep(SHORT * 4).await;
+    let is_given_up = async { while server.rejections("stall_time").await < 1.0 {} };
+    timeout(PATIENCE, is_given_up).await.expect("the connection is kept");
+    // What it had buffered in the kernel is all there is: less than the answer.
     let mut received = Vec::new();
     let _ = timeout(PATIENCE, stream.read_to_end(&mut received)).await.expect("the connection is kept");
     let head = String::from_utf8_lossy(&received[..1_000.min(received.len())]).into_owned();
