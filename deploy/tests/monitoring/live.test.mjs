@@ -23,7 +23,7 @@ before(async () => {
   world = await start({ speed: SPEED });
   ({ prometheus } = world);
   pools = await until("worker pools", 30, async () => {
-    const series = await prometheus.query("spacelift_worker_pool_workers");
+    const series = await prometheus.query("max by (worker_pool_id) (spacelift_worker_pool_workers)");
     return series.length > 0 && series.map(({ metric }) => metric.worker_pool_id);
   });
   await until("interruptions", 60, async () => (await prometheus.query("interruption_events_total > 0")).length > 0);
