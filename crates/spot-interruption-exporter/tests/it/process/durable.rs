@@ -129,10 +129,11 @@ async fn what_was_preempted_while_the_exporter_was_down_is_attributed() {
     publish(&world, &[entry]);
     let exporter = world.ready(&[state(&directory), ("SIE_ATTRIBUTION_GRACE", "100ms")]).await;
     exporter.scraped("it is counted", |scrape| scrape.sample(&total("blue")) == Some(1.0)).await;
-    let running = "spot_instances{kubernetes_cluster=\"blue\"";
+    let is_blue =
+        |line: &str| line.starts_with("spot_instances{") && line.contains("kubernetes_cluster=\"blue\"");
     exporter
         .scraped("it runs no more", |scrape| {
-            scrape.text().lines().any(|line| line.starts_with(running) && line.ends_with(" 0"))
+            scrape.text().lines().any(|line| is_blue(line) && line.ends_with(" 0"))
         })
         .await;
 }
