@@ -5,10 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use exporter_common::upstream::{self, ReadError};
+use exporter_common::upstream::{self, ReadError, retry_after};
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, LOCATION, PROXY_AUTHORIZATION, RETRY_AFTER,
-    USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, LOCATION, PROXY_AUTHORIZATION, USER_AGENT,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
@@ -169,17 +168,6 @@ fn shown_location(location: &HeaderValue) -> String {
     format!("{scheme}//{host}{path}")
 }
 
-/// `Retry-After` as seconds or as a date. More than a day is taken as a day: it is more likely a mistake.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    const DAY: Duration = Duration::from_secs(24 * 3_600);
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = match value.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => httpdate::parse_http_date(value).ok()?.duration_since(now).unwrap_or_default(),
-    };
-    Some(wait.min(DAY))
-}
-
 /// Whole seconds, for people.
 fn round_up(wait: Duration) -> Duration {
     Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
@@ -218,27 +206,6 @@ fn broke_without_answer(error: &hyper_util::client::legacy::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::UNIX_EPOCH;
-
-    #[test]
-    fn retry_after_in_seconds_and_as_a_date() {
-        let now = UNIX_EPOCH + Duration::from_secs(784_111_777);
-        for (value, wait) in [
-            ("0", Some(0)),
-            ("120", Some(120)),
-            ("Sun, 06 Nov 1994 08:49:47 GMT", Some(10)),
-            ("Sun, 06 Nov 1994 08:49:27 GMT", Some(0)),
-            ("99999999999", Some(86_400)),
-            ("soon", None),
-            ("-1", None),
-            ("", None),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(RETRY_AFTER, HeaderValue::from_static(value));
-            assert_eq!(retry_after(&headers, now), wait.map(Duration::from_secs), "{value}");
-        }
-        assert_eq!(retry_after(&HeaderMap::new(), now), None);
-    }
 
     #[test]
     fn a_location_is_shown_without_secrets() {
