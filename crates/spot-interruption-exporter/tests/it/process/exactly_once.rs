@@ -92,3 +92,18 @@ async fn sigterm_counts_nothing_twice_on_the_emulator() {
     }
     assert_eq!(second.scrape().await.sample(&total("blue")), Some(rest));
 }
+
+/// Acknowledgements that are under way when their stream breaks are confirmed all the same, or their messages come again
+/// and are known.
+#[tokio::test]
+async fn a_stream_that_breaks_amid_confirmations_counts_nothing_twice() {
+    let (mut world, nodes) = world_with(Broker::Sandbox, 100).await.unwrap();
+    let interruptions = world.subscription(Way::Interruption);
+    world.pubsub().set_faults(Faults { slow_acks: Duration::from_secs(2), ..Faults::default() });
+    let exporter = world.ready(&[]).await;
+    storm(&mut world, &nodes).await;
+    exporter.scraped("some are counted", |scrape| scrape.sample(&total("blue")) > Some(500.0)).await;
+    world.pubsub().reset_streams(&interruptions);
+    world.pubsub().wait_until_drained(&interruptions).await;
+    assert_eq!(exporter.scrape().await.sample(&total("blue")), Some(MESSAGES as f64));
+}
