@@ -156,6 +156,8 @@ mod tests {
     use std::cell::RefCell;
     use std::future::pending;
 
+    use tokio::time::timeout;
+
     /// Answers with what a test says, by the time since its beginning.
     struct Script<F>(Instant, F);
 
@@ -178,7 +180,7 @@ mod tests {
         fn unreachable(&self, _: &str) {}
     }
 
-    /// Runs a watch, and says how it ended and when.
+    /// Runs a watch for at most two hours of the paused clock, and says how it ended and when.
     async fn watched(
         log: &Log,
         failing: bool,
@@ -189,7 +191,9 @@ mod tests {
         let began = Instant::now();
         let (_stop, stopped) = watch::channel(false);
         let mut watch = Watch::new(log, Script(began, script), failing);
-        let end = watch.run(pin!(reading), something_came, stopped).await;
+        let end =
+            timeout(Duration::from_secs(7_200), watch.run(pin!(reading), something_came, stopped)).await;
+        let end = end.expect("the watch goes on for ever");
         (end, began.elapsed().as_secs(), watch.was_open())
     }
 
