@@ -82,7 +82,7 @@ impl Why {
 /// One interruption, ready to be counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counted {
-    /// The labels to count it under; see [`Inventory::profile`].
+    /// The labels to count it under; see [`Inventory::profile`](crate::inventory::Inventory::profile).
     pub profile: ProfileId,
     /// Why it was interrupted.
     pub reason: InterruptionReason,
