@@ -1,6 +1,6 @@
 //! Logs on standard error: JSON lines, logfmt, or text for people.
 //!
-//! Logging never blocks, see [`mod@writer`]. There is one writer for the whole process, as there is one standard error.
+//! Logging never blocks, see `writer`. There is one writer for the whole process, as there is one standard error.
 
 mod filter;
 mod logfmt;
