@@ -53,7 +53,7 @@ pub fn parse_url(text: &str) -> Result<Uri, UrlError> {
     if uri.query().is_some() {
         return Err(UrlError::Query);
     }
-    // A port that is no number of 16 bits is silently none for whoever asks the URL for it.
+    // `Uri` reports a port above 65535 as no port at all.
     let authority = uri.authority().map(Authority::as_str).unwrap_or_default();
     let after_host = authority.rsplit(']').next().unwrap_or_default();
     if after_host.contains(':') && uri.port_u16().is_none() {

@@ -241,7 +241,7 @@ impl<S: Scrape> Site<S> {
     }
 
     /// The metrics, within the bounds on scrapes. An answer keeps its place in them until it is sent or given up, so
-    /// that whoever asks and does not read is bounded like whoever asks.
+    /// that clients that do not read are bounded like those that do.
     async fn bounded_metrics(
         &self,
         headers: &HeaderMap,
@@ -350,7 +350,7 @@ fn compress(plain: Vec<u8>, encoding: Encoding) -> (Vec<u8>, Option<&'static str
     }
 }
 
-/// The answer to whoever asks what may be done with a page, such as a load balancer's check.
+/// The answer to OPTIONS, which some load balancers send as their health check.
 fn options() -> Response<Content> {
     let mut response = Response::new(Content::default());
     *response.status_mut() = StatusCode::NO_CONTENT;

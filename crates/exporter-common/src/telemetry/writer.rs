@@ -1,6 +1,6 @@
 //! The log writer: a bounded queue of lines and the one thread that writes them.
 //!
-//! Whoever logs only puts a line into the queue, so that a pipe that nobody reads, or a file on a volume that hangs,
+//! Logging only puts a line into the queue, so that a pipe that nobody reads, or a file on a volume that hangs,
 //! never blocks the thread that serves requests. Lines that do not fit are dropped and counted.
 //!
 //! `tracing-appender` has a writer of this kind too. It bounds its queue by lines only, gives up on everything in the

@@ -54,7 +54,7 @@ impl Reloads {
 pub(super) struct Current {
     path: PathBuf,
     rules: Mutex<Arc<Rules>>,
-    /// The last reading, also one that could not be used. Whoever looks at the files holds it.
+    /// The last reading, usable or not. The lock is held while the files are read.
     reading: Mutex<Reading>,
     looks: Mutex<Looks>,
     /// How many requests for a look were fulfilled.
