@@ -1,4 +1,5 @@
-# Who the exporter is and what it may do: consume and look at two subscriptions, and read instances.
+# Who the exporter is and what it may do: consume and look at two subscriptions, read instances and, for a folder or an
+# organisation, find the projects that have them.
 
 resource "google_service_account" "exporter" {
   count = module.settings.identity == "service_account" ? 1 : 0
@@ -59,22 +60,83 @@ resource "google_pubsub_subscription_iam_member" "exporter_viewer" {
 # No predefined role is this narrow: roles/compute.viewer reads every kind of Compute Engine
 # resource, serial consoles' output included. The exporter lists instances to know the nodes
 # that are there (aggregatedList) and gets single ones that a message names.
+locals {
+  instance_permissions  = ["compute.instances.get", "compute.instances.list"]
+  discovery_permissions = ["cloudasset.assets.searchAllResources"]
+}
+
 resource "google_project_iam_custom_role" "instance_reader" {
-  for_each = module.settings.compute_role == null ? module.settings.monitored_projects : toset([])
+  for_each = (
+    module.settings.compute_role == null && module.settings.custom_role_organization_id == null
+    ? module.settings.listed_projects
+    : toset([])
+  )
 
   project     = each.key
   role_id     = module.settings.compute_role_id
   title       = "Spot interruption exporter: instance reader"
   description = "Lists and reads Compute Engine instances."
-  permissions = ["compute.instances.get", "compute.instances.list"]
+  permissions = local.instance_permissions
 
   depends_on = [google_project_service.needed]
 }
 
+resource "google_organization_iam_custom_role" "instance_reader" {
+  count = module.settings.custom_role_organization_id == null ? 0 : 1
+
+  org_id      = module.settings.custom_role_organization_id
+  role_id     = module.settings.compute_role_id
+  title       = "Spot interruption exporter: instance reader"
+  description = "Lists and reads Compute Engine instances, and finds the projects that have them."
+  permissions = concat(local.instance_permissions, local.discovery_permissions)
+}
+
 resource "google_project_iam_member" "instance_reader" {
-  for_each = module.settings.monitored_projects
+  for_each = module.settings.listed_projects
 
   project = each.key
-  role    = module.settings.compute_role != null ? module.settings.compute_role : google_project_iam_custom_role.instance_reader[each.key].id
+  member  = local.exporter_member
+  role = (
+    module.settings.compute_role != null ? module.settings.compute_role
+    : module.settings.custom_role_organization_id != null ? google_organization_iam_custom_role.instance_reader[0].id
+    : google_project_iam_custom_role.instance_reader[each.key].id
+  )
+}
+
+# Every project below a folder or an organisation, those made later too. The keys are known when planning, the custom
+# role's id is not.
+locals {
+  discovery_roles = (
+    !module.settings.discover ? {}
+    : module.settings.custom_role_organization_id != null ? { instances = google_organization_iam_custom_role.instance_reader[0].id }
+    : {
+      for use, role in { instances = coalesce(module.settings.compute_role, "roles/compute.viewer"), assets = module.settings.asset_role } :
+      use => role if role != null && (use == "instances" || role != module.settings.compute_role)
+    }
+  )
+}
+
+resource "google_folder_iam_member" "exporter" {
+  for_each = module.settings.sink_parent == "folder" ? local.discovery_roles : {}
+
+  folder = "folders/${module.settings.folder_id}"
+  role   = each.value
+  member = local.exporter_member
+}
+
+resource "google_organization_iam_member" "exporter" {
+  for_each = module.settings.sink_parent == "organization" ? local.discovery_roles : {}
+
+  org_id = module.settings.organization_id
+  role   = each.value
+  member = local.exporter_member
+}
+
+# Cloud Asset Inventory wants serviceusage.services.use in the project on whose behalf it is asked.
+resource "google_project_iam_member" "service_consumer" {
+  count = module.settings.discover ? 1 : 0
+
+  project = module.settings.quota_project
+  role    = "roles/serviceusage.serviceUsageConsumer"
   member  = local.exporter_member
 }

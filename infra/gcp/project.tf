@@ -1,19 +1,36 @@
 # What the project needs before anything else: its APIs, its number, its Pub/Sub service agent.
 
+locals {
+  needed_apis = concat(
+    [
+      "cloudresourcemanager.googleapis.com",
+      "compute.googleapis.com",
+      "iam.googleapis.com",
+      "iamcredentials.googleapis.com",
+      "logging.googleapis.com",
+      "pubsub.googleapis.com",
+    ],
+    module.settings.discover && module.settings.quota_project == module.settings.project ? ["cloudasset.googleapis.com"] : [],
+    var.alert_policies ? ["monitoring.googleapis.com"] : [],
+  )
+}
+
 resource "google_project_service" "needed" {
-  for_each = toset(var.enable_apis ? concat([
-    "cloudresourcemanager.googleapis.com",
-    "compute.googleapis.com",
-    "iam.googleapis.com",
-    "iamcredentials.googleapis.com",
-    "logging.googleapis.com",
-    "pubsub.googleapis.com",
-  ], var.alert_policies ? ["monitoring.googleapis.com"] : []) : [])
+  for_each = toset(var.enable_apis ? local.needed_apis : [])
 
   project = module.settings.project
   service = each.key
 
   # Others in the project may use them.
+  disable_on_destroy = false
+}
+
+# An identity of another project's pool asks on behalf of that project.
+resource "google_project_service" "asset_inventory" {
+  count = var.enable_apis && module.settings.discover && module.settings.quota_project != module.settings.project ? 1 : 0
+
+  project            = module.settings.quota_project
+  service            = "cloudasset.googleapis.com"
   disable_on_destroy = false
 }
 

@@ -10,6 +10,9 @@ module "settings" {
   monitored_projects         = var.monitored_projects
   folder_id                  = var.folder_id
   organization_id            = var.organization_id
+  discover                   = var.discover
+  discover_query             = var.discover_query
+  project_name               = var.project_name
   extra_interruption_methods = var.extra_interruption_methods
   bulk_insert_name_pattern   = var.bulk_insert_name_pattern
 
@@ -27,6 +30,8 @@ module "settings" {
   kubernetes_service_account_name      = var.kubernetes_service_account_name
   workload_pool                        = var.workload_pool
   compute_role                         = var.compute_role
+  custom_role_organization_id          = var.custom_role_organization_id
+  asset_role                           = var.asset_role
   project_numbers                      = var.project_numbers
 
   alert_unacked_age           = var.alert_unacked_age

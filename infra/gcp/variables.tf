@@ -27,19 +27,37 @@ variable "enable_apis" {
 # Which log entries
 
 variable "monitored_projects" {
-  description = "Projects whose spot instances are watched; empty means `project`. Each gets its two sinks (unless a folder or an organisation is given) and lets the exporter read its instances."
+  description = "Projects whose spot instances are watched; empty means `project`. Each gets its two sinks (unless a folder or an organisation is given) and lets the exporter list its instances. With a folder or an organisation: projects that are listed beside those found below it."
   type        = set(string)
   default     = []
 }
 
 variable "folder_id" {
-  description = "Watch a whole folder, with everything below it, by two sinks at the folder instead of two in each monitored project. Digits only, known when planning."
+  description = "Watch a whole folder, with everything below it: two sinks at the folder instead of two in each monitored project, and the exporter may find and list the projects below it (see `discover`). Digits only, known when planning."
   type        = string
   default     = null
 }
 
 variable "organization_id" {
-  description = "Watch a whole organisation by two sinks at its root instead of two in each monitored project. Digits only, known when planning; not together with `folder_id`."
+  description = "The same for a whole organisation. Digits only, known when planning; not together with `folder_id`."
+  type        = string
+  default     = null
+}
+
+variable "discover" {
+  description = "With `folder_id` or `organization_id`: grant the exporter read access at that node and let it find the projects there by Cloud Asset Inventory. False leaves access to the projects' owners: only `monitored_projects` are listed."
+  type        = bool
+  default     = true
+}
+
+variable "discover_query" {
+  description = "Search query that narrows which projects are found, for instance `labels.env:prod state:ACTIVE`. Null means all."
+  type        = string
+  default     = null
+}
+
+variable "project_name" {
+  description = "The exporter's `project_name`: a project that it always lists, and the one that its durable state belongs to. Set it before a set-up with durable state watches more projects. Null means the monitored project where there is just one, else `project`."
   type        = string
   default     = null
 }
@@ -151,9 +169,21 @@ variable "workload_pool" {
 }
 
 variable "compute_role" {
-  description = "Role to grant in each monitored project in place of a custom role with `compute.instances.list` and `compute.instances.get`: an organisation's own role (`organizations/1/roles/r`) or `roles/compute.viewer`. Must be known when planning."
+  description = "Role to grant in each monitored project, and at the folder or organisation, in place of a custom role with `compute.instances.list` and `compute.instances.get`: an organisation's own role (`organizations/1/roles/r`) or `roles/compute.viewer`. Must be known when planning."
   type        = string
   default     = null
+}
+
+variable "custom_role_organization_id" {
+  description = "With `folder_id`: the organisation that the folder belongs to. The custom role is made there, since a folder has no custom roles. Null grants `roles/compute.viewer` and `asset_role` at the folder instead. Digits only, known when planning."
+  type        = string
+  default     = null
+}
+
+variable "asset_role" {
+  description = "Role for finding projects, granted at the folder or organisation where no custom role with `cloudasset.assets.searchAllResources` is made there. Null where `compute_role` has that permission."
+  type        = string
+  default     = "roles/cloudasset.viewer"
 }
 
 variable "project_numbers" {

@@ -16,6 +16,9 @@ REFUSED = {
     "monitored_projects": ["123456789012"],
     "folder_id": "folders/123",
     "organization_id": "organizations/123",
+    "discover": None,  # a bool has no check but that it is there
+    "discover_query": " ",
+    "project_name": "123456789012",
     "extra_interruption_methods": ["preempted"],
     "bulk_insert_name_pattern": "(gke",
     "message_retention_duration": "599s",
@@ -31,6 +34,8 @@ REFUSED = {
     "kubernetes_service_account_name": "SIE",
     "workload_pool": "acme-prod",
     "compute_role": "compute.viewer",
+    "custom_role_organization_id": "organizations/123",
+    "asset_role": "cloudasset.viewer",
     "project_numbers": {"acme-prod": "acme-prod"},
     "alert_unacked_age": "10m",
     "alert_notification_channels": ["1234"],
@@ -48,10 +53,10 @@ class Settings(unittest.TestCase):
                 with self.subTest(name):
                     refusal = module.refusal(**{"project": "acme-prod", name: value})
                     self.assertIsNotNone(refusal, "accepted")
-                    self.assertIn("Invalid value for variable", refusal)
+                    complaint = "Required variable not set" if value is None else "Invalid value for variable"
                     # The call's argument, and the submodule's variable whose check it was.
                     self.assertRegex(refusal, rf"\b{name} += var\.{name}\n")
-                    self.assertEqual(refusal.count("Invalid value for variable"), 1)
+                    self.assertEqual(refusal.count(complaint), 1)
 
     def test_every_variable_is_covered(self):
         declared = re.findall(r'^variable "(\w+)"', (MODULE / "modules/settings/variables.tf").read_text(), re.MULTILINE)

@@ -168,8 +168,13 @@ run "several_projects" {
   }
 
   assert {
-    condition     = join(" ", keys(google_project_iam_member.instance_reader)) == "acme-search acme-shop" && google_project_iam_custom_role.instance_reader["acme-shop"].project == "acme-shop"
-    error_message = "A role and a grant in each."
+    condition     = join(" ", keys(google_project_iam_member.instance_reader)) == "acme-prod acme-search acme-shop" && google_project_iam_custom_role.instance_reader["acme-shop"].project == "acme-shop"
+    error_message = "A role and a grant in each, and in the one that the exporter always lists."
+  }
+
+  assert {
+    condition     = length(google_folder_iam_member.exporter) == 0 && length(google_organization_iam_member.exporter) == 0 && length(google_project_iam_member.service_consumer) == 0 && !contains(keys(google_project_service.needed), "cloudasset.googleapis.com")
+    error_message = "Nothing for finding projects."
   }
 }
 
@@ -192,12 +197,78 @@ run "folder" {
     ])
     error_message = "They see what is below and may write."
   }
+
+  assert {
+    condition = (
+      { for use, grant in google_folder_iam_member.exporter : use => grant.role } == { instances = "roles/compute.viewer", assets = "roles/cloudasset.viewer" }
+      && alltrue([for grant in google_folder_iam_member.exporter : grant.folder == "folders/4711" && grant.member == output.exporter_member])
+      && length(google_organization_iam_custom_role.instance_reader) == 0
+    )
+    error_message = "Predefined roles at the folder, where no custom role can be made."
+  }
+
+  assert {
+    condition     = google_project_iam_member.instance_reader["acme-prod"].role == google_project_iam_custom_role.instance_reader["acme-prod"].id
+    error_message = "The project of the topics may be elsewhere."
+  }
+
+  assert {
+    condition = (
+      contains(keys(google_project_service.needed), "cloudasset.googleapis.com")
+      && google_project_iam_member.service_consumer[0].project == "acme-prod"
+      && google_project_iam_member.service_consumer[0].role == "roles/serviceusage.serviceUsageConsumer"
+      && google_project_iam_member.service_consumer[0].member == output.exporter_member
+    )
+    error_message = "The inventory can be asked."
+  }
+}
+
+run "folder_with_its_organization" {
+  variables {
+    folder_id                   = "4711"
+    custom_role_organization_id = "42"
+  }
+
+  assert {
+    condition = (
+      google_organization_iam_custom_role.instance_reader[0].org_id == "42"
+      && google_organization_iam_custom_role.instance_reader[0].role_id == "sie_instance_reader"
+      && google_organization_iam_custom_role.instance_reader[0].permissions == toset(["cloudasset.assets.searchAllResources", "compute.instances.get", "compute.instances.list"])
+    )
+    error_message = "One narrow role for instances and projects."
+  }
+
+  assert {
+    condition     = { for use, grant in google_folder_iam_member.exporter : use => grant.role } == { instances = google_organization_iam_custom_role.instance_reader[0].id }
+    error_message = "Granted at the folder, and nothing else there."
+  }
+
+  assert {
+    condition     = length(google_project_iam_custom_role.instance_reader) == 0 && google_project_iam_member.instance_reader["acme-prod"].role == google_organization_iam_custom_role.instance_reader[0].id
+    error_message = "The same role in the project."
+  }
+}
+
+run "folder_without_discovery" {
+  variables {
+    folder_id          = "4711"
+    discover           = false
+    monitored_projects = ["acme-prod", "acme-shop"]
+  }
+
+  assert {
+    condition = (
+      length(google_logging_folder_sink.events) == 2 && length(google_folder_iam_member.exporter) == 0
+      && length(google_project_iam_member.service_consumer) == 0 && !contains(keys(google_project_service.needed), "cloudasset.googleapis.com")
+      && join(" ", keys(google_project_iam_member.instance_reader)) == "acme-prod acme-shop"
+    )
+    error_message = "Sinks at the folder, grants in projects."
+  }
 }
 
 run "organization" {
   variables {
     organization_id = "4711"
-    compute_role    = "organizations/4711/roles/instance_reader"
   }
 
   assert {
@@ -214,8 +285,69 @@ run "organization" {
   }
 
   assert {
-    condition     = length(google_project_iam_custom_role.instance_reader) == 0 && google_project_iam_member.instance_reader["acme-prod"].role == "organizations/4711/roles/instance_reader"
+    condition = (
+      google_organization_iam_custom_role.instance_reader[0].org_id == "4711"
+      && { for use, grant in google_organization_iam_member.exporter : use => grant.role } == { instances = google_organization_iam_custom_role.instance_reader[0].id }
+      && alltrue([for grant in google_organization_iam_member.exporter : grant.org_id == "4711" && grant.member == output.exporter_member])
+      && length(google_folder_iam_member.exporter) == 0
+    )
+    error_message = "One narrow role, made and granted at the organisation."
+  }
+}
+
+run "organization_with_a_role_of_its_own" {
+  variables {
+    organization_id = "4711"
+    compute_role    = "organizations/4711/roles/instance_reader"
+  }
+
+  assert {
+    condition = (
+      length(google_project_iam_custom_role.instance_reader) == 0 && length(google_organization_iam_custom_role.instance_reader) == 0
+      && google_project_iam_member.instance_reader["acme-prod"].role == "organizations/4711/roles/instance_reader"
+    )
     error_message = "The role that was given, and none made."
+  }
+
+  assert {
+    condition = { for use, grant in google_organization_iam_member.exporter : use => grant.role } == {
+      instances = "organizations/4711/roles/instance_reader"
+      assets    = "roles/cloudasset.viewer"
+    }
+    error_message = "Nothing tells that the role finds projects too."
+  }
+}
+
+run "organization_with_a_role_for_everything" {
+  command = plan
+
+  variables {
+    organization_id = "4711"
+    compute_role    = "organizations/4711/roles/spot"
+    asset_role      = null
+  }
+
+  assert {
+    condition     = { for use, grant in google_organization_iam_member.exporter : use => grant.role } == { instances = "organizations/4711/roles/spot" }
+    error_message = "One grant."
+  }
+}
+
+run "organization_watched_by_a_principal_of_another_project" {
+  variables {
+    organization_id = "4711"
+    identity        = "principal"
+    workload_pool   = "acme-platform.svc.id.goog"
+    project_numbers = { acme-platform = "42" }
+  }
+
+  assert {
+    condition = (
+      google_project_service.asset_inventory[0].project == "acme-platform"
+      && google_project_iam_member.service_consumer[0].project == "acme-platform"
+      && !contains(keys(google_project_service.needed), "cloudasset.googleapis.com")
+    )
+    error_message = "The inventory is asked on behalf of the pool's project."
   }
 }
 

@@ -1,6 +1,5 @@
-# Sinks at a folder see every project below it, those made later too. The topics and the exporter
-# live in a project of their own; the exporter lists the instances of one project, `project_name`
-# of its configuration, and learns of the others' nodes from their creation events.
+# Sinks at a folder see every project below it, those made later too. The exporter finds these projects by Cloud Asset
+# Inventory and lists the instances of each. Topics and identity live in a project of their own.
 
 module "spot_interruption_exporter" {
   source = "../.."
@@ -9,8 +8,12 @@ module "spot_interruption_exporter" {
   folder_id     = "123456789012"
   workload_pool = "acme-platform.svc.id.goog" # the cluster that runs the exporter
 
-  # Read access to instances remains a matter of each project.
-  monitored_projects = ["acme-shop-prod", "acme-search-prod"]
+  # The custom role is made in the folder's organisation, as folders have none. Without this line the exporter gets
+  # roles/compute.viewer and roles/cloudasset.viewer at the folder.
+  custom_role_organization_id = "210987654321"
+
+  # Only projects with this label.
+  discover_query = "labels.env:prod"
 
   labels = {
     team = "platform"

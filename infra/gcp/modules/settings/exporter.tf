@@ -4,15 +4,21 @@ locals {
   # Full names, so that they hold wherever project_name points.
   exporter_config = merge(
     {
-      # It lists the instances of one project. With a single project watched from
-      # another one, that is the one watched.
-      project_name = length(local.monitored_projects) == 1 ? one(local.monitored_projects) : var.project
+      project_name = local.project_name
       pubsub = {
         for event in keys(local.events) :
         "instance_${event}_subscription_name" => "projects/${var.project}/subscriptions/${local.events[event].subscription}"
       }
     },
+    length(local.gcp_config) > 0 ? { gcp = local.gcp_config } : {},
     length(local.interruption_methods) > 1 ? { interruption_methods = local.interruption_methods } : {},
+  )
+
+  # Which projects are listed beside project_name, if any.
+  gcp_config = merge(
+    length(local.listed_projects) > 1 ? { projects = sort(local.listed_projects) } : {},
+    local.discover ? { discover = "${local.sink_parent}s/${coalesce(var.folder_id, var.organization_id)}" } : {},
+    local.discover && var.discover_query != null ? { discover_query = var.discover_query } : {},
   )
 
   helm_values = {

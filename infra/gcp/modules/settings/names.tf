@@ -20,6 +20,15 @@ locals {
 
   monitored_projects = length(var.monitored_projects) > 0 ? var.monitored_projects : toset([var.project])
 
+  # Always listed by the exporter, which keeps its durable state under this name.
+  project_name = coalesce(
+    var.project_name,
+    length(local.monitored_projects) == 1 ? one(local.monitored_projects) : var.project,
+  )
+
+  # Projects in which the exporter is granted read access, whatever it may read at a folder or an organisation.
+  listed_projects = setunion(local.monitored_projects, [local.project_name])
+
   # Sinks are in one place only, or each event would arrive twice.
   sink_parent = (
     var.organization_id != null ? "organization"
@@ -32,7 +41,19 @@ locals {
     "${pair[0]}/${pair[1]}" => { event = pair[0], project = pair[1] }
   }
 
-  # Role ids know no hyphens. One made from the prefix keeps two sets in a project apart.
+  discover = var.discover && local.sink_parent != "project"
+
+  # Custom roles exist in projects and in organisations, not in folders.
+  custom_role_organization_id = (
+    local.discover && var.compute_role == null
+    ? try(coalesce(var.organization_id, var.custom_role_organization_id), null)
+    : null
+  )
+
+  # Cloud Asset Inventory is asked on behalf of the project that the identity belongs to.
+  quota_project = var.identity == "principal" ? local.workload_pool_project : var.project
+
+  # Role ids know no hyphens. One made from the prefix keeps two sets in a project or an organisation apart.
   compute_role_id = "${replace(var.prefix, "-", "_")}_instance_reader"
 
   service_account_id = coalesce(

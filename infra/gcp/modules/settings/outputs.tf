@@ -20,6 +20,26 @@ output "monitored_projects" {
   value = local.monitored_projects
 }
 
+output "listed_projects" {
+  description = "Projects in which the exporter may read instances: the monitored ones and its `project_name`."
+  value       = local.listed_projects
+}
+
+output "discover" {
+  description = "Whether the exporter finds the projects below the folder or organisation by itself."
+  value       = local.discover
+
+  precondition {
+    condition     = var.discover_query == null || local.discover
+    error_message = "discover_query needs folder_id or organization_id, and discover."
+  }
+}
+
+output "quota_project" {
+  description = "Project on whose behalf Cloud Asset Inventory is asked: its API must be enabled there."
+  value       = local.quota_project
+}
+
 output "sink_parent" {
   description = "\"project\", \"folder\" or \"organization\"."
   value       = local.sink_parent
@@ -112,6 +132,26 @@ output "project_numbers" {
 output "compute_role" {
   description = "Null where a custom role is made."
   value       = var.compute_role
+
+  precondition {
+    condition     = !local.discover || var.compute_role == null ? true : !startswith(var.compute_role, "projects/")
+    error_message = "compute_role: a project's role cannot be granted at a folder or an organisation; give roles/R or organizations/N/roles/R, or discover = false."
+  }
+}
+
+output "custom_role_organization_id" {
+  description = "Organisation in which the custom role is made; null where none is made there."
+  value       = local.custom_role_organization_id
+
+  precondition {
+    condition     = var.custom_role_organization_id == null || var.folder_id != null
+    error_message = "custom_role_organization_id goes with folder_id; with organization_id the custom role is made in that organisation."
+  }
+}
+
+output "asset_role" {
+  description = "Role for finding projects; null where another role has the permission."
+  value       = var.asset_role
 }
 
 output "compute_role_id" {

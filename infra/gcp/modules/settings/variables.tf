@@ -69,6 +69,30 @@ variable "organization_id" {
   }
 }
 
+variable "discover" {
+  type     = bool
+  nullable = false
+}
+
+variable "discover_query" {
+  type = string
+
+  validation {
+    # A null must not reach trimspace(), hence the conditional rather than "||".
+    condition     = var.discover_query == null ? true : trimspace(var.discover_query) != ""
+    error_message = "discover_query must be a search query of Cloud Asset Inventory such as labels.env:prod, or null."
+  }
+}
+
+variable "project_name" {
+  type = string
+
+  validation {
+    condition     = var.project_name == null || can(regex("^([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project_name))
+    error_message = "project_name must be a project id, not a number or a display name."
+  }
+}
+
 variable "extra_interruption_methods" {
   type     = list(string)
   nullable = false
@@ -222,6 +246,24 @@ variable "compute_role" {
   validation {
     condition     = var.compute_role == null || can(regex("^(roles/[A-Za-z0-9.]+|(projects|organizations)/[^/]+/roles/[A-Za-z0-9_.]+)$", var.compute_role))
     error_message = "compute_role must be roles/R, organizations/N/roles/R or projects/P/roles/R."
+  }
+}
+
+variable "custom_role_organization_id" {
+  type = string
+
+  validation {
+    condition     = var.custom_role_organization_id == null || can(regex("^[0-9]+$", var.custom_role_organization_id))
+    error_message = "custom_role_organization_id must be digits only, without \"organizations/\"."
+  }
+}
+
+variable "asset_role" {
+  type = string
+
+  validation {
+    condition     = var.asset_role == null || can(regex("^(roles/[A-Za-z0-9.]+|organizations/[^/]+/roles/[A-Za-z0-9_.]+)$", var.asset_role))
+    error_message = "asset_role must be roles/R or organizations/N/roles/R: it is granted at a folder or an organisation."
   }
 }
 

@@ -8,6 +8,9 @@ variables {
   monitored_projects         = []
   folder_id                  = null
   organization_id            = null
+  discover                   = true
+  discover_query             = null
+  project_name               = null
   extra_interruption_methods = []
   bulk_insert_name_pattern   = null
 
@@ -25,6 +28,8 @@ variables {
   kubernetes_service_account_name      = "spot-interruption-exporter-sa"
   workload_pool                        = null
   compute_role                         = null
+  custom_role_organization_id          = null
+  asset_role                           = "roles/cloudasset.viewer"
   project_numbers                      = {}
 
   alert_unacked_age           = "600s"
@@ -409,6 +414,106 @@ run "project_number_not_a_number" {
   }
 
   expect_failures = [var.project_numbers]
+}
+
+run "discover_query_empty" {
+  command = plan
+
+  variables {
+    discover_query = " "
+  }
+
+  expect_failures = [var.discover_query]
+}
+
+run "discover_query_without_a_folder" {
+  command = plan
+
+  variables {
+    discover_query = "labels.env:prod"
+  }
+
+  expect_failures = [output.discover]
+}
+
+run "discover_query_without_discovery" {
+  command = plan
+
+  variables {
+    folder_id      = "1"
+    discover       = false
+    discover_query = "labels.env:prod"
+  }
+
+  expect_failures = [output.discover]
+}
+
+run "project_name_as_number" {
+  command = plan
+
+  variables {
+    project_name = "123456789012"
+  }
+
+  expect_failures = [var.project_name]
+}
+
+run "custom_role_organization_with_kind" {
+  command = plan
+
+  variables {
+    folder_id                   = "1"
+    custom_role_organization_id = "organizations/2"
+  }
+
+  expect_failures = [var.custom_role_organization_id]
+}
+
+run "custom_role_organization_without_a_folder" {
+  command = plan
+
+  variables {
+    organization_id             = "1"
+    custom_role_organization_id = "2"
+  }
+
+  expect_failures = [output.custom_role_organization_id]
+}
+
+run "asset_role_of_a_project" {
+  command = plan
+
+  variables {
+    asset_role = "projects/acme-prod/roles/finder"
+  }
+
+  expect_failures = [var.asset_role]
+}
+
+run "compute_role_of_a_project_at_a_folder" {
+  command = plan
+
+  variables {
+    folder_id    = "1"
+    compute_role = "projects/acme-prod/roles/reader"
+  }
+
+  expect_failures = [output.compute_role]
+}
+
+run "compute_role_of_a_project_without_discovery" {
+  command = plan
+
+  variables {
+    folder_id    = "1"
+    discover     = false
+    compute_role = "projects/acme-prod/roles/reader"
+  }
+
+  assert {
+    condition     = output.compute_role == "projects/acme-prod/roles/reader"
+    error_message = "Accepted: it is granted in projects only."
+  }
 }
 
 run "folder_and_organization" {

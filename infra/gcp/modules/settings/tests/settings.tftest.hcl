@@ -8,6 +8,9 @@ variables {
   monitored_projects         = []
   folder_id                  = null
   organization_id            = null
+  discover                   = true
+  discover_query             = null
+  project_name               = null
   extra_interruption_methods = []
   bulk_insert_name_pattern   = null
 
@@ -25,6 +28,8 @@ variables {
   kubernetes_service_account_name      = "spot-interruption-exporter-sa"
   workload_pool                        = null
   compute_role                         = null
+  custom_role_organization_id          = null
+  asset_role                           = "roles/cloudasset.viewer"
   project_numbers                      = {}
 
   alert_unacked_age           = "600s"
@@ -140,7 +145,36 @@ run "projects_watched_from_another" {
 
   assert {
     condition     = yamldecode(output.exporter_config).project_name == "acme-prod"
-    error_message = "With several projects the exporter's own is the one it lists."
+    error_message = "With several projects the exporter's own names its state."
+  }
+
+  assert {
+    condition     = yamldecode(output.exporter_config).gcp == { projects = ["acme-prod", "acme-search", "acme-shop"] }
+    error_message = "The monitored projects are listed, and project_name with them."
+  }
+
+  assert {
+    condition     = output.listed_projects == toset(["acme-prod", "acme-search", "acme-shop"])
+    error_message = "What is listed is granted."
+  }
+}
+
+run "project_name_stays_when_projects_are_added" {
+  command = plan
+
+  variables {
+    monitored_projects = ["acme-shop", "acme-search"]
+    project_name       = "acme-shop"
+  }
+
+  assert {
+    condition     = yamldecode(output.exporter_config).project_name == "acme-shop" && yamldecode(output.exporter_config).gcp.projects == ["acme-search", "acme-shop"]
+    error_message = "The state belongs to the project that was there first."
+  }
+
+  assert {
+    condition     = output.listed_projects == toset(["acme-search", "acme-shop"])
+    error_message = "Nothing is granted in the project of the topics."
   }
 }
 
@@ -160,6 +194,11 @@ run "one_project_watched_from_another" {
     condition     = yamldecode(output.exporter_config).pubsub.instance_creation_subscription_name == "projects/acme-prod/subscriptions/sie-creation-subscription"
     error_message = "Its subscriptions are where they were made."
   }
+
+  assert {
+    condition     = !can(yamldecode(output.exporter_config).gcp)
+    error_message = "One project needs no list."
+  }
 }
 
 run "folder" {
@@ -173,6 +212,56 @@ run "folder" {
     condition     = output.sink_parent == "folder" && length(output.project_sinks) == 0
     error_message = "Sinks at the folder only, or each event would arrive twice."
   }
+
+  assert {
+    condition     = yamldecode(output.exporter_config).gcp == { discover = "folders/123" } && yamldecode(output.exporter_config).project_name == "acme-prod"
+    error_message = "The exporter finds the projects."
+  }
+
+  assert {
+    condition     = output.discover && output.custom_role_organization_id == null && output.quota_project == "acme-prod"
+    error_message = "Nothing tells in which organisation a role could be made."
+  }
+}
+
+run "folder_with_its_organization" {
+  command = plan
+
+  variables {
+    folder_id                   = "123"
+    custom_role_organization_id = "456"
+    discover_query              = "labels.env:prod"
+    monitored_projects          = ["acme-shop", "acme-search"]
+  }
+
+  assert {
+    condition     = output.custom_role_organization_id == "456"
+    error_message = "The role is made there."
+  }
+
+  assert {
+    condition = yamldecode(output.helm_values).config.gcp == {
+      projects       = ["acme-prod", "acme-search", "acme-shop"]
+      discover       = "folders/123"
+      discover_query = "labels.env:prod"
+    }
+    error_message = "What is named is listed beside what is found."
+  }
+}
+
+run "folder_without_discovery" {
+  command = plan
+
+  variables {
+    folder_id          = "123"
+    discover           = false
+    monitored_projects = ["acme-prod", "acme-search"]
+  }
+
+  assert {
+    condition     = yamldecode(output.exporter_config).gcp == { projects = ["acme-prod", "acme-search"] } && !output.discover && output.custom_role_organization_id == null
+    error_message = "Only what is named is listed."
+  }
 }
 
 run "organization" {
@@ -185,6 +274,25 @@ run "organization" {
   assert {
     condition     = output.sink_parent == "organization" && length(output.project_sinks) == 0
     error_message = "Sinks at the organisation only, or each event would arrive twice."
+  }
+
+  assert {
+    condition     = yamldecode(output.exporter_config).gcp == { discover = "organizations/123" } && output.custom_role_organization_id == "123"
+    error_message = "The exporter finds the projects, by a role of the organisation."
+  }
+}
+
+run "organization_with_a_role_of_its_own" {
+  command = plan
+
+  variables {
+    organization_id = "123"
+    compute_role    = "organizations/123/roles/instance_reader"
+  }
+
+  assert {
+    condition     = output.discover && output.custom_role_organization_id == null
+    error_message = "No role is made."
   }
 }
 
@@ -248,8 +356,8 @@ run "direct_principal" {
   }
 
   assert {
-    condition     = output.workload_pool_project == "acme-platform"
-    error_message = "The pool's project."
+    condition     = output.workload_pool_project == "acme-platform" && output.quota_project == "acme-platform"
+    error_message = "The pool's project, on whose behalf requests are made."
   }
 
   assert {
