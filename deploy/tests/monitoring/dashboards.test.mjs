@@ -12,7 +12,7 @@ const families = known();
 const TARGETS = ["cluster", "namespace", "release", "job", "instance"];
 const VARIABLES = {
   "spacelift-promex": ["datasource", ...TARGETS, "pool", "detail"],
-  "spot-interruption-exporter": ["datasource", ...TARGETS, "spot_cluster"],
+  "spot-interruption-exporter": ["datasource", ...TARGETS, "project", "spot_cluster"],
 };
 // Panels that repeat fill one page at most: three rows of three.
 const MOST_REPEATED = 9;
@@ -82,6 +82,17 @@ dashboards.forEach((dashboard, index) => {
       }
     });
   }
+
+  test(`${name}: what has a project follows the variable`, () => {
+    for (const { title, targets } of panelsOf(dashboard)) {
+      for (const { expr } of targets) {
+        for (const [, metric, selector] of expr.matchAll(/(\w+)(\{[^}]*\})/g)) {
+          if (!families.get(metric).has("project")) continue;
+          assert.ok(selector.endsWith(', project=~"$project"}'), `${title}: ${metric}${selector}`);
+        }
+      }
+    }
+  });
 
   for (const { repeat, title } of panelsOf(dashboard).filter((panel) => panel.repeat)) {
     test(`${name}: ${title} repeats for a page at most`, () => {
