@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 
 use crate::content_coding::{self, ContentCoding};
 use crate::failure::Failure;
+use crate::graphql;
 use crate::transport::{Http, explain};
 
 /// The most that is read of an answer, in bytes.
@@ -81,7 +82,7 @@ impl Api {
             }
             status => {
                 let body = read(&head.headers, body, LARGEST_ERROR).await.unwrap_or_default();
-                Err(match crate::client::errors_of(&body) {
+                Err(match graphql::errors_of(&body) {
                     // Whatever the words are, the status is a refusal.
                     Some(Failure::GraphQl(detail)) if status == StatusCode::FORBIDDEN => {
                         Failure::Http { status, detail }

@@ -12,6 +12,7 @@ pub mod config;
 mod content_coding;
 pub mod exporter;
 mod failure;
+mod graphql;
 mod json;
 mod proxy;
 mod refusal;

@@ -17,8 +17,8 @@ use zeroize::Zeroizing;
 
 use crate::Config;
 use crate::api::Api;
-use crate::client::read_data;
 use crate::failure::Failure;
+use crate::graphql::read_data;
 use crate::refusal::{Refusals, as_refusal, clear_refusal};
 use crate::schema::Amount;
 use crate::single_flight::SingleFlight;

@@ -26,6 +26,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::failure::Failure;
+use crate::graphql;
 use crate::schema::Amount;
 use sums::sums;
 
@@ -117,7 +118,7 @@ where
 
 /// Reads an answer that holds `Q`.
 fn answer<Q: Families + DeserializeOwned + 'static>(body: &[u8]) -> Result<Answer, Failure> {
-    crate::client::read_data::<Q>(body).map(|data| Arc::new(data) as Answer)
+    graphql::read_data::<Q>(body).map(|data| Arc::new(data) as Answer)
 }
 
 /// Writes gauge families.
