@@ -10,9 +10,9 @@ use prometheus_client::collector::Collector as PrometheusCollector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Registry;
 
-use crate::Config;
 use crate::client::Client;
 use crate::collectors::{DocumentError, Writer};
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::round::{Outcome, RoundSettings, Rounds, Scraped};
 

@@ -14,6 +14,7 @@ pub mod exporter;
 mod failure;
 mod graphql;
 mod json;
+mod program;
 mod proxy;
 mod refusal;
 mod round;

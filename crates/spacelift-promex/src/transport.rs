@@ -2,14 +2,12 @@
 
 use std::error::Error;
 use std::io;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use exporter_common::files;
 use exporter_common::tls::{self, server_verifier};
 use exporter_common::upstream::chain;
 use futures_util::FutureExt;
@@ -24,12 +22,10 @@ use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use crate::Config;
+use crate::config::Config;
 use crate::proxy::Proxy;
 
 /// The HTTP client: one HTTP/2 connection, or kept-alive HTTP/1.1 ones.
@@ -55,10 +51,6 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Longer than any usual scrape interval, so that a scrape finds the last one's connection.
 const IDLE: Duration = Duration::from_secs(300);
-
-/// The size of a file of certificates in bytes, and the time to read it.
-const MAX_ROOTS: u64 = 16 * 1024 * 1024;
-const READ_BOUND: Duration = Duration::from_secs(5);
 
 /// Makes the client. No connection is made yet.
 pub(crate) fn connect(config: &Config) -> Result<Http, TransportError> {
@@ -133,23 +125,6 @@ pub(crate) fn explain(error: &(dyn Error + 'static)) -> String {
         cause = error.source();
     }
     chain(error)
-}
-
-/// Reads the certificates of a PEM file.
-///
-/// # Errors
-/// The file cannot be read, is no PEM, or holds no certificate that can be trusted.
-pub(crate) fn read_roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let pem = files::read(path, MAX_ROOTS, READ_BOUND).map_err(|error| format!("cannot be read: {error}"))?;
-    let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<_, _>>()
-        .map_err(|error| format!("is no PEM file: {error}"))?;
-    let mut store = RootCertStore::empty();
-    let (usable, _) = store.add_parsable_certificates(certificates.iter().cloned());
-    if usable == 0 {
-        return Err("holds no certificate; allowed is a PEM file with at least one CA certificate".to_owned());
-    }
-    Ok(certificates)
 }
 
 /// TCP, directly or by way of a proxy.

@@ -1,16 +1,18 @@
 //! The exporter's options, as written and as validated.
 
+mod roots;
+mod secret;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use exporter_common::config::{
-    Arguments, Command, ConfigError, Environment, Kind, Loaded, Setting, TextList, format_duration, load,
+    Arguments, ConfigError, Environment, Kind, Loaded, Setting, TextList, format_duration, load,
     parse_metrics_path,
 };
 use exporter_common::http::web::WebWritten;
-use exporter_common::http::{ListenAddress, Listener, Web};
-use exporter_common::program::Program;
+use exporter_common::http::{ListenAddress, Web};
 use exporter_common::secret::Secret;
 use exporter_common::telemetry::{LogFormat, Logging};
 use http::Uri;
@@ -18,13 +20,12 @@ use rustls_pki_types::CertificateDer;
 use serde::Deserialize;
 use tracing::level_filters::LevelFilter;
 
+use self::roots::read_roots;
+pub use self::secret::SecretSource;
 use crate::collectors::{ALL, Collector};
 use crate::proxy::Proxy;
-use crate::session::SecretSource;
-use crate::transport::read_roots;
-use crate::{ABOUT, NAME, RunError};
 
-const VARIABLE_PREFIX: &str = "SPACELIFT_PROMEX_";
+pub(crate) const VARIABLE_PREFIX: &str = "SPACELIFT_PROMEX_";
 
 const DEFAULT_PORT: u16 = 9953;
 const DEFAULT_PATH: &str = "/metrics";
@@ -105,7 +106,7 @@ pub struct Config {
 }
 
 impl Config {
-    fn table() -> Vec<Setting> {
+    pub(crate) fn table() -> Vec<Setting> {
         let option = |key: &'static str, help: &'static str| {
             Setting::new(key, format!("{VARIABLE_PREFIX}{}", key.to_uppercase()), help)
                 .flag(key.replace('_', "-"))
@@ -178,6 +179,14 @@ impl Config {
         settings
     }
 
+    /// Reads and validates the configuration.
+    ///
+    /// # Errors
+    /// A value is missing or invalid.
+    pub(crate) fn read(arguments: &Arguments, environment: &Environment) -> Result<Self, ConfigError> {
+        validate(&load::<Written>(Self::table(), arguments, environment)?, environment)
+    }
+
     /// Where GraphQL requests go.
     pub(crate) fn graphql_endpoint(&self) -> Uri {
         with_path(&self.api_endpoint, &format!("{}/graphql", self.api_endpoint.path().trim_end_matches('/')))
@@ -198,38 +207,6 @@ fn with_path(uri: &Uri, path: &str) -> Uri {
     parts.path_and_query = path.parse().ok();
     // Both halves were parsed before, so that together they parse as well.
     Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
-}
-
-impl Program for Config {
-    const COMMAND: Command = Command { name: NAME, about: ABOUT, subcommand: Some("serve") };
-    const VARIABLE_PREFIX: &'static str = VARIABLE_PREFIX;
-    const LOG_TARGETS: &'static [&'static str] = &["spacelift_promex"];
-
-    type Error = RunError;
-
-    fn settings() -> Vec<Setting> {
-        Self::table()
-    }
-
-    fn load(arguments: &Arguments, environment: &Environment) -> Result<Self, ConfigError> {
-        validate(&load::<Written>(Self::settings(), arguments, environment)?, environment)
-    }
-
-    fn logging(&self) -> Logging {
-        self.logging
-    }
-
-    fn web(&self) -> &Web {
-        &self.web
-    }
-
-    fn listen_addresses(&self) -> &[ListenAddress] {
-        &self.listen_addresses
-    }
-
-    async fn run(self, listener: Listener, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
-        crate::run(self, listener, shutdown).await
-    }
 }
 
 fn validate(loaded: &Loaded<Written>, environment: &Environment) -> Result<Config, ConfigError> {
