@@ -12,6 +12,7 @@ pub mod google;
 mod http;
 mod journal;
 mod reply;
+mod routes;
 mod server;
 pub mod spacelift;
 mod tls;

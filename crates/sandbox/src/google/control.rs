@@ -6,19 +6,23 @@ use std::{
     time::Duration,
 };
 
-use hyper::{Method, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming};
 use serde_json::{Value, json};
 use tonic::{Code, async_trait};
 
 use super::{
-    compute::{self, Control, Operation, Override, Reply},
+    compute::{self, Operation, Override, Reply},
     handle::{CREATION_SUBSCRIPTION, CREATION_TOPIC, INTERRUPTION_SUBSCRIPTION, INTERRUPTION_TOPIC, State},
     pubsub::{Counts, Faults},
 };
 use crate::{
     http::{self, method_not_allowed, no_content, text},
-    server::Body,
+    routes::Route,
+    server::{Answer, Body},
 };
+
+/// How the paths of this endpoint begin.
+const PREFIX: &str = "/_sandbox/";
 
 const HELP: &str = "\
 A simulated Google Cloud.
@@ -42,16 +46,25 @@ POST        /_sandbox/reset                 ends every open stream, once
 /// How late Compute Engine is when it is slow.
 const SLOWNESS: Duration = Duration::from_secs(10);
 
-/// Answers as soon as there is something to answer with.
-pub(super) struct Switchboard(pub(super) Arc<OnceLock<Weak<State>>>);
+/// The routes below [`PREFIX`], which answer as soon as there is a state.
+pub(super) struct ControlRoutes(pub(super) Arc<OnceLock<Weak<State>>>);
 
 #[async_trait]
-impl Control for Switchboard {
-    async fn answer(&self, method: &Method, path: &str, body: &[u8]) -> Response<Body> {
-        match self.0.get().and_then(Weak::upgrade) {
-            Some(state) => answer(&state, method, path, body).await,
-            None => text(StatusCode::SERVICE_UNAVAILABLE, "about to start or to stop\n"),
-        }
+impl Route for ControlRoutes {
+    fn prefix(&self) -> &'static str {
+        PREFIX
+    }
+
+    async fn answer(&self, request: Request<Incoming>, _connection: u64) -> Answer {
+        let Some(state) = self.0.get().and_then(Weak::upgrade) else {
+            return Answer::Response(text(StatusCode::SERVICE_UNAVAILABLE, "about to start or to stop\n"));
+        };
+        let (parts, body) = request.into_parts();
+        let path = parts.uri.path().strip_prefix(PREFIX).unwrap_or_default();
+        Answer::Response(match http::read(body).await {
+            Ok(body) => answer(&state, &parts.method, path, &body).await,
+            Err(refusal) => refusal,
+        })
     }
 }
 

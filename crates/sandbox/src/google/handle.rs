@@ -20,7 +20,7 @@ use super::{
     audit_log::{AuditLog, Naming},
     backend::Backend,
     compute::Compute,
-    control::Switchboard,
+    control::ControlRoutes,
     pubsub::PubSub,
 };
 
@@ -179,7 +179,7 @@ impl Builder {
         let compute = Compute::builder()
             .listen(self.compute_listen)
             .project(&self.project, self.number)
-            .start_with(Some(Box::new(Switchboard(Arc::clone(&state)))))
+            .start_with(vec![Box::new(ControlRoutes(Arc::clone(&state)))])
             .await?;
         let world = World::with_scale(self.seed, SystemTime::now(), self.scale);
         compute.insert_all(world.instances().cloned());

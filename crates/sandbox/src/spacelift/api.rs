@@ -16,7 +16,7 @@ use hyper::{
 use tokio::time::Instant;
 
 use super::{
-    EXCHANGE, Override, Recorded, Scenario, control,
+    EXCHANGE, Override, Recorded, Scenario,
     schema::{self, Schema},
     session::Sessions,
     world::World,
@@ -74,12 +74,6 @@ impl Handler for Api {
     async fn answer(&self, request: Request<Incoming>, connection: u64) -> Answer {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();
-        if let Some(path) = path.strip_prefix(control::PREFIX) {
-            return match read(body).await {
-                Ok(body) => Answer::Response(control::answer(self, &parts.method, path, &body)),
-                Err(refusal) => Answer::Response(refusal),
-            };
-        }
         if path == "/graphql" {
             return match parts.method {
                 Method::POST => self.graphql(&parts, body, connection).await,

@@ -1,16 +1,20 @@
 //! The sandbox's own endpoint, beside the API on the same port.
 
-use hyper::{Method, Response, StatusCode};
+use std::sync::Arc;
+
+use hyper::{Method, Request, Response, StatusCode, body::Incoming};
 use serde_json::{Value, json};
+use tonic::async_trait;
 
 use super::{Account, Scenario, api::Api};
 use crate::{
     http::{self, method_not_allowed, no_content, response, text},
-    server::Body,
+    routes::Route,
+    server::{Answer, Body},
 };
 
-/// What the paths of this endpoint begin with.
-pub(super) const PREFIX: &str = "/_sandbox/";
+/// How the paths of this endpoint begin.
+const PREFIX: &str = "/_sandbox/";
 
 const HELP: &str = "\
 A simulated Spacelift.
@@ -26,8 +30,26 @@ GET      /health
 POST     /graphql            the API itself
 ";
 
-/// Answers a request to `path`, which lacks the [`PREFIX`].
-pub(super) fn answer(api: &Api, method: &Method, path: &str, body: &[u8]) -> Response<Body> {
+/// The routes below [`PREFIX`].
+pub(super) struct ControlRoutes(pub(super) Arc<Api>);
+
+#[async_trait]
+impl Route for ControlRoutes {
+    fn prefix(&self) -> &'static str {
+        PREFIX
+    }
+
+    async fn answer(&self, request: Request<Incoming>, _connection: u64) -> Answer {
+        let (parts, body) = request.into_parts();
+        let path = parts.uri.path().strip_prefix(PREFIX).unwrap_or_default();
+        Answer::Response(match http::read(body).await {
+            Ok(body) => answer(&self.0, &parts.method, path, &body),
+            Err(refusal) => refusal,
+        })
+    }
+}
+
+fn answer(api: &Api, method: &Method, path: &str, body: &[u8]) -> Response<Body> {
     let body = String::from_utf8_lossy(body);
     let body = body.trim();
     match (path, method.as_str()) {

@@ -9,10 +9,11 @@ use std::{
 
 use super::{
     Account, DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, EXCHANGE, Living, Override, Recorded, Refusal,
-    Scenario, api::Api, session::Sessions, world::World,
+    Scenario, api::Api, control::ControlRoutes, session::Sessions, world::World,
 };
 use crate::{
     ListenError,
+    routes::Routes,
     server::Server,
     tls::{Tls, TlsError},
 };
@@ -21,7 +22,7 @@ use crate::{
 pub struct Spacelift {
     api: Arc<Api>,
     tls: Option<Tls>,
-    server: Server<Api>,
+    server: Server<Routes<Api>>,
 }
 
 /// What a [`Spacelift`] is to be; every setting has a default.
@@ -158,7 +159,9 @@ impl Builder {
             tls.as_ref().map(|tls| tls.ca_pem.clone()),
         ));
         let acceptor = tls.as_ref().map(|tls| tls.acceptor.clone());
-        let server = Server::start(self.listen, acceptor, Arc::clone(&api)).await?;
+        let control = ControlRoutes(Arc::clone(&api));
+        let routes = Arc::new(Routes::new(Arc::clone(&api), vec![Box::new(control)]));
+        let server = Server::start(self.listen, acceptor, routes).await?;
         Ok(Spacelift { api, tls, server })
     }
 }

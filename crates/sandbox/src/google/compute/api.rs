@@ -10,7 +10,6 @@ use std::{
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri, body::Incoming};
 use serde_json::json;
 use tokio::time::Instant;
-use tonic::async_trait;
 
 use super::{
     fields::Fields,
@@ -125,34 +124,14 @@ pub fn garbage() -> Reply {
 pub(super) struct Api {
     pub(super) journal: Journal<Recorded>,
     pub(super) bearer: Bearer,
-    control: Option<Box<dyn Control>>,
     project: Project,
     fleet: Mutex<Fleet>,
     overrides: Mutex<Overrides<Operation>>,
 }
 
-/// Answers what is not for Compute Engine but for the sandbox itself.
-#[async_trait]
-pub(in crate::google) trait Control: Send + Sync {
-    /// Answers a request to a path below `/_sandbox/`.
-    async fn answer(&self, method: &Method, path: &str, body: &[u8]) -> Response<Body>;
-}
-
-/// What the paths of the sandbox itself begin with.
-const CONTROL: &str = "/_sandbox/";
-
 impl Handler for Api {
     async fn answer(&self, request: Request<Incoming>, connection: u64) -> Answer {
-        let (parts, body) = request.into_parts();
-        if let Some(path) = parts.uri.path().strip_prefix(CONTROL) {
-            let Some(control) = &self.control else {
-                return Answer::Response(text(StatusCode::NOT_FOUND, "not found\n"));
-            };
-            return Answer::Response(match http::read(body).await {
-                Ok(body) => control.answer(&parts.method, path, &body).await,
-                Err(refusal) => refusal,
-            });
-        }
+        let (parts, _) = request.into_parts();
         let admitted = self.bearer.admits(&parts.headers);
         let query = query(&parts.uri);
         let call = Call::parse(parts.uri.path(), &query);
@@ -190,11 +169,10 @@ impl Handler for Api {
 }
 
 impl Api {
-    pub(super) fn new(project: Project, control: Option<Box<dyn Control>>) -> Self {
+    pub(super) fn new(project: Project) -> Self {
         Self {
             journal: Journal::default(),
             bearer: Bearer::default(),
-            control,
             project,
             fleet: Mutex::default(),
             overrides: Mutex::default(),

@@ -5,23 +5,20 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    Operation, Override, Recorded,
-    api::{Api, Control},
-    render::Project,
-};
+use super::{Operation, Override, Recorded, api::Api, render::Project};
 use crate::{
     google::{
         StartError,
         instance::{Instance, Status},
     },
+    routes::{Route, Routes},
     server::Server,
 };
 
 /// A Compute API that listens. It stops when it is dropped.
 pub struct Compute {
     api: Arc<Api>,
-    server: Server<Api>,
+    server: Server<Routes<Api>>,
 }
 
 /// What a [`Compute`] is to be; every setting has a default.
@@ -61,16 +58,17 @@ impl Builder {
     ///
     /// If the address cannot be listened on.
     pub async fn start(self) -> Result<Compute, StartError> {
-        self.start_with(None).await
+        self.start_with(Vec::new()).await
     }
 
-    /// Listens, and serves `/_sandbox/` too.
+    /// Listens, and serves others on the same port.
     pub(in crate::google) async fn start_with(
         self,
-        control: Option<Box<dyn Control>>,
+        others: Vec<Box<dyn Route>>,
     ) -> Result<Compute, StartError> {
-        let api = Arc::new(Api::new(self.project, control));
-        let server = Server::start(self.listen, None, Arc::clone(&api)).await?;
+        let api = Arc::new(Api::new(self.project));
+        let routes = Arc::new(Routes::new(Arc::clone(&api), others));
+        let server = Server::start(self.listen, None, routes).await?;
         Ok(Compute { api, server })
     }
 }

@@ -25,7 +25,6 @@ mod fleet;
 mod handle;
 mod render;
 
-pub(super) use self::api::Control;
 pub use self::{
     api::{
         Operation, Recorded, error, garbage, internal_error, permission_denied, rate_limited,
