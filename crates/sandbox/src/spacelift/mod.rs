@@ -19,12 +19,14 @@
 mod account;
 mod api;
 mod control;
+mod guard;
 mod handle;
 mod living;
 mod recorded;
 mod scenario;
 mod schema;
 mod session;
+mod ulid;
 mod world;
 
 pub use account::{

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, EmptySubscription, InputObject, Object, Result, ServerError, SimpleObject};
+use async_graphql::{Context, EmptySubscription, InputObject, Object, Result, ServerError};
 
 use super::{
     account::{
         Account, ID, IntegrationsCount, Metrics, MetricsRange, PublicWorkerPool, Seats, Usage, WorkerPool,
     },
+    guard::unless_machine_key,
     scenario::Scenario,
-    session::Sessions,
+    session::{Sessions, User},
 };
 
 pub(super) type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
@@ -94,14 +95,6 @@ impl Mutation {
     }
 }
 
-/// A session.
-#[derive(SimpleObject)]
-pub(super) struct User {
-    pub(super) jwt: String,
-    /// Unix seconds.
-    pub(super) valid_until: i64,
-}
-
 #[derive(InputObject)]
 struct MetricsInput {
     /// Unix seconds.
@@ -110,19 +103,7 @@ struct MetricsInput {
     start_time: i64,
 }
 
+/// The account of this request.
 fn account<'a>(ctx: &Context<'a>) -> Result<&'a Account> {
     Ok(ctx.data::<Arc<Account>>()?)
-}
-
-fn unless_machine_key(ctx: &Context<'_>) -> Result<()> {
-    unless(ctx, Scenario::MachineKey, "not available for machine sessions")
-}
-
-pub(super) fn unless_partial_failure(ctx: &Context<'_>) -> Result<()> {
-    unless(ctx, Scenario::PartialFailure, "internal error")
-}
-
-/// Lets a field fail in one scenario. What becomes null with it is GraphQL's business, as in the real API.
-fn unless(ctx: &Context<'_>, scenario: Scenario, message: &'static str) -> Result<()> {
-    if *ctx.data::<Scenario>()? == scenario { Err(message.into()) } else { Ok(()) }
 }

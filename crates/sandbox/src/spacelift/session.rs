@@ -6,17 +6,24 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use async_graphql::SimpleObject;
 use rand::{
     RngExt as _,
     distr::{Alphanumeric, SampleString as _},
 };
 
-use super::schema::User;
-
 /// The API key that a sandbox knows unless told otherwise.
 pub const DEFAULT_API_KEY_ID: &str = "01K5SANDB0XAP1KEY000000000";
 /// The secret of [`DEFAULT_API_KEY_ID`].
 pub const DEFAULT_API_KEY_SECRET: &str = "sandbox-secret";
+
+/// A session.
+#[derive(SimpleObject)]
+pub(super) struct User {
+    pub(super) jwt: String,
+    /// Unix seconds.
+    pub(super) valid_until: i64,
+}
 
 /// The one API key and the tokens that were issued for it.
 pub(super) struct Sessions(Mutex<State>);

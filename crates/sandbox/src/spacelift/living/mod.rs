@@ -7,27 +7,29 @@
 //!
 //! Time is a parameter and chance comes from a seed: the same calls yield the same account.
 
+mod history;
+mod plan;
 mod pool;
+mod stack;
+mod units;
+mod used;
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
-use self::pool::{Demand, Event, Fleet, Pool, Run};
-use super::account::{
-    Account, DriftDetectionSchedule, LargestStack, MetricPoint, Metrics, MetricsRange, MetricsRun,
-    PublicWorkerPool, SeatUsage, Seats, StackTile, Usage,
+use self::{
+    history::History,
+    plan::POOLS,
+    pool::{Event, Pool},
+    stack::{Stack, State},
+    units::{DAY, TICK, count, whole},
+    used::{BILLING_PERIOD, Used},
 };
-
-/// The step in which the account lives.
-const TICK: Duration = Duration::from_millis(500);
-/// From one morning to the next.
-const DAY: Duration = Duration::from_secs(300);
-const BILLING_PERIOD: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+use super::account::{
+    Account, DriftDetectionSchedule, MetricPoint, Metrics, MetricsRange, MetricsRun, PublicWorkerPool,
+    SeatUsage, Seats, Usage,
+};
 
 /// The share of runs that fail.
 const FAILING: f64 = 0.07;
@@ -40,30 +42,8 @@ const DRIFT_INTERVAL: Duration = Duration::from_secs(8);
 /// How far ahead a drift detection counts as upcoming.
 const UPCOMING: Duration = Duration::from_secs(20);
 
-/// Name, demand, workers and number of stacks of each pool; the first is the public one.
-const POOLS: [(&str, Demand, Fleet, usize); 6] = [
-    ("public", demand(0.30, 0.9, 0.0, 16.0), Fleet::Slots(8), 30),
-    ("production", demand(0.35, 0.7, 0.1, 20.0), Fleet::Elastic { least: 4, most: 14 }, 40),
-    ("staging", demand(0.20, 0.8, 0.2, 14.0), Fleet::Elastic { least: 2, most: 8 }, 24),
-    // Just enough workers for the whole day, far too few for its busy half.
-    ("on-premises", demand(0.165, 1.0, 0.3, 15.0), Fleet::Machines(3), 18),
-    // Nobody works here at night, when the last worker leaves.
-    ("ephemeral", demand(0.06, 2.0, 0.5, 12.0), Fleet::Elastic { least: 0, most: 6 }, 8),
-    ("playground", demand(0.02, 0.5, 0.7, 10.0), Fleet::Machines(2), 5),
-];
-/// How many workers are busy on the mean of the day, public and private: what [`POOLS`] amounts to.
-const MEAN_BUSY: (u32, u32) = (5, 13);
-
 const ALLOWED_MINUTES: i64 = 900_000;
 const SEATS: i64 = 60;
-const TOPICS: [&str; 8] =
-    ["network", "dns", "database", "cluster", "iam", "storage", "observability", "edge"];
-const VENDORS: [&str; 4] = ["hashicorp/aws", "hashicorp/google", "hashicorp/kubernetes", "datadog/datadog"];
-
-const fn demand(runs_per_second: f64, swing: f64, morning: f64, mean_duration: f64) -> Demand {
-    Demand { runs_per_second, swing, morning, mean_duration }
-}
-
 /// An account that changes as time passes.
 #[derive(Debug)]
 pub struct Living {
@@ -78,55 +58,6 @@ pub struct Living {
     used: Used,
     history: History,
 }
-
-#[derive(Clone, Debug)]
-struct Stack {
-    slug: String,
-    vendor: &'static str,
-    resources: u32,
-    drifted: u32,
-    detects_drift: bool,
-    state: State,
-    /// The run that brought it into its state; a new stack has had none.
-    run: Option<Run>,
-    failing_since: Option<Duration>,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum State {
-    New,
-    Queued,
-    Planning,
-    Unconfirmed,
-    Finished,
-    Failed,
-}
-
-/// What the present billing period has used.
-#[derive(Clone, Copy, Debug)]
-struct Used {
-    since: Duration,
-    public: Duration,
-    private: Duration,
-}
-
-/// What the figures about runs look back on.
-#[derive(Clone, Debug, Default)]
-struct History {
-    /// In nanoseconds.
-    durations: Window,
-    /// From a run's arrival to its success, in seconds.
-    lead_times: Window,
-    /// From a stack's first failure to its next success, in seconds.
-    recoveries: Window,
-    /// One for a run that failed, zero for one that did not.
-    failures: Window,
-    deployments: u32,
-}
-
-/// The latest values of something.
-#[derive(Clone, Debug, Default)]
-struct Window(VecDeque<f64>);
 
 impl Living {
     /// An account in full swing. `now` is counted from the Unix epoch and decides on the billing period and
@@ -340,116 +271,10 @@ impl Living {
     }
 }
 
-impl Stack {
-    fn new(pool: &str, number: usize, rng: &mut StdRng) -> Self {
-        let topic = TOPICS[rng.random_range(0..TOPICS.len())];
-        Self {
-            slug: format!("{pool}-{topic}-{number}"),
-            vendor: VENDORS[rng.random_range(0..VENDORS.len())],
-            // Most are small, a few are large.
-            resources: rng.random_range(2..30_u32).pow(2),
-            drifted: 0,
-            detects_drift: rng.random_bool(0.6),
-            state: State::New,
-            run: None,
-            failing_since: None,
-        }
-    }
-
-    fn enter(&mut self, state: State, run: Run) {
-        self.state = state;
-        self.run = Some(run);
-    }
-
-    fn tile(&self) -> StackTile {
-        StackTile::new(self.slug.replace('-', " "), &self.slug, self.state.name())
-    }
-
-    fn as_largest(&self) -> LargestStack {
-        LargestStack { resources_count: self.resources.into(), stack_tile: self.tile() }
-    }
-}
-
-impl State {
-    /// Spacelift's name of it.
-    const fn name(self) -> &'static str {
-        match self {
-            Self::New => "NONE",
-            Self::Queued => "QUEUED",
-            Self::Planning => "PLANNING",
-            Self::Unconfirmed => "UNCONFIRMED",
-            Self::Finished => "FINISHED",
-            Self::Failed => "FAILED",
-        }
-    }
-}
-
-impl Used {
-    fn at_start_of_period(now: Duration) -> Self {
-        let period = now.as_secs() / BILLING_PERIOD.as_secs();
-        let since = Duration::from_secs(period * BILLING_PERIOD.as_secs());
-        Self { since, public: Duration::ZERO, private: Duration::ZERO }
-    }
-
-    /// As if the account had lived since the period began.
-    fn up_to(now: Duration) -> Self {
-        let start = Self::at_start_of_period(now);
-        let (public, private) = MEAN_BUSY;
-        Self { public: (now - start.since) * public, private: (now - start.since) * private, ..start }
-    }
-}
-
-impl History {
-    fn note_deployment(&mut self, now: Duration, run: Run, stack: &mut Stack) {
-        self.deployments += 1;
-        self.failures.push(0.0);
-        self.lead_times.push((now - run.arrived).as_secs_f64());
-        if let Some(since) = stack.failing_since.take() {
-            self.recoveries.push((now - since).as_secs_f64());
-        }
-        stack.drifted = 0;
-        stack.enter(State::Finished, run);
-    }
-}
-
-impl Window {
-    const CAPACITY: usize = 200;
-
-    fn push(&mut self, value: f64) {
-        if self.0.len() == Self::CAPACITY {
-            self.0.pop_front();
-        }
-        self.0.push_back(value);
-    }
-
-    /// No point if there is no value.
-    fn average(&self) -> Vec<MetricPoint> {
-        if self.0.is_empty() {
-            return Vec::new();
-        }
-        MetricPoint::single(self.0.iter().sum::<f64>() / self.0.len() as f64)
-    }
-
-    /// No point if there is no value.
-    fn median(&self) -> Vec<MetricPoint> {
-        let mut values: Vec<f64> = self.0.iter().copied().collect();
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied().map(MetricPoint::single).unwrap_or_default()
-    }
-}
-
 fn busy_time(pool: &Pool) -> Duration {
     TICK * u32::try_from(pool.busy()).unwrap_or(u32::MAX)
 }
 
 fn points(counts: BTreeMap<&'static str, u32>) -> Vec<MetricPoint> {
     counts.into_iter().map(|(label, count)| MetricPoint::labelled(label, count.into())).collect()
-}
-
-fn count(items: usize) -> i64 {
-    i64::try_from(items).unwrap_or(i64::MAX)
-}
-
-fn whole(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }

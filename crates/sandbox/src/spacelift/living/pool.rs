@@ -4,8 +4,11 @@ use std::{collections::VecDeque, f64::consts::TAU, ops::Range, time::Duration};
 
 use rand::{RngExt as _, rngs::StdRng};
 
-use super::{DAY, TICK, count};
-use crate::spacelift::account::{ID, Worker, WorkerPool, ulid};
+use super::units::{DAY, TICK, count};
+use crate::spacelift::{
+    account::{ID, Worker, WorkerPool},
+    ulid::ulid,
+};
 
 /// How often a pool decides about its workers.
 const SCALING_INTERVAL: Duration = Duration::from_secs(5);
