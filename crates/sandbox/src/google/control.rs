@@ -12,8 +12,9 @@ use tonic::{Code, async_trait};
 
 use super::{
     compute::{self, Operation, Override, Reply},
-    handle::{CREATION_SUBSCRIPTION, CREATION_TOPIC, INTERRUPTION_SUBSCRIPTION, INTERRUPTION_TOPIC, State},
+    names::{CREATION_SUBSCRIPTION, CREATION_TOPIC, INTERRUPTION_SUBSCRIPTION, INTERRUPTION_TOPIC},
     pubsub::{Counts, Faults},
+    state::State,
 };
 use crate::{
     http::{self, method_not_allowed, no_content, text},

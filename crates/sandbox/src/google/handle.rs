@@ -2,49 +2,28 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, OnceLock, PoisonError, Weak},
+    sync::{Arc, OnceLock, Weak},
     time::{Duration, SystemTime},
 };
 
-use bytes::Bytes;
-use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::Value;
-use tokio::{
-    task::JoinHandle,
-    time::{Instant, MissedTickBehavior},
-};
+use tokio::task::JoinHandle;
 use tonic::Status;
 
 use super::{
-    Event, Instance, StartError, Truth, World,
-    audit_log::{AuditLog, Naming},
     backend::Backend,
     compute::Compute,
     control::ControlRoutes,
+    error::StartError,
+    event_log::EventLog,
+    names::{
+        CREATION_SUBSCRIPTION, CREATION_TOPIC, INTERRUPTION_SUBSCRIPTION, INTERRUPTION_TOPIC, PROJECT,
+        PROJECT_NUMBER,
+    },
     pubsub::PubSub,
+    state::{State, live},
+    world::{Event, Truth, World},
 };
-
-/// The topic that interruptions are published to.
-pub const INTERRUPTION_TOPIC: &str = "sie-interruption-topic";
-/// The topic that creations are published to.
-pub const CREATION_TOPIC: &str = "sie-creation-topic";
-/// The subscription to the interruptions.
-pub const INTERRUPTION_SUBSCRIPTION: &str = "sie-interruption-subscription";
-/// The subscription to the creations.
-pub const CREATION_SUBSCRIPTION: &str = "sie-creation-subscription";
-/// The project, unless another is asked for.
-pub const PROJECT: &str = "example-project";
-/// Its number.
-pub const PROJECT_NUMBER: u64 = 123_456_789_012;
-
-/// How often a world that lives by the clock catches up with it.
-const STEP: Duration = Duration::from_millis(500);
-/// How much simulated time may have to be caught up on at once.
-const MAX_CATCH_UP: f64 = 600.0;
-/// The share of log entries that Cloud Logging delivers twice.
-const REPEATED: f64 = 0.01;
-/// The share of creations whose names carry the project's number.
-const NUMBERED: f64 = 0.3;
 
 /// A simulated Google Cloud with a world that lives in it. It stops when it is dropped.
 pub struct Google {
@@ -63,30 +42,6 @@ pub struct Builder {
     seed: u64,
     speed: f64,
     scale: usize,
-}
-
-pub(super) struct State {
-    pub(super) project: String,
-    pub(super) backend: Backend,
-    pub(super) compute: Compute,
-    speed: std::sync::Mutex<f64>,
-    /// Held while events are published, so that they are in order.
-    life: tokio::sync::Mutex<Life>,
-}
-
-struct Life {
-    world: World,
-    log: AuditLog,
-    rng: StdRng,
-    /// Up to when the world has lived by the clock.
-    at: Instant,
-}
-
-/// Log entries to be published.
-#[derive(Default)]
-struct Entries {
-    interruptions: Vec<Bytes>,
-    creations: Vec<Bytes>,
 }
 
 impl Default for Builder {
@@ -183,19 +138,8 @@ impl Builder {
             .await?;
         let world = World::with_scale(self.seed, SystemTime::now(), self.scale);
         compute.insert_all(world.instances().cloned());
-        let life = Life {
-            world,
-            log: AuditLog::new(&self.project, self.number),
-            rng: StdRng::seed_from_u64(self.seed),
-            at: Instant::now(),
-        };
-        let google = Arc::new(State {
-            project: self.project,
-            backend,
-            compute,
-            speed: std::sync::Mutex::new(self.speed),
-            life: tokio::sync::Mutex::new(life),
-        });
+        let log = EventLog::new(&self.project, self.number, self.seed);
+        let google = Arc::new(State::new(self.project, backend, compute, world, log, self.speed));
         // It is set this once.
         let _ = state.set(Arc::downgrade(&google));
         let clock = tokio::spawn(live(Arc::downgrade(&google)));
@@ -269,7 +213,7 @@ impl Google {
 
     /// What an exporter should have found out by now, apart from what was published by hand.
     pub async fn truth(&self) -> Truth {
-        self.state.life.lock().await.world.truth()
+        self.state.truth().await
     }
 
     /// Publishes a log entry to the interruptions, as it is.
@@ -303,125 +247,5 @@ impl Google {
 impl Drop for Google {
     fn drop(&mut self) {
         self.clock.abort();
-    }
-}
-
-impl State {
-    pub(super) fn speed(&self) -> f64 {
-        *self.speed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn set_speed(&self, speed: f64) {
-        *self.speed.lock().unwrap_or_else(PoisonError::into_inner) = speed;
-    }
-
-    pub(super) async fn truth(&self) -> Truth {
-        self.life.lock().await.world.truth()
-    }
-
-    /// Lets something happen in the world; it shows in Compute Engine and is published.
-    pub(super) async fn happen(
-        &self,
-        change: impl FnOnce(&mut World) -> Vec<Event>,
-    ) -> Result<Vec<Event>, Status> {
-        let mut life = self.life.lock().await;
-        let events = change(&mut life.world);
-        self.tell(&mut life, &events).await?;
-        Ok(events)
-    }
-
-    pub(super) async fn publish(&self, topic: &str, payloads: Vec<Bytes>) -> Result<(), Status> {
-        if payloads.is_empty() {
-            return Ok(());
-        }
-        self.backend.publish(&format!("projects/{}/topics/{topic}", self.project), payloads).await
-    }
-
-    async fn catch_up(&self) -> Result<(), Status> {
-        let speed = self.speed();
-        let mut life = self.life.lock().await;
-        let elapsed = life.at.elapsed();
-        life.at += elapsed;
-        let seconds = (elapsed.as_secs_f64() * speed).clamp(0.0, MAX_CATCH_UP);
-        // Only a speed that is no number gets past the clamp, and time stands still then.
-        let simulated = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-        let events = life.world.advance(simulated);
-        self.tell(&mut life, &events).await
-    }
-
-    async fn tell(&self, life: &mut Life, events: &[Event]) -> Result<(), Status> {
-        // The world's own time may run faster than that of whoever reads the entries.
-        let now = SystemTime::now();
-        life.log.at(now);
-        let mut entries = Entries::default();
-        for event in events {
-            self.show(event, now);
-            life.log_event(event, &mut entries);
-        }
-        self.publish(CREATION_TOPIC, entries.creations).await?;
-        self.publish(INTERRUPTION_TOPIC, entries.interruptions).await
-    }
-
-    /// Lets Compute Engine know.
-    fn show(&self, event: &Event, now: SystemTime) {
-        match event {
-            Event::Created(instance, _) => self.compute.insert(instance.clone().created(now)),
-            Event::BulkCreated(instances, _) => {
-                self.compute.insert_all(instances.iter().map(|instance| instance.clone().created(now)));
-            }
-            Event::Failed(..) => {}
-            Event::Preempted(Instance { zone, name, status, .. }) => {
-                self.compute.set_status(zone, name, *status);
-            }
-            Event::Deleted(Instance { zone, name, .. }) => drop(self.compute.remove(zone, name)),
-        }
-    }
-}
-
-impl Life {
-    fn log_event(&mut self, event: &Event, entries: &mut Entries) {
-        let Self { log, rng, .. } = self;
-        let naming = if rng.random_bool(NUMBERED) { Naming::Number } else { Naming::Id };
-        match event {
-            Event::Created(instance, version) => {
-                let operation = log.through(*version).named_by(naming).inserted(instance);
-                entries.creations.extend([&operation.first, &operation.last].map(payload));
-            }
-            Event::BulkCreated(instances, version) => {
-                let bulk = log.through(*version).named_by(naming).bulk_inserted(instances);
-                entries.creations.push(payload(&bulk.parent.first));
-                entries.creations.extend(bulk.instances.iter().map(payload));
-                entries.creations.push(payload(&bulk.parent.last));
-            }
-            Event::Failed(instance, version) => {
-                entries.creations.push(payload(&log.through(*version).insert_failed(instance)));
-            }
-            Event::Preempted(instance) => {
-                let entry = payload(&log.named_by(Naming::Id).preempted(instance));
-                if rng.random_bool(REPEATED) {
-                    entries.interruptions.push(entry.clone());
-                }
-                entries.interruptions.push(entry);
-            }
-            // The sinks leave deletions out.
-            Event::Deleted(_) => {}
-        }
-    }
-}
-
-fn payload(entry: &Value) -> Bytes {
-    entry.to_string().into()
-}
-
-/// Lets the world live by the clock for as long as there is somebody who has it.
-async fn live(state: Weak<State>) {
-    let mut interval = tokio::time::interval(STEP);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        interval.tick().await;
-        let Some(state) = state.upgrade() else { return };
-        if let Err(error) = state.catch_up().await {
-            tracing::warn!(%error, "events are lost");
-        }
     }
 }

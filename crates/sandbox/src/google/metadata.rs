@@ -2,14 +2,14 @@
 //!
 //! The other services can be told to admit only those who name such a token.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use hyper::header::HeaderValue;
 use hyper::{Method, Request, StatusCode, body::Incoming};
 use serde_json::json;
 
-use super::StartError;
+use super::error::StartError;
 use crate::http::{self, text};
 use crate::journal::Journal;
 use crate::reply::{Override, Overrides, Reply};
@@ -111,20 +111,5 @@ impl Handler for Api {
         };
         response.headers_mut().insert(FLAVOR, HeaderValue::from_static("Google"));
         Answer::Response(response)
-    }
-}
-
-/// Whose requests a service answers: at first everybody's.
-#[derive(Debug, Default)]
-pub(super) struct Bearer(OnceLock<String>);
-
-impl Bearer {
-    /// From now on only those who name this token; once it is set, it stays.
-    pub(super) fn require(&self, token: &str) {
-        self.0.get_or_init(|| format!("Bearer {token}"));
-    }
-
-    pub(super) fn admits(&self, headers: &HeaderMap) -> bool {
-        self.0.get().is_none_or(|wanted| headers.get(AUTHORIZATION).is_some_and(|given| given == wanted))
     }
 }

@@ -17,34 +17,28 @@
 //! # }
 //! ```
 
-use crate::ListenError;
-
 pub mod audit_log;
 mod backend;
+mod bearer;
 pub mod compute;
 mod control;
+mod error;
+mod event_log;
 mod handle;
 mod instance;
 mod metadata;
+mod names;
 pub mod pubsub;
+mod state;
 mod time;
 mod world;
 
-pub use handle::{
-    Builder, CREATION_SUBSCRIPTION, CREATION_TOPIC, Google, INTERRUPTION_SUBSCRIPTION, INTERRUPTION_TOPIC,
-    PROJECT, PROJECT_NUMBER,
-};
+pub use error::StartError;
+pub use handle::{Builder, Google};
 pub use instance::{Instance, Provisioning, Status};
 pub use metadata::{Metadata, TOKEN_LIFETIME};
+pub use names::{
+    CREATION_SUBSCRIPTION, CREATION_TOPIC, INTERRUPTION_SUBSCRIPTION, INTERRUPTION_TOPIC, PROJECT,
+    PROJECT_NUMBER,
+};
 pub use world::{Event, Truth, World};
-
-/// Why a part of the simulated Google could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The address is taken or not ours.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-    /// The topics or subscriptions could not be created, which happens only in an emulator.
-    #[error("cannot create topics and subscriptions")]
-    Create(#[from] tonic::Status),
-}

@@ -18,7 +18,7 @@ use super::{
     render::{self, Project},
 };
 use crate::{
-    google::metadata::Bearer,
+    google::bearer::Bearer,
     http::{self, text},
     journal::Journal,
     reply::{Override, Overrides, Reply},

@@ -8,7 +8,7 @@ use std::{
 use super::{Operation, Override, Recorded, api::Api, render::Project};
 use crate::{
     google::{
-        StartError,
+        error::StartError,
         instance::{Instance, Status},
     },
     routes::{Route, Routes},

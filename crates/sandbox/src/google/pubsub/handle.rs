@@ -17,7 +17,7 @@ use super::{
     broker::{Broker, Subscription},
     server::Grpc,
 };
-use crate::{google::StartError, server::Server};
+use crate::{google::error::StartError, server::Server};
 
 /// A Pub/Sub server that listens. It stops when it is dropped.
 ///

@@ -16,7 +16,7 @@ use super::{
     generated::{publisher_server::PublisherServer, subscriber_server::SubscriberServer},
     service::Service,
 };
-use crate::google::metadata::Bearer;
+use crate::google::bearer::Bearer;
 use crate::server::{Answer, Handler};
 
 /// More than the most that Google takes, so that it is the service that refuses.

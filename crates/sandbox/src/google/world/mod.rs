@@ -8,8 +8,10 @@
 //! Time is a parameter and chance comes from a seed: the same calls yield the same events. The world also
 //! knows the truth, which is what an exporter's counters are compared with.
 
+mod event;
 mod plan;
 mod pool;
+mod truth;
 
 use std::{
     collections::BTreeMap,
@@ -18,14 +20,12 @@ use std::{
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
+pub use self::{event::Event, truth::Truth};
 use self::{
     plan::{CLUSTERS, LOOSE},
     pool::{Clock, Pool},
 };
-use super::{
-    audit_log::Version,
-    instance::{Instance, Status},
-};
+use super::instance::{Instance, Status};
 
 /// The step in which the world lives.
 const TICK: Duration = Duration::from_millis(500);
@@ -33,34 +33,6 @@ const TICK: Duration = Duration::from_millis(500);
 const SURGE_INTERVAL: Duration = Duration::from_secs(90);
 /// How much more likely a preemption is in a surge.
 const SURGE: f64 = 80.0;
-
-/// What happens to instances.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Event {
-    /// An instance was created by a request of its own.
-    Created(Instance, Version),
-    /// Instances were created by one request.
-    BulkCreated(Vec<Instance>, Version),
-    /// An instance was to be created and could not be.
-    Failed(Instance, Version),
-    /// An instance was preempted. It still exists.
-    Preempted(Instance),
-    /// An instance is gone, preempted before or not.
-    Deleted(Instance),
-}
-
-/// What an exporter should have found out.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Truth {
-    /// Interruptions since the beginning, by the name of the cluster.
-    pub interruptions_by_cluster: BTreeMap<String, u64>,
-    /// Interruptions of instances that belong to no cluster.
-    pub unattributed: u64,
-    /// Spot VMs that run now, by the name of the cluster. Every cluster is there.
-    pub spot_by_cluster: BTreeMap<String, u64>,
-    /// Instances that exist now, running or not, in a cluster or not.
-    pub instances: u64,
-}
 
 /// Clusters and other instances that change as time passes.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use std::{
 use rand::{RngExt as _, rngs::StdRng};
 
 use super::{
-    Event,
+    event::Event,
     plan::{Maker, PoolPlan, preemptions_per_hour},
 };
 use crate::google::{

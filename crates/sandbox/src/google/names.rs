@@ -1,0 +1,14 @@
+//! What things are called unless somebody asks for other names.
+
+/// The topic that interruptions are published to.
+pub const INTERRUPTION_TOPIC: &str = "sie-interruption-topic";
+/// The topic that creations are published to.
+pub const CREATION_TOPIC: &str = "sie-creation-topic";
+/// The subscription to the interruptions.
+pub const INTERRUPTION_SUBSCRIPTION: &str = "sie-interruption-subscription";
+/// The subscription to the creations.
+pub const CREATION_SUBSCRIPTION: &str = "sie-creation-subscription";
+/// The project, unless another is asked for.
+pub const PROJECT: &str = "example-project";
+/// Its number.
+pub const PROJECT_NUMBER: u64 = 123_456_789_012;
