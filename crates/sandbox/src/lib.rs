@@ -11,6 +11,7 @@
 pub mod google;
 mod http;
 mod journal;
+mod query;
 mod reply;
 mod routes;
 mod server;

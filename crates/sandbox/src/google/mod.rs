@@ -28,6 +28,7 @@ mod handle;
 mod instance;
 mod metadata;
 mod names;
+mod project;
 pub mod pubsub;
 mod state;
 mod time;

@@ -5,12 +5,17 @@ use std::{
     sync::Arc,
 };
 
-use super::{Operation, Override, Recorded, api::Api, render::Project};
+use super::{
+    api::Api,
+    recorded::{Operation, Recorded},
+};
 use crate::{
     google::{
         error::StartError,
         instance::{Instance, Status},
+        project::Project,
     },
+    reply::Override,
     routes::{Route, Routes},
     server::Server,
 };

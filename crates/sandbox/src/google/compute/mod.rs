@@ -19,17 +19,24 @@
 //! ```
 
 mod api;
+mod call;
 mod fields;
 mod filter;
 mod fleet;
 mod handle;
+mod json;
+mod page_token;
+mod recorded;
+mod refusal;
 mod render;
+mod replies;
+mod zones;
 
 pub use self::{
-    api::{
-        Operation, Recorded, error, garbage, internal_error, permission_denied, rate_limited,
-        unauthenticated, unavailable,
-    },
     handle::{Builder, Compute},
+    recorded::{Operation, Recorded},
+    replies::{
+        error, garbage, internal_error, permission_denied, rate_limited, unauthenticated, unavailable,
+    },
 };
 pub use crate::reply::{Hold, Override, Reply};

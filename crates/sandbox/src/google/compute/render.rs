@@ -6,70 +6,24 @@
 use std::{
     collections::BTreeSet,
     fmt::{self, Write as _},
-    mem,
     time::{Duration, SystemTime},
 };
 
 use serde_json::{Value, json};
 
-use super::{fields::Fields, fleet::Page};
+use super::{
+    fields::Fields,
+    fleet::Page,
+    json::{Json, Object},
+    zones::known_zones,
+};
 use crate::google::{
     instance::{Instance, Provisioning, Status},
+    project::Project,
     time,
 };
 
 const ROOT: &str = "https://www.googleapis.com/compute/v1/projects";
-
-/// The regions whose zones every list names, with the letters of their zones.
-const REGIONS: [(&str, &str); 40] = [
-    ("africa-south1", "abc"),
-    ("asia-east1", "abc"),
-    ("asia-east2", "abc"),
-    ("asia-northeast1", "abc"),
-    ("asia-northeast2", "abc"),
-    ("asia-northeast3", "abc"),
-    ("asia-south1", "abc"),
-    ("asia-south2", "abc"),
-    ("asia-southeast1", "abc"),
-    ("asia-southeast2", "abc"),
-    ("australia-southeast1", "abc"),
-    ("australia-southeast2", "abc"),
-    ("europe-central2", "abc"),
-    ("europe-north1", "abc"),
-    ("europe-southwest1", "abc"),
-    ("europe-west1", "bcd"),
-    ("europe-west10", "abc"),
-    ("europe-west12", "abc"),
-    ("europe-west2", "abc"),
-    ("europe-west3", "abc"),
-    ("europe-west4", "abc"),
-    ("europe-west6", "abc"),
-    ("europe-west8", "abc"),
-    ("europe-west9", "abc"),
-    ("me-central1", "abc"),
-    ("me-central2", "abc"),
-    ("me-west1", "abc"),
-    ("northamerica-northeast1", "abc"),
-    ("northamerica-northeast2", "abc"),
-    ("southamerica-east1", "abc"),
-    ("southamerica-west1", "abc"),
-    ("us-central1", "abcf"),
-    ("us-east1", "bcd"),
-    ("us-east4", "abc"),
-    ("us-east5", "abc"),
-    ("us-south1", "abc"),
-    ("us-west1", "abc"),
-    ("us-west2", "abc"),
-    ("us-west3", "abc"),
-    ("us-west4", "abc"),
-];
-
-/// A project by id and number.
-#[derive(Clone, Debug)]
-pub(super) struct Project {
-    pub(super) id: String,
-    pub(super) number: u64,
-}
 
 /// The answer to `instances.aggregatedList`, with these fields.
 pub(super) fn list(
@@ -80,12 +34,9 @@ pub(super) fn list(
     fields: &Fields,
 ) -> String {
     let id = &project.id;
-    let known = REGIONS
-        .iter()
-        .flat_map(|(region, letters)| letters.chars().map(move |letter| format!("{region}-{letter}")));
     // Zones that Google does not have are as good as those that it has.
     let used = page.instances.iter().map(|instance| instance.zone.clone());
-    let zones: BTreeSet<String> = known.chain(used).chain(unreachable.iter().cloned()).collect();
+    let zones: BTreeSet<String> = known_zones().chain(used).chain(unreachable.iter().cloned()).collect();
     let mut instances = page.instances.iter().peekable();
 
     let mut list = Object::new(fields, String::with_capacity(64 * 1024 + page.instances.len() * 4096));
@@ -228,21 +179,6 @@ pub(crate) const fn scheduling(provisioning: Provisioning) -> &'static str {
     }
 }
 
-/// A text as JSON.
-struct Json<'a>(&'a str);
-
-impl fmt::Display for Json<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
-        if self.0.bytes().all(is_plain) {
-            f.write_char('"')?;
-            f.write_str(self.0)?;
-            return f.write_char('"');
-        }
-        f.write_str(&serde_json::to_string(self.0).map_err(|_| fmt::Error)?)
-    }
-}
-
 /// Eight bytes that look like the hash of something, in the URL-safe base 64 that clients decode.
 struct Fingerprint(u64);
 
@@ -256,78 +192,6 @@ impl fmt::Display for Fingerprint {
             rest <<= 6;
         }
         f.write_char('=')
-    }
-}
-
-/// An object of JSON that is being written, as far as its fields are asked for.
-struct Object<'f> {
-    fields: &'f Fields,
-    out: String,
-    is_empty: bool,
-}
-
-impl<'f> Object<'f> {
-    fn new(fields: &'f Fields, mut out: String) -> Self {
-        out.push('{');
-        Self { fields, out, is_empty: true }
-    }
-
-    fn finish(mut self) -> String {
-        self.out.push('}');
-        self.out
-    }
-
-    /// A field with a value that is JSON.
-    fn field(&mut self, name: &str, json: impl fmt::Display) {
-        match self.fields.below(name) {
-            None => {}
-            Some(fields) if fields.is_everything() => {
-                self.name(name);
-                // Writing to a string cannot fail.
-                let _ = write!(self.out, "{json}");
-            }
-            Some(fields) => {
-                let Ok(mut value) = serde_json::from_str(&json.to_string()) else { return };
-                fields.mask(&mut value);
-                self.name(name);
-                let _ = write!(self.out, "{value}");
-            }
-        }
-    }
-
-    /// A field with a value that is made only if it is asked for.
-    fn value(&mut self, name: &str, make: impl FnOnce() -> Value) {
-        if self.fields.below(name).is_some() {
-            self.field(name, make());
-        }
-    }
-
-    /// A field with an object.
-    fn object(&mut self, name: &str, write: impl FnOnce(&mut Object<'f>)) {
-        let Some(fields) = self.fields.below(name) else { return };
-        self.name(name);
-        let mut object = Object::new(fields, mem::take(&mut self.out));
-        write(&mut object);
-        self.out = object.finish();
-    }
-
-    /// A field with a list of objects.
-    fn list<T>(&mut self, name: &str, elements: &[T], write: impl Fn(&mut Object<'f>, &T)) {
-        let Some(fields) = self.fields.below(name) else { return };
-        self.name(name);
-        self.out.push('[');
-        for (number, element) in elements.iter().enumerate() {
-            self.out.push_str(if number > 0 { "," } else { "" });
-            let mut object = Object::new(fields, mem::take(&mut self.out));
-            write(&mut object, element);
-            self.out = object.finish();
-        }
-        self.out.push(']');
-    }
-
-    fn name(&mut self, name: &str) {
-        self.out.push_str(if mem::take(&mut self.is_empty) { "" } else { "," });
-        let _ = write!(self.out, "{}:", Json(name));
     }
 }
 

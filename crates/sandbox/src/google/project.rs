@@ -1,0 +1,15 @@
+//! Projects.
+
+/// A project by id and number.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Project {
+    pub(super) id: String,
+    pub(super) number: u64,
+}
+
+impl Project {
+    /// Whether a path or a name means this project.
+    pub(super) fn is_named(&self, name: &str) -> bool {
+        name == self.id || name.parse() == Ok(self.number)
+    }
+}
