@@ -17,21 +17,19 @@ use tokio::{sync::Notify, time::Instant};
 use tonic::Status;
 
 use super::{
-    Faults,
-    names::{self, Kind},
-    queue::{Counts, Queue, refusal},
+    counts::Counts,
+    faults::Faults,
+    limits::{ACK_DEADLINE, check_ack_deadline, unsupported},
+    names::{self, Kind, already_exists, not_found},
+    queue::Queue,
+    refusal::refusal,
     wire,
 };
 
 /// What Google puts in the place of a topic that was deleted.
 const DELETED_TOPIC: &str = "_deleted-topic_";
-/// The least and the most seconds of a lease that a subscription or a stream may ask for.
-const ACK_DEADLINE: std::ops::RangeInclusive<i32> = 10..=600;
 /// What a subscription says of itself; nothing is ever forgotten here.
 const RETENTION: prost_types::Duration = prost_types::Duration { seconds: 7 * 24 * 60 * 60, nanos: 0 };
-const MAX_MESSAGES: usize = 1000;
-const MAX_MESSAGE_BYTES: usize = 10_000_000;
-
 /// Everything that the server knows.
 pub(super) struct Broker {
     names: RwLock<Names>,
@@ -204,30 +202,6 @@ impl Broker {
         subscriptions.map(|subscription| subscription.definition()).take(count).collect()
     }
 
-    /// What a client may publish at once.
-    pub(super) fn check_request(messages: &[PubsubMessage]) -> Result<(), Status> {
-        if messages.is_empty() || messages.len() > MAX_MESSAGES {
-            return Err(Status::invalid_argument(format!(
-                "A request must have between 1 and {MAX_MESSAGES} messages, but has {}.",
-                messages.len()
-            )));
-        }
-        for message in messages {
-            if message.data.is_empty() && message.attributes.is_empty() {
-                return Err(Status::invalid_argument(
-                    "Some messages have neither data nor attributes: each must have one of them.",
-                ));
-            }
-            if message.data.len() > MAX_MESSAGE_BYTES {
-                return Err(Status::invalid_argument(format!(
-                    "A message has {} bytes, but {MAX_MESSAGE_BYTES} are the most.",
-                    message.data.len()
-                )));
-            }
-        }
-        Ok(())
-    }
-
     /// Gives messages their ids and hands them to the topic's subscriptions.
     pub(super) fn publish(
         &self,
@@ -397,33 +371,6 @@ impl Subscription {
     }
 }
 
-/// Checks the seconds of a lease; zero asks for the default.
-pub(super) fn check_ack_deadline(seconds: i32) -> Result<(), Status> {
-    if seconds == 0 || ACK_DEADLINE.contains(&seconds) {
-        return Ok(());
-    }
-    Err(Status::invalid_argument(format!(
-        "Invalid ack deadline given (ack_deadline_secs={seconds}). The ack deadline must be between {} and {} \
-         seconds.",
-        ACK_DEADLINE.start(),
-        ACK_DEADLINE.end()
-    )))
-}
-
-/// What would change how messages are delivered and does not here, so that nobody counts on it.
-fn unsupported(definition: &v1::Subscription) -> Option<&'static str> {
-    let is_pushed = definition.push_config.as_ref().is_some_and(|config| !config.push_endpoint.is_empty());
-    let is_exported = definition.bigquery_config.is_some() || definition.cloud_storage_config.is_some();
-    [
-        (is_pushed || is_exported, "subscriptions that are not pulled from"),
-        (definition.enable_message_ordering, "ordering"),
-        (!definition.filter.is_empty(), "filters"),
-        (!definition.message_transforms.is_empty(), "transforms"),
-    ]
-    .into_iter()
-    .find_map(|(is_wanted, name)| is_wanted.then_some(name))
-}
-
 async fn admit(changed: &Notify, faults: impl Fn() -> Arc<Faults>) -> Result<Arc<Faults>, Status> {
     loop {
         let notified = changed.notified();
@@ -447,22 +394,6 @@ fn of_project<'a, T>(
     let prefix = format!("{project}/");
     let from = from.max(prefix.as_str()).to_owned();
     names.range(from..).take_while(move |(name, _)| name.starts_with(&prefix)).map(|(_, entry)| entry)
-}
-
-fn not_found(kind: Kind, name: &str) -> Status {
-    let id = names::id(name);
-    Status::not_found(match kind {
-        Kind::Topic => format!("Topic not found (resource={id})."),
-        Kind::Subscription => format!("Resource not found (resource={id})."),
-    })
-}
-
-fn already_exists(kind: Kind, name: &str) -> Status {
-    let id = names::id(name);
-    Status::already_exists(match kind {
-        Kind::Topic => format!("Topic already exists (resource={id})."),
-        Kind::Subscription => format!("Subscription already exists (resource={id})."),
-    })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

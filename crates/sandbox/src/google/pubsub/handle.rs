@@ -13,8 +13,9 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::{
-    Counts, Faults,
     broker::{Broker, Subscription},
+    counts::Counts,
+    faults::Faults,
     server::Grpc,
 };
 use crate::{google::error::StartError, server::Server};

@@ -24,25 +24,25 @@
 //! ```
 
 mod broker;
+mod counts;
 mod faults;
+mod generated;
 mod handle;
+mod limits;
 mod names;
 mod queue;
+mod refusal;
 mod server;
 mod service;
+mod session;
+mod settings;
+mod stream;
 mod wire;
-
-/// Made by build.rs.
-#[allow(clippy::all, clippy::pedantic, missing_docs, unreachable_pub, unused_qualifications)]
-mod generated {
-    include!(concat!(env!("OUT_DIR"), "/google.pubsub.v1.Publisher.rs"));
-    include!(concat!(env!("OUT_DIR"), "/google.pubsub.v1.Subscriber.rs"));
-}
 
 pub use tonic::{Code, Status};
 
 pub use self::{
+    counts::Counts,
     faults::Faults,
     handle::{Builder, Message, PubSub},
-    queue::Counts,
 };

@@ -45,6 +45,24 @@ pub(super) fn id(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
 
+/// There is nothing of this name.
+pub(super) fn not_found(kind: Kind, name: &str) -> Status {
+    let id = id(name);
+    Status::not_found(match kind {
+        Kind::Topic => format!("Topic not found (resource={id})."),
+        Kind::Subscription => format!("Resource not found (resource={id})."),
+    })
+}
+
+/// There is something of this name.
+pub(super) fn already_exists(kind: Kind, name: &str) -> Status {
+    let id = id(name);
+    Status::already_exists(match kind {
+        Kind::Topic => format!("Topic already exists (resource={id})."),
+        Kind::Subscription => format!("Subscription already exists (resource={id})."),
+    })
+}
+
 fn is_good_id(id: &str) -> bool {
     (3..=255).contains(&id.len())
         && id.starts_with(|first: char| first.is_ascii_alphabetic())

@@ -12,10 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use google_cloud_googleapis::pubsub::v1::{
-    self,
-    streaming_pull_response::{AcknowledgeConfirmation, ModifyAckDeadlineConfirmation},
-};
+use google_cloud_googleapis::pubsub::v1;
 use rand::{
     RngExt as _, SeedableRng as _,
     distr::{Alphanumeric, SampleString as _},
@@ -24,44 +21,18 @@ use rand::{
 use tokio::time::Instant;
 use tonic::Status;
 
-use super::{Faults, wire};
+use super::{
+    counts::Counts,
+    faults::Faults,
+    refusal::refusal,
+    settings::Settings,
+    stream::{Step, Stream},
+    wire,
+};
 
 /// How many messages go into one response at most, and after how many bytes it is full.
 const BATCH: usize = 1000;
 const BATCH_BYTES: usize = 1 << 20;
-
-const DEFAULT_ACK_DEADLINE: Duration = Duration::from_secs(10);
-/// Google's defaults where a retry policy leaves a bound out.
-const DEFAULT_BACKOFF: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(600));
-
-/// What has become of a subscription's messages, and how many there are now.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Counts {
-    /// Messages that were published to it.
-    pub published: u64,
-    /// Messages that were acknowledged. Each counts once, however often it was delivered.
-    pub acked: u64,
-    /// Messages that are neither acknowledged nor moved to the dead letters.
-    pub unacked: u64,
-    /// Deliveries for which a lease runs.
-    pub outstanding: u64,
-    /// Deliveries so far, whatever became of them.
-    pub deliveries: u64,
-    /// Deliveries, of those, of a message that had been delivered before.
-    pub redeliveries: u64,
-    /// Leases that ended because their time was over.
-    pub expired: u64,
-    /// Leases that were given back.
-    pub nacked: u64,
-    /// Acknowledgements that were lost on purpose.
-    pub lost_acks: u64,
-    /// Messages that were moved to the dead letters.
-    pub dead_lettered: u64,
-    /// Streams that have been opened.
-    pub streams_opened: u64,
-    /// Streams that are open.
-    pub streams: u64,
-}
 
 /// A message on its way.
 struct Delivery {
@@ -86,48 +57,6 @@ enum Holder {
     /// Whoever pulled it.
     Puller,
     Stream(u64),
-}
-
-/// An open stream, as far as it matters what it may be given.
-pub(super) struct Stream {
-    pub(super) opened: Instant,
-    pub(super) lease: Duration,
-    /// None for as many as there are.
-    pub(super) max_messages: Option<u64>,
-    pub(super) max_bytes: Option<u64>,
-    messages: u64,
-    bytes: u64,
-    delivered: u64,
-    /// It had nothing to do when it was last asked, and will be woken.
-    is_waiting: bool,
-    resets: u64,
-    /// What is to be said on it besides messages.
-    news: News,
-    /// It was ended from the other side, in order or with a mistake.
-    ended: Option<Result<(), Status>>,
-}
-
-#[derive(Default)]
-struct News {
-    pong: bool,
-    acks: Option<AcknowledgeConfirmation>,
-    modacks: Option<ModifyAckDeadlineConfirmation>,
-}
-
-/// What a stream does next.
-pub(super) enum Step {
-    Send(wire::StreamingPullResponse),
-    End(Result<(), Status>),
-    /// Nothing, until something changes or this time comes.
-    Wait(Option<Instant>),
-}
-
-struct Settings {
-    lease: Duration,
-    is_exactly_once: bool,
-    /// From the first to the longest pause before another attempt.
-    backoff: Option<(Duration, Duration)>,
-    max_attempts: Option<u32>,
 }
 
 pub(super) struct Queue {
@@ -155,27 +84,8 @@ pub(super) struct Queue {
 impl Queue {
     pub(super) fn new(subscription: &v1::Subscription, seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let backoff = subscription.retry_policy.as_ref().map(|policy| {
-            let (least, most) = DEFAULT_BACKOFF;
-            (
-                policy.minimum_backoff.as_ref().map_or(least, wire::duration),
-                policy.maximum_backoff.as_ref().map_or(most, wire::duration),
-            )
-        });
-        let lease = match u64::try_from(subscription.ack_deadline_seconds) {
-            Ok(seconds @ 1..) => Duration::from_secs(seconds),
-            _ => DEFAULT_ACK_DEADLINE,
-        };
         Self {
-            settings: Settings {
-                lease,
-                is_exactly_once: subscription.enable_exactly_once_delivery,
-                backoff,
-                max_attempts: subscription
-                    .dead_letter_policy
-                    .as_ref()
-                    .map(|policy| u32::try_from(policy.max_delivery_attempts).unwrap_or(0)),
-            },
+            settings: Settings::new(subscription),
             ack_id_prefix: Alphanumeric.sample_string(&mut rng, 24),
             ready: VecDeque::new(),
             held: HashMap::new(),
@@ -280,22 +190,7 @@ impl Queue {
         max_bytes: Option<u64>,
     ) {
         self.counts.streams_opened += 1;
-        self.streams.insert(
-            number,
-            Stream {
-                opened: now,
-                lease,
-                max_messages,
-                max_bytes,
-                messages: 0,
-                bytes: 0,
-                delivered: 0,
-                is_waiting: false,
-                resets: self.resets,
-                news: News::default(),
-                ended: None,
-            },
-        );
+        self.streams.insert(number, Stream::new(now, lease, max_messages, max_bytes, self.resets));
     }
 
     pub(super) fn stream(&mut self, number: u64) -> Option<&mut Stream> {
@@ -571,39 +466,6 @@ impl Queue {
             })
             .collect()
     }
-}
-
-impl Stream {
-    fn is_full(&self, faults: &Faults) -> bool {
-        self.max_messages.is_some_and(|most| self.messages >= most)
-            || self.max_bytes.is_some_and(|most| self.bytes >= most)
-            || faults.reset_after.is_some_and(|most| self.delivered >= most)
-    }
-
-    pub(super) fn end(&mut self, end: Result<(), Status>) {
-        self.ended.get_or_insert(end);
-    }
-
-    pub(super) fn answer_keepalive(&mut self) {
-        self.news.pong = true;
-    }
-
-    pub(super) fn confirm_acks(&mut self, ack_ids: Vec<String>, invalid: Vec<String>) {
-        let acks = self.news.acks.get_or_insert_default();
-        acks.ack_ids.extend(ack_ids.into_iter().filter(|id| !invalid.contains(id)));
-        acks.invalid_ack_ids.extend(invalid);
-    }
-
-    pub(super) fn confirm_modacks(&mut self, ack_ids: Vec<String>, invalid: Vec<String>) {
-        let modacks = self.news.modacks.get_or_insert_default();
-        modacks.ack_ids.extend(ack_ids.into_iter().filter(|id| !invalid.contains(id)));
-        modacks.invalid_ack_ids.extend(invalid);
-    }
-}
-
-/// How a call is refused on purpose.
-pub(super) fn refusal(code: tonic::Code) -> Status {
-    Status::new(code, format!("refused on purpose: {code}"))
 }
 
 fn limited(lease: Duration, faults: &Faults) -> Duration {

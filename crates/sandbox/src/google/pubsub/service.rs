@@ -9,14 +9,16 @@ use google_cloud_googleapis::pubsub::v1::{
     ListTopicSubscriptionsResponse, ListTopicsRequest, ListTopicsResponse, ModifyAckDeadlineRequest,
     PublishRequest, PublishResponse, PullRequest, Subscription as Definition, Topic,
 };
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::{
-    broker::{Broker, Subscription, check_ack_deadline},
+    broker::{Broker, Subscription},
     generated::{publisher_server::Publisher, subscriber_server::Subscriber},
+    limits::check_request,
     names,
-    queue::{Step, refusal},
+    refusal::refusal,
+    session::Session,
     wire::{self, StreamingPullRequest, StreamingPullResponse},
 };
 
@@ -74,7 +76,7 @@ impl Publisher for Service {
     async fn publish(&self, request: Request<PublishRequest>) -> Result<Response<PublishResponse>, Status> {
         self.0.admit().await?;
         let PublishRequest { topic, messages } = request.into_inner();
-        Broker::check_request(&messages)?;
+        check_request(&messages)?;
         let message_ids = self.0.publish(&topic, messages)?;
         Ok(Response::new(PublishResponse { message_ids }))
     }
@@ -222,150 +224,6 @@ impl Service {
                 Err(status)
             }
         }
-    }
-}
-
-/// An open stream. Its requests are read by a task of their own, since nobody asks for the next response while
-/// the client is slow to read.
-struct Session {
-    shared: Arc<Shared>,
-    requests: JoinHandle<()>,
-    is_over: bool,
-}
-
-struct Shared {
-    broker: Arc<Broker>,
-    subscription: Arc<Subscription>,
-    number: u64,
-    answers_keepalives: bool,
-}
-
-impl Session {
-    fn open(
-        broker: &Arc<Broker>,
-        subscription: &Arc<Subscription>,
-        first: StreamingPullRequest,
-        requests: Streaming<StreamingPullRequest>,
-    ) -> Result<Self, Status> {
-        let seconds = first.stream_ack_deadline_seconds;
-        if seconds == 0 {
-            return Err(Status::invalid_argument("The first request has no stream_ack_deadline_seconds."));
-        }
-        check_ack_deadline(seconds)?;
-        let limit = |limit: i64| u64::try_from(limit).ok().filter(|limit| *limit > 0);
-        let number = broker.next_stream();
-        broker.change(subscription, |queue| {
-            queue.open_stream(
-                Instant::now(),
-                number,
-                Duration::from_secs(seconds.unsigned_abs().into()),
-                limit(first.max_outstanding_messages),
-                limit(first.max_outstanding_bytes),
-            );
-        });
-        let shared = Arc::new(Shared {
-            broker: Arc::clone(broker),
-            subscription: Arc::clone(subscription),
-            number,
-            answers_keepalives: first.protocol_version >= 1,
-        });
-        let requests = tokio::spawn(Arc::clone(&shared).read(first, requests));
-        Ok(Self { shared, requests, is_over: false })
-    }
-
-    async fn next(&mut self) -> Option<Result<StreamingPullResponse, Status>> {
-        let Shared { broker, subscription, number, .. } = &*self.shared;
-        while !self.is_over {
-            let changed = subscription.changed.notified();
-            let faults = broker.faults_of(subscription);
-            let step = broker.look(subscription, |queue| queue.step(Instant::now(), *number, &faults));
-            match step {
-                Step::Send(response) => return Some(Ok(response)),
-                Step::End(Ok(())) => self.is_over = true,
-                Step::End(Err(status)) => {
-                    self.is_over = true;
-                    return Some(Err(status));
-                }
-                // It does not matter which of the two it was.
-                Step::Wait(Some(until)) => drop(tokio::time::timeout_at(until, changed).await),
-                Step::Wait(None) => changed.await,
-            }
-        }
-        None
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.requests.abort();
-        let Shared { broker, subscription, number, .. } = &*self.shared;
-        let release = broker.releases_on_disconnect();
-        broker.change(subscription, |queue| queue.close_stream(Instant::now(), *number, release));
-    }
-}
-
-impl Shared {
-    async fn read(
-        self: Arc<Self>,
-        first: StreamingPullRequest,
-        mut requests: Streaming<StreamingPullRequest>,
-    ) {
-        let mut end = self.apply(first, true).await;
-        while end.is_ok() {
-            end = match requests.message().await {
-                Ok(Some(request)) => self.apply(request, false).await,
-                // Who has nothing more to say is done.
-                Ok(None) | Err(_) => break,
-            };
-        }
-        self.broker.change(&self.subscription, |queue| {
-            if let Some(stream) = queue.stream(self.number) {
-                stream.end(end);
-            }
-        });
-    }
-
-    async fn apply(&self, request: StreamingPullRequest, is_first: bool) -> Result<(), Status> {
-        if !is_first && !request.subscription.is_empty() {
-            return Err(Status::invalid_argument("Only the first request may name the subscription."));
-        }
-        if request.modify_deadline_ack_ids.len() != request.modify_deadline_seconds.len() {
-            return Err(Status::invalid_argument(
-                "There must be as many modify_deadline_seconds as modify_deadline_ack_ids.",
-            ));
-        }
-        let seconds = request.stream_ack_deadline_seconds;
-        check_ack_deadline(seconds)?;
-        let faults = self.broker.admit_to(&self.subscription).await?;
-        let now = Instant::now();
-        let is_keepalive =
-            !is_first && request.ack_ids.is_empty() && request.modify_deadline_ack_ids.is_empty();
-        self.broker.change(&self.subscription, |queue| {
-            let is_exactly_once = queue.is_exactly_once();
-            if !request.ack_ids.is_empty() {
-                let invalid = queue.acknowledge(now, &request.ack_ids, &faults)?;
-                if let Some(stream) = queue.stream(self.number).filter(|_| is_exactly_once) {
-                    stream.confirm_acks(request.ack_ids, invalid);
-                }
-            }
-            let modacks = request.modify_deadline_ack_ids.into_iter().zip(request.modify_deadline_seconds);
-            for (ack_id, seconds) in modacks {
-                let ack_ids = vec![ack_id];
-                let invalid = queue.modify(now, &ack_ids, seconds, &faults)?;
-                if let Some(stream) = queue.stream(self.number).filter(|_| is_exactly_once) {
-                    stream.confirm_modacks(ack_ids, invalid);
-                }
-            }
-            if let Some(stream) = queue.stream(self.number) {
-                if is_keepalive && self.answers_keepalives {
-                    stream.answer_keepalive();
-                }
-                if let Ok(seconds @ 1..) = u64::try_from(seconds) {
-                    stream.lease = Duration::from_secs(seconds);
-                }
-            }
-            Ok(())
-        })
     }
 }
 
