@@ -1,0 +1,200 @@
+//! What is made to go wrong.
+
+use std::time::Duration;
+
+use hyper::{Response, StatusCode};
+use serde_json::json;
+use tonic::Code;
+
+use super::answers::{bad_request, is_emulator, number};
+use crate::{
+    google::{
+        compute::{self, Operation, Override, Reply},
+        pubsub::Faults,
+        state::State,
+    },
+    http::{self, no_content, text},
+    server::Body,
+};
+
+/// How late Compute Engine is when it is slow.
+const SLOWNESS: Duration = Duration::from_secs(10);
+
+/// What goes wrong now.
+pub(super) fn faults(state: &State) -> Response<Body> {
+    let Some(pubsub) = state.backend.own() else { return is_emulator() };
+    let Faults {
+        duplicates,
+        reorder,
+        lost_acks,
+        slow_acks,
+        reset_every,
+        reset_after,
+        max_lease,
+        refuse,
+        refuse_get,
+        freeze,
+    } = pubsub.faults();
+    let duration = |duration: Duration| humantime::format_duration(duration).to_string();
+    let faults = json!({
+        "duplicates": duplicates,
+        "reorder": reorder,
+        "lost_acks": lost_acks,
+        "slow_acks": duration(slow_acks),
+        "reset_every": reset_every.map(duration),
+        "reset_after": reset_after,
+        "max_lease": max_lease.map(duration),
+        "refuse": refuse.map(code_name),
+        "refuse_get": refuse_get.map(code_name),
+        "freeze": freeze,
+    });
+    http::json(faults.to_string())
+}
+
+/// Makes something go wrong, or right again if there is no measure of it.
+pub(super) fn set_fault(state: &State, name: &str, measure: Option<&str>) -> Response<Body> {
+    if name == "compute" {
+        let reply = match measure {
+            None => {
+                state.compute.clear_overrides();
+                return no_content();
+            }
+            Some(name) => compute_fault(name),
+        };
+        return match reply {
+            Some(reply) => {
+                for operation in [Operation::List, Operation::Get] {
+                    state.compute.override_reply(operation, Override::from(reply.clone()));
+                }
+                no_content()
+            }
+            None => bad_request("no such fault of Compute Engine"),
+        };
+    }
+    let Some(pubsub) = state.backend.own() else { return is_emulator() };
+    let mut faults = pubsub.faults();
+    match apply(&mut faults, name, measure) {
+        Some(true) => {
+            pubsub.set_faults(faults);
+            no_content()
+        }
+        Some(false) => bad_request("that is no measure of this fault"),
+        None => text(StatusCode::NOT_FOUND, "no such fault\n"),
+    }
+}
+
+/// Says whether the measure made sense, or nothing if there is no such fault.
+fn apply(faults: &mut Faults, name: &str, measure: Option<&str>) -> Option<bool> {
+    let rate = || measure.map_or(Some(0.0), |text| number(text).filter(|rate| *rate <= 1.0));
+    let duration = || measure.map(|text| humantime::parse_duration(text).ok());
+    Some(match name {
+        "duplicates" => assign(&mut faults.duplicates, rate()),
+        "lost_acks" => assign(&mut faults.lost_acks, rate()),
+        "reorder" => assign(&mut faults.reorder, measure.map_or(Some(0), |text| text.parse().ok())),
+        "slow_acks" => assign(&mut faults.slow_acks, duration().unwrap_or(Some(Duration::ZERO))),
+        "reset_every" => assign_option(&mut faults.reset_every, duration()),
+        "max_lease" => assign_option(&mut faults.max_lease, duration()),
+        "reset_after" => assign_option(&mut faults.reset_after, measure.map(|text| text.parse().ok())),
+        "refuse" => assign_option(&mut faults.refuse, measure.map(code)),
+        "refuse_get" => assign_option(&mut faults.refuse_get, measure.map(code)),
+        "freeze" => assign(&mut faults.freeze, Some(measure.is_some_and(|text| text != "false"))),
+        _ => return None,
+    })
+}
+
+/// Says whether there was something to assign.
+fn assign<T>(fault: &mut T, value: Option<T>) -> bool {
+    value.map(|value| *fault = value).is_some()
+}
+
+/// The same where nothing is a value too.
+fn assign_option<T>(fault: &mut Option<T>, value: Option<Option<T>>) -> bool {
+    match value {
+        None => assign(fault, Some(None)),
+        Some(value) => assign(fault, value.map(Some)),
+    }
+}
+
+fn compute_fault(name: &str) -> Option<Reply> {
+    Some(match name {
+        "permission_denied" => compute::permission_denied(),
+        "rate_limited" => compute::rate_limited(Duration::from_secs(30)),
+        "internal_error" => compute::internal_error(),
+        "unavailable" => compute::unavailable(),
+        "garbage" => compute::garbage(),
+        "reset" => Reply::Reset,
+        "slow" => Reply::Delay(SLOWNESS),
+        _ => return None,
+    })
+}
+
+/// A gRPC code by its name in snake case.
+fn code(name: &str) -> Option<Code> {
+    (1..=16).map(Code::from_i32).find(|code| code_name(*code) == name)
+}
+
+fn code_name(code: Code) -> String {
+    let mut name = String::new();
+    for letter in format!("{code:?}").chars() {
+        if letter.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_lowercase());
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_have_names() {
+        let mut faults = Faults::default();
+        for (name, measure) in [
+            ("duplicates", "0.1"),
+            ("lost_acks", "1"),
+            ("reorder", "100"),
+            ("slow_acks", "2s"),
+            ("reset_every", "1m 30s"),
+            ("max_lease", "500ms"),
+            ("reset_after", "7"),
+            ("refuse", "permission_denied"),
+            ("refuse_get", "permission_denied"),
+            ("freeze", ""),
+        ] {
+            assert_eq!(apply(&mut faults, name, Some(measure)), Some(true), "{name}");
+        }
+        let expected = Faults {
+            duplicates: 0.1,
+            reorder: 100,
+            lost_acks: 1.0,
+            slow_acks: Duration::from_secs(2),
+            reset_every: Some(Duration::from_secs(90)),
+            reset_after: Some(7),
+            max_lease: Some(Duration::from_millis(500)),
+            refuse: Some(Code::PermissionDenied),
+            refuse_get: Some(Code::PermissionDenied),
+            freeze: true,
+        };
+        assert_eq!(faults, expected);
+        for (name, measure) in [
+            ("duplicates", "1.1"),
+            ("lost_acks", "-1"),
+            ("reorder", "x"),
+            ("max_lease", ""),
+            ("refuse", "ok"),
+        ] {
+            assert_eq!(apply(&mut faults, name, Some(measure)), Some(false), "{name}");
+        }
+        assert_eq!(faults, expected, "nonsense changes nothing");
+        assert_eq!(apply(&mut faults, "nonsense", None), None);
+        for name in ["duplicates", "lost_acks", "reorder", "slow_acks", "reset_every", "max_lease"] {
+            assert_eq!(apply(&mut faults, name, None), Some(true), "{name}");
+        }
+        for name in ["reset_after", "refuse", "refuse_get", "freeze"] {
+            assert_eq!(apply(&mut faults, name, None), Some(true), "{name}");
+        }
+        assert_eq!(faults, Faults::default());
+    }
+}

@@ -1,0 +1,181 @@
+//! The sandbox's own endpoint, beside Compute Engine on the same port.
+
+mod answers;
+mod faults;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock, Weak},
+};
+
+use hyper::{Method, Request, Response, StatusCode, body::Incoming};
+use serde_json::{Value, json};
+use tonic::async_trait;
+
+use self::{
+    answers::{bad_request, is_emulator, number, refused},
+    faults::{faults, set_fault},
+};
+use super::{
+    names::{CREATION_SUBSCRIPTION, CREATION_TOPIC, INTERRUPTION_SUBSCRIPTION, INTERRUPTION_TOPIC},
+    pubsub::Counts,
+    state::State,
+};
+use crate::{
+    http::{self, method_not_allowed, no_content, text},
+    routes::Route,
+    server::{Answer, Body},
+};
+
+/// How the paths of this endpoint begin.
+const PREFIX: &str = "/_sandbox/";
+
+const HELP: &str = "\
+A simulated Google Cloud.
+
+GET         /_sandbox/truth                 interruptions and running spot VMs by cluster, as they really are
+GET PUT     /_sandbox/speed                 simulated seconds in a second; 0 pauses
+POST        /_sandbox/storm                 preempts this share of the spot VMs at once: 0.5
+POST        /_sandbox/publish/interruption  publishes the body
+POST        /_sandbox/publish/creation      publishes the body
+GET         /_sandbox/counts                what has become of the messages, by subscription
+GET DELETE  /_sandbox/faults                what goes wrong; DELETE ends it
+PUT DELETE  /_sandbox/faults/NAME           makes this go wrong, with the body as its measure:
+                duplicates 0.1     lost_acks 0.1    reorder 100
+                slow_acks 2s       max_lease 1s     reset_every 30s    reset_after 1000
+                refuse unavailable (or permission_denied, not_found, ...)          freeze
+                compute permission_denied (or rate_limited, internal_error, unavailable, garbage, reset, slow)
+POST        /_sandbox/reset                 ends every open stream, once
+            /compute/v1/projects/...        the Compute API itself
+";
+
+/// The routes below [`PREFIX`], which answer as soon as there is a state.
+pub(super) struct ControlRoutes(pub(super) Arc<OnceLock<Weak<State>>>);
+
+#[async_trait]
+impl Route for ControlRoutes {
+    fn prefix(&self) -> &'static str {
+        PREFIX
+    }
+
+    async fn answer(&self, request: Request<Incoming>, _connection: u64) -> Answer {
+        let Some(state) = self.0.get().and_then(Weak::upgrade) else {
+            return Answer::Response(text(StatusCode::SERVICE_UNAVAILABLE, "about to start or to stop\n"));
+        };
+        let (parts, body) = request.into_parts();
+        let path = parts.uri.path().strip_prefix(PREFIX).unwrap_or_default();
+        Answer::Response(match http::read(body).await {
+            Ok(body) => answer(&state, &parts.method, path, &body).await,
+            Err(refusal) => refusal,
+        })
+    }
+}
+
+async fn answer(state: &State, method: &Method, path: &str, body: &[u8]) -> Response<Body> {
+    let text_body = String::from_utf8_lossy(body);
+    let text_body = text_body.trim();
+    match (path, method.as_str()) {
+        ("", "GET") => text(StatusCode::OK, HELP),
+        ("truth", "GET") => {
+            let truth = state.truth().await;
+            http::json(
+                json!({
+                    "interruptions": truth.interruptions_by_cluster,
+                    "unattributed": truth.unattributed,
+                    "spot_instances": truth.spot_by_cluster,
+                    "instances": truth.instances,
+                })
+                .to_string(),
+            )
+        }
+        ("speed", "GET") => text(StatusCode::OK, format!("{}\n", state.speed())),
+        ("speed", "PUT") => match number(text_body) {
+            Some(speed) => {
+                state.set_speed(speed);
+                no_content()
+            }
+            None => bad_request("expected a number that is not negative"),
+        },
+        ("storm", "POST") => match number(text_body).filter(|share| *share <= 1.0) {
+            Some(share) => match state.happen(|world| world.storm(share)).await {
+                Ok(events) => text(StatusCode::OK, format!("{}\n", events.len())),
+                Err(status) => refused(&status),
+            },
+            None => bad_request("expected a number from 0 to 1"),
+        },
+        ("publish/interruption", "POST") => publish(state, INTERRUPTION_TOPIC, body).await,
+        ("publish/creation", "POST") => publish(state, CREATION_TOPIC, body).await,
+        ("counts", "GET") => counts(state),
+        ("faults", "GET") => faults(state),
+        ("faults", "DELETE") => {
+            state.compute.clear_overrides();
+            if let Some(pubsub) = state.backend.own() {
+                pubsub.clear_faults();
+            }
+            no_content()
+        }
+        ("reset", "POST") => match state.backend.own() {
+            Some(pubsub) => {
+                pubsub.reset_all_streams();
+                no_content()
+            }
+            None => is_emulator(),
+        },
+        ("" | "truth" | "counts", _) => method_not_allowed("GET"),
+        ("faults", _) => method_not_allowed("GET, DELETE"),
+        ("speed", _) => method_not_allowed("GET, PUT"),
+        ("storm" | "reset" | "publish/interruption" | "publish/creation", _) => method_not_allowed("POST"),
+        (path, method) => match (path.strip_prefix("faults/"), method) {
+            (Some(name), "PUT") => set_fault(state, name, Some(text_body)),
+            (Some(name), "DELETE") => set_fault(state, name, None),
+            (Some(_), _) => method_not_allowed("PUT, DELETE"),
+            (None, _) => text(StatusCode::NOT_FOUND, "not found\n"),
+        },
+    }
+}
+
+async fn publish(state: &State, topic: &str, body: &[u8]) -> Response<Body> {
+    match state.publish(topic, vec![body.to_vec().into()]).await {
+        Ok(()) => no_content(),
+        Err(status) => refused(&status),
+    }
+}
+
+fn counts(state: &State) -> Response<Body> {
+    let Some(pubsub) = state.backend.own() else { return is_emulator() };
+    let counts: BTreeMap<&str, Value> = [INTERRUPTION_SUBSCRIPTION, CREATION_SUBSCRIPTION]
+        .into_iter()
+        .map(|id| {
+            let Counts {
+                published,
+                acked,
+                unacked,
+                outstanding,
+                deliveries,
+                redeliveries,
+                expired,
+                nacked,
+                lost_acks,
+                dead_lettered,
+                streams_opened,
+                streams,
+            } = pubsub.counts(&format!("projects/{}/subscriptions/{id}", state.project));
+            let counts = json!({
+                "published": published,
+                "acked": acked,
+                "unacked": unacked,
+                "outstanding": outstanding,
+                "deliveries": deliveries,
+                "redeliveries": redeliveries,
+                "expired": expired,
+                "nacked": nacked,
+                "lost_acks": lost_acks,
+                "dead_lettered": dead_lettered,
+                "streams_opened": streams_opened,
+                "streams": streams,
+            });
+            (id, counts)
+        })
+        .collect();
+    http::json(json!(counts).to_string())
+}
