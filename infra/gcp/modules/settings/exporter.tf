@@ -14,9 +14,9 @@ locals {
     length(local.interruption_methods) > 1 ? { interruption_methods = local.interruption_methods } : {},
   )
 
-  # Which projects are listed beside project_name, if any.
+  # Which projects are listed beside project_name, if any. The exporter adds project_name itself.
   gcp_config = merge(
-    length(local.listed_projects) > 1 ? { projects = sort(local.listed_projects) } : {},
+    length(local.listed_projects) > 1 ? { projects = sort(local.monitored_projects) } : {},
     local.discover ? { discover = "${local.sink_parent}s/${coalesce(var.folder_id, var.organization_id)}" } : {},
     local.discover && var.discover_query != null ? { discover_query = var.discover_query } : {},
   )

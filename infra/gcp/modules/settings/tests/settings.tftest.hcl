@@ -149,8 +149,8 @@ run "projects_watched_from_another" {
   }
 
   assert {
-    condition     = yamldecode(output.exporter_config).gcp == { projects = ["acme-prod", "acme-search", "acme-shop"] }
-    error_message = "The monitored projects are listed, and project_name with them."
+    condition     = yamldecode(output.exporter_config).gcp == { projects = ["acme-search", "acme-shop"] }
+    error_message = "The monitored projects are listed; the exporter adds its own."
   }
 
   assert {
@@ -241,7 +241,7 @@ run "folder_with_its_organization" {
 
   assert {
     condition = yamldecode(output.helm_values).config.gcp == {
-      projects       = ["acme-prod", "acme-search", "acme-shop"]
+      projects       = ["acme-search", "acme-shop"]
       discover       = "folders/123"
       discover_query = "labels.env:prod"
     }
