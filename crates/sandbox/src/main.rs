@@ -3,12 +3,16 @@
 use std::{
     io::{self, Write as _},
     net::SocketAddr,
+    str::FromStr,
     time::Duration,
 };
 
 use clap::{Args, Parser, Subcommand};
 use sandbox::{
-    google::{Google, PROJECT, PROJECT_NUMBER},
+    google::{
+        Google, PROJECT, PROJECT_NUMBER,
+        compute::{Access, UnknownAccess},
+    },
     spacelift::{Account, DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, Scenario, Spacelift},
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -30,7 +34,7 @@ enum Command {
         #[command(flatten)]
         life: Life,
     },
-    /// Serves a simulated Pub/Sub and Compute API with clusters that live; GET /_sandbox/ on the latter helps
+    /// Serves a simulated Pub/Sub, Compute API and asset inventory with clusters that live; GET /_sandbox/ on the latter two helps
     Google {
         #[command(flatten)]
         google: GoogleArgs,
@@ -109,6 +113,11 @@ struct GoogleArgs {
     #[arg(long, env = "SANDBOX_PROJECT", default_value = PROJECT)]
     project: String,
 
+    /// Further projects, separated by commas, as ID or ID:NUMBER; with =forbidden, =deleted, =not_found or =api_disabled
+    /// behind it, such an answer is all that Compute Engine gives for one. Cloud Asset Inventory finds all of them
+    #[arg(long, env = "SANDBOX_PROJECTS", value_delimiter = ',')]
+    projects: Vec<OtherProject>,
+
     /// Publish into Google's Pub/Sub emulator at this host and port instead
     #[arg(long, env = "SANDBOX_EMULATOR")]
     emulator: Option<String>,
@@ -178,11 +187,56 @@ impl GoogleArgs {
             None => builder,
         };
         let google = builder.start().await?;
+        for project in self.projects {
+            project.add_to(&google).await;
+        }
         if let Some(pubsub) = google.pubsub() {
             announce("pubsub", &pubsub.endpoint())?;
         }
         announce("compute", &google.compute().url())?;
         Ok(google)
+    }
+}
+
+/// A project on the command line.
+#[derive(Clone, Debug)]
+struct OtherProject {
+    id: String,
+    number: Option<u64>,
+    access: Access,
+}
+
+impl FromStr for OtherProject {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, access) = match text.split_once('=') {
+            Some((name, access)) => (name, access.parse().map_err(|error: UnknownAccess| error.to_string())?),
+            None => (text, Access::Granted),
+        };
+        let (id, number) = match name.split_once(':') {
+            Some((id, number)) => {
+                (id, Some(number.parse().map_err(|_| format!("{number} is no project number"))?))
+            }
+            None => (name, None),
+        };
+        if id.trim().is_empty() {
+            return Err("expected a project's id".to_owned());
+        }
+        Ok(Self { id: id.trim().to_owned(), number, access })
+    }
+}
+
+impl OtherProject {
+    async fn add_to(self, google: &Google) {
+        let project = match self.number {
+            Some(number) => google.add_project(&self.id, number).await,
+            None => google.add_numbered_project(&self.id).await,
+        };
+        match self.access {
+            Access::Deleted => drop(google.delete_project(&self.id).await),
+            access => project.set_access(access),
+        }
     }
 }
 

@@ -6,6 +6,11 @@ use hyper::Uri;
 
 /// The parameters. A later one of the same name wins.
 pub(crate) fn query(uri: &Uri) -> HashMap<String, String> {
+    pairs(uri).into_iter().collect()
+}
+
+/// The parameters in their order, with those that are repeated.
+pub(crate) fn pairs(uri: &Uri) -> Vec<(String, String)> {
     let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
     pairs
         .map(|pair| {

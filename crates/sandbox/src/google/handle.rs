@@ -1,9 +1,10 @@
 //! A running simulated Google and how to get one.
 
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, OnceLock, Weak},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -11,17 +12,17 @@ use tokio::task::JoinHandle;
 use tonic::Status;
 
 use super::{
+    assets::AssetInventory,
     backend::Backend,
-    compute::Compute,
+    compute::{Compute, ProjectCompute},
     control::ControlRoutes,
     error::StartError,
-    event_log::EventLog,
     names::{
         CREATION_SUBSCRIPTION, CREATION_TOPIC, INTERRUPTION_SUBSCRIPTION, INTERRUPTION_TOPIC, PROJECT,
         PROJECT_NUMBER,
     },
     pubsub::PubSub,
-    state::{State, live},
+    state::{State, WorldSettings, live},
     world::{Event, Truth, World},
 };
 
@@ -42,6 +43,7 @@ pub struct Builder {
     seed: u64,
     speed: f64,
     scale: usize,
+    others: Vec<(String, u64)>,
 }
 
 impl Default for Builder {
@@ -56,15 +58,24 @@ impl Default for Builder {
             seed: 1,
             speed: 0.0,
             scale: 1,
+            others: Vec::new(),
         }
     }
 }
 
 impl Builder {
-    /// The project's id and number; by default [`PROJECT`] and [`PROJECT_NUMBER`].
+    /// The first project's id and number; by default [`PROJECT`] and [`PROJECT_NUMBER`].
     #[must_use]
     pub fn project(mut self, id: impl Into<String>, number: u64) -> Self {
         (self.project, self.number) = (id.into(), number);
+        self
+    }
+
+    /// Adds another project, which has a world of its own with other clusters. Its events are published to the topics of
+    /// the first project, as by a sink of the folder or the organization.
+    #[must_use]
+    pub fn add_project(mut self, id: impl Into<String>, number: u64) -> Self {
+        self.others.push((id.into(), number));
         self
     }
 
@@ -75,7 +86,7 @@ impl Builder {
         self
     }
 
-    /// Where Compute Engine and the sandbox's own endpoint listen; by default on a free port of 127.0.0.1.
+    /// Where Compute Engine, Cloud Asset Inventory and the sandbox's own endpoint listen; by default on a free port of 127.0.0.1.
     #[must_use]
     pub fn compute_listen(mut self, address: impl Into<SocketAddr>) -> Self {
         self.compute_listen = address.into();
@@ -131,15 +142,17 @@ impl Builder {
         }
 
         let state = Arc::new(OnceLock::<Weak<State>>::new());
-        let compute = Compute::builder()
+        let assets = AssetInventory::new();
+        let mut compute = Compute::builder()
             .listen(self.compute_listen)
             .project(&self.project, self.number)
-            .start_with(vec![Box::new(ControlRoutes(Arc::clone(&state)))])
-            .await?;
-        let world = World::with_scale(self.seed, SystemTime::now(), self.scale);
-        compute.insert_all(world.instances().cloned());
-        let log = EventLog::new(&self.project, self.number, self.seed);
-        let google = Arc::new(State::new(self.project, backend, compute, world, log, self.speed));
+            .assets(&assets);
+        for (id, number) in self.others {
+            compute = compute.add_project(id, number);
+        }
+        let compute = compute.start_with(vec![Box::new(ControlRoutes(Arc::clone(&state)))]).await?;
+        let settings = WorldSettings { seed: self.seed, scale: self.scale };
+        let google = Arc::new(State::new(self.project, backend, compute, assets, settings, self.speed));
         // It is set this once.
         let _ = state.set(Arc::downgrade(&google));
         let clock = tokio::spawn(live(Arc::downgrade(&google)));
@@ -166,6 +179,32 @@ impl Google {
         &self.state.compute
     }
 
+    /// The inventory in which projects are found. Every project is in it, in [`FOLDER`] of [`ORGANIZATION`], until it is
+    /// removed.
+    ///
+    /// [`FOLDER`]: super::FOLDER
+    /// [`ORGANIZATION`]: super::ORGANIZATION
+    #[must_use]
+    pub fn assets(&self) -> &AssetInventory {
+        &self.state.assets
+    }
+
+    /// Adds a project with a world of its own, unless there is one of this id.
+    pub async fn add_project(&self, id: &str, number: u64) -> ProjectCompute {
+        self.state.add_project(id, Some(number)).await
+    }
+
+    /// The same with a number that no other project has.
+    pub async fn add_numbered_project(&self, id: &str) -> ProjectCompute {
+        self.state.add_project(id, None).await
+    }
+
+    /// Deletes a project with everything in it: Compute Engine refuses to tell of it, and the inventory says that its
+    /// deletion was requested. Says whether there is such a project.
+    pub async fn delete_project(&self, id: &str) -> bool {
+        self.state.delete_project(id).await
+    }
+
     /// The full name of a topic, such as [`INTERRUPTION_TOPIC`].
     #[must_use]
     pub fn topic(&self, id: &str) -> String {
@@ -183,37 +222,75 @@ impl Google {
         self.state.set_speed(speed);
     }
 
-    /// Lets time pass in the world and publishes what happens.
+    /// Lets time pass in every world and publishes what happens.
     ///
     /// # Errors
     ///
     /// If the emulator refuses.
     pub async fn advance(&self, elapsed: Duration) -> Result<Vec<Event>, Status> {
-        self.state.happen(|world| world.advance(elapsed)).await
+        self.state.happen(|_, world| world.advance(elapsed)).await
     }
 
-    /// Preempts each spot VM of the world with this probability and publishes that; yields the interruptions.
+    /// Preempts each spot VM of every world with this probability and publishes that; yields the interruptions.
     ///
     /// # Errors
     ///
     /// If the emulator refuses.
     pub async fn storm(&self, share: f64) -> Result<Vec<Event>, Status> {
-        self.state.happen(|world| world.storm(share)).await
+        self.state.happen(|_, world| world.storm(share)).await
     }
 
-    /// Preempts an instance of the world and publishes that; yields whether there was one to preempt.
+    /// The same in one project.
+    ///
+    /// # Errors
+    ///
+    /// If the emulator refuses.
+    pub async fn storm_in(&self, project: &str, share: f64) -> Result<Vec<Event>, Status> {
+        let storm = |id: &str, world: &mut World| if id == project { world.storm(share) } else { Vec::new() };
+        self.state.happen(storm).await
+    }
+
+    /// Preempts an instance and publishes that; yields whether there was one to preempt. If several projects have it, it is
+    /// the one of the first.
     ///
     /// # Errors
     ///
     /// If the emulator refuses.
     pub async fn preempt(&self, zone: &str, name: &str) -> Result<bool, Status> {
-        let events = self.state.happen(|world| world.preempt(zone, name).into_iter().collect()).await?;
-        Ok(!events.is_empty())
+        let mut preempted = None;
+        let preempt = |_: &str, world: &mut World| {
+            if preempted.is_none() {
+                preempted = world.preempt(zone, name);
+                return preempted.iter().cloned().collect();
+            }
+            Vec::new()
+        };
+        self.state.happen(preempt).await?;
+        Ok(preempted.is_some())
     }
 
-    /// What an exporter should have found out by now, apart from what was published by hand.
+    /// The same in one project.
+    ///
+    /// # Errors
+    ///
+    /// If the emulator refuses.
+    pub async fn preempt_in(&self, project: &str, zone: &str, name: &str) -> Result<bool, Status> {
+        let preempt = |id: &str, world: &mut World| {
+            let event = if id == project { world.preempt(zone, name) } else { None };
+            event.into_iter().collect()
+        };
+        Ok(!self.state.happen(preempt).await?.is_empty())
+    }
+
+    /// What an exporter should have found out by now in all projects together, apart from what was published by hand.
+    /// Clusters of one name are counted together.
     pub async fn truth(&self) -> Truth {
         self.state.truth().await
+    }
+
+    /// The same for each project, by its id.
+    pub async fn truths(&self) -> BTreeMap<String, Truth> {
+        self.state.truths().await
     }
 
     /// Publishes a log entry to the interruptions, as it is.

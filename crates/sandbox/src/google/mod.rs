@@ -17,6 +17,8 @@
 //! # }
 //! ```
 
+mod api_error;
+pub mod assets;
 pub mod audit_log;
 mod backend;
 mod bearer;
@@ -24,6 +26,8 @@ pub mod compute;
 mod control;
 mod error;
 mod event_log;
+mod fields;
+mod filter;
 mod handle;
 mod instance;
 mod metadata;
@@ -39,7 +43,7 @@ pub use handle::{Builder, Google};
 pub use instance::{Instance, Provisioning, Status};
 pub use metadata::{Metadata, TOKEN_LIFETIME};
 pub use names::{
-    CREATION_SUBSCRIPTION, CREATION_TOPIC, INTERRUPTION_SUBSCRIPTION, INTERRUPTION_TOPIC, PROJECT,
-    PROJECT_NUMBER,
+    CREATION_SUBSCRIPTION, CREATION_TOPIC, FOLDER, INTERRUPTION_SUBSCRIPTION, INTERRUPTION_TOPIC,
+    ORGANIZATION, PROJECT, PROJECT_NUMBER,
 };
 pub use world::{Event, Truth, World};

@@ -12,3 +12,7 @@ pub const CREATION_SUBSCRIPTION: &str = "sie-creation-subscription";
 pub const PROJECT: &str = "example-project";
 /// Its number.
 pub const PROJECT_NUMBER: u64 = 123_456_789_012;
+/// The organization that projects are in, unless another is asked for.
+pub const ORGANIZATION: &str = "organizations/1";
+/// The folder of the organization that the projects of a simulated Google are in.
+pub const FOLDER: &str = "folders/10";

@@ -80,3 +80,37 @@ async fn serves_everything_at_once() {
     let status = timeout(Duration::from_secs(10), program.wait()).await.expect("it ends").unwrap();
     assert_eq!(status.code(), Some(0));
 }
+
+#[tokio::test]
+async fn serves_several_projects() {
+    let mut program = sandbox()
+        .args(["google", "--pubsub-listen=127.0.0.1:0", "--compute-listen=127.0.0.1:0", "--speed=0"])
+        .env("SANDBOX_PROJECTS", "team-b,team-c:333=forbidden,old=deleted")
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
+    lines.next_line().await.unwrap();
+    let line = lines.next_line().await.unwrap().unwrap();
+    let address = line.strip_prefix("compute: listening on http://").expect(&line);
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /_sandbox/projects HTTP/1.0\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let projects: serde_json::Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+    for (id, access, state) in [
+        ("example-project", "granted", "ACTIVE"),
+        ("team-b", "granted", "ACTIVE"),
+        ("team-c", "forbidden", "ACTIVE"),
+        ("old", "deleted", "DELETE_REQUESTED"),
+    ] {
+        assert_eq!(
+            (&projects[id]["access"], &projects[id]["state"]),
+            (&access.into(), &state.into()),
+            "{id}"
+        );
+    }
+    assert_eq!(projects["team-c"]["number"], 333);
+
+    let output = sandbox().args(["google", "--projects=a=nonsense"]).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}

@@ -36,6 +36,22 @@ impl Call {
         }
     }
 
+    /// The project as the path names it.
+    pub(super) fn project(&self) -> &str {
+        let (Self::List { project, .. } | Self::Get { project, .. }) = self;
+        project
+    }
+
+    /// What the caller needs, and on which resource of the project.
+    pub(super) fn permission(&self, project: &str) -> (&'static str, String) {
+        match self {
+            Self::List { .. } => ("compute.instances.list", format!("projects/{project}")),
+            Self::Get { zone, name, .. } => {
+                ("compute.instances.get", format!("projects/{project}/zones/{zone}/instances/{name}"))
+            }
+        }
+    }
+
     pub(super) fn operation(&self) -> Operation {
         match self {
             Self::List { page, .. } => Operation::Page(*page),

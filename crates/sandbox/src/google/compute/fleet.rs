@@ -5,8 +5,10 @@ use std::{
     ops::Bound,
 };
 
-use super::filter::Filter;
-use crate::google::instance::{Instance, Status};
+use crate::google::{
+    filter::Filter,
+    instance::{Instance, Status},
+};
 
 /// The instances in the order in which they are listed: by zone and name.
 #[derive(Default)]
@@ -57,7 +59,7 @@ impl Fleet {
             .instances
             .range((from, Bound::Unbounded))
             .map(|(_, instance)| instance)
-            .filter(|instance| !self.unreachable.contains(&instance.zone) && filter.matches(instance));
+            .filter(|instance| !self.unreachable.contains(&instance.zone) && filter.matches(*instance));
         let page = instances.by_ref().take(count).collect();
         Page { instances: page, is_last: instances.next().is_none() }
     }

@@ -7,12 +7,15 @@ use std::{
 
 use super::{
     api::Api,
+    project::ProjectCompute,
     recorded::{Operation, Recorded},
 };
 use crate::{
     google::{
+        assets::AssetInventory,
         error::StartError,
         instance::{Instance, Status},
+        names::{PROJECT, PROJECT_NUMBER},
         project::Project,
     },
     reply::Override,
@@ -23,21 +26,27 @@ use crate::{
 /// A Compute API that listens. It stops when it is dropped.
 pub struct Compute {
     api: Arc<Api>,
+    /// The project that is meant where none is named.
+    first: ProjectCompute,
     server: Server<Routes<Api>>,
 }
 
 /// What a [`Compute`] is to be; every setting has a default.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Builder {
     listen: SocketAddr,
     project: Project,
+    others: Vec<Project>,
+    assets: Option<AssetInventory>,
 }
 
 impl Default for Builder {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            project: Project { id: "example-project".to_owned(), number: 123_456_789_012 },
+            project: Project { id: PROJECT.to_owned(), number: PROJECT_NUMBER },
+            others: Vec::new(),
+            assets: None,
         }
     }
 }
@@ -50,10 +59,24 @@ impl Builder {
         self
     }
 
-    /// The one project that there is; by default `example-project`, 123456789012.
+    /// The first project, which is the only one unless others are added; by default `example-project`, 123456789012.
     #[must_use]
     pub fn project(mut self, id: impl Into<String>, number: u64) -> Self {
         self.project = Project { id: id.into(), number };
+        self
+    }
+
+    /// Adds another project.
+    #[must_use]
+    pub fn add_project(mut self, id: impl Into<String>, number: u64) -> Self {
+        self.others.push(Project { id: id.into(), number });
+        self
+    }
+
+    /// Serves an inventory of assets on the same port.
+    #[must_use]
+    pub fn assets(mut self, assets: &AssetInventory) -> Self {
+        self.assets = Some(assets.clone());
         self
     }
 
@@ -69,12 +92,19 @@ impl Builder {
     /// Listens, and serves others on the same port.
     pub(in crate::google) async fn start_with(
         self,
-        others: Vec<Box<dyn Route>>,
+        mut others: Vec<Box<dyn Route>>,
     ) -> Result<Compute, StartError> {
-        let api = Arc::new(Api::new(self.project));
+        let api = Arc::new(Api::new());
+        let first = api.add_project(self.project);
+        for project in self.others {
+            api.add_project(project);
+        }
+        if let Some(assets) = self.assets {
+            others.push(Box::new(assets));
+        }
         let routes = Arc::new(Routes::new(Arc::clone(&api), others));
         let server = Server::start(self.listen, None, routes).await?;
-        Ok(Compute { api, server })
+        Ok(Compute { api, first, server })
     }
 }
 
@@ -102,52 +132,66 @@ impl Compute {
         self.api.bearer.require(token);
     }
 
-    /// Adds an instance in the place of the one with the same zone and name.
+    /// Adds a project, unless there is one of this id.
+    pub fn add_project(&self, id: impl Into<String>, number: u64) -> ProjectCompute {
+        self.api.add_project(Project { id: id.into(), number })
+    }
+
+    /// One of the projects, by its id or number.
+    #[must_use]
+    pub fn project(&self, id: &str) -> Option<ProjectCompute> {
+        self.api.find(id)
+    }
+
+    /// Every project, the first one first.
+    #[must_use]
+    pub fn projects(&self) -> Vec<ProjectCompute> {
+        self.api.projects()
+    }
+
+    /// Adds an instance to the first project, in the place of the one with the same zone and name.
     pub fn insert(&self, instance: Instance) {
-        self.api.fleet().insert(instance);
+        self.first.insert(instance);
     }
 
-    /// Adds instances.
+    /// Adds instances to the first project.
     pub fn insert_all(&self, instances: impl IntoIterator<Item = Instance>) {
-        let mut fleet = self.api.fleet();
-        for instance in instances {
-            fleet.insert(instance);
-        }
+        self.first.insert_all(instances);
     }
 
-    /// Removes an instance, as if it had been deleted.
+    /// Removes an instance of the first project, as if it had been deleted.
     pub fn remove(&self, zone: &str, name: &str) -> Option<Instance> {
-        self.api.fleet().remove(zone, name)
+        self.first.remove(zone, name)
     }
 
-    /// Changes what an instance is doing; nothing happens if there is none.
+    /// Changes what an instance of the first project is doing; nothing happens if there is none.
     pub fn set_status(&self, zone: &str, name: &str, status: Status) {
-        self.api.fleet().set_status(zone, name, status);
+        self.first.set_status(zone, name, status);
     }
 
-    /// Removes every instance.
+    /// Removes every instance of the first project.
     pub fn clear(&self) {
-        self.api.fleet().clear();
+        self.first.clear();
     }
 
-    /// The instances, by zone and name.
+    /// The instances of the first project, by zone and name.
     #[must_use]
     pub fn instances(&self) -> Vec<Instance> {
-        self.api.fleet().all().cloned().collect()
+        self.first.instances()
     }
 
-    /// An instance, if there is one.
+    /// An instance of the first project, if there is one.
     #[must_use]
     pub fn instance(&self, zone: &str, name: &str) -> Option<Instance> {
-        self.api.fleet().get(zone, name).cloned()
+        self.first.instance(zone, name)
     }
 
-    /// Makes just these zones unreachable: lists have a warning in the place of their instances.
+    /// Makes just these zones of the first project unreachable: lists have a warning in the place of their instances.
     pub fn set_unreachable<Z: Into<String>>(&self, zones: impl IntoIterator<Item = Z>) {
-        self.api.fleet().unreachable = zones.into_iter().map(Into::into).collect();
+        self.first.set_unreachable(zones);
     }
 
-    /// Prescribes the reply to an operation.
+    /// Prescribes the reply to an operation, whichever project it is for.
     ///
     /// Replies with a count are given first, in the order in which they were prescribed; one without a count
     /// is given for ever after and replaces the last of its kind. What is prescribed for one page goes before
@@ -156,7 +200,7 @@ impl Compute {
         self.api.add_override(operation, reply.into());
     }
 
-    /// Forgets every override. Requests that are held stay so.
+    /// Forgets every override, also those of single projects. Requests that are held stay so.
     pub fn clear_overrides(&self) {
         self.api.clear_overrides();
     }
@@ -170,13 +214,13 @@ impl Compute {
     /// How many requests there have been of an operation; for a list that is its first pages.
     #[must_use]
     pub fn count(&self, operation: Operation) -> u64 {
-        self.api.journal.count(&counted(operation).to_string())
+        self.api.journal.count(&operation.counted().to_string())
     }
 
     /// Waits until `count` requests of an operation have arrived since the start; for a list that is its first
     /// pages.
     pub async fn wait_for(&self, operation: Operation, count: u64) {
-        self.api.journal.wait_for(&counted(operation).to_string(), count).await;
+        self.api.journal.wait_for(&operation.counted().to_string(), count).await;
     }
 
     /// Closes the listener and every connection, so that clients are refused. What is known stays known.
@@ -191,13 +235,5 @@ impl Compute {
     /// If the address has been taken by somebody else.
     pub async fn restart(&self) -> Result<(), StartError> {
         Ok(self.server.restart().await?)
-    }
-}
-
-/// Lists are counted by the page that each of them has.
-fn counted(operation: Operation) -> Operation {
-    match operation {
-        Operation::List => Operation::Page(1),
-        Operation::Page(_) | Operation::Get => operation,
     }
 }

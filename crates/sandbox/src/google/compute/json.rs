@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::fields::Fields;
+use crate::google::fields::Fields;
 
 /// A text as JSON.
 pub(super) struct Json<'a>(pub(super) &'a str);

@@ -18,14 +18,15 @@
 //! # }
 //! ```
 
+mod access;
 mod api;
 mod call;
-mod fields;
-mod filter;
 mod fleet;
 mod handle;
+mod instance_filter;
 mod json;
 mod page_token;
+mod project;
 mod recorded;
 mod refusal;
 mod render;
@@ -33,7 +34,9 @@ mod replies;
 mod zones;
 
 pub use self::{
+    access::{Access, UnknownAccess},
     handle::{Builder, Compute},
+    project::ProjectCompute,
     recorded::{Operation, Recorded},
     replies::{
         error, garbage, internal_error, permission_denied, rate_limited, unauthenticated, unavailable,

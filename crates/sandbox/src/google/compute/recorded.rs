@@ -5,6 +5,8 @@ use std::{collections::HashMap, fmt};
 use hyper::HeaderMap;
 use tokio::time::Instant;
 
+use crate::reply::{Overrides, Reply};
+
 /// What can be asked.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Operation {
@@ -14,6 +16,24 @@ pub enum Operation {
     Page(usize),
     /// `instances.get`.
     Get,
+}
+
+impl Operation {
+    /// Lists are counted by the page that each of them has.
+    pub(super) fn counted(self) -> Self {
+        match self {
+            Self::List => Self::Page(1),
+            Self::Page(_) | Self::Get => self,
+        }
+    }
+
+    /// What was prescribed for the operation; for a page, what was prescribed for just that goes first.
+    pub(super) fn prescribed(self, overrides: &mut Overrides<Self>) -> Option<Reply> {
+        overrides.take(&self).or_else(|| match self {
+            Self::Page(_) => overrides.take(&Self::List),
+            Self::List | Self::Get => None,
+        })
+    }
 }
 
 impl fmt::Display for Operation {
@@ -31,6 +51,8 @@ impl fmt::Display for Operation {
 pub struct Recorded {
     /// What was asked; none for a path that Compute Engine does not have here.
     pub operation: Option<Operation>,
+    /// The id of the project, or what the path has in its place.
+    pub project: Option<String>,
     /// The path.
     pub path: String,
     /// The query's parameters.

@@ -1,18 +1,31 @@
-//! What is wrong with a request.
+//! Why a request is refused.
 
 use hyper::{Response, StatusCode};
+use serde_json::json;
 
-use super::replies::error_body;
 use crate::{
+    google::{
+        api_error::{error_body, error_value},
+        project::Project,
+    },
     http::{self, text},
     server::Body,
 };
 
-/// Why a request is refused.
+/// What is wrong with a request.
 pub(super) enum Refusal {
     /// There is no such path here.
     Path,
     NotFound(String),
+    /// The caller lacks a permission on a resource.
+    Permission {
+        permission: &'static str,
+        resource: String,
+    },
+    /// The project is shut down.
+    Deleted(Project),
+    /// The project does not have Compute Engine's API.
+    ApiDisabled(Project),
     Invalid {
         field: &'static str,
         value: String,
@@ -31,6 +44,25 @@ impl Refusal {
                 let message = format!("The resource '{resource}' was not found");
                 (StatusCode::NOT_FOUND, error_body(404, "notFound", "NOT_FOUND", &message))
             }
+            Self::Permission { permission, resource } => {
+                let message = format!("Required '{permission}' permission for '{resource}'");
+                (StatusCode::FORBIDDEN, error_body(403, "forbidden", "PERMISSION_DENIED", &message))
+            }
+            Self::Deleted(project) => {
+                let message = format!("Project #{} has been deleted.", project.number);
+                (StatusCode::FORBIDDEN, consumer_error("forbidden", "CONSUMER_INVALID", &message, &project))
+            }
+            Self::ApiDisabled(project) => {
+                let number = project.number;
+                let message = format!(
+                    "Compute Engine API has not been used in project {number} before or it is disabled. Enable it by \
+                     visiting https://console.developers.google.com/apis/api/compute.googleapis.com/overview?project={number} \
+                     then retry. If you enabled this API recently, wait a few minutes for the action to propagate to our \
+                     systems and retry."
+                );
+                let body = consumer_error("accessNotConfigured", "SERVICE_DISABLED", &message, &project);
+                (StatusCode::FORBIDDEN, body)
+            }
             Self::Invalid { field, value } => {
                 let message = format!("Invalid value for field '{field}': '{value}'.");
                 (StatusCode::BAD_REQUEST, error_body(400, "invalid", "INVALID_ARGUMENT", &message))
@@ -40,4 +72,16 @@ impl Refusal {
         *response.status_mut() = status;
         response
     }
+}
+
+/// The body of a refusal for which the project itself is the cause.
+fn consumer_error(reason: &str, cause: &str, message: &str, project: &Project) -> String {
+    let mut error = error_value(403, reason, "PERMISSION_DENIED", message);
+    error["error"]["details"] = json!([{
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": cause,
+        "domain": "googleapis.com",
+        "metadata": { "consumer": format!("projects/{}", project.number), "service": "compute.googleapis.com" },
+    }]);
+    error.to_string()
 }

@@ -12,12 +12,12 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    fields::Fields,
     fleet::Page,
     json::{Json, Object},
     zones::known_zones,
 };
 use crate::google::{
+    fields::Fields,
     instance::{Instance, Provisioning, Status},
     project::Project,
     time,

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-
-use crate::reply::Reply;
+use crate::{google::api_error::error_body, reply::Reply};
 
 /// An answer in the form of Google's errors.
 #[must_use]
@@ -58,12 +56,6 @@ pub fn garbage() -> Reply {
         headers: vec![("content-type".to_owned(), "text/html; charset=UTF-8".to_owned())],
         body: "<!DOCTYPE html><html><title>Error 502 (Server Error)!!1</title></html>\n".to_owned(),
     }
-}
-
-/// The body of one of Google's errors.
-pub(super) fn error_body(code: u16, reason: &str, status: &str, message: &str) -> String {
-    let errors = json!([{ "message": message, "domain": "global", "reason": reason }]);
-    json!({ "error": { "code": code, "message": message, "errors": errors, "status": status } }).to_string()
 }
 
 fn with_header(mut reply: Reply, name: &str, value: String) -> Reply {

@@ -9,6 +9,7 @@ use tonic::Code;
 use super::answers::{bad_request, is_emulator, number};
 use crate::{
     google::{
+        assets,
         compute::{self, Operation, Override, Reply},
         pubsub::Faults,
         state::State,
@@ -53,23 +54,8 @@ pub(super) fn faults(state: &State) -> Response<Body> {
 
 /// Makes something go wrong, or right again if there is no measure of it.
 pub(super) fn set_fault(state: &State, name: &str, measure: Option<&str>) -> Response<Body> {
-    if name == "compute" {
-        let reply = match measure {
-            None => {
-                state.compute.clear_overrides();
-                return no_content();
-            }
-            Some(name) => compute_fault(name),
-        };
-        return match reply {
-            Some(reply) => {
-                for operation in [Operation::List, Operation::Get] {
-                    state.compute.override_reply(operation, Override::from(reply.clone()));
-                }
-                no_content()
-            }
-            None => bad_request("no such fault of Compute Engine"),
-        };
+    if name == "compute" || name == "assets" {
+        return set_api_fault(state, name, measure);
     }
     let Some(pubsub) = state.backend.own() else { return is_emulator() };
     let mut faults = pubsub.faults();
@@ -81,6 +67,34 @@ pub(super) fn set_fault(state: &State, name: &str, measure: Option<&str>) -> Res
         Some(false) => bad_request("that is no measure of this fault"),
         None => text(StatusCode::NOT_FOUND, "no such fault\n"),
     }
+}
+
+/// Makes one of the APIs over HTTP fail in the way of this name, or not any more.
+fn set_api_fault(state: &State, api: &str, fault: Option<&str>) -> Response<Body> {
+    match (api, fault) {
+        ("compute", None) => state.compute.clear_overrides(),
+        (_, None) => state.assets.clear_overrides(),
+        ("compute", Some(name)) => match compute_fault(name) {
+            Some(reply) => {
+                for operation in [Operation::List, Operation::Get] {
+                    state.compute.override_reply(operation, Override::from(reply.clone()));
+                }
+            }
+            None => return bad_request("no such fault of Compute Engine"),
+        },
+        (_, Some(name)) => {
+            let reply = if name == "permission_denied" {
+                Some(assets::permission_denied())
+            } else {
+                compute_fault(name)
+            };
+            match reply {
+                Some(reply) => state.assets.override_reply(assets::Operation::Search, reply),
+                None => return bad_request("no such fault of the asset inventory"),
+            }
+        }
+    }
+    no_content()
 }
 
 /// Says whether the measure made sense, or nothing if there is no such fault.

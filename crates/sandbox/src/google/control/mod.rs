@@ -2,6 +2,7 @@
 
 mod answers;
 mod faults;
+mod projects;
 
 use std::{
     collections::BTreeMap,
@@ -20,6 +21,7 @@ use super::{
     names::{CREATION_SUBSCRIPTION, CREATION_TOPIC, INTERRUPTION_SUBSCRIPTION, INTERRUPTION_TOPIC},
     pubsub::Counts,
     state::State,
+    world::Truth,
 };
 use crate::{
     http::{self, method_not_allowed, no_content, text},
@@ -33,11 +35,18 @@ const PREFIX: &str = "/_sandbox/";
 const HELP: &str = "\
 A simulated Google Cloud.
 
-GET         /_sandbox/truth                 interruptions and running spot VMs by cluster, as they really are
+GET         /_sandbox/truth                 interruptions and running spot VMs by cluster, as they really are, for all
+                                            projects together and for each of them
 GET PUT     /_sandbox/speed                 simulated seconds in a second; 0 pauses
 POST        /_sandbox/storm                 preempts this share of the spot VMs at once: 0.5
 POST        /_sandbox/publish/interruption  publishes the body
 POST        /_sandbox/publish/creation      publishes the body
+GET         /_sandbox/projects              the projects
+PUT DELETE  /_sandbox/projects/ID           adds a project (the body may be its number), or deletes it
+PUT         /_sandbox/projects/ID/access    granted, forbidden, not_found, deleted or api_disabled
+PUT         /_sandbox/projects/ID/unreachable  these zones and no others: europe-west1-b us-central1-a
+PUT DELETE  /_sandbox/projects/ID/discovery lets the asset inventory find it, or not; the body may change what is found:
+                                            state=ACTIVE (or DELETE_REQUESTED) env=prod folders/7 organizations/1
 GET         /_sandbox/counts                what has become of the messages, by subscription
 GET DELETE  /_sandbox/faults                what goes wrong; DELETE ends it
 PUT DELETE  /_sandbox/faults/NAME           makes this go wrong, with the body as its measure:
@@ -45,8 +54,10 @@ PUT DELETE  /_sandbox/faults/NAME           makes this go wrong, with the body a
                 slow_acks 2s       max_lease 1s     reset_every 30s    reset_after 1000
                 refuse unavailable (or permission_denied, not_found, ...)          freeze
                 compute permission_denied (or rate_limited, internal_error, unavailable, garbage, reset, slow)
+                assets permission_denied (or ...)
 POST        /_sandbox/reset                 ends every open stream, once
             /compute/v1/projects/...        the Compute API itself
+            /v1/folders/10:searchAllResources  the asset inventory itself
 ";
 
 /// The routes below [`PREFIX`], which answer as soon as there is a state.
@@ -77,16 +88,11 @@ async fn answer(state: &State, method: &Method, path: &str, body: &[u8]) -> Resp
     match (path, method.as_str()) {
         ("", "GET") => text(StatusCode::OK, HELP),
         ("truth", "GET") => {
-            let truth = state.truth().await;
-            http::json(
-                json!({
-                    "interruptions": truth.interruptions_by_cluster,
-                    "unattributed": truth.unattributed,
-                    "spot_instances": truth.spot_by_cluster,
-                    "instances": truth.instances,
-                })
-                .to_string(),
-            )
+            let mut view = truth_view(&state.truth().await);
+            let projects: BTreeMap<String, Value> =
+                state.truths().await.iter().map(|(id, truth)| (id.clone(), truth_view(truth))).collect();
+            view["projects"] = json!(projects);
+            http::json(view.to_string())
         }
         ("speed", "GET") => text(StatusCode::OK, format!("{}\n", state.speed())),
         ("speed", "PUT") => match number(text_body) {
@@ -97,7 +103,7 @@ async fn answer(state: &State, method: &Method, path: &str, body: &[u8]) -> Resp
             None => bad_request("expected a number that is not negative"),
         },
         ("storm", "POST") => match number(text_body).filter(|share| *share <= 1.0) {
-            Some(share) => match state.happen(|world| world.storm(share)).await {
+            Some(share) => match state.happen(|_, world| world.storm(share)).await {
                 Ok(events) => text(StatusCode::OK, format!("{}\n", events.len())),
                 Err(status) => refused(&status),
             },
@@ -105,10 +111,12 @@ async fn answer(state: &State, method: &Method, path: &str, body: &[u8]) -> Resp
         },
         ("publish/interruption", "POST") => publish(state, INTERRUPTION_TOPIC, body).await,
         ("publish/creation", "POST") => publish(state, CREATION_TOPIC, body).await,
+        ("projects", "GET") => projects::projects(state).await,
         ("counts", "GET") => counts(state),
         ("faults", "GET") => faults(state),
         ("faults", "DELETE") => {
             state.compute.clear_overrides();
+            state.assets.clear_overrides();
             if let Some(pubsub) = state.backend.own() {
                 pubsub.clear_faults();
             }
@@ -121,10 +129,14 @@ async fn answer(state: &State, method: &Method, path: &str, body: &[u8]) -> Resp
             }
             None => is_emulator(),
         },
-        ("" | "truth" | "counts", _) => method_not_allowed("GET"),
+        ("" | "truth" | "counts" | "projects", _) => method_not_allowed("GET"),
         ("faults", _) => method_not_allowed("GET, DELETE"),
         ("speed", _) => method_not_allowed("GET, PUT"),
         ("storm" | "reset" | "publish/interruption" | "publish/creation", _) => method_not_allowed("POST"),
+        (path, method) if path.starts_with("projects/") => {
+            let path = path.strip_prefix("projects/").unwrap_or_default();
+            projects::answer(state, method, path, text_body).await
+        }
         (path, method) => match (path.strip_prefix("faults/"), method) {
             (Some(name), "PUT") => set_fault(state, name, Some(text_body)),
             (Some(name), "DELETE") => set_fault(state, name, None),
@@ -139,6 +151,15 @@ async fn publish(state: &State, topic: &str, body: &[u8]) -> Response<Body> {
         Ok(()) => no_content(),
         Err(status) => refused(&status),
     }
+}
+
+fn truth_view(truth: &Truth) -> Value {
+    json!({
+        "interruptions": truth.interruptions_by_cluster,
+        "unattributed": truth.unattributed,
+        "spot_instances": truth.spot_by_cluster,
+        "instances": truth.instances,
+    })
 }
 
 fn counts(state: &State) -> Response<Body> {

@@ -22,7 +22,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 pub use self::{event::Event, truth::Truth};
 use self::{
-    plan::{CLUSTERS, LOOSE},
+    plan::{FIRST, OTHER, Plan},
     pool::{Clock, Pool},
 };
 use super::instance::{Instance, Status};
@@ -33,6 +33,11 @@ const TICK: Duration = Duration::from_millis(500);
 const SURGE_INTERVAL: Duration = Duration::from_secs(90);
 /// How much more likely a preemption is in a surge.
 const SURGE: f64 = 80.0;
+
+/// As large as the ids of Compute Engine.
+const FIRST_ID: u64 = 1_844_488_190_000_000_000;
+/// How many ids a world has for itself.
+const IDS: u64 = 1_000_000_000_000_000;
 
 /// Clusters and other instances that change as time passes.
 #[derive(Debug)]
@@ -66,25 +71,36 @@ impl World {
     /// A world whose node pools are so many times as large.
     #[must_use]
     pub fn with_scale(seed: u64, now: SystemTime, scale: usize) -> Self {
-        let clusters = CLUSTERS.iter().flat_map(|cluster| {
+        Self::with_plan(&FIRST, seed, now, scale, FIRST_ID)
+    }
+
+    /// The world of another project, with other clusters. `ordinal` tells it from the other ones: it counts from 1,
+    /// and instances of different worlds have different ids.
+    #[must_use]
+    pub fn of_other_project(ordinal: u64, seed: u64, now: SystemTime, scale: usize) -> Self {
+        let first_id = FIRST_ID + ordinal * IDS;
+        Self::with_plan(&OTHER, seed.wrapping_add(ordinal), now, scale, first_id)
+    }
+
+    fn with_plan(plan: &Plan, seed: u64, now: SystemTime, scale: usize, first_id: u64) -> Self {
+        let clusters = plan.clusters.iter().flat_map(|cluster| {
             cluster
                 .pools
                 .iter()
                 .map(move |plan| Pool::new(plan, Some((cluster.name, cluster.location)), scale))
         });
-        let loose = LOOSE.iter().map(|plan| Pool::new(plan, None, scale));
+        let loose = plan.loose.iter().map(|plan| Pool::new(plan, None, scale));
         let mut world = Self {
             rng: StdRng::seed_from_u64(seed),
             clock: Clock { start: now, elapsed: Duration::ZERO },
             owed: Duration::ZERO,
             pools: clusters.chain(loose).collect(),
             surge: None,
-            // As large as those of Compute Engine.
-            next_id: 1_844_488_190_000_000_000,
+            next_id: first_id,
             interruptions: BTreeMap::new(),
             unattributed: 0,
         };
-        for cluster in CLUSTERS {
+        for cluster in plan.clusters {
             world.interruptions.insert(cluster.name.to_owned(), 0);
         }
         for pool in &mut world.pools {

@@ -2,6 +2,19 @@
 
 use crate::google::instance::Provisioning::{self, Preemptible, Spot, Standard};
 
+/// What there is in a project in the beginning.
+pub(super) struct Plan {
+    pub(super) clusters: &'static [ClusterPlan],
+    /// Pools that belong to no cluster.
+    pub(super) loose: &'static [PoolPlan],
+}
+
+/// The plan of the first project.
+pub(super) const FIRST: Plan = Plan { clusters: CLUSTERS, loose: LOOSE };
+
+/// The plan of every other project.
+pub(super) const OTHER: Plan = Plan { clusters: OTHER_CLUSTERS, loose: &[] };
+
 /// A cluster's part of the plan.
 pub(super) struct ClusterPlan {
     pub(super) name: &'static str,
@@ -38,7 +51,7 @@ pub(super) enum Maker {
     Script,
 }
 
-pub(super) const CLUSTERS: &[ClusterPlan] = &[
+const CLUSTERS: &[ClusterPlan] = &[
     ClusterPlan {
         name: "shop-production",
         location: "europe-west1",
@@ -82,9 +95,26 @@ pub(super) const CLUSTERS: &[ClusterPlan] = &[
     },
 ];
 
-pub(super) const LOOSE: &[PoolPlan] = &[
+const LOOSE: &[PoolPlan] = &[
     pool("bastion", "e2-micro", Standard, &["europe-west1-b"], (1, 1), 0.0, Maker::Script),
     pool("render", "c3-standard-22", Spot, US_CENTRAL1, (4, 12), 0.3, Maker::Script),
+];
+
+const OTHER_CLUSTERS: &[ClusterPlan] = &[
+    ClusterPlan {
+        name: "payments",
+        location: "europe-west1",
+        pools: &[
+            pool("default-pool", "e2-standard-4", Standard, EUROPE_WEST1, (3, 3), 0.0, Maker::Group),
+            pool("spot-general", "n2-standard-8", Spot, EUROPE_WEST1, (8, 20), 0.4, Maker::Group),
+        ],
+    },
+    // Two projects may have clusters of one name.
+    ClusterPlan {
+        name: "shop-staging",
+        location: "europe-west1",
+        pools: &[pool("spot-general", "e2-standard-4", Spot, EUROPE_WEST1, (4, 8), 0.7, Maker::Bulk)],
+    },
 ];
 
 const EUROPE_WEST1: &[&str] = &["europe-west1-b", "europe-west1-c", "europe-west1-d"];

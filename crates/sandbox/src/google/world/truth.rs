@@ -14,3 +14,18 @@ pub struct Truth {
     /// Instances that exist now, running or not, in a cluster or not.
     pub instances: u64,
 }
+
+impl Truth {
+    /// Adds what there is in another project. Clusters of one name are counted together.
+    pub fn add(&mut self, other: &Self) {
+        let Self { interruptions_by_cluster, unattributed, spot_by_cluster, instances } = other;
+        for (cluster, count) in interruptions_by_cluster {
+            *self.interruptions_by_cluster.entry(cluster.clone()).or_default() += count;
+        }
+        for (cluster, count) in spot_by_cluster {
+            *self.spot_by_cluster.entry(cluster.clone()).or_default() += count;
+        }
+        self.unattributed += unattributed;
+        self.instances += instances;
+    }
+}

@@ -20,7 +20,7 @@ async fn tells_what_is_there() {
     let (google, client) = start().await;
     google.advance(Duration::from_secs(120)).await.unwrap();
     let help = client.get("/_sandbox/").await;
-    for word in ["truth", "speed", "storm", "publish", "counts", "faults", "reset"] {
+    for word in ["truth", "speed", "storm", "publish", "projects", "counts", "faults", "reset"] {
         assert!(help.text().contains(word), "{word}");
     }
     let truth = client.get("/_sandbox/truth").await.json();

@@ -1,10 +1,12 @@
 //! The simulated Google.
 
+mod assets;
 mod audit_log;
 mod client;
 mod compute;
 mod control;
 mod emulator;
+mod projects;
 mod pubsub;
 mod together;
 mod world;

@@ -14,14 +14,14 @@ use super::{
 };
 
 /// A client of one of the subscriptions.
-async fn subscriber(google: &Google, id: &str) -> Client {
+pub(super) async fn subscriber(google: &Google, id: &str) -> Client {
     let mut client = Client::connect(google.pubsub().unwrap().endpoint(), id).await;
     client.subscription = google.subscription(id);
     client
 }
 
 /// Everything that a subscription has, acknowledged.
-async fn entries(client: &mut Client) -> Vec<Value> {
+pub(super) async fn entries(client: &mut Client) -> Vec<Value> {
     let mut entries = Vec::new();
     loop {
         let messages = client.peek().await;

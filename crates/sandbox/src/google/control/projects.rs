@@ -1,0 +1,111 @@
+//! The projects, as the control endpoint tells of them and changes them.
+
+use std::collections::BTreeMap;
+
+use hyper::{Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::answers::bad_request;
+use crate::{
+    google::{
+        assets::{ProjectAsset, ProjectState},
+        names::FOLDER,
+        state::State,
+    },
+    http::{self, method_not_allowed, no_content, text},
+    server::Body,
+};
+
+/// Every project, by id.
+pub(super) async fn projects(state: &State) -> Response<Body> {
+    let truths = state.truths().await;
+    let projects: BTreeMap<String, Value> = state
+        .compute
+        .projects()
+        .iter()
+        .map(|project| {
+            let mut view = json!({
+                "number": project.number(),
+                "access": project.access().name(),
+                "instances": truths.get(project.id()).map_or(0, |truth| truth.instances),
+                "unreachable": project.unreachable(),
+                "discovered": false,
+            });
+            if let Some(asset) = state.assets.project(project.id()) {
+                view["discovered"] = true.into();
+                view["state"] = asset.state.name().into();
+                view["labels"] = json!(asset.labels);
+                view["folders"] = json!(asset.folders);
+                view["organization"] = asset.organization.into();
+            }
+            (project.id().to_owned(), view)
+        })
+        .collect();
+    http::json(json!(projects).to_string())
+}
+
+/// Answers a request to `path` below `projects/`.
+pub(super) async fn answer(state: &State, method: &str, path: &str, body: &str) -> Response<Body> {
+    let (id, what) = path.split_once('/').unwrap_or((path, ""));
+    if id.is_empty() {
+        return text(StatusCode::NOT_FOUND, "not found\n");
+    }
+    match (what, method) {
+        ("", "PUT") => {
+            let number = match body {
+                "" => None,
+                number => match number.parse() {
+                    Ok(number) => Some(number),
+                    Err(_) => return bad_request("expected the project's number or nothing"),
+                },
+            };
+            state.add_project(id, number).await;
+            return no_content();
+        }
+        ("", "DELETE") if state.delete_project(id).await => return no_content(),
+        ("", "DELETE") => return text(StatusCode::NOT_FOUND, "no such project\n"),
+        ("", _) => return method_not_allowed("PUT, DELETE"),
+        ("access" | "unreachable" | "discovery", "PUT") | ("discovery", "DELETE") => {}
+        ("access" | "unreachable", _) => return method_not_allowed("PUT"),
+        ("discovery", _) => return method_not_allowed("PUT, DELETE"),
+        _ => return text(StatusCode::NOT_FOUND, "not found\n"),
+    }
+    let Some(project) = state.compute.project(id) else {
+        return text(StatusCode::NOT_FOUND, "no such project\n");
+    };
+    match what {
+        "access" => match body.parse() {
+            Ok(access) => project.set_access(access),
+            Err(error) => return text(StatusCode::BAD_REQUEST, format!("{error}\n")),
+        },
+        "unreachable" => project.set_unreachable(body.split_whitespace()),
+        _ if method == "DELETE" => drop(state.assets.remove(project.id())),
+        _ => {
+            let known = state.assets.project(project.id());
+            let known =
+                known.unwrap_or_else(|| ProjectAsset::new(project.id(), project.number()).folder(FOLDER));
+            match changed(known, body) {
+                Some(asset) => state.assets.add(asset),
+                None => return bad_request("expected words such as state=ACTIVE, env=prod or folders/7"),
+            }
+        }
+    }
+    no_content()
+}
+
+/// The project with another state, labels and folders, as the words of the body say.
+fn changed(mut asset: ProjectAsset, body: &str) -> Option<ProjectAsset> {
+    for word in body.split_whitespace() {
+        match word.split_once('=') {
+            Some(("state", name)) => asset.state = ProjectState::by_name(name)?,
+            Some((key, value)) if !key.is_empty() => {
+                asset.labels.insert(key.to_owned(), value.to_owned());
+            }
+            Some(_) => return None,
+            None if word.starts_with("folders/") => asset.folders = vec![word.to_owned()],
+            None if word.starts_with("organizations/") => asset.organization = word.to_owned(),
+            None => return None,
+        }
+    }
+    Some(asset)
+}
