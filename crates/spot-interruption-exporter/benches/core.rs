@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use spot_interruption_exporter::attribution::{Attribution, Outcome, Settings};
-use spot_interruption_exporter::audit_log::{self, InterruptionMethods};
 use spot_interruption_exporter::instance::{Instance, InstanceId, InstanceRef};
 use spot_interruption_exporter::inventory::Moment;
+use spot_interruption_exporter::provider::google::audit_log::{self, InterruptionMethods};
 
 const INTERRUPTION: &str = include_str!("../tests/it/fixtures/interruption.json");
 const CREATION: &str = include_str!("../tests/it/fixtures/creation.json");

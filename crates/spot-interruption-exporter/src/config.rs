@@ -16,7 +16,7 @@ use http::Uri;
 use serde::Deserialize;
 
 use crate::attribution::Settings;
-use crate::audit_log::InterruptionMethods;
+use crate::provider::google::audit_log::InterruptionMethods;
 use crate::{ABOUT, NAME, RunError};
 
 const VARIABLE_PREFIX: &str = "SIE_";

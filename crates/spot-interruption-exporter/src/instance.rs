@@ -1,7 +1,5 @@
 //! The words for instances: which one is meant, and what is known of one.
 
-pub mod resource;
-
 use std::borrow::Cow;
 use std::fmt;
 use std::num::NonZeroU64;

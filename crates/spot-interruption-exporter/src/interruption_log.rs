@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::attribution::{Counted, Outcome, Why};
-use crate::audit_log::{Event, InterruptionMethods, InterruptionReason, Invalid, LogEntry};
 use crate::instance::{InstanceId, InstanceRef};
 use crate::inventory::{Inventory, Profile};
+use crate::provider::google::audit_log::{Event, InterruptionMethods, InterruptionReason, Invalid, LogEntry};
 
 /// Lines in one second.
 const LINES: u64 = 10;

@@ -3,35 +3,30 @@
 //! A message goes a straight way. [`pipeline`] takes the messages, which `subscription` streams from Pub/Sub, through
 //! it in turn; the stations of deciding, 1 and 2, are pure: no socket, no clock, no runtime.
 //!
-//! 1. [`audit_log`] turns the bytes of a Pub/Sub message into an event, or into the reason why it holds none.
+//! 1. [`audit_log`](provider::google::audit_log) turns the bytes of a Pub/Sub message into an event, or into the reason why it holds none.
 //! 2. [`attribution`] decides what the event amounts to: counted for a cluster, held until its instance becomes
 //!    known, a duplicate. It asks [`dedup`] whether it has met the event before, and [`inventory`] whose instance
 //!    the event is about.
 //! 3. The outcome comes back together with the message's token, and only then is the message acknowledged: a
 //!    crash at any moment costs a redelivery, never an event.
 //!
-//! [`instance`] holds the vocabulary that they share: which instance is meant, and what is known of one. Its
-//! [`resource`](instance::resource) reads the Compute Engine API's JSON for an instance, which is also the
+//! [`instance`] holds the vocabulary that they share: which instance is meant, and what is known of one.
+//! [`resource`](provider::google::resource) reads the Compute Engine API's JSON for an instance, which is also the
 //! `request` of a creation's log entry. `compute` lists the instances and looks single ones up, and `probe` asks
 //! beside the stream whether Pub/Sub can be reached.
 
 pub mod attribution;
-pub mod audit_log;
-mod compute;
 pub mod config;
 pub mod dedup;
-mod google;
+pub mod durable;
 pub mod instance;
 mod interruption_log;
 pub mod inventory;
-pub mod journal;
 pub mod ledger;
 mod lenient;
 pub mod metrics;
 pub mod pipeline;
-mod probe;
-pub mod store;
-mod subscription;
+pub mod provider;
 pub mod timeline;
 
 use std::future::Future;
@@ -48,16 +43,16 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use crate::attribution::Attribution;
-use crate::compute::{Compute, Resync};
 pub use crate::config::Config;
-use crate::google::Access;
-use crate::journal::Journal;
+use crate::durable::journal::Journal;
+pub use crate::durable::store::OpenError;
+use crate::durable::store::{Opened, Store};
 use crate::ledger::{Ledger, Source};
 use crate::metrics::{Health, Labels, Shared, StateFamilies};
 use crate::pipeline::Pipeline;
-pub use crate::store::OpenError;
-use crate::store::{Opened, Store};
-use crate::subscription::Subscription;
+use crate::provider::google::compute::{Compute, Resync};
+use crate::provider::google::credentials::Access;
+use crate::provider::google::pubsub::Subscription;
 
 /// The binary's name.
 pub const NAME: &str = "spot-interruption-exporter";

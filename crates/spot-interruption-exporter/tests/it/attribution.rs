@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use spot_interruption_exporter::attribution::Outcome;
-use spot_interruption_exporter::audit_log::{
+use spot_interruption_exporter::instance::{Instance, InstanceId, InstanceRef};
+use spot_interruption_exporter::provider::google::audit_log::{
     Event, FailedCreation, FailureReason, Ignored, Invalid, LogEntry,
 };
-use spot_interruption_exporter::instance::{Instance, InstanceId, InstanceRef};
 
 use crate::world::*;
 

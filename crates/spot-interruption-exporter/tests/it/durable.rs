@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use spot_interruption_exporter::attribution::Settings;
-use spot_interruption_exporter::audit_log::InterruptionMethods;
+use spot_interruption_exporter::durable::store::{Batch, Opened, Store};
 use spot_interruption_exporter::ledger::Ledger;
-use spot_interruption_exporter::store::{Batch, Opened, Store};
+use spot_interruption_exporter::provider::google::audit_log::InterruptionMethods;
 use tempfile::TempDir;
 
 use crate::model::{Model, apply, history};

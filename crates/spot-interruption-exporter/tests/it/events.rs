@@ -5,12 +5,12 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use spot_interruption_exporter::audit_log::{
+use spot_interruption_exporter::instance::{Instance, InstanceId, InstanceRef};
+use spot_interruption_exporter::provider::google::audit_log::{
     Event, FailedCreation, FailureReason, Ignored, InterruptionMethods, Invalid, InvalidMethods, LogEntry,
     parse,
 };
-use spot_interruption_exporter::instance::resource::Resource;
-use spot_interruption_exporter::instance::{Instance, InstanceId, InstanceRef};
+use spot_interruption_exporter::provider::google::resource::Resource;
 
 const INTERRUPTION: &str = include_str!("fixtures/interruption.json");
 const INTERRUPTION_README: &str = include_str!("fixtures/interruption_readme.json");

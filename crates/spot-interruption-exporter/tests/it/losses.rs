@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use spot_interruption_exporter::attribution::Choice;
-use spot_interruption_exporter::audit_log::{InterruptionMethods, LogEntry};
 use spot_interruption_exporter::instance::Instance;
+use spot_interruption_exporter::provider::google::audit_log::{InterruptionMethods, LogEntry};
 
 use crate::world::*;
 
@@ -13,7 +13,9 @@ fn lost<'a>(method: &str, id: u64, name: &'a str) -> LogEntry<'a> {
     let methods =
         InterruptionMethods::new(["compute.instances.preempted", "compute.instances.delete"]).unwrap();
     let mut entry = interruption(named(id, name));
-    if let spot_interruption_exporter::audit_log::Event::Interruption { reason, .. } = &mut entry.event {
+    if let spot_interruption_exporter::provider::google::audit_log::Event::Interruption { reason, .. } =
+        &mut entry.event
+    {
         *reason = methods.reason(&format!("compute.instances.{method}")).unwrap();
     }
     entry

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use spot_interruption_exporter::audit_log::{Event, LogEntry};
 use spot_interruption_exporter::instance::{Instance, InstanceRef};
+use spot_interruption_exporter::provider::google::audit_log::{Event, LogEntry};
 
 use crate::world::*;
 

@@ -8,15 +8,15 @@ use std::time::Duration;
 use exporter_common::readiness::Readiness;
 use prometheus_client::registry::Registry;
 use spot_interruption_exporter::attribution::{Attribution, Lookup, Settings};
-use spot_interruption_exporter::audit_log::InterruptionMethods;
+use spot_interruption_exporter::durable::journal::Journal;
+use spot_interruption_exporter::durable::store::{Batch, Commit, StoreError};
 use spot_interruption_exporter::instance::Instance;
-use spot_interruption_exporter::journal::Journal;
 use spot_interruption_exporter::ledger::{Ledger, Source};
 use spot_interruption_exporter::metrics::{Health, Shared};
 use spot_interruption_exporter::pipeline::{
     Acknowledge, Attempts, Confirmation, Input, LookUp, LookUpError, Pipeline, Ticket,
 };
-use spot_interruption_exporter::store::{Batch, Commit, StoreError};
+use spot_interruption_exporter::provider::google::audit_log::InterruptionMethods;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, advance, sleep, timeout};

@@ -8,11 +8,11 @@ use exporter_common::metrics::{Format, encode};
 use exporter_common::supervisor::Supervisor;
 use prometheus_client::registry::Registry;
 use spot_interruption_exporter::attribution::{Attribution, Lookup, Settings};
-use spot_interruption_exporter::audit_log::InterruptionMethods;
 use spot_interruption_exporter::instance::Instance;
 use spot_interruption_exporter::ledger::{Ledger, Source};
 use spot_interruption_exporter::metrics::{Health, Labels, Shared, StateFamilies};
 use spot_interruption_exporter::pipeline::{Acknowledge, Confirmation, Input, LookUp, LookUpError, Pipeline};
+use spot_interruption_exporter::provider::google::audit_log::InterruptionMethods;
 use tokio::sync::mpsc;
 
 /// A message whose acknowledgement panics.

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use spot_interruption_exporter::attribution::{Attribution, Counted, Lookup, Outcome, Settings};
-use spot_interruption_exporter::audit_log::{
-    Event, FailedCreation, FailureReason, InterruptionMethods, Invalid, LogEntry,
-};
 use spot_interruption_exporter::instance::{Instance, InstanceId, InstanceRef};
 use spot_interruption_exporter::inventory::{Moment, Profile};
 use spot_interruption_exporter::ledger::{Ledger, Source};
+use spot_interruption_exporter::provider::google::audit_log::{
+    Event, FailedCreation, FailureReason, InterruptionMethods, Invalid, LogEntry,
+};
 
 pub(crate) const ZONE: &str = "europe-west1-c";
 pub(crate) const GRACE: Duration = Duration::from_secs(60);

@@ -25,14 +25,14 @@ pub(crate) use self::flow::{OUTSTANDING_BYTES, OUTSTANDING_MESSAGES};
 use self::lookups::Lookups;
 
 use crate::attribution::{Lookup, LookupId, Outcome, Resolved};
-use crate::audit_log::{self, InterruptionMethods};
+use crate::durable::journal::Journal;
+use crate::durable::store::{Commit, Store};
 use crate::instance::Instance;
 use crate::interruption_log::{InterruptionLog, Subject};
 use crate::inventory::Moment;
-use crate::journal::Journal;
 use crate::ledger::{Ledger, Source};
 use crate::metrics::{Health, Shared};
-use crate::store::{Commit, Store};
+use crate::provider::google::audit_log::{self, InterruptionMethods};
 
 /// What the pipeline is fed with. `T` is the handle by which a message is acknowledged.
 #[derive(Debug)]

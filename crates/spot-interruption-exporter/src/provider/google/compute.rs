@@ -1,8 +1,5 @@
 //! The Compute API: every instance now and then, and single ones on demand.
 
-mod listing;
-mod rest;
-
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,13 +13,13 @@ use tokio::sync::{OnceCell, mpsc};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::attribution::Lookup;
-use crate::compute::listing::{Page, Pages};
-use crate::compute::rest::{Failure, Rest};
 use crate::config::Endpoint;
 use crate::instance::Instance;
-use crate::instance::resource::Resource;
 use crate::metrics::Health;
 use crate::pipeline::{Input, LookUp, LookUpError};
+use crate::provider::google::listing::{self, Page, Pages};
+use crate::provider::google::resource::Resource;
+use crate::provider::google::rest::{Failure, Rest};
 
 /// Instances that are nodes of a cluster.
 const NODES: &str = "labels.goog-k8s-cluster-name:*";

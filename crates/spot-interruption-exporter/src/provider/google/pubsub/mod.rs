@@ -24,12 +24,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::{Endpoint, SubscriptionName};
-use crate::google::{explain, reason};
 use crate::ledger::Source;
 use crate::metrics::Health;
 use crate::pipeline::{Attempts, Input, OUTSTANDING_BYTES, OUTSTANDING_MESSAGES};
-use crate::probe::{Finding, Probe, Said};
-use crate::subscription::supervision::{Ask, End, Report, Watch};
+use crate::provider::google::credentials::{explain, reason};
+use crate::provider::google::probe::{Finding, Probe, Said};
+use crate::provider::google::pubsub::supervision::{Ask, End, Report, Watch};
 
 /// How long a crashed exporter's messages stay away; the least that Pub/Sub allows.
 const LEASE: Duration = Duration::from_secs(10);

@@ -19,10 +19,10 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::attribution::Attribution;
-use crate::audit_log::{FailureReason, InterruptionMethods};
 use crate::instance::Instance;
 use crate::inventory::{Profile, ProfileId};
 use crate::ledger::{Bounds, DELIVERY, LIFETIME, Ledger, OUTCOMES, Tally};
+use crate::provider::google::audit_log::{FailureReason, InterruptionMethods};
 
 /// What the pipeline knows and has counted, shared with the scrape. The lock is held for the time of a batch or
 /// of a scrape, never across an await.

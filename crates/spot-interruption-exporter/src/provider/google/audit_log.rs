@@ -12,9 +12,9 @@ use jiff::Timestamp;
 use serde::de::MapAccess;
 use thiserror::Error;
 
-use crate::instance::resource::Resource;
 use crate::instance::{Instance, InstanceId, InstanceRef, is_project_id, last_segment};
 use crate::lenient::{self, Lenient, Object};
+use crate::provider::google::resource::Resource;
 
 /// Reads one message.
 ///

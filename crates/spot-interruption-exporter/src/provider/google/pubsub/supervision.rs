@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::probe::Finding;
+use crate::provider::google::probe::Finding;
 
 /// The time between probes of a subscription that works, and of one that does not.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);

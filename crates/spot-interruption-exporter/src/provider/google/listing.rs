@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use serde::Deserialize;
 
 use crate::instance::Instance;
-use crate::instance::resource::Resource;
+use crate::provider::google::resource::Resource;
 
 /// The most pages of one listing. At 500 instances each that is a million instances.
 const MOST_PAGES: usize = 2_000;

@@ -11,15 +11,15 @@ use redb::{
 };
 
 use super::clock::Clock;
-use super::{Batch, StoreError};
+use super::store::{Batch, StoreError};
 use crate::attribution::{Changes, Record};
-use crate::audit_log::{FailureReason, InterruptionMethods};
 use crate::dedup::HashKey;
 use crate::instance::InstanceId;
 use crate::inventory::{
     InstanceRecord, InventoryChanges, InventoryRecord, Key, Loss, Profile, ProfileId, State,
 };
 use crate::ledger::{Interruptions, Ledger, OUTCOMES, Tally};
+use crate::provider::google::audit_log::{FailureReason, InterruptionMethods};
 use crate::timeline::{Entry, Timeline, TimelineChanges};
 
 /// Of the tables below. Another version's file is set aside.

@@ -10,7 +10,7 @@ use std::mem;
 use jiff::Timestamp;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess};
 
-use super::{Instance, InstanceId, InstanceRef, last_segment};
+use crate::instance::{Instance, InstanceId, InstanceRef, last_segment};
 use crate::lenient::{self, Lenient};
 
 /// The fields of an instance that matter here. Unknown ones are passed over, and so are known ones of an unexpected

@@ -20,7 +20,7 @@ use tonic::transport::{Channel, ClientTlsConfig, Endpoint as Transport};
 use tonic::{Code, Request, Status};
 
 use crate::config::{Endpoint, SubscriptionName};
-use crate::google::{headers, one_line, reason};
+use crate::provider::google::credentials::{headers, one_line, reason};
 
 /// What Pub/Sub writes in the place of a topic that was deleted.
 const DELETED_TOPIC: &str = "_deleted-topic_";

@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::StoreError;
+use super::store::StoreError;
 
 const FILE: &str = "commits";
 

@@ -16,7 +16,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
 
 use crate::config::Endpoint;
-use crate::google::{headers, one_line, reason};
+use crate::provider::google::credentials::{headers, one_line, reason};
 
 /// Where the API is, unless something else is configured.
 const GOOGLE: &str = "https://compute.googleapis.com";

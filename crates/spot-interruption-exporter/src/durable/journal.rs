@@ -17,9 +17,9 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::Instant;
 
 use crate::attribution::Decided;
+use crate::durable::store::{Batch, Commit, Store, StoreError};
 use crate::metrics::{Health, Shared};
 use crate::pipeline::Gathered;
-use crate::store::{Batch, Commit, Store, StoreError};
 
 /// The least time from the beginning of a commit to that of the next one.
 const GATHERING: Duration = Duration::from_millis(20);

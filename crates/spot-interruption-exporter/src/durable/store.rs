@@ -12,10 +12,6 @@
 //! Moments are written down in a time that stands still while the exporter is down: an event from before a crash is
 //! recognised when it comes again, however long the exporter was away.
 
-mod clock;
-mod tables;
-mod witness;
-
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,12 +21,12 @@ use std::time::{Instant, SystemTime};
 use redb::{Database, ReadableDatabase};
 use thiserror::Error;
 
-use self::clock::Clock;
-use self::tables::Identity;
-use self::witness::Witness;
+use super::clock::Clock;
+use super::tables::{self, Identity};
+use super::witness::Witness;
 use crate::attribution::{Attribution, Changes, Record, Settings};
-use crate::audit_log::InterruptionMethods;
 use crate::ledger::Ledger;
+use crate::provider::google::audit_log::InterruptionMethods;
 
 const DATABASE: &str = "state.redb";
 const LOCK: &str = "lock";

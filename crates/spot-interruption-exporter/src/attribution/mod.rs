@@ -32,10 +32,12 @@ pub use self::outcome::{Choice, Counted, Lookup, Outcome, Resolved, Why};
 pub use self::record::{Changes, Decided, Record};
 use self::returned::Returned;
 use self::waiting::{Asked, CaseId, Held, Kind, Message, Place, Waiting};
-use crate::audit_log::{Event, FailedCreation, Ignored, InterruptionReason, Invalid, LogEntry};
 use crate::dedup::{Acquaintance, Dedup, Fingerprint, HashKey};
 use crate::instance::{Instance, InstanceRef};
 use crate::inventory::{Interrupted, Interruption, Inventory, Loss, Moment};
+use crate::provider::google::audit_log::{
+    Event, FailedCreation, Ignored, InterruptionReason, Invalid, LogEntry,
+};
 use crate::timeline::Timeline;
 
 /// How long things are waited for and remembered.
@@ -127,7 +129,7 @@ impl<T> Attribution<T> {
         self.waiting.interruptions()
     }
 
-    /// Takes a message, as [`audit_log::parse`](crate::audit_log::parse) has read it.
+    /// Takes a message, as [`audit_log::parse`](crate::provider::google::audit_log::parse) has read it.
     pub fn message(
         &mut self,
         message_id: &str,

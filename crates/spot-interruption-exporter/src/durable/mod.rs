@@ -1,0 +1,7 @@
+//! Durable state: what is known and counted, kept on disk.
+
+mod clock;
+pub mod journal;
+pub mod store;
+mod tables;
+mod witness;

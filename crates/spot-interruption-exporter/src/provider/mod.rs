@@ -1,0 +1,3 @@
+//! The cloud providers: where events and instances come from.
+
+pub mod google;
