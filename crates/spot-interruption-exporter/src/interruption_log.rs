@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::attribution::{Counted, Outcome, Why};
+use crate::event::{Entry, Event, InterruptionReason, Invalid, Reasons};
 use crate::instance::{InstanceId, InstanceRef};
 use crate::inventory::{Inventory, Profile};
-use crate::provider::google::audit_log::{Event, InterruptionMethods, InterruptionReason, Invalid, LogEntry};
 
 /// Lines in one second.
 const LINES: u64 = 10;
@@ -28,8 +28,8 @@ pub(crate) struct Subject {
 
 impl Subject {
     /// That of an interruption. Other messages are not logged with one.
-    pub(crate) fn of(parsed: &Result<LogEntry<'_>, Invalid>) -> Self {
-        let Ok(LogEntry { event: Event::Interruption { instance, .. }, .. }) = parsed else {
+    pub(crate) fn of(parsed: &Result<Entry<'_>, Invalid>) -> Self {
+        let Ok(Entry { event: Event::Interruption { instance, .. }, .. }) = parsed else {
             return Self::default();
         };
         let path = match (instance.zone_and_name(), instance.project.as_deref()) {
@@ -51,7 +51,7 @@ impl Subject {
 /// Writes the lines.
 #[derive(Debug)]
 pub(crate) struct InterruptionLog {
-    methods: InterruptionMethods,
+    reasons: Reasons,
     /// When the present second began.
     second: Option<Instant>,
     /// Interruptions in it.
@@ -60,8 +60,8 @@ pub(crate) struct InterruptionLog {
 
 impl InterruptionLog {
     /// Nothing is written yet.
-    pub(crate) fn new(methods: InterruptionMethods) -> Self {
-        Self { methods, second: None, interruptions: 0 }
+    pub(crate) fn new(reasons: Reasons) -> Self {
+        Self { reasons, second: None, interruptions: 0 }
     }
 
     /// Writes a line if the outcome is that of an interruption. `now` is one moment by both clocks.
@@ -85,7 +85,7 @@ impl InterruptionLog {
         self.second.get_or_insert(now.0);
         self.interruptions += 1;
         if self.interruptions <= LINES {
-            line.write(subject, &self.methods, now.1);
+            line.write(subject, &self.reasons, now.1);
         }
     }
 
@@ -123,7 +123,7 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    fn write(&self, subject: &Subject, methods: &InterruptionMethods, now: Timestamp) {
+    fn write(&self, subject: &Subject, reasons: &Reasons, now: Timestamp) {
         let named = subject.instance();
         let known = |field: fn(&Profile) -> &str| self.profile.map(field).filter(|text| !text.is_empty());
         let delay = self.at.map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default());
@@ -136,7 +136,7 @@ impl Line<'_> {
             cluster = known(|profile| &profile.cluster),
             node_pool = known(|profile| &profile.node_pool),
             machine_type = known(|profile| &profile.machine_type),
-            reason = methods.label(self.reason),
+            reason = reasons.label(self.reason),
             lifetime_seconds = self.lifetime.map(|lifetime| lifetime.as_secs_f64()),
             delay_seconds = delay.map(|delay| delay.as_secs_f64()),
             unattributed = self.why.map(Why::label),

@@ -9,8 +9,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::attribution::{Counted, Outcome};
+use crate::event::{FailureReason, InterruptionReason};
 use crate::inventory::ProfileId;
-use crate::provider::google::audit_log::{FailureReason, InterruptionReason};
 
 /// Bounds of the age at interruption, in seconds: a spot VM may live for minutes or for weeks.
 pub const LIFETIME: Bounds = [

@@ -19,6 +19,7 @@ pub mod attribution;
 pub mod config;
 pub mod dedup;
 pub mod durable;
+pub mod event;
 pub mod instance;
 mod interruption_log;
 pub mod inventory;
@@ -101,13 +102,13 @@ pub async fn run(
     let health = Health::register(&mut registry, subscriptions);
     let [creations, interruptions] = subscriptions;
     let readiness = Readiness::default();
-    let mut methods = config.methods.clone();
+    let mut reasons = config.methods.reasons().clone();
     let (attribution, ledger, journal) = match &config.state_path {
         Some(path) => {
             let condition = readiness.condition("state", "durable state: not open yet");
             let settings = config.attribution.clone();
             let Opened { store, attribution, ledger } =
-                Store::open(path, settings, &mut methods, Instant::now())?;
+                Store::open(path, settings, &mut reasons, Instant::now())?;
             (attribution, ledger, Some(Journal::new(store, condition, health.clone())))
         }
         None => (Attribution::new(config.attribution.clone()), Ledger::default(), None),
@@ -117,7 +118,7 @@ pub async fn run(
         state: state.clone(),
         labels: Labels {
             cluster: config.cluster_label.as_str().into(),
-            methods,
+            reasons,
             subscriptions: subscriptions.map(Into::into),
         },
     };

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use libfuzzer_sys::fuzz_target;
 use spot_interruption_exporter::attribution::{Attribution, Settings};
-use spot_interruption_exporter::provider::google::audit_log::{Event, InterruptionMethods, parse};
+use spot_interruption_exporter::event::{Event};
+use spot_interruption_exporter::provider::google::audit_log::{InterruptionMethods, parse};
 use spot_interruption_exporter::provider::google::resource::Resource;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -33,11 +33,9 @@ pub use self::record::{Changes, Decided, Record};
 use self::returned::Returned;
 use self::waiting::{Asked, CaseId, Held, Kind, Message, Place, Waiting};
 use crate::dedup::{Acquaintance, Dedup, Fingerprint, HashKey};
+use crate::event::{Entry, Event, FailedCreation, Ignored, InterruptionReason, Invalid};
 use crate::instance::{Instance, InstanceRef};
 use crate::inventory::{Interrupted, Interruption, Inventory, Loss, Moment};
-use crate::provider::google::audit_log::{
-    Event, FailedCreation, Ignored, InterruptionReason, Invalid, LogEntry,
-};
 use crate::timeline::Timeline;
 
 /// How long things are waited for and remembered.
@@ -130,13 +128,7 @@ impl<T> Attribution<T> {
     }
 
     /// Takes a message, as [`audit_log::parse`](crate::provider::google::audit_log::parse) has read it.
-    pub fn message(
-        &mut self,
-        message_id: &str,
-        parsed: Result<LogEntry<'_>, Invalid>,
-        token: T,
-        now: Instant,
-    ) {
+    pub fn message(&mut self, message_id: &str, parsed: Result<Entry<'_>, Invalid>, token: T, now: Instant) {
         self.tick(now);
         let entry = match parsed {
             Ok(entry) => entry,

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::LookupId;
+use crate::event::{FailureReason, Ignored, InterruptionReason, Invalid};
 use crate::inventory::ProfileId;
-use crate::provider::google::audit_log::{FailureReason, Ignored, InterruptionReason, Invalid};
 
 /// What a message amounts to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

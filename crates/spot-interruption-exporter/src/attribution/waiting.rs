@@ -11,8 +11,8 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use crate::dedup::Fingerprint;
+use crate::event::InterruptionReason;
 use crate::instance::{InstanceId, InstanceRef};
-use crate::provider::google::audit_log::InterruptionReason;
 
 /// The place of a message in the queue: what falls due first comes first. Never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

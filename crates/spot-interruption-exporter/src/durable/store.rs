@@ -25,8 +25,8 @@ use super::clock::Clock;
 use super::tables::{self, Identity};
 use super::witness::Witness;
 use crate::attribution::{Attribution, Changes, Record, Settings};
+use crate::event::Reasons;
 use crate::ledger::Ledger;
-use crate::provider::google::audit_log::InterruptionMethods;
 
 const DATABASE: &str = "state.redb";
 const LOCK: &str = "lock";
@@ -177,21 +177,21 @@ pub struct Store {
     /// `None` after an error, until it is opened again.
     database: Option<Database>,
     witness: Witness,
-    methods: InterruptionMethods,
+    reasons: Reasons,
     commits: u64,
     clock: Clock,
 }
 
 impl Store {
     /// Opens a directory, or makes it, and reads what it holds. Reasons that are counted there and not configured
-    /// any more are added to `methods`.
+    /// any more are added to `reasons`.
     ///
     /// # Errors
     /// The directory cannot be used. A file in it that cannot be believed is no error: it is set aside, and logged.
     pub fn open<T>(
         directory: &Path,
         settings: Settings,
-        methods: &mut InterruptionMethods,
+        reasons: &mut Reasons,
         now: Instant,
     ) -> Result<Opened<T>, OpenError> {
         let refused = |reason| OpenError::Directory { path: directory.to_owned(), reason };
@@ -204,27 +204,27 @@ impl Store {
         }
         let witness = Witness::open(directory).map_err(refused)?;
         let path = directory.join(DATABASE);
-        let read = |methods: &mut InterruptionMethods| {
+        let read = |reasons: &mut Reasons| {
             let (database, identity) = open_database(&path, now)?;
             if identity.project != settings.project {
                 return Ok((database, identity, None));
             }
             witness.check(identity.commits)?;
-            let (record, ledger) = tables::read(&database.begin_read()?, &identity, methods)?;
+            let (record, ledger) = tables::read(&database.begin_read()?, &identity, reasons)?;
             let attribution = Attribution::restore(settings.clone(), record, now)
                 .map_err(|error| StoreError::Record(error.to_string()))?;
             Ok((database, identity, Some((attribution, ledger))))
         };
         if path.try_exists().map_err(refused)? {
             // What a failed attempt has learned is forgotten with it.
-            let mut extended = methods.clone();
+            let mut extended = reasons.clone();
             // The database's code promises to report what is wrong with a file; should it panic instead, the file
             // is to blame all the same.
             let read = catch_unwind(AssertUnwindSafe(|| read(&mut extended)));
             match read.unwrap_or(Err(StoreError::Panicked)).map_err(StoreError::into_io) {
                 Ok((database, identity, Some((attribution, ledger)))) => {
-                    *methods = extended;
-                    let store = Self::with(directory, lock, database, witness, methods.clone(), &identity);
+                    *reasons = extended;
+                    let store = Self::with(directory, lock, database, witness, reasons.clone(), &identity);
                     return Ok(Opened { store, attribution, ledger });
                 }
                 Ok((_, Identity { project, .. }, None)) => {
@@ -241,7 +241,7 @@ impl Store {
         })?;
         // Only now is it certain that a power failure leaves the files of that name.
         sync_directory(directory).map_err(refused)?;
-        let store = Self::with(directory, lock, created, witness, methods.clone(), &identity);
+        let store = Self::with(directory, lock, created, witness, reasons.clone(), &identity);
         let attribution = Attribution::restore(settings, Record::empty(identity.key), now);
         let attribution = attribution.map_err(|error| refused(io::Error::other(error)))?;
         Ok(Opened { store, attribution, ledger: Ledger::default() })
@@ -252,7 +252,7 @@ impl Store {
         lock: File,
         database: Database,
         witness: Witness,
-        methods: InterruptionMethods,
+        reasons: Reasons,
         identity: &Identity,
     ) -> Self {
         Self {
@@ -260,7 +260,7 @@ impl Store {
             _lock: lock,
             database: Some(database),
             witness,
-            methods,
+            reasons,
             commits: identity.commits,
             clock: identity.clock,
         }
@@ -292,7 +292,7 @@ impl Store {
             }
         };
         let transaction = tables::begin(&database)?;
-        tables::write(&transaction, batch, number, &self.clock, &self.methods)?;
+        tables::write(&transaction, batch, number, &self.clock, &self.reasons)?;
         transaction.commit()?;
         self.committed(database, number);
         Ok(())

@@ -14,12 +14,12 @@ use super::clock::Clock;
 use super::store::{Batch, StoreError};
 use crate::attribution::{Changes, Record};
 use crate::dedup::HashKey;
+use crate::event::{FailureReason, Reasons};
 use crate::instance::InstanceId;
 use crate::inventory::{
     InstanceRecord, InventoryChanges, InventoryRecord, Key, Loss, Profile, ProfileId, State,
 };
 use crate::ledger::{Interruptions, Ledger, OUTCOMES, Tally};
-use crate::provider::google::audit_log::{FailureReason, InterruptionMethods};
 use crate::timeline::{Entry, Timeline, TimelineChanges};
 
 /// Of the tables below. Another version's file is set aside.
@@ -134,11 +134,11 @@ pub(super) fn identity(transaction: &ReadTransaction, now: Instant) -> Result<Id
     })
 }
 
-/// Everything that is known and counted. Reasons that `methods` lacks are added to it.
+/// Everything that is known and counted. Reasons that `reasons` lacks are added to it.
 pub(super) fn read(
     transaction: &ReadTransaction,
     identity: &Identity,
-    methods: &mut InterruptionMethods,
+    reasons: &mut Reasons,
 ) -> Result<(Record, Ledger), StoreError> {
     let inventory = InventoryRecord {
         profiles: in_order(
@@ -154,7 +154,7 @@ pub(super) fn read(
             },
         )?,
         clusters: in_order(transaction, CLUSTERS, str::to_owned)?,
-        instances: read_instances(transaction, methods)?,
+        instances: read_instances(transaction, reasons)?,
         tombstones: read_timeline(transaction, TOMBSTONES, &identity.clock, |key| Key::try_from(key).ok())?,
     };
     let ids = |timeline| read_timeline(transaction, timeline, &identity.clock, Some);
@@ -164,7 +164,7 @@ pub(super) fn read(
         creations: ids(CREATION_IDS)?,
         inventory,
     };
-    let ledger = read_ledger(transaction, record.inventory.profiles.len(), methods)?;
+    let ledger = read_ledger(transaction, record.inventory.profiles.len(), reasons)?;
     Ok((record, ledger))
 }
 
@@ -174,25 +174,25 @@ pub(super) fn write(
     batch: &Batch,
     number: u64,
     clock: &Clock,
-    methods: &InterruptionMethods,
+    reasons: &Reasons,
 ) -> Result<(), StoreError> {
     let mut numbers = transaction.open_table(NUMBERS)?;
     numbers.insert(COMMITS, number)?;
     numbers.insert(UPTIME, clock.reading(batch.now))?;
     add(&mut numbers, UNATTRIBUTED, batch.ledger.unattributed)?;
     let Changes { inventory, interruptions, creations } = &batch.changes;
-    write_inventory(transaction, inventory, methods)?;
+    write_inventory(transaction, inventory, reasons)?;
     let InventoryChanges { tombstones, .. } = inventory;
     write_timeline(transaction, TOMBSTONES, tombstones, clock)?;
     write_timeline(transaction, INTERRUPTION_IDS, interruptions, clock)?;
     write_timeline(transaction, CREATION_IDS, creations, clock)?;
-    write_ledger(transaction, &batch.ledger, methods)
+    write_ledger(transaction, &batch.ledger, reasons)
 }
 
 fn write_inventory(
     transaction: &WriteTransaction,
     changes: &InventoryChanges,
-    methods: &InterruptionMethods,
+    reasons: &Reasons,
 ) -> Result<(), StoreError> {
     let mut profiles = transaction.open_table(PROFILES)?;
     let (first, added) = &changes.profiles;
@@ -214,7 +214,7 @@ fn write_inventory(
             None => instances.remove(key)?,
         };
         let loss = record.as_ref().and_then(|record| record.loss);
-        match loss.and_then(|loss| Some((methods.label(loss.reason?), loss.at))) {
+        match loss.and_then(|loss| Some((reasons.label(loss.reason?), loss.at))) {
             Some((reason, at)) => losses.insert(key, (reason, at.map(Timestamp::as_microsecond)))?,
             None => losses.remove(key)?,
         };
@@ -242,7 +242,7 @@ fn instance_row(record: &InstanceRecord) -> InstanceRow<'_> {
 
 fn read_instances(
     transaction: &ReadTransaction,
-    methods: &mut InterruptionMethods,
+    reasons: &mut Reasons,
 ) -> Result<Vec<(Key, InstanceRecord)>, StoreError> {
     let losses = match transaction.open_table(LOSSES) {
         Ok(losses) => Some(losses),
@@ -254,7 +254,7 @@ fn read_instances(
         Ok(row.map(|row| {
             let (reason, at) = row.value();
             Loss {
-                reason: Some(methods.reason_labelled(reason)),
+                reason: Some(reasons.labelled(reason)),
                 at: at.and_then(|at| Timestamp::from_microsecond(at).ok()),
             }
         }))
@@ -329,11 +329,11 @@ fn read_timeline<V: Copy>(
 fn write_ledger(
     transaction: &WriteTransaction,
     ledger: &Ledger,
-    methods: &InterruptionMethods,
+    reasons: &Reasons,
 ) -> Result<(), StoreError> {
     let mut interruptions = transaction.open_table(INTERRUPTIONS)?;
     for ((profile, reason), counted) in &ledger.interruptions {
-        let key = (profile.index() as u32, methods.label(*reason));
+        let key = (profile.index() as u32, reasons.label(*reason));
         let mut total = interruptions.get(key)?.map(|row| interruptions_of(row.value())).unwrap_or_default();
         total.add(counted);
         let Interruptions { count, lifetimes: Tally { sum, buckets } } = total;
@@ -359,7 +359,7 @@ fn write_ledger(
 fn read_ledger(
     transaction: &ReadTransaction,
     profiles: usize,
-    methods: &mut InterruptionMethods,
+    reasons: &mut Reasons,
 ) -> Result<Ledger, StoreError> {
     let mut ledger = Ledger::default();
     for row in transaction.open_table(INTERRUPTIONS)?.iter()? {
@@ -368,7 +368,7 @@ fn read_ledger(
         if profile as usize >= profiles {
             return Err(StoreError::Record("an interruption has a profile that is not recorded".to_owned()));
         }
-        let key = (ProfileId::of(profile as usize), methods.reason_labelled(reason));
+        let key = (ProfileId::of(profile as usize), reasons.labelled(reason));
         ledger.interruptions.insert(key, interruptions_of(row.value()));
     }
     match transaction.open_table(CREATION_FAILURES) {

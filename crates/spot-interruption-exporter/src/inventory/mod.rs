@@ -29,8 +29,8 @@ use slab::Slab;
 use self::profile::Profiles;
 pub use self::profile::{Profile, ProfileId};
 pub use self::record::{InstanceRecord, InvalidRecord, InventoryChanges, InventoryRecord};
+use crate::event::InterruptionReason;
 use crate::instance::{Instance, InstanceId, InstanceRef};
-use crate::provider::google::audit_log::InterruptionReason;
 use crate::timeline::Timeline;
 
 /// A listing that begins so long after an interruption shows what came after it. It takes Compute Engine some seconds

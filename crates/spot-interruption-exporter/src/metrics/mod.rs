@@ -19,10 +19,10 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::attribution::Attribution;
+use crate::event::{FailureReason, Reasons};
 use crate::instance::Instance;
 use crate::inventory::{Profile, ProfileId};
 use crate::ledger::{Bounds, DELIVERY, LIFETIME, Ledger, OUTCOMES, Tally};
-use crate::provider::google::audit_log::{FailureReason, InterruptionMethods};
 
 /// What the pipeline knows and has counted, shared with the scrape. The lock is held for the time of a batch or
 /// of a scrape, never across an await.
@@ -91,7 +91,7 @@ pub struct Labels {
     /// The name of the label that names a cluster.
     pub cluster: Arc<str>,
     /// The reasons of interruptions.
-    pub methods: InterruptionMethods,
+    pub reasons: Reasons,
     /// The names of the subscriptions, creations first.
     pub subscriptions: [Arc<str>; 2],
 }
@@ -217,10 +217,10 @@ impl Labels {
     ) -> impl Iterator<Item = (Detailed<'a>, u64)> {
         let shown = profiles.iter().zip(shown).enumerate().filter(|(_, (_, shown))| **shown);
         shown.flat_map(move |(index, (profile, _))| {
-            self.methods.reasons().map(move |reason| {
+            self.reasons.iter().map(move |reason| {
                 let counted = ledger.interruptions.get(&(ProfileId::of(index), reason));
                 let count = counted.map_or(0, |interruptions| interruptions.count);
-                (self.of(profile, Some(self.methods.label(reason))), count)
+                (self.of(profile, Some(self.reasons.label(reason))), count)
             })
         })
     }

@@ -249,7 +249,7 @@ impl<T: Acknowledge, L: LookUp, S: Commit> Pipeline<T, L, S> {
         let mut confirmations = Confirmations::default();
         let mut batch = Vec::with_capacity(BATCH);
         let mut gathered = Gathered::default();
-        let mut log = InterruptionLog::new(self.methods.clone());
+        let mut log = InterruptionLog::new(self.methods.reasons().clone());
         loop {
             let is_full = gathered.tickets.len() >= UNSAFE_MESSAGES;
             let deadline = self.next_deadline(&lookups, &flow);

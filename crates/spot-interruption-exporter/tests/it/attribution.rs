@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use spot_interruption_exporter::attribution::Outcome;
+use spot_interruption_exporter::event::{Entry, Event, FailedCreation, FailureReason, Ignored};
 use spot_interruption_exporter::instance::{Instance, InstanceId, InstanceRef};
-use spot_interruption_exporter::provider::google::audit_log::{
-    Event, FailedCreation, FailureReason, Ignored, Invalid, LogEntry,
-};
+use spot_interruption_exporter::provider::google::audit_log;
 
 use crate::world::*;
 
@@ -30,7 +29,7 @@ fn it_is_counted_in_detail() {
         ..node(1, "n1", "a")
     };
     world.deliver("m1", creation(details));
-    let event = LogEntry { timestamp: at(7200), ..interruption(named(1, "n1")) };
+    let event = Entry { timestamp: at(7200), ..interruption(named(1, "n1")) };
     world.attribution.message("m2", Ok(event), 2, world.now);
     let [(2, Outcome::Counted(counted))] = world.outcomes()[..] else { panic!() };
     assert_eq!(counted.at, at(7200));
@@ -46,7 +45,7 @@ fn it_is_counted_in_detail() {
 fn an_age_below_zero_is_none() {
     let mut world = World::new();
     world.deliver("m1", creation(Instance { created_at: at(10), ..node(1, "n1", "a") }));
-    let event = LogEntry { timestamp: at(9), ..interruption(named(1, "n1")) };
+    let event = Entry { timestamp: at(9), ..interruption(named(1, "n1")) };
     world.attribution.message("m2", Ok(event), 2, world.now);
     let [(2, Outcome::Counted(counted))] = world.outcomes()[..] else { panic!() };
     assert_eq!(counted.lifetime, None);
@@ -395,7 +394,7 @@ fn the_same_event_counts_once() {
     assert_eq!(world.deliver("m4", other_operation), words(&[(5, "counted a")]));
     let other_entry = logged("i2", "op1", interruption(named(1, "n1")));
     assert_eq!(world.deliver("m5", other_entry), words(&[(6, "duplicate")]), "of the same operation");
-    let no_operation = LogEntry { operation_id: None, ..event() };
+    let no_operation = Entry { operation_id: None, ..event() };
     assert_eq!(world.deliver("m6", no_operation.clone()), words(&[(7, "counted a")]));
     assert_eq!(world.deliver("m7", no_operation), words(&[(8, "duplicate")]));
 }
@@ -408,7 +407,7 @@ fn messages_without_an_insert_id_are_distinct_by_message_id() {
     assert_eq!(world.deliver("m2", event()), words(&[(2, "counted a")]));
     assert_eq!(world.deliver("m3", event()), words(&[(3, "counted a")]));
     assert_eq!(world.deliver("m2", event()), words(&[(4, "duplicate")]));
-    let same_operation = || LogEntry { operation_id: Some("op".into()), ..event() };
+    let same_operation = || Entry { operation_id: Some("op".into()), ..event() };
     assert_eq!(world.deliver("m4", same_operation()), words(&[(5, "counted a")]));
     assert_eq!(world.deliver("m5", same_operation()), words(&[(6, "duplicate")]));
 }
@@ -477,7 +476,7 @@ fn an_interrupted_instance_stays_known_for_a_while() {
     assert_eq!(world.attribution.next_deadline(world.now), Some(world.now + TOMBSTONE));
     world.pass(TOMBSTONE - SECOND);
 
-    let again = LogEntry { timestamp: at(60), ..interruption(named(1, "n1")) };
+    let again = Entry { timestamp: at(60), ..interruption(named(1, "n1")) };
     world.attribution.message("m3", Ok(again), 3, world.now);
     let [(3, Outcome::Counted(counted))] = world.outcomes()[..] else { panic!() };
     assert_eq!(counted.lifetime, None, "its age belongs to the first interruption");
@@ -657,7 +656,7 @@ fn failed_creations_that_are_not_counted() {
 #[test]
 fn what_is_invalid_or_ignored_comes_back_at_once() {
     let mut world = World::new();
-    let invalid = world.deliver_parsed("m1", Err(Invalid::NoProtoPayload));
+    let invalid = world.deliver_parsed("m1", Err(audit_log::NO_PROTO_PAYLOAD));
     assert_eq!(invalid, words(&[(1, "invalid no_proto_payload")]));
     let ignored = world.deliver("m2", entry(Event::Ignored(Ignored::OtherMethod)));
     assert_eq!(ignored, words(&[(2, "ignored other_method")]));

@@ -21,7 +21,8 @@ fn directory() -> TempDir {
 }
 
 fn open(directory: &Path, settings: &Settings, now: Instant) -> Opened<u32> {
-    Store::open(directory, settings.clone(), &mut InterruptionMethods::default(), now).unwrap()
+    Store::open(directory, settings.clone(), &mut InterruptionMethods::default().reasons().clone(), now)
+        .unwrap()
 }
 
 /// A world that is written down.
@@ -218,8 +219,8 @@ fn an_earlier_file_is_set_aside() {
 fn another_projects_state_is_refused() {
     let durable = written();
     let settings = Settings { project: "other".to_owned(), ..durable.world.settings.clone() };
-    let mut methods = InterruptionMethods::default();
-    let opened = Store::open::<u32>(durable.directory.path(), settings, &mut methods, durable.world.now);
+    let mut reasons = InterruptionMethods::default().reasons().clone();
+    let opened = Store::open::<u32>(durable.directory.path(), settings, &mut reasons, durable.world.now);
     let error = opened.unwrap_err().to_string();
     assert!(error.contains("holds the state of project mock-project; allowed is"), "{error}");
     assert_eq!(set_aside(durable.directory.path()), 0);

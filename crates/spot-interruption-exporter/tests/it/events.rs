@@ -5,10 +5,10 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use spot_interruption_exporter::event::{Entry, Event, FailedCreation, FailureReason, Ignored, Invalid};
 use spot_interruption_exporter::instance::{Instance, InstanceId, InstanceRef};
 use spot_interruption_exporter::provider::google::audit_log::{
-    Event, FailedCreation, FailureReason, Ignored, InterruptionMethods, Invalid, InvalidMethods, LogEntry,
-    parse,
+    self, InterruptionMethods, InvalidMethods, parse,
 };
 use spot_interruption_exporter::provider::google::resource::Resource;
 
@@ -25,7 +25,7 @@ const LISTED: &str = include_str!("fixtures/listed.json");
 
 const ID: u64 = 1_844_488_190_000_000_001;
 
-fn read(text: &str) -> Result<LogEntry<'_>, Invalid> {
+fn read(text: &str) -> Result<Entry<'_>, Invalid> {
     parse(text.as_bytes(), &InterruptionMethods::default())
 }
 
@@ -80,7 +80,7 @@ fn a_real_interruption() {
     let entry = read(INTERRUPTION).unwrap();
     let Event::Interruption { instance: found, reason } = entry.event else { panic!("{entry:?}") };
     assert_eq!(found, instance(Some(ID), Some("mock-project"), "gke-n1"));
-    assert_eq!(InterruptionMethods::default().label(reason), "preempted");
+    assert_eq!(InterruptionMethods::default().reasons().label(reason), "preempted");
     assert_eq!(entry.insert_id.as_deref(), Some("qnwer3e38dfz"));
     assert_eq!(entry.operation_id.as_deref(), Some("systemevent-1694860946116-1"));
     assert_eq!(entry.timestamp, time("2023-09-16T10:42:31.325309Z"));
@@ -354,7 +354,7 @@ fn an_instance_outside_any_cluster() {
 fn labels_of_a_strange_type_are_invalid_where_they_are_needed() {
     for labels in [json!("goog-k8s-cluster-name"), json!(1), json!(1.5), json!(true)] {
         let event = event_with(CREATION, "/protoPayload/request/labels", labels.clone());
-        assert_eq!(event, Err(Invalid::MalformedLabels), "{labels}");
+        assert_eq!(event, Err(audit_log::MALFORMED_LABELS), "{labels}");
         let event = event_with(INTERRUPTION, "/protoPayload/request/labels", labels.clone());
         assert!(matches!(event, Ok(Event::Interruption { .. })), "{labels}");
     }
@@ -432,17 +432,17 @@ fn where_an_instance_is_named() {
         ("zones/z/instances/n", json!(null), Ok(place("z", "n"))),
         ("zones/z/instances/n", labels(json!({"project_id": "123"})), Ok(place("z", "n"))),
         ("", labels(json!({"instance_id": "7"})), Ok(id_only)),
-        ("projects/p/zones/z/instances", json!(null), Err(Invalid::NoInstance)),
-        ("projects/p/zones/z/instances/", json!(null), Err(Invalid::NoInstance)),
-        ("projects/p/zones//instances/n", json!(null), Err(Invalid::NoInstance)),
-        ("projects/p/regions/r/instances/n", json!(null), Err(Invalid::NoInstance)),
-        ("projects/p/zones/z/disks/n", json!(null), Err(Invalid::NoInstance)),
-        ("n", labels(json!({"zone": "z"})), Err(Invalid::NoInstance)),
-        ("", labels(json!([])), Err(Invalid::NoInstance)),
+        ("projects/p/zones/z/instances", json!(null), Err(audit_log::NO_INSTANCE)),
+        ("projects/p/zones/z/instances/", json!(null), Err(audit_log::NO_INSTANCE)),
+        ("projects/p/zones//instances/n", json!(null), Err(audit_log::NO_INSTANCE)),
+        ("projects/p/regions/r/instances/n", json!(null), Err(audit_log::NO_INSTANCE)),
+        ("projects/p/zones/z/disks/n", json!(null), Err(audit_log::NO_INSTANCE)),
+        ("n", labels(json!({"zone": "z"})), Err(audit_log::NO_INSTANCE)),
+        ("", labels(json!([])), Err(audit_log::NO_INSTANCE)),
     ] {
         assert_eq!(named(json!(name), resource.clone()), expected, "{name} {resource}");
     }
-    assert_eq!(named(json!(null), json!(7)), Err(Invalid::NoInstance));
+    assert_eq!(named(json!(null), json!(7)), Err(audit_log::NO_INSTANCE));
 }
 
 #[test]
@@ -495,25 +495,28 @@ fn what_cannot_be_read_has_a_reason() {
         ("{\"insertId\": \"\u{1}\"}", not_json(1, 15)),
         ("{} {}", not_json(1, 4)),
         ("{\n1: 2}", not_json(2, 1)),
-        ("null", Invalid::NotAnObject),
-        ("[]", Invalid::NotAnObject),
-        ("[{\"protoPayload\": {}}]", Invalid::NotAnObject),
-        ("\"text\"", Invalid::NotAnObject),
-        ("17", Invalid::NotAnObject),
-        ("true", Invalid::NotAnObject),
-        ("{}", Invalid::NoProtoPayload),
-        ("{\"protoPayload\": null}", Invalid::NoProtoPayload),
-        ("{\"protoPayload\": []}", Invalid::NoProtoPayload),
-        ("{\"protoPayload\": \"text\"}", Invalid::NoProtoPayload),
-        ("{\"jsonPayload\": {}}", Invalid::NoProtoPayload),
-        ("{\"protoPayload\": {}}", Invalid::NoMethodName),
-        ("{\"protoPayload\": {\"methodName\": null}}", Invalid::NoMethodName),
-        ("{\"protoPayload\": {\"methodName\": \"\"}}", Invalid::NoMethodName),
-        ("{\"protoPayload\": {\"methodName\": [\"compute.instances.preempted\"]}}", Invalid::NoMethodName),
-        ("{\"protoPayload\": {\"methodName\": \"compute.instances.preempted\"}}", Invalid::NoInstance),
+        ("null", audit_log::NOT_AN_OBJECT),
+        ("[]", audit_log::NOT_AN_OBJECT),
+        ("[{\"protoPayload\": {}}]", audit_log::NOT_AN_OBJECT),
+        ("\"text\"", audit_log::NOT_AN_OBJECT),
+        ("17", audit_log::NOT_AN_OBJECT),
+        ("true", audit_log::NOT_AN_OBJECT),
+        ("{}", audit_log::NO_PROTO_PAYLOAD),
+        ("{\"protoPayload\": null}", audit_log::NO_PROTO_PAYLOAD),
+        ("{\"protoPayload\": []}", audit_log::NO_PROTO_PAYLOAD),
+        ("{\"protoPayload\": \"text\"}", audit_log::NO_PROTO_PAYLOAD),
+        ("{\"jsonPayload\": {}}", audit_log::NO_PROTO_PAYLOAD),
+        ("{\"protoPayload\": {}}", audit_log::NO_METHOD_NAME),
+        ("{\"protoPayload\": {\"methodName\": null}}", audit_log::NO_METHOD_NAME),
+        ("{\"protoPayload\": {\"methodName\": \"\"}}", audit_log::NO_METHOD_NAME),
+        (
+            "{\"protoPayload\": {\"methodName\": [\"compute.instances.preempted\"]}}",
+            audit_log::NO_METHOD_NAME,
+        ),
+        ("{\"protoPayload\": {\"methodName\": \"compute.instances.preempted\"}}", audit_log::NO_INSTANCE),
         (
             "{\"protoPayload\": {\"methodName\": \"v1.compute.instances.insert\", \"request\": {\"labels\": []}}}",
-            Invalid::NoInstance,
+            audit_log::NO_INSTANCE,
         ),
     ] {
         assert_eq!(read(text), Err(expected), "{text}");
@@ -555,9 +558,9 @@ fn nulls_and_wrong_types_cost_only_themselves() {
                 *entry.pointer_mut(&path).unwrap() = value.clone();
                 let result = read(entry.to_string().leak());
                 let needed = ["/protoPayload", "/protoPayload/methodName"].contains(&path.as_str());
-                let labels = path.ends_with("/labels") && result == Err(Invalid::MalformedLabels);
+                let labels = path.ends_with("/labels") && result == Err(audit_log::MALFORMED_LABELS);
                 // The name can be all there is to go by once the rest is not an object.
-                let names = result == Err(Invalid::NoInstance) && path == "/protoPayload/resourceName";
+                let names = result == Err(audit_log::NO_INSTANCE) && path == "/protoPayload/resourceName";
                 assert!(needed || labels || names || result.is_ok(), "{path} = {value}: {result:?}");
             }
         }
@@ -617,7 +620,7 @@ fn interruption_methods_have_reasons() {
         "compute.instances.guestTerminate",
     ])
     .unwrap();
-    let label = |method| methods.reason(method).map(|reason| methods.label(reason));
+    let label = |method| methods.reason(method).map(|reason| methods.reasons().label(reason));
     assert_eq!(label("compute.instances.preempted"), Some("preempted"));
     assert_eq!(label("v1.compute.instances.preempted"), Some("preempted"));
     assert_eq!(label("compute.instances.hostError"), Some("host_error"));

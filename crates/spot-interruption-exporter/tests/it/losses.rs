@@ -3,19 +3,18 @@
 use std::time::Duration;
 
 use spot_interruption_exporter::attribution::Choice;
+use spot_interruption_exporter::event::Entry;
 use spot_interruption_exporter::instance::Instance;
-use spot_interruption_exporter::provider::google::audit_log::{InterruptionMethods, LogEntry};
+use spot_interruption_exporter::provider::google::audit_log::InterruptionMethods;
 
 use crate::world::*;
 
 /// An interruption by one of two configured methods.
-fn lost<'a>(method: &str, id: u64, name: &'a str) -> LogEntry<'a> {
+fn lost<'a>(method: &str, id: u64, name: &'a str) -> Entry<'a> {
     let methods =
         InterruptionMethods::new(["compute.instances.preempted", "compute.instances.delete"]).unwrap();
     let mut entry = interruption(named(id, name));
-    if let spot_interruption_exporter::provider::google::audit_log::Event::Interruption { reason, .. } =
-        &mut entry.event
-    {
+    if let spot_interruption_exporter::event::Event::Interruption { reason, .. } = &mut entry.event {
         *reason = methods.reason(&format!("compute.instances.{method}")).unwrap();
     }
     entry
@@ -25,7 +24,7 @@ fn lost<'a>(method: &str, id: u64, name: &'a str) -> LogEntry<'a> {
 fn two_instances_under_one_insert_id_are_two_events() {
     let mut world = World::new();
     world.resync(&[node(1, "n1", "a"), node(2, "n2", "a")]);
-    let event = |id, name| LogEntry { insert_id: Some("i".into()), ..interruption(named(id, name)) };
+    let event = |id, name| Entry { insert_id: Some("i".into()), ..interruption(named(id, name)) };
     assert_eq!(world.deliver("m1", event(1, "n1")), words(&[(1, "counted a")]));
     assert_eq!(world.deliver("m2", event(2, "n2")), words(&[(2, "counted a")]));
     assert_eq!(world.deliver("m3", event(2, "n2")), words(&[(3, "duplicate")]));
@@ -75,7 +74,7 @@ fn another_method_counts_again_after_the_instance_was_seen_running() {
     let mut world = World::new();
     let nodes = [node(1, "n", "a")];
     world.resync(&nodes);
-    let at_once = LogEntry { timestamp: at(0), ..lost("preempted", 1, "n") };
+    let at_once = Entry { timestamp: at(0), ..lost("preempted", 1, "n") };
     assert_eq!(world.deliver("m1", at_once), words(&[(1, "counted a")]));
     world.resync(&nodes);
     assert_eq!(world.spot_running(), 0, "the listing may be older");
@@ -93,7 +92,7 @@ fn a_listing_well_after_the_interruption_brings_an_instance_back_at_once() {
     world.resync(&nodes);
     world.pass(Duration::from_secs(90));
     // Delivered late: the listing begins after it was started again.
-    let late = LogEntry { timestamp: at(20), ..interruption(named(1, "n")) };
+    let late = Entry { timestamp: at(20), ..interruption(named(1, "n")) };
     world.deliver("m1", late);
     assert_eq!(world.spot_running(), 0);
     world.resync(&[Instance { running: false, ..node(1, "n", "a") }]);
@@ -116,7 +115,7 @@ fn a_listing_that_was_begun_before_does_not() {
     world.resync(&[node(1, "n", "a")]);
     world.begin_resync();
     world.pass(Duration::from_secs(200));
-    world.deliver("m1", LogEntry { timestamp: at(100), ..interruption(named(1, "n")) });
+    world.deliver("m1", Entry { timestamp: at(100), ..interruption(named(1, "n")) });
     world.observe(&node(1, "n", "a"));
     world.attribution.finish_resync(world.now);
     assert_eq!(world.spot_running(), 0);
@@ -127,7 +126,7 @@ fn a_later_creation_under_the_same_id_brings_an_instance_back_at_once() {
     let mut world = World::new();
     let created = |seconds| creation(Instance { created_at: at(seconds), ..node(1, "n", "a") });
     world.deliver("m1", created(0));
-    world.deliver("m2", LogEntry { timestamp: at(100), ..interruption(named(1, "n")) });
+    world.deliver("m2", Entry { timestamp: at(100), ..interruption(named(1, "n")) });
     world.deliver("m3", created(99));
     assert_eq!(world.spot_running(), 0, "it was created before");
     world.deliver("m4", created(101));

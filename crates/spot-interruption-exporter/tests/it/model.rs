@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use spot_interruption_exporter::event::{Entry, Event};
 use spot_interruption_exporter::instance::{Instance, InstanceRef};
-use spot_interruption_exporter::provider::google::audit_log::{Event, LogEntry};
 
 use crate::world::*;
 
@@ -125,7 +125,7 @@ fn interruption_entry(
     form: Form,
     event: u8,
     message: u8,
-) -> (String, LogEntry<'static>, String) {
+) -> (String, Entry<'static>, String) {
     let insert_id = format!("{instance} {form:?} {event}");
     let message_id = format!("{insert_id} {message}");
     let entry = interruption(refer(instance, form));

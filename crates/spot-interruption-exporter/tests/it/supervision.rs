@@ -77,7 +77,7 @@ fn a_poisoned_state_is_not_served() {
     let mut registry = Registry::default();
     let labels = Labels {
         cluster: "kubernetes_cluster".into(),
-        methods: InterruptionMethods::default(),
+        reasons: InterruptionMethods::default().reasons().clone(),
         subscriptions: ["creations".into(), "interruptions".into()],
     };
     registry.register_collector(Box::new(StateFamilies { state: state.clone(), labels }));

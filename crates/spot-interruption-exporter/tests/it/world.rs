@@ -5,12 +5,11 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use spot_interruption_exporter::attribution::{Attribution, Counted, Lookup, Outcome, Settings};
+use spot_interruption_exporter::event::{Entry, Event, FailedCreation, FailureReason, Invalid};
 use spot_interruption_exporter::instance::{Instance, InstanceId, InstanceRef};
 use spot_interruption_exporter::inventory::{Moment, Profile};
 use spot_interruption_exporter::ledger::{Ledger, Source};
-use spot_interruption_exporter::provider::google::audit_log::{
-    Event, FailedCreation, FailureReason, InterruptionMethods, Invalid, LogEntry,
-};
+use spot_interruption_exporter::provider::google::audit_log::InterruptionMethods;
 
 pub(crate) const ZONE: &str = "europe-west1-c";
 pub(crate) const GRACE: Duration = Duration::from_secs(60);
@@ -91,15 +90,11 @@ impl World {
     }
 
     /// Delivers a message with a token of its own, counted from one.
-    pub(crate) fn deliver(&mut self, message_id: &str, entry: LogEntry<'_>) -> Words {
+    pub(crate) fn deliver(&mut self, message_id: &str, entry: Entry<'_>) -> Words {
         self.deliver_parsed(message_id, Ok(entry))
     }
 
-    pub(crate) fn deliver_parsed(
-        &mut self,
-        message_id: &str,
-        parsed: Result<LogEntry<'_>, Invalid>,
-    ) -> Words {
+    pub(crate) fn deliver_parsed(&mut self, message_id: &str, parsed: Result<Entry<'_>, Invalid>) -> Words {
         self.tokens += 1;
         self.attribution.message(message_id, parsed, self.tokens, self.now);
         self.resolved()
@@ -199,7 +194,7 @@ pub(crate) fn outsider(id: u64, name: &str) -> Instance<'_> {
 }
 
 /// The last entry of a creation that failed, which does not repeat the request.
-pub(crate) fn failure(instance: InstanceRef<'_>) -> LogEntry<'_> {
+pub(crate) fn failure(instance: InstanceRef<'_>) -> Entry<'_> {
     entry(Event::CreationFailed(FailedCreation {
         instance: Instance { instance, ..Instance::default() },
         is_described: false,
@@ -210,7 +205,7 @@ pub(crate) fn failure(instance: InstanceRef<'_>) -> LogEntry<'_> {
 }
 
 /// The same of an instance on demand, which is not counted.
-pub(crate) fn failure_on_demand(instance: InstanceRef<'_>) -> LogEntry<'_> {
+pub(crate) fn failure_on_demand(instance: InstanceRef<'_>) -> Entry<'_> {
     entry(Event::CreationFailed(FailedCreation {
         instance: Instance { instance, ..Instance::default() },
         is_described: true,
@@ -221,22 +216,22 @@ pub(crate) fn failure_on_demand(instance: InstanceRef<'_>) -> LogEntry<'_> {
 }
 
 /// A log entry without an `insertId`, as people make them by hand.
-pub(crate) fn entry(event: Event<'_>) -> LogEntry<'_> {
-    LogEntry { insert_id: None, operation_id: None, timestamp: None, event }
+pub(crate) fn entry(event: Event<'_>) -> Entry<'_> {
+    Entry { insert_id: None, operation_id: None, timestamp: None, event }
 }
 
-pub(crate) fn creation(instance: Instance<'_>) -> LogEntry<'_> {
+pub(crate) fn creation(instance: Instance<'_>) -> Entry<'_> {
     entry(Event::Creation(instance))
 }
 
-pub(crate) fn interruption(instance: InstanceRef<'_>) -> LogEntry<'_> {
+pub(crate) fn interruption(instance: InstanceRef<'_>) -> Entry<'_> {
     let reason = InterruptionMethods::default().reason("compute.instances.preempted").unwrap();
     entry(Event::Interruption { instance, reason })
 }
 
 /// The same entry as Cloud Logging would write it.
-pub(crate) fn logged<'a>(insert_id: &'a str, operation_id: &'a str, entry: LogEntry<'a>) -> LogEntry<'a> {
-    LogEntry { insert_id: Some(insert_id.into()), operation_id: Some(operation_id.into()), ..entry }
+pub(crate) fn logged<'a>(insert_id: &'a str, operation_id: &'a str, entry: Entry<'a>) -> Entry<'a> {
+    Entry { insert_id: Some(insert_id.into()), operation_id: Some(operation_id.into()), ..entry }
 }
 
 pub(crate) fn at(seconds: i64) -> Option<Timestamp> {

@@ -12,236 +12,74 @@ use jiff::Timestamp;
 use serde::de::MapAccess;
 use thiserror::Error;
 
-use crate::instance::{Instance, InstanceId, InstanceRef, is_project_id, last_segment};
+use crate::event::{
+    Entry, Event, FailedCreation, FailureReason, Ignored, InterruptionReason, Invalid, Reasons,
+};
+use crate::instance::{InstanceId, InstanceRef, is_project_id, last_segment};
 use crate::lenient::{self, Lenient, Object};
 use crate::provider::google::resource::Resource;
+
+/// A log entry, but none of an audit log.
+pub const NO_PROTO_PAYLOAD: Invalid = Invalid::NotAnEvent {
+    label: "no_proto_payload",
+    text: "not an audit log entry: `protoPayload` is missing",
+};
+
+/// JSON, but no object.
+pub const NOT_AN_OBJECT: Invalid =
+    Invalid::NotAnEvent { label: "not_an_object", text: "not a log entry: the message is no JSON object" };
+
+/// It does not say what happened.
+pub const NO_METHOD_NAME: Invalid =
+    Invalid::NotAnEvent { label: "no_method_name", text: "`protoPayload.methodName` is missing" };
+
+/// It does not say to which instance it happened.
+pub const NO_INSTANCE: Invalid = Invalid::NotAnEvent {
+    label: "no_instance",
+    text: "no instance is named: neither `protoPayload.resourceName` nor `protoPayload.response.targetLink` nor \
+           `resource.labels` has one",
+};
+
+/// The labels of a created instance are neither a list nor an object.
+pub const MALFORMED_LABELS: Invalid = Invalid::NotAnEvent {
+    label: "malformed_labels",
+    text: "`protoPayload.request.labels` is neither a list nor an object",
+};
 
 /// Reads one message.
 ///
 /// # Errors
 ///
 /// What stands in the way of reading an event. Such a message never becomes better by being delivered again.
-pub fn parse<'a>(bytes: &'a [u8], methods: &InterruptionMethods) -> Result<LogEntry<'a>, Invalid> {
+pub fn parse<'a>(bytes: &'a [u8], methods: &InterruptionMethods) -> Result<Entry<'a>, Invalid> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let mut entry: Object<RawEntry<'a>> = Object::default();
     lenient::document(&mut json, &mut entry)?;
     json.end()?;
 
-    let Object { is_there: true, fields: mut entry } = entry else { return Err(Invalid::NotAnObject) };
+    let Object { is_there: true, fields: mut entry } = entry else { return Err(NOT_AN_OBJECT) };
     if !entry.payload.is_there {
-        return Err(Invalid::NoProtoPayload);
+        return Err(NO_PROTO_PAYLOAD);
     }
-    let method = entry.payload.fields.method.take().ok_or(Invalid::NoMethodName)?;
+    let method = entry.payload.fields.method.take().ok_or(NO_METHOD_NAME)?;
     let timestamp = entry.timestamp.take().and_then(|time| time.parse().ok());
     let event = match (methods.reason(&method), Creation::of(&method)) {
         (Some(reason), _) => {
-            let instance = instance(&mut entry).ok_or(Invalid::NoInstance)?;
+            let instance = instance(&mut entry).ok_or(NO_INSTANCE)?;
             Event::Interruption { instance, reason }
         }
         (None, Some(kind)) => creation(&mut entry, kind, timestamp)?,
         (None, None) => Event::Ignored(Ignored::OtherMethod),
     };
-    Ok(LogEntry { insert_id: entry.insert_id, operation_id: entry.operation.id, timestamp, event })
-}
-
-/// A log entry: what happened, and what tells it apart from other entries.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LogEntry<'a> {
-    /// Given by Cloud Logging, the same in every copy of the entry.
-    pub insert_id: Option<Cow<'a, str>>,
-    /// The operation that the entry belongs to.
-    pub operation_id: Option<Cow<'a, str>>,
-    /// When it happened.
-    pub timestamp: Option<Timestamp>,
-    /// What happened.
-    pub event: Event<'a>,
-}
-
-/// What happened.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Event<'a> {
-    /// An instance was interrupted.
-    Interruption {
-        /// Which one.
-        instance: InstanceRef<'a>,
-        /// By which of the configured methods.
-        reason: InterruptionReason,
-    },
-    /// An instance was created, inside a cluster or outside any.
-    Creation(Instance<'a>),
-    /// An instance was created by a bulk insert. The entry of the instance has no labels, and the entry that has
-    /// them names no instance, so this one is to be looked up.
-    UnlabelledCreation(InstanceRef<'a>),
-    /// The request of a bulk insert: it says that a cluster exists, before any of its instances has a name.
-    BulkRequest {
-        /// The cluster, if the instances are to be nodes of one.
-        cluster: Option<Cow<'a, str>>,
-    },
-    /// A creation has finished. It tells nothing of the instance but its id.
-    CreationFinished(InstanceRef<'a>),
-    /// A creation has failed, as happens when a zone runs out of spot capacity.
-    CreationFailed(FailedCreation<'a>),
-    /// Nothing that matters here.
-    Ignored(Ignored),
-}
-
-/// What a creation that has failed says.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FailedCreation<'a> {
-    /// What was to be created, as far as the entry says: it repeats the request or names the instance, or both.
-    pub instance: Instance<'a>,
-    /// Whether the entry repeats the request, so that it says what was to be created.
-    pub is_described: bool,
-    /// Whether the request was for an instance that cannot be preempted.
-    pub on_demand: bool,
-    /// Whether the creation had begun, so that the instance was announced before. A request that was turned down at
-    /// once may name an instance that exists: that can be why it was turned down.
-    pub had_begun: bool,
-    /// Why.
-    pub reason: FailureReason,
-}
-
-/// Why a creation has failed: the values of a label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum FailureReason {
-    /// The zone has no capacity of that kind.
-    Stockout,
-    /// The project's quota is exhausted.
-    Quota,
-    /// Whoever asked may not.
-    Permission,
-    /// Anything else.
-    Other,
-}
-
-impl FailureReason {
-    /// Every reason.
-    pub const ALL: [Self; 4] = [Self::Stockout, Self::Quota, Self::Permission, Self::Other];
-
-    /// The value of the `reason` label.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Stockout => "stockout",
-            Self::Quota => "quota",
-            Self::Permission => "permission",
-            Self::Other => "other",
-        }
-    }
-
-    /// Compute Engine tells a stockout from a quota in words only: both have the code `RESOURCE_EXHAUSTED`.
-    fn of(code: i64, message: &str) -> Self {
-        const PERMISSION_DENIED: i64 = 7;
-        const UNAUTHENTICATED: i64 = 16;
-        let message = message.to_ascii_uppercase();
-        let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
-        if says(&["RESOURCE_POOL_EXHAUSTED", "STOCKOUT", "ENOUGH RESOURCES", "RESOURCES_UNAVAILABLE"]) {
-            Self::Stockout
-        } else if says(&["QUOTA"]) {
-            Self::Quota
-        } else if [PERMISSION_DENIED, UNAUTHENTICATED].contains(&code) || says(&["PERMISSION", "FORBIDDEN"]) {
-            Self::Permission
-        } else {
-            Self::Other
-        }
-    }
-}
-
-/// Why a well-formed message has no effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ignored {
-    /// The entry is about another method.
-    OtherMethod,
-    /// A creation failed that is not counted: on demand, outside any cluster, or of an instance that nobody knows.
-    FailedCreation,
-    /// The entry ends an operation and repeats nothing of its request.
-    OperationEnd,
-    /// The request of a bulk insert, which names no instance.
-    BulkRequest,
-    /// The instance is no node of a cluster.
-    NotKubernetes,
-    /// The instance has no labels in its log entry, and could not be looked up in time.
-    Unresolved,
-}
-
-impl Ignored {
-    /// The word for log lines.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::OtherMethod => "other_method",
-            Self::FailedCreation => "failed_creation",
-            Self::OperationEnd => "operation_end",
-            Self::BulkRequest => "bulk_request",
-            Self::NotKubernetes => "not_kubernetes",
-            Self::Unresolved => "unresolved",
-        }
-    }
-}
-
-/// Why a message cannot be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Invalid {
-    /// Not JSON at all, or broken off.
-    #[error("not JSON: stopped making sense at line {line} column {column}")]
-    NotJson {
-        /// Counted from one.
-        line: usize,
-        /// Counted from one.
-        column: usize,
-    },
-    /// JSON, but no object.
-    #[error("not a log entry: the message is no JSON object")]
-    NotAnObject,
-    /// A log entry, but none of an audit log.
-    #[error("not an audit log entry: `protoPayload` is missing")]
-    NoProtoPayload,
-    /// It does not say what happened.
-    #[error("`protoPayload.methodName` is missing")]
-    NoMethodName,
-    /// It does not say to which instance it happened.
-    #[error(
-        "no instance is named: neither `protoPayload.resourceName` nor `protoPayload.response.targetLink` nor \
-         `resource.labels` has one"
-    )]
-    NoInstance,
-    /// The labels of a created instance are neither a list nor an object.
-    #[error("`protoPayload.request.labels` is neither a list nor an object")]
-    MalformedLabels,
-}
-
-impl Invalid {
-    /// The word for log lines.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::NotJson { .. } => "not_json",
-            Self::NotAnObject => "not_an_object",
-            Self::NoProtoPayload => "no_proto_payload",
-            Self::NoMethodName => "no_method_name",
-            Self::NoInstance => "no_instance",
-            Self::MalformedLabels => "malformed_labels",
-        }
-    }
-}
-
-/// The reader accepts every value of every type, so what it reports is always about the JSON itself.
-impl From<serde_json::Error> for Invalid {
-    fn from(error: serde_json::Error) -> Self {
-        Self::NotJson { line: error.line(), column: error.column() }
-    }
+    Ok(Entry { insert_id: entry.insert_id, operation_id: entry.operation.id, timestamp, event })
 }
 
 /// The methods that count as interruptions, and the value of the `reason` label for each.
 #[derive(Debug, Clone)]
 pub struct InterruptionMethods {
     methods: Vec<(Box<str>, InterruptionReason)>,
-    labels: Vec<Box<str>>,
+    reasons: Reasons,
 }
-
-/// Why an instance was interrupted: one of a closed set, made from the configured methods.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct InterruptionReason(usize);
 
 /// Why a list of interruption methods cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -262,14 +100,14 @@ impl InterruptionMethods {
     ///
     /// When the list is empty, or holds something that is no method name.
     pub fn new<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Result<Self, InvalidMethods> {
-        let mut this = Self { methods: Vec::new(), labels: Vec::new() };
+        let mut this = Self { methods: Vec::new(), reasons: Reasons::default() };
         for name in names {
             let name = name.as_ref().trim();
             let label = snake_case(name.rsplit('.').next().unwrap_or_default());
             if label.is_empty() || !label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
                 return Err(InvalidMethods::NotAMethod(name.to_owned()));
             }
-            let reason = this.reason_labelled(&label);
+            let reason = this.reasons.labelled(&label);
             this.methods.push((unversioned(name).into(), reason));
         }
         if this.methods.is_empty() { Err(InvalidMethods::Empty) } else { Ok(this) }
@@ -283,34 +121,18 @@ impl InterruptionMethods {
         self.methods.iter().find(|(name, _)| **name == *method).map(|(_, reason)| *reason)
     }
 
-    /// The reason of that label, which is added if no method stands for it: it was counted once.
-    pub fn reason_labelled(&mut self, label: &str) -> InterruptionReason {
-        let index = self.labels.iter().position(|known| **known == *label).unwrap_or(self.labels.len());
-        if index == self.labels.len() {
-            self.labels.push(label.into());
-        }
-        InterruptionReason(index)
-    }
-
-    /// Every reason that there is.
-    pub fn reasons(&self) -> impl Iterator<Item = InterruptionReason> {
-        (0..self.labels.len()).map(InterruptionReason)
-    }
-
-    /// The value of the `reason` label.
+    /// The reasons that the methods stand for.
     #[must_use]
-    pub fn label(&self, reason: InterruptionReason) -> &str {
-        // A reason of another list could be out of bounds, and deserves no panic.
-        self.labels.get(reason.0).map_or("", |label| label)
+    pub fn reasons(&self) -> &Reasons {
+        &self.reasons
     }
 }
 
 impl Default for InterruptionMethods {
     fn default() -> Self {
-        Self {
-            methods: vec![("compute.instances.preempted".into(), InterruptionReason(0))],
-            labels: vec!["preempted".into()],
-        }
+        let mut reasons = Reasons::default();
+        let reason = reasons.labelled("preempted");
+        Self { methods: vec![("compute.instances.preempted".into(), reason)], reasons }
     }
 }
 
@@ -367,12 +189,12 @@ fn creation<'a>(
             is_described,
             on_demand: resource.is_on_demand(),
             had_begun: entry.operation.last,
-            reason: FailureReason::of(code, status.message.as_deref().unwrap_or_default()),
+            reason: failure_reason(code, status.message.as_deref().unwrap_or_default()),
             instance: resource.describe(instance.unwrap_or_default().or(named), timestamp),
         }));
     }
     if resource.has_malformed_labels() {
-        return Err(Invalid::MalformedLabels);
+        return Err(MALFORMED_LABELS);
     }
     let Some(instance) = instance else {
         return match kind {
@@ -380,7 +202,7 @@ fn creation<'a>(
                 Ok(Event::BulkRequest { cluster: resource.describe(InstanceRef::default(), None).cluster })
             }
             Creation::Insert if !is_described => Ok(Event::Ignored(Ignored::OperationEnd)),
-            Creation::Insert => Err(Invalid::NoInstance),
+            Creation::Insert => Err(NO_INSTANCE),
         };
     };
     let description = resource.describe(instance, timestamp);
@@ -391,6 +213,23 @@ fn creation<'a>(
         Creation::Insert if !is_described => Event::CreationFinished(description.instance),
         Creation::Insert | Creation::BulkInsert => Event::Creation(description),
     })
+}
+
+/// Why a creation failed. Compute Engine tells a stockout from a quota in words only: both have the code `RESOURCE_EXHAUSTED`.
+fn failure_reason(code: i64, message: &str) -> FailureReason {
+    const PERMISSION_DENIED: i64 = 7;
+    const UNAUTHENTICATED: i64 = 16;
+    let message = message.to_ascii_uppercase();
+    let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    if says(&["RESOURCE_POOL_EXHAUSTED", "STOCKOUT", "ENOUGH RESOURCES", "RESOURCES_UNAVAILABLE"]) {
+        FailureReason::Stockout
+    } else if says(&["QUOTA"]) {
+        FailureReason::Quota
+    } else if [PERMISSION_DENIED, UNAUTHENTICATED].contains(&code) || says(&["PERMISSION", "FORBIDDEN"]) {
+        FailureReason::Permission
+    } else {
+        FailureReason::Other
+    }
 }
 
 /// The zone in the path of a zone's collection, such as the one that a bulk insert goes to.
