@@ -2,36 +2,20 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
 
 use crate::program::panic_message;
 
 /// The tasks beside the server. One that panics, or returns before shutdown, is a defect of the program, which is then
 /// to end with an error, so that it is started anew.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Supervisor {
     tasks: JoinSet<()>,
     names: HashMap<Id, String>,
-    shutdown: Shutdown,
-}
-
-/// Tells a [`Supervisor`] that tasks may return from now on.
-#[derive(Debug, Clone, Default)]
-pub struct Shutdown(Arc<AtomicBool>);
-
-impl Shutdown {
-    /// Shutdown has begun.
-    pub fn begin(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    fn has_begun(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
+    shutdown: CancellationToken,
 }
 
 /// A task ended that should not have.
@@ -62,6 +46,12 @@ impl<T> Supervised<T> {
 }
 
 impl Supervisor {
+    /// Without tasks yet. Once `shutdown` is cancelled, tasks may return.
+    #[must_use]
+    pub fn new(shutdown: CancellationToken) -> Self {
+        Self { tasks: JoinSet::new(), names: HashMap::new(), shutdown }
+    }
+
     /// Starts a task under a name that an operator can make sense of.
     pub fn spawn<T: Send + 'static>(
         &mut self,
@@ -75,11 +65,6 @@ impl Supervisor {
         });
         self.names.insert(task.id(), name.into());
         Supervised { output, task }
-    }
-
-    /// What tells it that shutdown has begun.
-    pub fn shutdown(&self) -> Shutdown {
-        self.shutdown.clone()
     }
 
     /// Completes when a task has ended that should not have. Without one it never does. May be dropped and called
@@ -112,7 +97,7 @@ impl Supervisor {
 
     fn judge(&mut self, ended: Result<(Id, ()), JoinError>) -> Option<TaskEnded> {
         let (id, reason) = match ended {
-            Ok((id, ())) => (id, (!self.shutdown.has_begun()).then(|| "it returned".to_owned())),
+            Ok((id, ())) => (id, (!self.shutdown.is_cancelled()).then(|| "it returned".to_owned())),
             Err(error) => {
                 let id = error.id();
                 (id, error.try_into_panic().ok().map(|panic| panic_message(&*panic).to_owned()))
@@ -131,7 +116,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_task_that_panics_or_returns_is_named() {
-        let mut supervisor = Supervisor::default();
+        let mut supervisor = Supervisor::new(CancellationToken::new());
         supervisor.spawn("steady", pending::<()>());
         let hasty = supervisor.spawn("hasty", async { 7 });
         assert_eq!(
@@ -150,8 +135,9 @@ mod tests {
 
     #[tokio::test]
     async fn in_shutdown_only_a_panic_is_a_failure() {
-        let mut supervisor = Supervisor::default();
-        supervisor.shutdown().begin();
+        let shutdown = CancellationToken::new();
+        let mut supervisor = Supervisor::new(shutdown.clone());
+        shutdown.cancel();
         let done = supervisor.spawn("done", async { 1 });
         assert_eq!(done.output().await, Some(1));
         let aborted = supervisor.spawn("aborted", pending::<()>());
@@ -163,8 +149,9 @@ mod tests {
 
     #[tokio::test]
     async fn what_fails_last_is_not_missed() {
-        let mut supervisor = Supervisor::default();
-        supervisor.shutdown().begin();
+        let shutdown = CancellationToken::new();
+        let mut supervisor = Supervisor::new(shutdown.clone());
+        shutdown.cancel();
         let broken = supervisor.spawn("broken", async { panic!("boom") });
         assert_eq!(broken.output().await, None::<()>);
         tokio::task::yield_now().await;

@@ -35,6 +35,7 @@ use exporter_common::supervisor::{Supervisor, TaskEnded};
 use exporter_common::telemetry::LogCollector;
 use http::uri::Scheme;
 use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
 use crate::collectors::DocumentError;
@@ -95,12 +96,12 @@ pub async fn run(
     let exporter = Exporter::new(&config, Client::new(api, session.clone(), telemetry))?;
 
     let site = Site::new(NAME, ABOUT, config.metrics_path, readiness, registry, exporter, config.web);
-    let mut supervisor = Supervisor::default();
-    let stopping = supervisor.shutdown();
+    let stopping = CancellationToken::new();
+    let mut supervisor = Supervisor::new(stopping.clone());
     let session = supervisor.spawn("session", session.keep());
     let shutdown = async {
         shutdown.await;
-        stopping.begin();
+        stopping.cancel();
     };
     tokio::select! {
         // In this order: a refusal ends the task too.

@@ -1,6 +1,6 @@
 //! Recognises an event that has been here before.
 //!
-//! Pub/Sub delivers at least once, and Cloud Logging can write an entry twice. An event is the same when it is about the
+//! Queues deliver at least once, and a log entry can be written twice. An event is the same when it is about the
 //! same instance and of the same operation (without one: has the same `insertId`), whatever message brought it, or when
 //! the message's id agrees. So the first and the last entry of one operation are one event, and two instances under one
 //! `insertId` are two.

@@ -6,9 +6,7 @@ use std::num::NonZeroU64;
 
 use jiff::Timestamp;
 
-use crate::lenient::Lenient;
-
-/// The number that Compute Engine gives an instance. It is never reused, unlike the name.
+/// The number that the provider gives an instance. It is never reused, unlike the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InstanceId(NonZeroU64);
 
@@ -32,17 +30,6 @@ impl fmt::Display for InstanceId {
     }
 }
 
-/// Protobuf's JSON writes 64-bit numbers as text, others write them as numbers. Both are read.
-impl<'de> Lenient<'de> for Option<InstanceId> {
-    fn text(&mut self, text: Cow<'de, str>) {
-        *self = text.parse().ok().and_then(InstanceId::new);
-    }
-
-    fn number(&mut self, number: Option<i128>) {
-        *self = number.and_then(|number| u64::try_from(number).ok()).and_then(InstanceId::new);
-    }
-}
-
 /// Which instance is meant, as far as the source says. Whoever makes one sees to it that it names an instance: by
 /// id, or by zone and name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,33 +46,6 @@ pub struct InstanceRef<'a> {
 }
 
 impl<'a> InstanceRef<'a> {
-    /// Reads `projects/P/zones/Z/instances/N`, also as the end of a URL. A path to anything else, such as the
-    /// collection that a bulk insert goes to, is `None`.
-    #[must_use]
-    pub fn from_path(path: Cow<'a, str>) -> Option<Self> {
-        match path {
-            Cow::Borrowed(path) => {
-                let (project, zone, name) = split_path(path)?;
-                Some(Self {
-                    id: None,
-                    project: project.map(Cow::Borrowed),
-                    zone: Some(zone.into()),
-                    name: Some(name.into()),
-                })
-            }
-            // A path with escapes in its JSON had to be copied, so its parts cannot be borrowed.
-            Cow::Owned(path) => {
-                let (project, zone, name) = split_path(&path)?;
-                Some(Self {
-                    id: None,
-                    project: project.map(|project| Cow::Owned(project.to_owned())),
-                    zone: Some(zone.to_owned().into()),
-                    name: Some(name.to_owned().into()),
-                })
-            }
-        }
-    }
-
     /// Zone and name, when both are given.
     #[must_use]
     pub fn zone_and_name(&self) -> Option<(&str, &str)> {
@@ -110,32 +70,37 @@ impl<'a> InstanceRef<'a> {
     }
 }
 
-fn split_path(path: &str) -> Option<(Option<&str>, &str, &str)> {
-    let mut parts = path.rsplit('/');
-    let name = parts.next().filter(|name| !name.is_empty())?;
-    parts.next().filter(|&collection| collection == "instances")?;
-    let zone = parts.next().filter(|zone| !zone.is_empty())?;
-    parts.next().filter(|&collection| collection == "zones")?;
-    let project = parts.next().filter(|project| is_project_id(project));
-    let project = project.filter(|_| parts.next() == Some("projects"));
-    Some((project, zone, name))
+/// An [`InstanceRef`] with its text in one piece: there can be very many of these at once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CompactRef {
+    id: Option<InstanceId>,
+    /// Project, zone and name, absent ones being empty.
+    text: Box<str>,
+    zone_at: u32,
+    name_at: u32,
 }
 
-/// Whether this is a project's id rather than its number. An id starts with a letter.
-pub(crate) fn is_project_id(project: &str) -> bool {
-    !project.bytes().all(|byte| byte.is_ascii_digit())
+impl From<&InstanceRef<'_>> for CompactRef {
+    fn from(instance: &InstanceRef<'_>) -> Self {
+        let parts = [&instance.project, &instance.zone, &instance.name]
+            .map(|part| part.as_deref().unwrap_or_default());
+        Self {
+            id: instance.id,
+            text: parts.concat().into(),
+            zone_at: parts[0].len() as u32,
+            name_at: (parts[0].len() + parts[1].len()) as u32,
+        }
+    }
 }
 
-/// What follows the last slash: the name at the end of a resource's URL.
-pub(crate) fn last_segment(path: Cow<'_, str>) -> Option<Cow<'_, str>> {
-    let name = match path {
-        Cow::Borrowed(path) => Cow::Borrowed(path.rsplit_once('/').map_or(path, |(_, name)| name)),
-        Cow::Owned(path) => match path.rsplit_once('/') {
-            Some((_, name)) => Cow::Owned(name.to_owned()),
-            None => Cow::Owned(path),
-        },
-    };
-    (!name.is_empty()).then_some(name)
+impl CompactRef {
+    pub(crate) fn get(&self) -> InstanceRef<'_> {
+        let (project_and_zone, name) = self.text.split_at(self.name_at as usize);
+        let (project, zone) = project_and_zone.split_at(self.zone_at as usize);
+        let [project, zone, name] =
+            [project, zone, name].map(|part| (!part.is_empty()).then_some(part.into()));
+        InstanceRef { id: self.id, project, zone, name }
+    }
 }
 
 /// What a creation event, a listing or a look-up says about one instance.

@@ -3,14 +3,13 @@
 //! In a burst only the first lines of each second are written, then one line with the number of those left out: the
 //! metrics have them all.
 
-use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use crate::attribution::{Counted, Outcome, Why};
 use crate::event::{Entry, Event, InterruptionReason, Invalid, Reasons};
-use crate::instance::{InstanceId, InstanceRef};
+use crate::instance::{CompactRef, InstanceId};
 use crate::inventory::{Inventory, Profile};
 
 /// Lines in one second.
@@ -18,33 +17,11 @@ const LINES: u64 = 10;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The instance that a message is about, as small as possible: there can be tens of thousands that wait.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Subject {
-    id: Option<InstanceId>,
-    /// `projects/P/zones/Z/instances/N`, without the project where it is not known. Empty without a name.
-    path: Box<str>,
-}
-
-impl Subject {
-    /// That of an interruption. Other messages are not logged with one.
-    pub(crate) fn of(parsed: &Result<Entry<'_>, Invalid>) -> Self {
-        let Ok(Entry { event: Event::Interruption { instance, .. }, .. }) = parsed else {
-            return Self::default();
-        };
-        let path = match (instance.zone_and_name(), instance.project.as_deref()) {
-            (Some((zone, name)), Some(project)) => {
-                format!("projects/{project}/zones/{zone}/instances/{name}")
-            }
-            (Some((zone, name)), None) => format!("zones/{zone}/instances/{name}"),
-            (None, _) => String::new(),
-        };
-        Self { id: instance.id, path: path.into() }
-    }
-
-    fn instance(&self) -> InstanceRef<'_> {
-        let named = InstanceRef::from_path(Cow::Borrowed(&self.path)).unwrap_or_default();
-        InstanceRef { id: self.id, ..named }
+/// The instance that a message is about, if it is one about an interruption. Other messages are not logged with one.
+pub(crate) fn subject(parsed: &Result<Entry<'_>, Invalid>) -> CompactRef {
+    match parsed {
+        Ok(Entry { event: Event::Interruption { instance, .. }, .. }) => instance.into(),
+        _ => CompactRef::default(),
     }
 }
 
@@ -67,7 +44,7 @@ impl InterruptionLog {
     /// Writes a line if the outcome is that of an interruption. `now` is one moment by both clocks.
     pub(crate) fn write(
         &mut self,
-        subject: &Subject,
+        subject: &CompactRef,
         outcome: &Outcome,
         inventory: &Inventory,
         now: (Instant, Timestamp),
@@ -123,8 +100,8 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    fn write(&self, subject: &Subject, reasons: &Reasons, now: Timestamp) {
-        let named = subject.instance();
+    fn write(&self, subject: &CompactRef, reasons: &Reasons, now: Timestamp) {
+        let named = subject.get();
         let known = |field: fn(&Profile) -> &str| self.profile.map(field).filter(|text| !text.is_empty());
         let delay = self.at.map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default());
         // A field without a value is left out of the line.

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::attribution::{Counted, Outcome};
 use crate::event::{FailureReason, InterruptionReason};
 use crate::inventory::ProfileId;
+use crate::source::Queue;
 
 /// Bounds of the age at interruption, in seconds: a spot VM may live for minutes or for weeks.
 pub const LIFETIME: Bounds = [
@@ -26,15 +27,6 @@ pub type Bounds = [f64; 12];
 
 /// The values of the `outcome` label of messages.
 pub const OUTCOMES: [&str; 6] = ["counted", "unattributed", "added", "duplicate", "ignored", "invalid"];
-
-/// One of the two subscriptions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Source {
-    /// Creation events.
-    Creations,
-    /// Interruption events.
-    Interruptions,
-}
 
 /// A histogram's observations.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -102,9 +94,9 @@ pub struct Ledger {
 
 impl Ledger {
     /// Counts what a message amounted to. `now` is the wall clock's.
-    pub fn record(&mut self, source: Source, outcome: &Outcome, now: Timestamp) {
+    pub fn record(&mut self, queue: Queue, outcome: &Outcome, now: Timestamp) {
         if let Some(index) = OUTCOMES.iter().position(|name| *name == outcome.label()) {
-            self.messages[source as usize][index] += 1;
+            self.messages[queue as usize][index] += 1;
         }
         match outcome {
             Outcome::Counted(counted) => self.count(counted, now),

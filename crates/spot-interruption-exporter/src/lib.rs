@@ -1,19 +1,19 @@
 //! Counts the interruptions of Google Cloud spot instances, by the Kubernetes cluster that they belonged to.
 //!
-//! A message goes a straight way. [`pipeline`] takes the messages, which `subscription` streams from Pub/Sub, through
-//! it in turn; the stations of deciding, 1 and 2, are pure: no socket, no clock, no runtime.
+//! A message goes a straight way through the core, which knows no provider and whose deciding parts are pure: no
+//! socket, no clock, no runtime.
 //!
-//! 1. [`audit_log`](provider::google::audit_log) turns the bytes of a Pub/Sub message into an event, or into the reason why it holds none.
+//! 1. The [`provider`] delivers messages, and [decodes](source::Decode) their bytes to an [`event`], or to the reason
+//!    why they hold none.
 //! 2. [`attribution`] decides what the event amounts to: counted for a cluster, held until its instance becomes
 //!    known, a duplicate. It asks [`dedup`] whether it has met the event before, and [`inventory`] whose instance
 //!    the event is about.
-//! 3. The outcome comes back together with the message's token, and only then is the message acknowledged: a
-//!    crash at any moment costs a redelivery, never an event.
+//! 3. The outcome comes back together with the message's token. [`pipeline`] records it in the [`ledger`], with
+//!    [`durable`] state on the disk first, and only then acknowledges the message: a crash at any moment costs a
+//!    redelivery, never an event.
 //!
-//! [`instance`] holds the vocabulary that they share: which instance is meant, and what is known of one.
-//! [`resource`](provider::google::resource) reads the Compute Engine API's JSON for an instance, which is also the
-//! `request` of a creation's log entry. `compute` lists the instances and looks single ones up, and `probe` asks
-//! beside the stream whether Pub/Sub can be reached.
+//! [`instance`] says which instance is meant and what is known of one, [`source`] what feeds the pipeline. [`state`] is
+//! what the pipeline changes and the [`metrics`] show.
 
 pub mod attribution;
 pub mod config;
@@ -28,6 +28,8 @@ mod lenient;
 pub mod metrics;
 pub mod pipeline;
 pub mod provider;
+pub mod source;
+pub mod state;
 pub mod timeline;
 
 use std::future::Future;
@@ -37,23 +39,25 @@ use exporter_common::http::{Limits, Listener, Scrape, ScrapeError, ScrapeRequest
 use exporter_common::metrics::{BuildInfo, ProcessCollector};
 use exporter_common::readiness::Readiness;
 use exporter_common::shutdown::DRAIN;
-use exporter_common::supervisor::{Supervisor, TaskEnded};
+use exporter_common::supervisor::{Supervised, Supervisor, TaskEnded};
 use exporter_common::telemetry::LogCollector;
 use prometheus_client::registry::Registry;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use crate::attribution::Attribution;
 pub use crate::config::Config;
 use crate::durable::journal::Journal;
 pub use crate::durable::store::OpenError;
 use crate::durable::store::{Opened, Store};
-use crate::ledger::{Ledger, Source};
-use crate::metrics::{Health, Labels, Shared, StateFamilies};
-use crate::pipeline::Pipeline;
-use crate::provider::google::compute::{Compute, Resync};
-use crate::provider::google::credentials::Access;
-use crate::provider::google::pubsub::Subscription;
+use crate::ledger::Ledger;
+use crate::metrics::{Labels, OwnMetrics, StateFamilies};
+use crate::pipeline::{Pipeline, Ticket};
+use crate::provider::google::{Feed, Feeding, Google};
+use crate::provider::{Provider, Token};
+use crate::source::Input;
+use crate::state::Shared;
 
 /// The binary's name.
 pub const NAME: &str = "spot-interruption-exporter";
@@ -62,7 +66,7 @@ pub const NAME: &str = "spot-interruption-exporter";
 pub const ABOUT: &str =
     "Prometheus exporter that counts interruptions of Google Cloud spot instances by Kubernetes cluster";
 
-/// Inputs that may wait for the pipeline. What is not taken from Pub/Sub yet waits there.
+/// Inputs that may wait for the pipeline. What is not taken from a queue yet waits there.
 const INPUTS: usize = 1_024;
 
 /// How long recording what was taken and acknowledging it may take at shutdown. An acknowledgement that does not
@@ -83,7 +87,7 @@ pub enum RunError {
 /// Serves on `listener` until `shutdown` completes; then stops consuming, flushes acknowledgements and lets running
 /// scrapes finish, all at the same time.
 ///
-/// Nothing that Pub/Sub or Compute do ends it: it says in `/ready` what is wrong, and goes on by itself.
+/// Nothing that a provider does ends it: it says in `/ready` what is wrong, and goes on by itself.
 ///
 /// # Errors
 /// See [`RunError`].
@@ -92,137 +96,113 @@ pub async fn run(
     listener: Listener,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
-    // Google's clients leave the choice of the cryptography provider to the process. One that was made before stands.
+    // The providers' clients leave the choice of the cryptography provider to the process. One that was made before
+    // stands.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut registry = Registry::default();
     registry.register_collector(Box::new(BuildInfo { name: "spot_interruption_exporter_build_info" }));
     registry.register_collector(Box::new(ProcessCollector::new()));
     registry.register_collector(Box::new(LogCollector));
-    let subscriptions = config.subscription_labels();
-    let health = Health::register(&mut registry, subscriptions);
-    let [creations, interruptions] = subscriptions;
+    let metrics = OwnMetrics::register(&mut registry, config.google.subscription_labels());
     let readiness = Readiness::default();
-    let mut reasons = config.methods.reasons().clone();
-    let (attribution, ledger, journal) = match &config.state_path {
-        Some(path) => {
-            let condition = readiness.condition("state", "durable state: not open yet");
-            let settings = config.attribution.clone();
-            let Opened { store, attribution, ledger } =
-                Store::open(path, settings, &mut reasons, Instant::now())?;
-            (attribution, ledger, Some(Journal::new(store, condition, health.clone())))
-        }
-        None => (Attribution::new(config.attribution.clone()), Ledger::default(), None),
-    };
-    let state = Shared::new(attribution, ledger);
-    let families = Families {
-        state: state.clone(),
-        labels: Labels {
-            cluster: config.cluster_label.as_str().into(),
-            reasons,
-            subscriptions: subscriptions.map(Into::into),
-        },
-    };
+    let stop = CancellationToken::new();
+    let mut supervisor = Supervisor::new(stop.clone());
 
-    let (inputs, incoming) = mpsc::channel(INPUTS);
-    let (stop, stopped) = watch::channel(false);
-    let access = Access::default();
-    let endpoint = config.compute_endpoint.clone();
-    let credentials = access.to(endpoint.as_ref());
-    let compute = Compute::new(endpoint, credentials, config.project.clone(), health.clone());
-    let pipeline = Pipeline {
-        state: state.clone(),
-        methods: config.methods.clone(),
-        lookups: compute.clone(),
-        lookups_condition: Some(readiness.optional_condition("lookups")),
-        health: health.clone(),
-        journal,
+    let google = Google::new(&config.google, metrics.clone());
+    let provider = Provider::Google(google.clone());
+    let core = Core::start(&config, provider, metrics, &readiness, &mut supervisor)?;
+    let feed = Feed {
+        supervisor: &mut supervisor,
+        readiness: &readiness,
+        inputs: core.inputs,
+        stop: stop.clone(),
+        grace: config.attribution.attribution_grace,
     };
-    let mut supervisor = Supervisor::default();
-    let pipeline = supervisor.spawn("pipeline", pipeline.run(incoming));
-    let sources = [
-        (Source::Creations, &config.creations, creations),
-        (Source::Interruptions, &config.interruptions, interruptions),
-    ];
-    let consumers = sources.map(|(source, name, label)| {
-        let subscription = Subscription {
-            source,
-            name: name.clone(),
-            label: label.to_owned(),
-            grace: config.attribution.attribution_grace,
-            endpoint: config.pubsub_endpoint.clone(),
-            credentials: access.to(config.pubsub_endpoint.as_ref()),
-            condition: readiness.condition(
-                match source {
-                    Source::Creations => "creation_subscription",
-                    Source::Interruptions => "interruption_subscription",
-                },
-                format!("Pub/Sub subscription {}: not open yet", name.full()),
-            ),
-            health: health.clone(),
-            inputs: inputs.clone(),
-        };
-        supervisor.spawn(format!("subscription {}", name.short()), subscription.consume(stopped.clone()))
-    });
-    let resync = Resync {
-        compute,
-        interval: config.resync_interval,
-        condition: readiness
-            .condition("compute", "Compute API: the first listing of all instances is not complete yet"),
-        health,
-        inputs,
-    };
-    let resync = supervisor.spawn("resync", resync.run());
+    let feeding = google.start(&config.google, feed);
+    let families = Families { state: core.state.clone(), labels: core.labels };
+    let site = Site::new(NAME, ABOUT, config.metrics_path, readiness, registry, families, config.web);
 
-    let site = Site::new(
-        NAME,
-        ABOUT,
-        config.metrics_path.clone(),
-        readiness,
-        registry,
-        families,
-        config.web.clone(),
-    );
-    let stopping = supervisor.shutdown();
-    let (told, tell) = (stop.clone(), async move {
-        shutdown.await;
-        stopping.begin();
-        stop.send_replace(true);
-    });
-    let mut closing = told.subscribe();
-    let end_of_service = async move {
-        // The sender lives until it has spoken; should it not, that is the end as well.
-        let _ = closing.wait_for(|stop| *stop).await;
-    };
-    let flush = async {
-        tell.await;
-        resync.abort();
-        let flushed = async {
-            let mut flushes = Vec::new();
-            for consumer in consumers {
-                flushes.extend(consumer.output().await);
-            }
-            // Without consumers the pipeline takes what is still in its queue and ends. What it holds then goes
-            // back to Pub/Sub.
-            let _ = pipeline.output().await;
-            state.forget_held();
-            for flush in flushes {
-                flush.finish().await;
-            }
-        };
-        if timeout(FLUSH, flushed).await.is_err() {
-            tracing::warn!(
-                "some acknowledgements may not have reached Pub/Sub; their messages will come again"
-            );
-        }
-        tracing::info!(interruptions = state.lock().ledger.total(), "stopped");
+    let stopping = stop.clone();
+    let service = async {
+        tokio::join!(serve(listener, site, Limits::of_process(), stop.cancelled(), DRAIN), async {
+            shutdown.await;
+            stopping.cancel();
+            flush(feeding, core.pipeline, &core.state).await;
+        })
     };
     tokio::select! {
         // In this order: nothing is served or flushed from what a panic has left half-done.
         biased;
         failure = supervisor.failure() => return Err(failure.into()),
-        _ = async { tokio::join!(serve(listener, site, Limits::of_process(), end_of_service, DRAIN), flush) } => {}
+        _ = service => {}
     }
     Ok(supervisor.finish()?)
+}
+
+/// What knows no provider: the state and the pipeline that changes it.
+struct Core {
+    state: Shared<Ticket<Token>>,
+    labels: Labels,
+    /// What the pipeline takes.
+    inputs: mpsc::Sender<Input<Token>>,
+    pipeline: Supervised<()>,
+}
+
+impl Core {
+    /// Opens the durable state, if there is to be one, and starts the pipeline.
+    fn start(
+        config: &Config,
+        provider: Provider,
+        metrics: OwnMetrics,
+        readiness: &Readiness,
+        supervisor: &mut Supervisor,
+    ) -> Result<Self, OpenError> {
+        let mut reasons = config.google.methods.reasons().clone();
+        let settings = config.attribution.clone();
+        let (attribution, ledger, journal) = match &config.state_path {
+            Some(path) => {
+                let condition = readiness.condition("state", "durable state: not open yet");
+                let Opened { store, attribution, ledger } =
+                    Store::open(path, settings, &mut reasons, Instant::now())?;
+                (attribution, ledger, Some(Journal::new(store, condition, metrics.clone())))
+            }
+            None => (Attribution::new(settings), Ledger::default(), None),
+        };
+        let state = Shared::new(attribution, ledger);
+        let labels = Labels {
+            cluster: config.cluster_label.as_str().into(),
+            reasons: reasons.clone(),
+            subscriptions: config.google.subscription_labels().map(Into::into),
+        };
+        let (inputs, incoming) = mpsc::channel(INPUTS);
+        let pipeline = Pipeline {
+            state: state.clone(),
+            reasons,
+            provider,
+            lookups_condition: Some(readiness.optional_condition("lookups")),
+            metrics,
+            journal,
+        };
+        let pipeline = supervisor.spawn("pipeline", pipeline.run(incoming));
+        Ok(Self { state, labels, inputs, pipeline })
+    }
+}
+
+/// Once the exporter stops: records what was taken and acknowledges it, within a bound.
+async fn flush(feeding: Feeding, pipeline: Supervised<()>, state: &Shared<Ticket<Token>>) {
+    let flushed = async {
+        let flushes = feeding.stopped().await;
+        // Without consumers the pipeline takes what is still in its queue and ends. What it holds then goes back.
+        let _ = pipeline.output().await;
+        state.forget_held();
+        for flush in flushes {
+            flush.finish().await;
+        }
+    };
+    if timeout(FLUSH, flushed).await.is_err() {
+        tracing::warn!("some acknowledgements may not have arrived; their messages will come again");
+    }
+    tracing::info!(interruptions = state.lock().ledger.total(), "stopped");
 }
 
 /// What is known and counted, as the families of a scrape.

@@ -127,7 +127,7 @@ impl<T> Attribution<T> {
         self.waiting.interruptions()
     }
 
-    /// Takes a message, as [`audit_log::parse`](crate::provider::google::audit_log::parse) has read it.
+    /// Takes a message, as it was [decoded](crate::source::Decode).
     pub fn message(&mut self, message_id: &str, parsed: Result<Entry<'_>, Invalid>, token: T, now: Instant) {
         self.tick(now);
         let entry = match parsed {

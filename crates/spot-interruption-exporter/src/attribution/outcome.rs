@@ -60,10 +60,10 @@ impl Outcome {
 pub enum Why {
     /// The instance exists, and is no node of a cluster.
     NotKubernetes,
-    /// No creation event and no listing has made the instance known in time, and the Compute API has none of that
+    /// No creation event and no listing has made the instance known in time, and the provider's API has none of that
     /// name.
     NotFound,
-    /// The same, but the Compute API has not answered, or could not be asked.
+    /// The same, but the API has not answered, or could not be asked.
     Unknown,
 }
 
@@ -101,7 +101,7 @@ pub struct Resolved<T> {
     pub outcome: Outcome,
 }
 
-/// A question to the Compute API: what is this instance?
+/// A question to the provider's API: what is this instance?
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lookup {
     /// To be given back with the instance, if it is found.

@@ -1,4 +1,4 @@
-//! What went back to Pub/Sub before its time was over, to make room for others.
+//! What went back to its queue before its time was over, to make room for others.
 //!
 //! It comes again, and then it is to be held for no longer than if it had stayed.
 
@@ -32,7 +32,7 @@ pub(super) struct Returned {
 pub(super) struct Return {
     /// When the message would have been settled.
     pub(super) deadline: Instant,
-    /// What the Compute API said of its instance.
+    /// What the provider's API said of its instance.
     pub(super) asked: Asked,
     last: Instant,
     times: u8,

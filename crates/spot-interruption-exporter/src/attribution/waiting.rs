@@ -1,7 +1,7 @@
 //! What waits for an instance to become known.
 //!
 //! Messages about the same instance share a [`Case`]: the instance is looked up once for all of them, and when it
-//! becomes known all of them are settled. Each message keeps its own deadline. One that went back to Pub/Sub and comes
+//! becomes known all of them are settled. Each message keeps its own deadline. One that went back to its queue and comes
 //! again has the deadline that it had, so messages are kept by deadline and not in the order in which they come.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use crate::dedup::Fingerprint;
 use crate::event::InterruptionReason;
-use crate::instance::{InstanceId, InstanceRef};
+use crate::instance::{CompactRef, InstanceId, InstanceRef};
 
 /// The place of a message in the queue: what falls due first comes first. Never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,7 +63,7 @@ struct Case {
     asked: Asked,
 }
 
-/// What the Compute API said of an instance.
+/// What the provider's API said of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
     /// It was not asked.
@@ -285,38 +285,5 @@ impl<T> Waiting<T> {
     fn number(&mut self) -> u64 {
         self.numbers += 1;
         self.numbers
-    }
-}
-
-/// An [`InstanceRef`] with its text in one piece: there can be very many of these at once.
-#[derive(Debug)]
-pub(super) struct CompactRef {
-    id: Option<InstanceId>,
-    /// Project, zone and name, absent ones being empty.
-    text: Box<str>,
-    zone_at: u32,
-    name_at: u32,
-}
-
-impl From<&InstanceRef<'_>> for CompactRef {
-    fn from(instance: &InstanceRef<'_>) -> Self {
-        let parts = [&instance.project, &instance.zone, &instance.name]
-            .map(|part| part.as_deref().unwrap_or_default());
-        Self {
-            id: instance.id,
-            text: parts.concat().into(),
-            zone_at: parts[0].len() as u32,
-            name_at: (parts[0].len() + parts[1].len()) as u32,
-        }
-    }
-}
-
-impl CompactRef {
-    pub(super) fn get(&self) -> InstanceRef<'_> {
-        let (project_and_zone, name) = self.text.split_at(self.name_at as usize);
-        let (project, zone) = project_and_zone.split_at(self.zone_at as usize);
-        let [project, zone, name] =
-            [project, zone, name].map(|part| (!part.is_empty()).then_some(part.into()));
-        InstanceRef { id: self.id, project, zone, name }
     }
 }

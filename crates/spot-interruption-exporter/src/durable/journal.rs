@@ -5,7 +5,7 @@
 //! a crash could take back, which Prometheus would read as a counter that was reset.
 //!
 //! A commit that fails is tried again, the same batch each time. Until it succeeds nothing is acknowledged, and
-//! Pub/Sub sends no more than it lets be outstanding.
+//! the queues deliver no more than they let be outstanding.
 
 use std::mem;
 use std::panic::resume_unwind;
@@ -18,8 +18,9 @@ use tokio::time::Instant;
 
 use crate::attribution::Decided;
 use crate::durable::store::{Batch, Commit, Store, StoreError};
-use crate::metrics::{Health, Shared};
-use crate::pipeline::Gathered;
+use crate::ledger::Ledger;
+use crate::metrics::OwnMetrics;
+use crate::state::Shared;
 
 /// The least time from the beginning of a commit to that of the next one.
 const GATHERING: Duration = Duration::from_millis(20);
@@ -27,6 +28,21 @@ const GATHERING: Duration = Duration::from_millis(20);
 /// The wait before a commit that failed is tried again.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// What is recorded, and does not count yet.
+#[derive(Debug)]
+pub struct Gathered<T> {
+    /// The counts.
+    pub ledger: Ledger,
+    /// The messages that they come from.
+    pub tickets: Vec<T>,
+}
+
+impl<T> Default for Gathered<T> {
+    fn default() -> Self {
+        Self { ledger: Ledger::default(), tickets: Vec::new() }
+    }
+}
 
 /// Writes down what is recorded. `T` is a message's ticket, `S` is where it is written.
 #[derive(Debug)]
@@ -42,7 +58,7 @@ pub struct Journal<T, S = Store> {
     next: Instant,
     backoff: Backoff,
     condition: Condition,
-    health: Health,
+    metrics: OwnMetrics,
 }
 
 /// A commit that has ended.
@@ -56,9 +72,9 @@ struct Attempt<S> {
 
 impl<T, S: Commit> Journal<T, S> {
     /// Writes into a store. The condition holds for as long as that succeeds.
-    pub fn new(store: S, condition: Condition, health: Health) -> Self {
+    pub fn new(store: S, condition: Condition, metrics: OwnMetrics) -> Self {
         condition.ready();
-        health.state_size(store.size());
+        metrics.state_size(store.size());
         Self {
             store: Some(store),
             running: JoinSet::new(),
@@ -68,7 +84,7 @@ impl<T, S: Commit> Journal<T, S> {
             next: Instant::now(),
             backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
             condition,
-            health,
+            metrics,
         }
     }
 
@@ -129,7 +145,7 @@ impl<T, S: Commit> Journal<T, S> {
                     state.attribution.settle(decided, Instant::now().into_std());
                 }
                 drop(state);
-                self.health.committed(took, store.size());
+                self.metrics.committed(took, store.size());
                 self.store = Some(store);
                 self.backoff.reset();
                 self.condition.ready();
@@ -173,7 +189,7 @@ impl<T, S: Commit> Journal<T, S> {
     }
 
     fn fail(&self, reason: &str) {
-        self.health.commit_failed(reason);
+        self.metrics.commit_failed(reason);
         self.condition.missing(format!("durable state: {reason}"));
     }
 }

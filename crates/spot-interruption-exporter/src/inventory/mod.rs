@@ -33,8 +33,8 @@ use crate::event::InterruptionReason;
 use crate::instance::{Instance, InstanceId, InstanceRef};
 use crate::timeline::Timeline;
 
-/// A listing that begins so long after an interruption shows what came after it. It takes Compute Engine some seconds
-/// to stop an instance, and clocks disagree.
+/// A listing that begins so long after an interruption shows what came after it. Stopping an
+/// instance takes some seconds, and clocks disagree.
 const LISTING_MARGIN: Duration = Duration::from_secs(60);
 
 /// All known instances.
@@ -132,7 +132,7 @@ pub type Key = u32;
 /// One instance, in forty bytes and its name.
 #[derive(Debug)]
 struct Tracked {
-    /// Given by Compute Engine; hand-made events do without.
+    /// Given by the provider; hand-made events do without.
     id: Option<InstanceId>,
     /// Empty when only the id is known.
     name: Box<str>,

@@ -1,23 +1,17 @@
-//! How much is outstanding: what Pub/Sub has given us and has no answer for.
+//! How much is outstanding: messages that the queues have delivered and that are not acknowledged yet.
 //!
-//! Pub/Sub bounds it and sends nothing beyond. Interruptions that are held count as well, for up to the whole grace, so
+//! A queue bounds it and delivers nothing beyond. Interruptions that are held count as well, for up to the whole grace, so
 //! many of instances that nobody knows would keep everything else away. So what is held may take half of the bound
-//! while others wait, and the rest goes back to Pub/Sub for a while.
+//! while others wait, and the rest goes back to its queue for a while.
 
 use std::time::Duration;
 
 use super::Ticket;
 use crate::attribution::{Attribution, Choice};
-use crate::ledger::Source;
+use crate::source::{OUTSTANDING_BYTES, OUTSTANDING_MESSAGES, Queue};
 use tokio::time::Instant;
 
-/// Messages of one subscription that may be out at the same time, held ones included.
-pub(crate) const OUTSTANDING_MESSAGES: usize = 20_000;
-
-/// Bytes that may be out at the same time.
-pub(crate) const OUTSTANDING_BYTES: usize = 32 * 1024 * 1024;
-
-/// What Pub/Sub counts of a message beside its data, or nearly so: its id, its time, attributes.
+/// What a queue counts of a message beside its data, or nearly so: its id, its time, attributes.
 const OVERHEAD: usize = 128;
 
 /// The wait before it is tried again to make room.
@@ -49,7 +43,7 @@ impl Load {
     }
 }
 
-/// How much is outstanding, by subscription.
+/// How much is outstanding, by queue.
 #[derive(Debug, Default)]
 pub(super) struct Flow {
     outstanding: [Load; 2],
@@ -61,21 +55,21 @@ pub(super) struct Flow {
 
 impl Flow {
     /// A message came.
-    pub(super) fn took(&mut self, source: Source, size: usize) {
-        let index = source as usize;
+    pub(super) fn took(&mut self, queue: Queue, size: usize) {
+        let index = queue as usize;
         self.outstanding[index].add(size);
         self.held[index].add(size);
         self.largest[index] = self.largest[index].max(size + OVERHEAD);
     }
 
     /// A message had its effect.
-    pub(super) fn resolved(&mut self, source: Source, size: usize) {
-        self.held[source as usize].remove(size);
+    pub(super) fn resolved(&mut self, queue: Queue, size: usize) {
+        self.held[queue as usize].remove(size);
     }
 
     /// A message that had its effect is acknowledged.
-    pub(super) fn acknowledged(&mut self, source: Source, size: usize) {
-        self.outstanding[source as usize].remove(size);
+    pub(super) fn acknowledged(&mut self, queue: Queue, size: usize) {
+        self.outstanding[queue as usize].remove(size);
     }
 
     /// When to try again to make room.
@@ -95,8 +89,8 @@ impl Flow {
             return returned;
         }
         self.retry_at = None;
-        for source in [Source::Creations, Source::Interruptions] {
-            let index = source as usize;
+        for queue in [Queue::Creations, Queue::Interruptions] {
+            let index = queue as usize;
             let half = Load { messages: MOST.messages / 2, bytes: MOST.bytes / 2 };
             if !self.is_exhausted(index) || !self.held[index].exceeds(&half) {
                 continue;
@@ -106,7 +100,7 @@ impl Flow {
                 if !rest.exceeds(&half) {
                     return Choice::Stop;
                 }
-                if ticket.source != source || !ticket.may_go_back() {
+                if ticket.queue != queue || !ticket.may_go_back() {
                     return Choice::Keep;
                 }
                 for ticket in duplicates.iter().chain([ticket]) {
@@ -115,8 +109,8 @@ impl Flow {
                 Choice::Return
             });
             for ticket in &tickets {
-                self.held[ticket.source as usize].remove(ticket.size);
-                self.outstanding[ticket.source as usize].remove(ticket.size);
+                self.held[ticket.queue as usize].remove(ticket.size);
+                self.outstanding[ticket.queue as usize].remove(ticket.size);
             }
             if self.held[index].exceeds(&half) {
                 self.retry_at = Some(now + RETRY);
@@ -126,7 +120,7 @@ impl Flow {
         returned
     }
 
-    /// Whether others may wait at Pub/Sub. It stops a little below the bound rather than to exceed it, and counts what
+    /// Whether others may wait in the queue. It stops a little below the bound rather than to exceed it, and counts what
     /// it has not been told of yet.
     fn is_exhausted(&self, index: usize) -> bool {
         let Load { messages, bytes } = self.outstanding[index];

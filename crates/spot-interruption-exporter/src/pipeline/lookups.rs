@@ -13,16 +13,16 @@ use exporter_common::readiness::Condition;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
-use super::{LookUp, LookUpError, Scope};
 use crate::attribution::{Attribution, Lookup, LookupId};
 use crate::instance::Instance;
-use crate::metrics::Health;
+use crate::metrics::OwnMetrics;
+use crate::source::{Affects, LookUp, LookUpError};
 
 /// Look-ups that may run at the same time.
 const CONCURRENT: usize = 16;
 
-/// The sustained rate of requests, and how many may come at once after a quiet time. Google allows a project 25
-/// requests a second, which others share.
+/// The sustained rate of requests, and how many may come at once after a quiet time. Google Cloud
+/// allows a project 25 requests a second, which others share.
 const REQUEST_INTERVAL: Duration = Duration::from_millis(50);
 const BURST: u32 = 200;
 
@@ -135,11 +135,11 @@ impl Lookups {
     pub(super) fn take(
         &mut self,
         (mut job, answer): Answered,
-        health: &Health,
+        metrics: &OwnMetrics,
         now: Instant,
     ) -> Option<(LookupId, Option<Instance<'static>>)> {
-        health.looked_up(&answer);
-        let LookUpError { reason, retry_after, scope } = match answer {
+        metrics.looked_up(&answer);
+        let LookUpError { reason, retry_after, affects } = match answer {
             Ok(found) => {
                 self.works();
                 return Some((job.lookup.id, found));
@@ -148,9 +148,9 @@ impl Lookups {
         };
         let (zone, instance) = (&job.lookup.zone, &job.lookup.instance);
         tracing::debug!(zone, instance, reason, "cannot look an instance up, trying again");
-        let at = match scope {
-            Scope::Service => self.fails(&reason, retry_after, now),
-            Scope::Instance => {
+        let at = match affects {
+            Affects::Service => self.fails(&reason, retry_after, now),
+            Affects::Instance => {
                 self.works();
                 job.failures += 1;
                 let step = FIRST_INSTANCE_PAUSE.saturating_mul(1 << (job.failures - 1).min(8));

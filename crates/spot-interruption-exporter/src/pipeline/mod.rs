@@ -1,7 +1,7 @@
-//! The way of an event, from top to bottom.
+//! The way of an event, from top to bottom: decode, attribute, record, acknowledge.
 //!
 //! Whatever arrives - a message, a page of a listing, an answer to a look-up - is an [`Input`], and one loop takes
-//! them in turn: parse, attribute, record, acknowledge. Nothing is acknowledged before it is recorded, and nothing
+//! them in turn. Nothing is acknowledged before it is recorded, and nothing
 //! is recorded twice, because only this loop does either. With durable state, what is recorded passes through the
 //! [`Journal`] before it counts and is acknowledged; the loop goes on meanwhile.
 
@@ -9,149 +9,37 @@ mod flow;
 mod lookups;
 
 use std::mem;
-use std::pin::Pin;
 use std::time::Duration;
 
-use bytes::Bytes;
 use exporter_common::readiness::Condition;
-use google_cloud_pubsub::subscriber::handler::Handler;
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use self::flow::Flow;
-pub(crate) use self::flow::{OUTSTANDING_BYTES, OUTSTANDING_MESSAGES};
 use self::lookups::Lookups;
 
-use crate::attribution::{Lookup, LookupId, Outcome, Resolved};
-use crate::durable::journal::Journal;
+use crate::attribution::{Outcome, Resolved};
+use crate::durable::journal::{Gathered, Journal};
 use crate::durable::store::{Commit, Store};
-use crate::instance::Instance;
-use crate::interruption_log::{InterruptionLog, Subject};
+use crate::event::Reasons;
+use crate::instance::CompactRef;
+use crate::interruption_log::{InterruptionLog, subject};
 use crate::inventory::Moment;
-use crate::ledger::{Ledger, Source};
-use crate::metrics::{Health, Shared};
-use crate::provider::google::audit_log::{self, InterruptionMethods};
-
-/// What the pipeline is fed with. `T` is the handle by which a message is acknowledged.
-#[derive(Debug)]
-pub enum Input<T> {
-    /// A message of a subscription.
-    Message {
-        /// Which one.
-        source: Source,
-        /// Given by Pub/Sub, the same in every delivery.
-        id: String,
-        /// A log entry, if all is well.
-        data: Bytes,
-        /// How often it was delivered, where Pub/Sub gives up after so many times.
-        attempts: Option<Attempts>,
-        /// Acknowledges the message; dropped, it brings the message back.
-        token: T,
-    },
-    /// A listing of all instances begins.
-    ListingBegun,
-    /// A page of it.
-    Listed(Vec<Instance<'static>>),
-    /// It is complete. The answer is how many instances it has shown to be gone.
-    ListingFinished(oneshot::Sender<usize>),
-    /// An instance that was looked up exists.
-    Found(LookupId, Box<Instance<'static>>),
-    /// An instance that was looked up does not exist.
-    NotFound(LookupId),
-}
-
-/// Deliveries of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Attempts {
-    /// How many there were, this one included.
-    pub made: i32,
-    /// After how many Pub/Sub moves the message to the dead letters.
-    pub most: i32,
-}
-
-/// Completes when Pub/Sub has confirmed an acknowledgement, or says why it does not.
-pub type Confirmation = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
-
-/// A message's handle.
-pub trait Acknowledge: Send + 'static {
-    /// The message has had its effect. What is returned is to be waited for before the process ends, if there is
-    /// something: until then the acknowledgement may be lost. To drop it hands the message back.
-    fn acknowledge(self) -> Option<Confirmation>;
-}
-
-impl Acknowledge for Handler {
-    fn acknowledge(self) -> Option<Confirmation> {
-        match self {
-            Self::ExactlyOnce(handler) => {
-                Some(Box::pin(
-                    async move { handler.confirmed_ack().await.map_err(|error| error.to_string()) },
-                ))
-            }
-            handler => {
-                handler.ack();
-                None
-            }
-        }
-    }
-}
-
-/// Answers look-ups.
-pub trait LookUp: Clone + Send + Sync + 'static {
-    /// The instance, or `None` if there is none of that name.
-    ///
-    /// # Errors
-    /// The question could not be answered. It is asked again while there is time.
-    fn look_up(
-        &self,
-        lookup: &Lookup,
-    ) -> impl Future<Output = Result<Option<Instance<'static>>, LookUpError>> + Send;
-}
-
-/// Why a look-up has no answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LookUpError {
-    /// For the log and `/ready`.
-    pub reason: String,
-    /// For how long the service asks not to be asked again.
-    pub retry_after: Option<Duration>,
-    /// What the error is about.
-    pub scope: Scope,
-}
-
-/// What the error of a look-up is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// The service: other look-ups would fail too, so all of them wait.
-    Service,
-    /// This look-up alone: others do not wait for it.
-    Instance,
-}
-
-impl LookUpError {
-    /// The service cannot be reached, or does not answer anybody now.
-    #[must_use]
-    pub fn service(reason: impl Into<String>, retry_after: Option<Duration>) -> Self {
-        Self { reason: reason.into(), retry_after, scope: Scope::Service }
-    }
-
-    /// The answer to this one question is of no use.
-    #[must_use]
-    pub fn instance(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), retry_after: None, scope: Scope::Instance }
-    }
-}
+use crate::metrics::OwnMetrics;
+use crate::source::{Acknowledge, Attempts, Confirmation, Decode, Input, LookUp, Queue};
+use crate::state::Shared;
 
 /// A message's handle and where it came from: what the state machine keeps for us.
 #[derive(Debug)]
 pub struct Ticket<T> {
-    source: Source,
+    queue: Queue,
     message_id: String,
     /// In bytes.
     size: usize,
     /// What the log says of an interruption's instance.
-    subject: Subject,
+    subject: CompactRef,
     attempts: Option<Attempts>,
     token: T,
 }
@@ -166,7 +54,7 @@ impl<T> Ticket<T> {
 /// Inputs that are taken in one go, under one lock.
 const BATCH: usize = 256;
 
-/// Messages that may wait for a commit. Pub/Sub bounds what is outstanding, but while nothing can be written, the
+/// Messages that may wait for a commit. The queue bounds what is outstanding, but while nothing can be written, the
 /// same messages come again and again.
 const UNSAFE_MESSAGES: usize = 50_000;
 
@@ -175,37 +63,22 @@ const CLOSED_CHECK: Duration = Duration::from_millis(100);
 
 /// The pipeline.
 #[derive(Debug)]
-pub struct Pipeline<T, L, S = Store> {
+pub struct Pipeline<T, P, S = Store> {
     /// What is known and counted.
     pub state: Shared<Ticket<T>>,
-    /// What counts as an interruption.
-    pub methods: InterruptionMethods,
-    /// Who looks instances up.
-    pub lookups: L,
-    /// Whether that is possible.
+    /// The reasons of interruptions.
+    pub reasons: Reasons,
+    /// Who reads messages and looks instances up.
+    pub provider: P,
+    /// Whether instances can be looked up.
     pub lookups_condition: Option<Condition>,
     /// Where look-ups are counted.
-    pub health: Health,
+    pub metrics: OwnMetrics,
     /// Where the state is durable.
     pub journal: Option<Journal<Ticket<T>, S>>,
 }
 
-/// What is recorded, and does not count yet.
-#[derive(Debug)]
-pub struct Gathered<T> {
-    /// The counts.
-    pub ledger: Ledger,
-    /// The messages that they come from.
-    pub tickets: Vec<T>,
-}
-
-impl<T> Default for Gathered<T> {
-    fn default() -> Self {
-        Self { ledger: Ledger::default(), tickets: Vec::new() }
-    }
-}
-
-/// Acknowledgements that Pub/Sub has not confirmed yet.
+/// Acknowledgements that the queue has not confirmed yet.
 #[derive(Debug, Default)]
 struct Confirmations(JoinSet<Result<(), String>>);
 
@@ -230,14 +103,14 @@ impl Confirmations {
 }
 
 impl Drop for Confirmations {
-    /// Google's client hands a message back whose acknowledgement nobody waits for any more.
+    /// A client may hand a message back whose acknowledgement is not waited for any more.
     fn drop(&mut self) {
         self.0.detach_all();
     }
 }
 
-impl<T: Acknowledge, L: LookUp, S: Commit> Pipeline<T, L, S> {
-    /// Runs until every sender of inputs is gone and Pub/Sub has confirmed the acknowledgements. Look-ups that still
+impl<T: Acknowledge, P: Decode + LookUp, S: Commit> Pipeline<T, P, S> {
+    /// Runs until every sender of inputs is gone and the queues have confirmed the acknowledgements. Look-ups that still
     /// run are given up then.
     ///
     /// # Panics
@@ -249,7 +122,7 @@ impl<T: Acknowledge, L: LookUp, S: Commit> Pipeline<T, L, S> {
         let mut confirmations = Confirmations::default();
         let mut batch = Vec::with_capacity(BATCH);
         let mut gathered = Gathered::default();
-        let mut log = InterruptionLog::new(self.methods.reasons().clone());
+        let mut log = InterruptionLog::new(self.reasons.clone());
         loop {
             let is_full = gathered.tickets.len() >= UNSAFE_MESSAGES;
             let deadline = self.next_deadline(&lookups, &flow);
@@ -280,7 +153,7 @@ impl<T: Acknowledge, L: LookUp, S: Commit> Pipeline<T, L, S> {
                     }
                 }
                 Some(answered) = lookups.answered() => {
-                    let answer = lookups.take(answered, &self.health, Instant::now());
+                    let answer = lookups.take(answered, &self.metrics, Instant::now());
                     batch.extend(answer.map(|(id, found)| match found {
                         Some(instance) => Input::Found(id, Box::new(instance)),
                         None => Input::NotFound(id),
@@ -293,8 +166,8 @@ impl<T: Acknowledge, L: LookUp, S: Commit> Pipeline<T, L, S> {
             let is_safe = gathered.tickets.is_empty() && journal.as_ref().is_none_or(Journal::is_idle);
             self.state.lock().attribution.note_backlog(!inputs.is_empty(), Instant::now().into_std());
             let returned = self.take(&mut batch, &mut gathered, &mut flow, &mut log, is_safe);
-            // Dropped, they go back to Pub/Sub.
-            self.health.given_back(returned.len());
+            // Dropped, they go back to their queues.
+            self.metrics.given_back(returned.len());
             drop(returned);
             match &mut journal {
                 Some(journal) => journal.proceed(&mut gathered, &self.state),
@@ -304,7 +177,7 @@ impl<T: Acknowledge, L: LookUp, S: Commit> Pipeline<T, L, S> {
                     acknowledge(tickets, &mut flow, &mut confirmations);
                 }
             }
-            lookups.start(&mut self.state.lock().attribution, &self.lookups, Instant::now());
+            lookups.start(&mut self.state.lock().attribution, &self.provider, Instant::now());
         }
         log.finish();
         if let Some(journal) = journal {
@@ -325,7 +198,7 @@ impl<T: Acknowledge, L: LookUp, S: Commit> Pipeline<T, L, S> {
     }
 
     /// Takes a batch, and gathers what is recorded now. `is_safe` says that nothing of what was gathered before still
-    /// waits. What is returned is to go back to Pub/Sub.
+    /// waits. What is returned is to go back to its queue.
     fn take(
         &self,
         batch: &mut Vec<Input<T>>,
@@ -345,12 +218,12 @@ impl<T: Acknowledge, L: LookUp, S: Commit> Pipeline<T, L, S> {
         attribution.tick(instant);
         for input in batch.drain(..) {
             match input {
-                Input::Message { source, id, data, attempts, token } => {
-                    let parsed = audit_log::parse(&data, &self.methods);
+                Input::Message { queue, id, data, attempts, token } => {
+                    let parsed = self.provider.decode(queue, &data);
                     let size = data.len();
-                    flow.took(source, size);
-                    let subject = Subject::of(&parsed);
-                    let ticket = Ticket { source, message_id: id.clone(), size, subject, attempts, token };
+                    flow.took(queue, size);
+                    let subject = subject(&parsed);
+                    let ticket = Ticket { queue, message_id: id.clone(), size, subject, attempts, token };
                     attribution.message(&id, parsed, ticket, instant);
                 }
                 Input::ListingBegun => attribution.begin_resync(Moment { instant, timestamp }),
@@ -368,11 +241,11 @@ impl<T: Acknowledge, L: LookUp, S: Commit> Pipeline<T, L, S> {
             }
         }
         while let Some(Resolved { token: ticket, outcome }) = attribution.poll_resolved() {
-            gathered.ledger.record(ticket.source, &outcome, timestamp);
+            gathered.ledger.record(ticket.queue, &outcome, timestamp);
             let inventory = attribution.inventory();
             interruptions.write(&ticket.subject, &outcome, inventory, (instant, timestamp));
             log(&ticket.message_id, &outcome);
-            flow.resolved(ticket.source, ticket.size);
+            flow.resolved(ticket.queue, ticket.size);
             gathered.tickets.push(ticket);
         }
         interruptions.flush(instant);
@@ -384,7 +257,7 @@ impl<T: Acknowledge, L: LookUp, S: Commit> Pipeline<T, L, S> {
 
 fn acknowledge<T: Acknowledge>(tickets: Vec<Ticket<T>>, flow: &mut Flow, confirmations: &mut Confirmations) {
     for ticket in tickets {
-        flow.acknowledged(ticket.source, ticket.size);
+        flow.acknowledged(ticket.queue, ticket.size);
         if let Some(confirmation) = ticket.token.acknowledge() {
             confirmations.add(confirmation);
         }

@@ -10,13 +10,16 @@ use prometheus_client::registry::Registry;
 use spot_interruption_exporter::attribution::{Attribution, Lookup, Settings};
 use spot_interruption_exporter::durable::journal::Journal;
 use spot_interruption_exporter::durable::store::{Batch, Commit, StoreError};
+use spot_interruption_exporter::event::{Entry, Invalid};
 use spot_interruption_exporter::instance::Instance;
-use spot_interruption_exporter::ledger::{Ledger, Source};
-use spot_interruption_exporter::metrics::{Health, Shared};
-use spot_interruption_exporter::pipeline::{
-    Acknowledge, Attempts, Confirmation, Input, LookUp, LookUpError, Pipeline, Ticket,
+use spot_interruption_exporter::ledger::Ledger;
+use spot_interruption_exporter::metrics::OwnMetrics;
+use spot_interruption_exporter::pipeline::{Pipeline, Ticket};
+use spot_interruption_exporter::provider::google::audit_log::{self, InterruptionMethods};
+use spot_interruption_exporter::source::{
+    Acknowledge, Attempts, Confirmation, Decode, Input, LookUp, LookUpError, Queue,
 };
-use spot_interruption_exporter::provider::google::audit_log::InterruptionMethods;
+use spot_interruption_exporter::state::Shared;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, advance, sleep, timeout};
@@ -97,6 +100,12 @@ impl Service {
     }
 }
 
+impl Decode for Service {
+    fn decode<'a>(&self, _: Queue, message: &'a [u8]) -> Result<Entry<'a>, Invalid> {
+        audit_log::parse(message, &InterruptionMethods::default())
+    }
+}
+
 impl LookUp for Service {
     async fn look_up(&self, lookup: &Lookup) -> Answer {
         self.requests.lock().unwrap().push(Instant::now());
@@ -162,17 +171,17 @@ impl Running {
             tombstone_ttl: TOMBSTONE,
         };
         let state = Shared::new(Attribution::new(settings), Ledger::default());
-        let health = Health::register(&mut Registry::default(), ["creations", "interruptions"]);
+        let metrics = OwnMetrics::register(&mut Registry::default(), ["creations", "interruptions"]);
         let journal = disk.map(|disk| {
-            Journal::new(disk.clone(), Readiness::default().condition("state", "state"), health.clone())
+            Journal::new(disk.clone(), Readiness::default().condition("state", "state"), metrics.clone())
         });
         let (inputs, incoming) = mpsc::channel(1_000);
         let pipeline = Pipeline {
             state: state.clone(),
-            methods: InterruptionMethods::default(),
-            lookups: service.clone(),
+            reasons: InterruptionMethods::default().reasons().clone(),
+            provider: service.clone(),
             lookups_condition: None,
-            health,
+            metrics,
             journal,
         };
         Self { state, inputs, mailbox: Mailbox::default(), task: tokio::spawn(pipeline.run(incoming)) }
@@ -222,7 +231,7 @@ fn interruption(number: u64, token: Token) -> Input<Token> {
         "resource": {{"labels": {{"instance_id": "{number}"}}}}}}"#
     );
     Input::Message {
-        source: Source::Interruptions,
+        queue: Queue::Interruptions,
         id: format!("m{number}"),
         data: data.into(),
         attempts: None,
@@ -316,7 +325,7 @@ async fn with_a_full_disk_a_bounded_number_of_messages_waits_and_stopping_is_qui
     let mut sent = 0;
     loop {
         let message = Input::Message {
-            source: Source::Interruptions,
+            queue: Queue::Interruptions,
             id: sent.to_string(),
             data: "no log entry".into(),
             attempts: None,

@@ -8,12 +8,18 @@ use exporter_common::metrics::{Format, encode};
 use exporter_common::supervisor::Supervisor;
 use prometheus_client::registry::Registry;
 use spot_interruption_exporter::attribution::{Attribution, Lookup, Settings};
+use spot_interruption_exporter::event::{Entry, Invalid};
 use spot_interruption_exporter::instance::Instance;
-use spot_interruption_exporter::ledger::{Ledger, Source};
-use spot_interruption_exporter::metrics::{Health, Labels, Shared, StateFamilies};
-use spot_interruption_exporter::pipeline::{Acknowledge, Confirmation, Input, LookUp, LookUpError, Pipeline};
-use spot_interruption_exporter::provider::google::audit_log::InterruptionMethods;
+use spot_interruption_exporter::ledger::Ledger;
+use spot_interruption_exporter::metrics::{Labels, OwnMetrics, StateFamilies};
+use spot_interruption_exporter::pipeline::Pipeline;
+use spot_interruption_exporter::provider::google::audit_log::{self, InterruptionMethods};
+use spot_interruption_exporter::source::{
+    Acknowledge, Confirmation, Decode, Input, LookUp, LookUpError, Queue,
+};
+use spot_interruption_exporter::state::Shared;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// A message whose acknowledgement panics.
 #[derive(Debug)]
@@ -27,6 +33,12 @@ impl Acknowledge for Broken {
 
 #[derive(Debug, Clone)]
 struct Nobody;
+
+impl Decode for Nobody {
+    fn decode<'a>(&self, _: Queue, message: &'a [u8]) -> Result<Entry<'a>, Invalid> {
+        audit_log::parse(message, &InterruptionMethods::default())
+    }
+}
 
 impl LookUp for Nobody {
     async fn look_up(&self, _: &Lookup) -> Result<Option<Instance<'static>>, LookUpError> {
@@ -48,18 +60,18 @@ fn state<T>() -> Shared<T> {
 async fn a_panic_in_the_pipeline_is_a_failure_with_its_name() {
     let pipeline: Pipeline<_, _> = Pipeline {
         state: state(),
-        methods: InterruptionMethods::default(),
-        lookups: Nobody,
+        reasons: InterruptionMethods::default().reasons().clone(),
+        provider: Nobody,
         lookups_condition: None,
-        health: Health::register(&mut Registry::default(), ["creations", "interruptions"]),
+        metrics: OwnMetrics::register(&mut Registry::default(), ["creations", "interruptions"]),
         journal: None,
     };
     let (inputs, incoming) = mpsc::channel(1);
-    let mut supervisor = Supervisor::default();
+    let mut supervisor = Supervisor::new(CancellationToken::new());
     let pipeline = supervisor.spawn("pipeline", pipeline.run(incoming));
     let data = Bytes::from_static(b"not JSON");
     let message = Input::Message {
-        source: Source::Interruptions,
+        queue: Queue::Interruptions,
         id: "1".to_owned(),
         data,
         attempts: None,

@@ -8,8 +8,9 @@ use spot_interruption_exporter::attribution::{Attribution, Counted, Lookup, Outc
 use spot_interruption_exporter::event::{Entry, Event, FailedCreation, FailureReason, Invalid};
 use spot_interruption_exporter::instance::{Instance, InstanceId, InstanceRef};
 use spot_interruption_exporter::inventory::{Moment, Profile};
-use spot_interruption_exporter::ledger::{Ledger, Source};
+use spot_interruption_exporter::ledger::Ledger;
 use spot_interruption_exporter::provider::google::audit_log::InterruptionMethods;
+use spot_interruption_exporter::source::Queue;
 
 pub(crate) const ZONE: &str = "europe-west1-c";
 pub(crate) const GRACE: Duration = Duration::from_secs(60);
@@ -132,7 +133,7 @@ impl World {
         let outcomes: Vec<_> = resolved.map(|resolved| (resolved.token, resolved.outcome)).collect();
         self.settle();
         for (_, outcome) in &outcomes {
-            self.batch.record(Source::Interruptions, outcome, Timestamp::UNIX_EPOCH);
+            self.batch.record(Queue::Interruptions, outcome, Timestamp::UNIX_EPOCH);
         }
         outcomes
     }

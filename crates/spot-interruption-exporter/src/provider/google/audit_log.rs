@@ -12,10 +12,11 @@ use jiff::Timestamp;
 use serde::de::MapAccess;
 use thiserror::Error;
 
+use super::names::{instance_from_path, is_project_id, last_segment};
 use crate::event::{
     Entry, Event, FailedCreation, FailureReason, Ignored, InterruptionReason, Invalid, Reasons,
 };
-use crate::instance::{InstanceId, InstanceRef, is_project_id, last_segment};
+use crate::instance::{InstanceId, InstanceRef};
 use crate::lenient::{self, Lenient, Object};
 use crate::provider::google::resource::Resource;
 
@@ -243,11 +244,11 @@ fn zone_of(path: &str) -> Option<&str> {
 fn instance<'a>(entry: &mut RawEntry<'a>) -> Option<InstanceRef<'a>> {
     let (payload, labels) = (&mut entry.payload.fields, &mut entry.resource.labels);
     let mut found = InstanceRef { id: labels.instance_id, ..InstanceRef::default() };
-    if let Some(named) = payload.resource_name.take().and_then(InstanceRef::from_path) {
+    if let Some(named) = payload.resource_name.take().and_then(instance_from_path) {
         found = found.or(named);
     }
     // The target of a bulk insert is the project: neither the link nor the id is an instance's then.
-    let target = payload.response.target_link.take().and_then(InstanceRef::from_path);
+    let target = payload.response.target_link.take().and_then(instance_from_path);
     if let Some(target) = target.filter(|target| found.name.is_none() || found.name == target.name) {
         found = found.or(InstanceRef { id: payload.response.target_id, ..target });
     }

@@ -7,19 +7,19 @@ use bytes::Bytes;
 use exporter_common::backoff::Backoff;
 use exporter_common::readiness::Condition;
 use google_cloud_auth::credentials::Credentials;
-use google_cloud_pubsub::subscriber::handler::Handler;
 use http::StatusCode;
 use tokio::sync::{OnceCell, mpsc};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::attribution::Lookup;
-use crate::config::Endpoint;
 use crate::instance::Instance;
-use crate::metrics::Health;
-use crate::pipeline::{Input, LookUp, LookUpError};
+use crate::metrics::OwnMetrics;
+use crate::provider::Token;
+use crate::provider::google::config::Endpoint;
 use crate::provider::google::listing::{self, Page, Pages};
 use crate::provider::google::resource::Resource;
 use crate::provider::google::rest::{Failure, Rest};
+use crate::source::{Input, LookUp, LookUpError};
 
 /// Instances that are nodes of a cluster.
 const NODES: &str = "labels.goog-k8s-cluster-name:*";
@@ -49,8 +49,8 @@ pub(crate) struct Resync {
     pub(crate) compute: Compute,
     pub(crate) interval: Duration,
     pub(crate) condition: Condition,
-    pub(crate) health: Health,
-    pub(crate) inputs: mpsc::Sender<Input<Handler>>,
+    pub(crate) metrics: OwnMetrics,
+    pub(crate) inputs: mpsc::Sender<Input<Token>>,
 }
 
 impl Resync {
@@ -69,13 +69,13 @@ impl Resync {
                         return;
                     }
                     let Ok(dropped) = dropped.await else { return };
-                    self.health.resynced(instances, dropped, started.elapsed());
+                    self.metrics.resynced(instances, dropped, started.elapsed());
                     self.condition.ready();
                     backoff.reset();
                     self.interval
                 }
                 Err(Failure { reason, retry_after, .. }) => {
-                    self.health.resync_failed(&reason);
+                    self.metrics.resync_failed(&reason);
                     self.condition.missing(format!(
                         "Compute API, listing instances of project {}: {reason}",
                         self.compute.project
@@ -116,7 +116,7 @@ pub(crate) struct Compute {
     project: String,
     client: Arc<OnceCell<Rest>>,
     limit: RateLimit,
-    health: Health,
+    metrics: OwnMetrics,
     complained: Arc<Mutex<Option<Instant>>>,
 }
 
@@ -126,10 +126,10 @@ impl Compute {
         endpoint: Option<Endpoint>,
         credentials: Credentials,
         project: String,
-        health: Health,
+        metrics: OwnMetrics,
     ) -> Self {
         let (client, limit, complained) = (Arc::default(), RateLimit::default(), Arc::default());
-        Self { endpoint, credentials, project, client, limit, health, complained }
+        Self { endpoint, credentials, project, client, limit, metrics, complained }
     }
 
     /// The answer to a question, of at most so many bytes. Nothing is asked before the API wants to be asked again.
@@ -141,7 +141,7 @@ impl Compute {
             .await?;
         let answer = client.get(path, query, most).await;
         if let Err(Failure { reason, retry_after: Some(wait), .. }) = &answer {
-            self.health.compute_rate_limited();
+            self.metrics.api_rate_limited();
             if self.limit.set(reason, *wait) {
                 let seconds = wait.as_secs();
                 tracing::warn!(reason, seconds, "the Compute API asks not to be asked for a while");

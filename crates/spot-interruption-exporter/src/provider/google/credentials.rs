@@ -14,7 +14,7 @@ use google_cloud_gax::error::Error;
 use http::{Extensions, HeaderMap};
 use tokio::time::{Instant, timeout};
 
-use crate::config::Endpoint;
+use crate::provider::google::config::Endpoint;
 
 /// How long a request waits for a token. The library goes on asking for it.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(5);

@@ -19,7 +19,7 @@ use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint as Transport};
 use tonic::{Code, Request, Status};
 
-use crate::config::{Endpoint, SubscriptionName};
+use crate::provider::google::config::{Endpoint, SubscriptionName};
 use crate::provider::google::credentials::{headers, one_line, reason};
 
 /// What Pub/Sub writes in the place of a topic that was deleted.

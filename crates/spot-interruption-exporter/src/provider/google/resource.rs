@@ -10,7 +10,8 @@ use std::mem;
 use jiff::Timestamp;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess};
 
-use crate::instance::{Instance, InstanceId, InstanceRef, last_segment};
+use super::names::{instance_from_path, last_segment};
+use crate::instance::{Instance, InstanceId, InstanceRef};
 use crate::lenient::{self, Lenient};
 
 /// The fields of an instance that matter here. Unknown ones are passed over, and so are known ones of an unexpected
@@ -51,7 +52,7 @@ impl<'a> Resource<'a> {
             zone: self.zone.take().and_then(last_segment),
             name: self.name.take(),
         };
-        let link = self.self_link.take().and_then(InstanceRef::from_path);
+        let link = self.self_link.take().and_then(instance_from_path);
         let instance = instance.or(link.unwrap_or_default());
         let created_at = self.creation_timestamp.as_deref().and_then(|time| time.parse().ok());
         instance.identifies().then(|| self.describe(instance, created_at))
@@ -106,6 +107,17 @@ impl<'de: 'a, 'a> Deserialize<'de> for Resource<'a> {
         let mut resource = Resource::default();
         lenient::document(deserializer, &mut resource)?;
         Ok(resource)
+    }
+}
+
+/// Protobuf's JSON writes 64-bit numbers as text, others write them as numbers. Both are read.
+impl<'de> Lenient<'de> for Option<InstanceId> {
+    fn text(&mut self, text: Cow<'de, str>) {
+        *self = text.parse().ok().and_then(InstanceId::new);
+    }
+
+    fn number(&mut self, number: Option<i128>) {
+        *self = number.and_then(|number| u64::try_from(number).ok()).and_then(InstanceId::new);
     }
 }
 

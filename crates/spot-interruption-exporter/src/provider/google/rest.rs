@@ -15,7 +15,7 @@ use http::StatusCode;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
 
-use crate::config::Endpoint;
+use crate::provider::google::config::Endpoint;
 use crate::provider::google::credentials::{headers, one_line, reason};
 
 /// Where the API is, unless something else is configured.

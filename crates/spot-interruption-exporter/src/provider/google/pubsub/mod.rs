@@ -17,19 +17,20 @@ use exporter_common::backoff::Backoff;
 use exporter_common::readiness::Condition;
 use google_cloud_auth::credentials::Credentials;
 use google_cloud_pubsub::client::Subscriber;
-use google_cloud_pubsub::subscriber::handler::Handler;
+pub(crate) use google_cloud_pubsub::subscriber::handler::Handler;
 use google_cloud_pubsub::subscriber::{ShutdownBehavior, ShutdownToken};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
-use crate::config::{Endpoint, SubscriptionName};
-use crate::ledger::Source;
-use crate::metrics::Health;
-use crate::pipeline::{Attempts, Input, OUTSTANDING_BYTES, OUTSTANDING_MESSAGES};
+use self::supervision::{Ask, End, Report, Watch};
+use crate::metrics::OwnMetrics;
+use crate::provider::Token;
+use crate::provider::google::config::{Endpoint, SubscriptionName};
 use crate::provider::google::credentials::{explain, reason};
 use crate::provider::google::probe::{Finding, Probe, Said};
-use crate::provider::google::pubsub::supervision::{Ask, End, Report, Watch};
+use crate::source::{Attempts, Confirmation, Input, OUTSTANDING_BYTES, OUTSTANDING_MESSAGES, Queue};
 
 /// How long a crashed exporter's messages stay away; the least that Pub/Sub allows.
 const LEASE: Duration = Duration::from_secs(10);
@@ -50,7 +51,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// A subscription and what is needed to consume it.
 #[derive(Debug)]
 pub(crate) struct Subscription {
-    pub(crate) source: Source,
+    pub(crate) queue: Queue,
     pub(crate) name: SubscriptionName,
     /// The value of the `subscription` label.
     pub(crate) label: String,
@@ -59,8 +60,8 @@ pub(crate) struct Subscription {
     pub(crate) endpoint: Option<Endpoint>,
     pub(crate) credentials: Credentials,
     pub(crate) condition: Condition,
-    pub(crate) health: Health,
-    pub(crate) inputs: mpsc::Sender<Input<Handler>>,
+    pub(crate) metrics: OwnMetrics,
+    pub(crate) inputs: mpsc::Sender<Input<Token>>,
 }
 
 /// What is left to do when nothing is consumed any more: acknowledgements of the last stream, and of those that broke
@@ -111,9 +112,9 @@ impl Reopening {
 }
 
 impl Subscription {
-    /// Consumes until `stop` turns true, and returns what flushes the acknowledgements. A dropped connection, a missing
+    /// Consumes until `stop` is cancelled, and returns what flushes the acknowledgements. A dropped connection, a missing
     /// subscription or a missing permission is waited out.
-    pub(crate) async fn consume(self, mut stop: watch::Receiver<bool>) -> Flush {
+    pub(crate) async fn consume(self, stop: CancellationToken) -> Flush {
         let mut reopening = Reopening::new();
         let mut flush = Flush::default();
         let said = Said::default();
@@ -121,7 +122,7 @@ impl Subscription {
             let opened = Instant::now();
             let connected = tokio::select! {
                 connected = self.connect() => connected,
-                _ = stop.wait_for(|stop| *stop) => return flush,
+                () = stop.cancelled() => return flush,
             };
             let probe = Probe::new(self.endpoint.as_ref(), self.credentials.clone(), said.clone());
             let (end, was_open) = match (connected, probe) {
@@ -139,10 +140,10 @@ impl Subscription {
             };
             let End::Broken(reason) = end else { continue };
             self.missing(&reason);
-            self.health.stream_restarted(&self.label, &reason);
+            self.metrics.stream_restarted(&self.label, &reason);
             tokio::select! {
                 () = sleep(reopening.broken(was_open, opened.elapsed())) => {}
-                _ = stop.wait_for(|stop| *stop) => return flush,
+                () = stop.cancelled() => return flush,
             }
         }
     }
@@ -154,7 +155,7 @@ impl Subscription {
         probe: &Probe,
         said: &Said,
         failing: bool,
-        stop: watch::Receiver<bool>,
+        stop: CancellationToken,
     ) -> (End, bool, ShutdownToken) {
         let mut stream = subscriber
             .subscribe(self.name.full())
@@ -179,11 +180,11 @@ impl Subscription {
                             most: said.most_attempts().unwrap_or(LEAST_ATTEMPTS),
                         });
                         let delivery = Input::Message {
-                            source: self.source,
+                            queue: self.queue,
                             id: message.message_id,
                             data: message.data,
                             attempts,
-                            token: handler,
+                            token: Token::Pubsub(handler),
                         };
                         if self.inputs.send(delivery).await.is_err() {
                             return "the pipeline has ended".to_owned();
@@ -240,6 +241,19 @@ struct Question<'a> {
 impl Ask for Question<'_> {
     async fn ask(&self) -> Finding {
         self.probe.ask(self.name).await
+    }
+}
+
+/// Acknowledges a message. With exactly-once delivery it is safe only when Pub/Sub has confirmed it.
+pub(crate) fn acknowledge(handler: Handler) -> Option<Confirmation> {
+    match handler {
+        Handler::ExactlyOnce(handler) => {
+            Some(Box::pin(async move { handler.confirmed_ack().await.map_err(|error| error.to_string()) }))
+        }
+        handler => {
+            handler.ack();
+            None
+        }
     }
 }
 

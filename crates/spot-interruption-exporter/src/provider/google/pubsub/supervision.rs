@@ -4,8 +4,8 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use crate::provider::google::probe::Finding;
 
@@ -77,19 +77,19 @@ impl<R: Report, A: Ask> Watch<R, A> {
         self.was_open
     }
 
-    /// Watches until the reading ends, which is continued meanwhile, or `stop` turns true.
+    /// Watches until the reading ends, which is continued meanwhile, or `stop` is cancelled.
     pub(super) async fn run(
         &mut self,
         mut reading: Pin<&mut impl Future<Output = String>>,
         something_came: &AtomicBool,
-        mut stop: watch::Receiver<bool>,
+        stop: CancellationToken,
     ) -> End {
         loop {
             let found = {
                 let mut asking = pin!(self.question.ask());
                 tokio::select! {
                     reason = &mut reading => return End::Broken(reason),
-                    _ = stop.wait_for(|stop| *stop) => return End::Stopped,
+                    () = stop.cancelled() => return End::Stopped,
                     found = &mut asking => found,
                 }
             };
@@ -99,7 +99,7 @@ impl<R: Report, A: Ask> Watch<R, A> {
             };
             tokio::select! {
                 reason = &mut reading => return End::Broken(reason),
-                _ = stop.wait_for(|stop| *stop) => return End::Stopped,
+                () = stop.cancelled() => return End::Stopped,
                 () = sleep_until(Instant::now() + interval) => {}
             }
             if something_came.swap(false, Ordering::Relaxed) {
@@ -189,10 +189,9 @@ mod tests {
         script: impl Fn(Duration) -> Finding,
     ) -> (End, u64, bool) {
         let began = Instant::now();
-        let (_stop, stopped) = watch::channel(false);
+        let stop = CancellationToken::new();
         let mut watch = Watch::new(log, Script(began, script), failing);
-        let end =
-            timeout(Duration::from_secs(7_200), watch.run(pin!(reading), something_came, stopped)).await;
+        let end = timeout(Duration::from_secs(7_200), watch.run(pin!(reading), something_came, stop)).await;
         let end = end.expect("the watch goes on for ever");
         (end, began.elapsed().as_secs(), watch.was_open())
     }
@@ -240,12 +239,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn stopping_ends_it_at_once() {
         let (log, came) = (Log::default(), AtomicBool::new(false));
-        let (stop, stopped) = watch::channel(false);
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
         let script = Script(Instant::now(), |_| Finding::Reachable);
         let mut watch = Watch::new(&log, script, false);
         let mut reading = pin!(pending());
         let stopping = async {
-            stop.send_replace(true);
+            stop.cancel();
         };
         let (end, ()) = tokio::join!(watch.run(reading.as_mut(), &came, stopped), stopping);
         assert_eq!(end, End::Stopped);

@@ -1,0 +1,253 @@
+//! The families that show what is known and counted.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+use exporter_common::metrics::{Number, gauge, gauges};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeLabelSet, EncodeMetric, LabelSetEncoder, MetricEncoder, NoLabelSet,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+
+use crate::event::{FailureReason, Reasons};
+use crate::inventory::{Profile, ProfileId};
+use crate::ledger::{Bounds, DELIVERY, LIFETIME, Ledger, OUTCOMES, Tally};
+use crate::state::{Shared, State};
+
+/// What the families of the state are labelled with.
+#[derive(Debug, Clone)]
+pub struct Labels {
+    /// The name of the label that names a cluster.
+    pub cluster: Arc<str>,
+    /// The reasons of interruptions.
+    pub reasons: Reasons,
+    /// The names of the subscriptions, creations first.
+    pub subscriptions: [Arc<str>; 2],
+}
+
+/// The families of the state.
+#[derive(Debug)]
+pub struct StateFamilies<T> {
+    /// What they show.
+    pub state: Shared<T>,
+    /// Under which labels.
+    pub labels: Labels,
+}
+
+impl<T: fmt::Debug + Send + 'static> Collector for StateFamilies<T> {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let labels = &self.labels;
+        let state = &mut *self.state.lock();
+        state.notice();
+        let State { attribution, ledger, shown } = state;
+        let inventory = attribution.inventory();
+        let profiles = inventory.profiles();
+        let encoder = &mut encoder;
+
+        let mut by_cluster: HashMap<&str, (u64, Tally)> = HashMap::new();
+        for ((profile, _), interruptions) in &ledger.interruptions {
+            let (count, lifetimes) = by_cluster.entry(&inventory.profile(*profile).cluster).or_default();
+            *count += interruptions.count;
+            lifetimes.add(&interruptions.lifetimes);
+        }
+        counters(
+            encoder,
+            "interruption_events",
+            "The total number of interruption events for a given cluster",
+            inventory.clusters().iter().map(|cluster| {
+                let count = by_cluster.get(&**cluster).map_or(0, |(count, _)| *count);
+                ([(&*labels.cluster, &**cluster)], count)
+            }),
+        )?;
+        counter(
+            encoder,
+            "interruption_events_unattributed",
+            "Interruptions that belong to no known cluster",
+            ledger.unattributed,
+        )?;
+        counters(
+            encoder,
+            "spot_interruptions",
+            "Interruptions in detail: which machines, where, and why",
+            labels.detailed(ledger, profiles, shown),
+        )?;
+        counters(
+            encoder,
+            "spot_creation_failures",
+            "Creations of spot nodes that failed, by what was to be created and why",
+            labels.failures(ledger, profiles, shown),
+        )?;
+        gauges(
+            encoder,
+            "spot_instances",
+            "Spot instances that are known to run",
+            profiles
+                .iter()
+                .zip(inventory.spot_running())
+                .zip(&*shown)
+                .filter(|(_, shown)| **shown)
+                .map(|((profile, running), _)| (labels.of(profile, None), Number(f64::from(*running)))),
+        )?;
+        // Like the counts, they are there from the moment the cluster is known: a series that appears with its first
+        // observation hides it from `increase()`.
+        let mut clusters = inventory.clusters().iter().peekable();
+        if clusters.peek().is_some() {
+            let mut family = encoder.encode_descriptor(
+                "spot_instance_lifetime_seconds",
+                "Age of spot instances at their interruption, from creation to preemption",
+                None,
+                MetricType::Histogram,
+            )?;
+            for cluster in clusters {
+                let tally = by_cluster.get(&**cluster).map(|(_, lifetimes)| *lifetimes).unwrap_or_default();
+                let labels = [(&*labels.cluster, &**cluster)];
+                histogram(family.encode_family(&labels)?, &LIFETIME, &tally)?;
+            }
+        }
+        let delivery = encoder.encode_descriptor(
+            "spot_interruption_delivery_seconds",
+            "Time from an interruption, by its timestamp, to its being counted",
+            None,
+            MetricType::Histogram,
+        )?;
+        histogram(delivery, &DELIVERY, &ledger.delivery)?;
+        counters(
+            encoder,
+            "spot_interruption_exporter_messages",
+            "Messages that were dealt with, by what they amounted to",
+            labels.subscriptions.iter().zip(&ledger.messages).flat_map(|(subscription, counts)| {
+                OUTCOMES.iter().zip(counts).map(move |(outcome, count)| {
+                    ([("subscription", &**subscription), ("outcome", *outcome)], *count)
+                })
+            }),
+        )?;
+        gauge(
+            encoder,
+            "spot_interruption_exporter_inventory_instances",
+            "Instances that are known, interrupted ones included until they are forgotten",
+            Some(Number(inventory.len() as f64)),
+        )?;
+        gauge(
+            encoder,
+            "spot_interruption_exporter_held_interruptions",
+            "Interruptions that wait for their instance to become known",
+            Some(Number(attribution.held_interruptions() as f64)),
+        )
+    }
+}
+
+impl Labels {
+    /// A series for each profile that is shown, and each reason.
+    fn detailed<'a>(
+        &'a self,
+        ledger: &'a Ledger,
+        profiles: &'a [Profile],
+        shown: &'a [bool],
+    ) -> impl Iterator<Item = (Detailed<'a>, u64)> {
+        let shown = profiles.iter().zip(shown).enumerate().filter(|(_, (_, shown))| **shown);
+        shown.flat_map(move |(index, (profile, _))| {
+            self.reasons.iter().map(move |reason| {
+                let counted = ledger.interruptions.get(&(ProfileId::of(index), reason));
+                let count = counted.map_or(0, |interruptions| interruptions.count);
+                (self.of(profile, Some(self.reasons.label(reason))), count)
+            })
+        })
+    }
+
+    /// A series for each kind of node that is shown or has failed, and each reason.
+    fn failures<'a>(
+        &'a self,
+        ledger: &Ledger,
+        profiles: &'a [Profile],
+        shown: &[bool],
+    ) -> impl Iterator<Item = ([(&'a str, &'a str); 5], u64)> {
+        let mut counts = BTreeMap::new();
+        let shown =
+            shown.iter().enumerate().filter(|(_, shown)| **shown).map(|(index, _)| ProfileId::of(index));
+        let failed = ledger.creation_failures.keys().map(|(profile, _)| *profile);
+        for profile in shown.chain(failed).collect::<BTreeSet<_>>() {
+            // Profiles have more labels than these.
+            let Some(Profile { cluster, node_pool, machine_type, zone, .. }) = profiles.get(profile.index())
+            else {
+                continue;
+            };
+            for reason in FailureReason::ALL {
+                let labels = [
+                    (&*self.cluster, &**cluster),
+                    ("node_pool", node_pool),
+                    ("machine_type", machine_type),
+                    ("zone", zone),
+                    ("reason", reason.label()),
+                ];
+                let count = ledger.creation_failures.get(&(profile, reason)).copied().unwrap_or_default();
+                *counts.entry(labels).or_default() += count;
+            }
+        }
+        counts.into_iter()
+    }
+
+    fn of<'a>(&'a self, profile: &'a Profile, reason: Option<&'a str>) -> Detailed<'a> {
+        Detailed { cluster_label: &self.cluster, profile, reason }
+    }
+}
+
+/// The labels of a profile, and of a reason where there is one.
+struct Detailed<'a> {
+    cluster_label: &'a str,
+    profile: &'a Profile,
+    reason: Option<&'a str>,
+}
+
+impl EncodeLabelSet for Detailed<'_> {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        let Profile { cluster, location, node_pool, machine_type, zone, project, .. } = self.profile;
+        let labels: [(&str, &str); 6] = [
+            (self.cluster_label, cluster),
+            ("cluster_location", location),
+            ("node_pool", node_pool),
+            ("machine_type", machine_type),
+            ("zone", zone),
+            ("project", project),
+        ];
+        labels.encode(encoder)?;
+        match self.reason {
+            Some(reason) => [("reason", reason)].encode(encoder),
+            None => Ok(()),
+        }
+    }
+}
+
+fn counter(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &'static str,
+    help: &'static str,
+    count: u64,
+) -> fmt::Result {
+    ConstCounter::new(count).encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)
+}
+
+fn counters<L: EncodeLabelSet>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &'static str,
+    help: &'static str,
+    series: impl IntoIterator<Item = (L, u64)>,
+) -> fmt::Result {
+    let mut series = series.into_iter().peekable();
+    if series.peek().is_none() {
+        return Ok(());
+    }
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (labels, count) in series {
+        ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn histogram(mut encoder: MetricEncoder<'_>, bounds: &Bounds, tally: &Tally) -> fmt::Result {
+    let bounds = bounds.iter().copied().chain([f64::INFINITY]);
+    let buckets: Vec<(f64, u64)> = bounds.zip(tally.buckets).collect();
+    encoder.encode_histogram::<NoLabelSet>(tally.sum, tally.count(), &buckets, None)
+}

@@ -1,0 +1,176 @@
+//! The families about what the exporter itself does: streams, listings, look-ups, commits.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::instance::Instance;
+
+/// Handles of the families about what the exporter itself does.
+#[derive(Debug, Clone)]
+pub struct OwnMetrics {
+    restarts: Family<SubscriptionLabel, Counter>,
+    resyncs: Family<OutcomeLabel, Counter>,
+    last_resync: Gauge,
+    lookups: Family<OutcomeLabel, Counter>,
+    rate_limits: Counter,
+    given_back: Counter,
+    state_errors: Counter,
+    state_commits: Histogram,
+    state_size: Gauge,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SubscriptionLabel {
+    subscription: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
+}
+
+const SUCCESS: OutcomeLabel = OutcomeLabel { outcome: "success" };
+const FAILURE: OutcomeLabel = OutcomeLabel { outcome: "failure" };
+const FOUND: OutcomeLabel = OutcomeLabel { outcome: "found" };
+const MISSING: OutcomeLabel = OutcomeLabel { outcome: "missing" };
+const FAILED: OutcomeLabel = OutcomeLabel { outcome: "failed" };
+
+/// Bounds of the time of a commit, in seconds.
+const COMMIT_BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+impl OwnMetrics {
+    /// Registers the families, each series from zero on.
+    pub fn register(registry: &mut Registry, subscriptions: [&str; 2]) -> Self {
+        let metrics = Self {
+            restarts: Family::default(),
+            resyncs: Family::default(),
+            last_resync: Gauge::default(),
+            lookups: Family::default(),
+            rate_limits: Counter::default(),
+            given_back: Counter::default(),
+            state_errors: Counter::default(),
+            state_commits: Histogram::new(COMMIT_BUCKETS),
+            state_size: Gauge::default(),
+        };
+        for subscription in subscriptions {
+            drop(
+                metrics.restarts.get_or_create(&SubscriptionLabel { subscription: subscription.to_owned() }),
+            );
+        }
+        for outcome in [SUCCESS, FAILURE] {
+            drop(metrics.resyncs.get_or_create(&outcome));
+        }
+        for outcome in [FOUND, MISSING, FAILED] {
+            drop(metrics.lookups.get_or_create(&outcome));
+        }
+        registry.register(
+            "spot_interruption_exporter_stream_restarts",
+            "Times that the stream of a subscription ended and was opened anew",
+            metrics.restarts.clone(),
+        );
+        registry.register(
+            "spot_interruption_exporter_resyncs",
+            "Listings of all instances, by outcome",
+            metrics.resyncs.clone(),
+        );
+        registry.register(
+            "spot_interruption_exporter_last_resync_timestamp_seconds",
+            "End of the last successful listing of all instances, in Unix seconds; 0 before the first",
+            metrics.last_resync.clone(),
+        );
+        registry.register(
+            "spot_interruption_exporter_lookups",
+            "Requests for single instances that an event is about, by outcome",
+            metrics.lookups.clone(),
+        );
+        registry.register(
+            "spot_interruption_exporter_compute_rate_limits",
+            "Answers of the Compute API that asked to wait before the next request, which is done",
+            metrics.rate_limits.clone(),
+        );
+        registry.register(
+            "spot_interruption_exporter_messages_given_back",
+            "Messages of held events that went back to Pub/Sub to make room for others; they come again",
+            metrics.given_back.clone(),
+        );
+        registry.register(
+            "spot_interruption_exporter_state_errors",
+            "Commits of the durable state that failed; they are tried again, and nothing is acknowledged meanwhile",
+            metrics.state_errors.clone(),
+        );
+        registry.register(
+            "spot_interruption_exporter_state_commit_duration_seconds",
+            "Time that a commit of the durable state took until it was safe",
+            metrics.state_commits.clone(),
+        );
+        registry.register(
+            "spot_interruption_exporter_state_size_bytes",
+            "Size of the durable state's file; 0 without one",
+            metrics.state_size.clone(),
+        );
+        metrics
+    }
+
+    /// Counts and logs a stream that ended.
+    pub(crate) fn stream_restarted(&self, subscription: &str, reason: &str) {
+        self.restarts.get_or_create(&SubscriptionLabel { subscription: subscription.to_owned() }).inc();
+        tracing::warn!(subscription, reason, "the stream ended, opening it anew");
+    }
+
+    /// Counts and logs a complete listing.
+    pub(crate) fn resynced(&self, instances: usize, dropped: usize, took: Duration) {
+        self.resyncs.get_or_create(&SUCCESS).inc();
+        self.last_resync.set(Timestamp::now().as_second());
+        tracing::info!(instances, dropped, seconds = took.as_secs_f64(), "listed all instances");
+    }
+
+    /// Counts and logs a listing that failed.
+    pub(crate) fn resync_failed(&self, reason: &str) {
+        self.resyncs.get_or_create(&FAILURE).inc();
+        tracing::warn!(reason, "cannot list all instances");
+    }
+
+    /// Counts a look-up by what came of it.
+    pub(crate) fn looked_up<E>(&self, answer: &Result<Option<Instance<'static>>, E>) {
+        let outcome = match answer {
+            Ok(Some(_)) => FOUND,
+            Ok(None) => MISSING,
+            Err(_) => FAILED,
+        };
+        self.lookups.get_or_create(&outcome).inc();
+    }
+
+    /// Counts an answer of the API with `Retry-After`.
+    pub(crate) fn api_rate_limited(&self) {
+        self.rate_limits.inc();
+    }
+
+    /// Counts messages that go back to their queue.
+    pub(crate) fn given_back(&self, messages: usize) {
+        self.given_back.inc_by(messages as u64);
+    }
+
+    /// Takes note of the size of the durable state, in bytes.
+    pub(crate) fn state_size(&self, size: u64) {
+        self.state_size.set(i64::try_from(size).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a commit of the durable state.
+    pub(crate) fn committed(&self, took: Duration, size: u64) {
+        self.state_commits.observe(took.as_secs_f64());
+        self.state_size(size);
+    }
+
+    /// Counts and logs a commit that failed.
+    pub(crate) fn commit_failed(&self, reason: &str) {
+        self.state_errors.inc();
+        tracing::error!(reason, "the state cannot be written; nothing is acknowledged until it can");
+    }
+}

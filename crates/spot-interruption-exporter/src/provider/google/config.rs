@@ -1,0 +1,264 @@
+//! The options about Google Cloud, as written and as validated.
+
+use std::time::Duration;
+
+use exporter_common::config::{
+    ConfigError, Environment, Loaded, Setting, TextList, format_duration, parse_url,
+};
+use exporter_common::upstream::is_on_this_host;
+use http::Uri;
+use serde::Deserialize;
+
+use super::audit_log::InterruptionMethods;
+
+const DEFAULT_RESYNC_INTERVAL: Duration = Duration::from_secs(600);
+
+/// What counts as an interruption unless something else is configured.
+pub(crate) const DEFAULT_METHOD: &str = "compute.instances.preempted";
+
+/// Where the Pub/Sub emulator listens, as every Pub/Sub client reads it.
+const EMULATOR_HOST: &str = "PUBSUB_EMULATOR_HOST";
+
+/// The options as written.
+#[derive(Debug)]
+pub(crate) struct Written<'a> {
+    pub(crate) project_name: Option<&'a String>,
+    pub(crate) pubsub: &'a PubsubWritten,
+    pub(crate) compute: &'a ComputeWritten,
+    pub(crate) interruption_methods: Option<&'a TextList>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PubsubWritten {
+    instance_creation_subscription_name: Option<String>,
+    instance_interruption_subscription_name: Option<String>,
+    endpoint: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ComputeWritten {
+    endpoint: Option<String>,
+    resync_interval: Option<String>,
+}
+
+/// The options, validated.
+#[derive(Debug, Clone)]
+pub struct GoogleConfig {
+    /// The project whose instances are listed.
+    pub project: String,
+    /// The subscription of creation events.
+    pub creations: SubscriptionName,
+    /// The subscription of interruption events.
+    pub interruptions: SubscriptionName,
+    /// Pub/Sub, where it is not Google's own.
+    pub pubsub_endpoint: Option<Endpoint>,
+    /// The Compute API, where it is not Google's own.
+    pub compute_endpoint: Option<Endpoint>,
+    /// The time between two listings of all instances.
+    pub resync_interval: Duration,
+    /// What counts as an interruption.
+    pub methods: InterruptionMethods,
+}
+
+impl GoogleConfig {
+    /// What tells the subscriptions apart in metrics, creations first: their names, in full where the short ones are
+    /// the same.
+    pub(crate) fn subscription_labels(&self) -> [&str; 2] {
+        let both = [&self.creations, &self.interruptions];
+        let alike = self.creations.short() == self.interruptions.short();
+        both.map(|name| if alike { name.full() } else { name.short() })
+    }
+
+    /// The rows of the table of options.
+    pub(crate) fn settings(option: impl Fn(&'static str, &'static str) -> Setting) -> Vec<Setting> {
+        vec![
+            option("project_name", "Id of the project whose instances are watched (required)"),
+            option(
+                "pubsub.instance_creation_subscription_name",
+                "Subscription of creation events, a name or projects/P/subscriptions/S (required)",
+            ),
+            option(
+                "pubsub.instance_interruption_subscription_name",
+                "Subscription of interruption events, a name or projects/P/subscriptions/S (required)",
+            ),
+            option(
+                "pubsub.endpoint",
+                "URL of Pub/Sub in place of Google's; http:// goes without credentials",
+            ),
+            option(
+                "compute.endpoint",
+                "URL of the Compute API in place of Google's; http:// goes without credentials",
+            ),
+            option("compute.resync_interval", "Time between two listings of all instances")
+                .default(format_duration(DEFAULT_RESYNC_INTERVAL)),
+        ]
+    }
+
+    /// # Errors
+    /// A value cannot be used.
+    pub(crate) fn validate<W>(
+        loaded: &Loaded<W>,
+        written: &Written<'_>,
+        environment: &Environment,
+    ) -> Result<Self, ConfigError> {
+        let Written { project_name, pubsub, compute, interruption_methods } = *written;
+        let emulator = environment.get(EMULATOR_HOST)?.map(|host| emulator(&host)).transpose()?;
+        let project = loaded.required("project_name", project_name, |text| {
+            let text = text.trim();
+            if is_project(text) {
+                Ok(text.to_owned())
+            } else {
+                Err("is no project id; allowed is one such as my-project-123".to_owned())
+            }
+        })?;
+        let subscription = |key: &str, name: Option<&String>| {
+            loaded.required(key, name, |text| SubscriptionName::parse(text, &project))
+        };
+        let creations = subscription(
+            "pubsub.instance_creation_subscription_name",
+            pubsub.instance_creation_subscription_name.as_ref(),
+        )?;
+        let interruptions = subscription(
+            "pubsub.instance_interruption_subscription_name",
+            pubsub.instance_interruption_subscription_name.as_ref(),
+        )?;
+        if creations == interruptions {
+            return Err(loaded.invalid(
+                "pubsub.instance_creation_subscription_name",
+                creations.full(),
+                "is the subscription of interruptions as well; allowed are two different ones",
+            ));
+        }
+        let endpoint = |key: &str, text: Option<&String>| {
+            const EXAMPLE: &str = "https://SERVICE.googleapis.com";
+            let url = loaded.url(key, text, EXAMPLE, "Application Default Credentials")?;
+            Ok(url.as_ref().map(Endpoint::new))
+        };
+        let pubsub_endpoint = endpoint("pubsub.endpoint", pubsub.endpoint.as_ref())?;
+        Ok(Self {
+            creations,
+            interruptions,
+            pubsub_endpoint: pubsub_endpoint.or(emulator),
+            compute_endpoint: endpoint("compute.endpoint", compute.endpoint.as_ref())?,
+            resync_interval: loaded.duration(
+                "compute.resync_interval",
+                compute.resync_interval.as_ref(),
+                DEFAULT_RESYNC_INTERVAL,
+                Duration::from_millis(100),
+            )?,
+            methods: methods(loaded, interruption_methods)?,
+            project,
+        })
+    }
+}
+
+/// The full name of a subscription, `projects/P/subscriptions/S`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscriptionName(String);
+
+impl SubscriptionName {
+    /// As Pub/Sub wants it.
+    pub fn full(&self) -> &str {
+        &self.0
+    }
+
+    /// Its last part, for labels and messages.
+    pub fn short(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or(&self.0)
+    }
+
+    fn parse(text: &str, project: &str) -> Result<Self, String> {
+        const ALLOWED: &str =
+            "allowed is a name such as sie-interruption-subscription, or projects/P/subscriptions/S";
+        let is_name = |name: &str| {
+            name.starts_with(|first: char| first.is_ascii_alphabetic())
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.~+%".contains(c))
+        };
+        let text = text.trim();
+        match text.split('/').collect::<Vec<_>>()[..] {
+            [name] if is_name(name) => Ok(Self(format!("projects/{project}/subscriptions/{name}"))),
+            ["projects", project, "subscriptions", name] if is_project(project) && is_name(name) => {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err(format!("is no subscription; {ALLOWED}")),
+        }
+    }
+}
+
+/// The address of a service in place of Google's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint(String);
+
+impl Endpoint {
+    /// As a URL without a slash at its end; its scheme is in small letters.
+    pub fn url(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether requests go without credentials: a token on a plain connection could be read by anyone.
+    pub fn is_plain(&self) -> bool {
+        self.0.starts_with("http://")
+    }
+
+    /// Whether it is a plain one on this very host, such as an emulator.
+    pub fn is_local(&self) -> bool {
+        self.is_plain() && self.0.parse().is_ok_and(|uri| is_on_this_host(&uri))
+    }
+
+    fn new(uri: &Uri) -> Self {
+        // What decides about credentials is not how somebody writes it.
+        Self(uri.to_string().trim_end_matches('/').to_owned())
+    }
+}
+
+fn methods<W>(loaded: &Loaded<W>, written: Option<&TextList>) -> Result<InterruptionMethods, ConfigError> {
+    let Some(TextList(names)) = written else {
+        return Ok(InterruptionMethods::default());
+    };
+    InterruptionMethods::new(names).map_err(|error| {
+        loaded.invalid(
+            "interruption_methods",
+            &names.join(", "),
+            &format!("cannot be used; allowed is a list: {error}"),
+        )
+    })
+}
+
+fn emulator(host: &str) -> Result<Endpoint, ConfigError> {
+    const ALLOWED: &str = "allowed is HOST:PORT such as localhost:8085";
+    let host = host.trim();
+    let url = if host.contains("://") { host.to_owned() } else { format!("http://{host}") };
+    // It is not repeated, since a URL may hold a password.
+    let url = parse_url(&url)
+        .map_err(|problem| ConfigError::new(format!("variable {EMULATOR_HOST} {problem}; {ALLOWED}")))?;
+    Ok(Endpoint::new(&url))
+}
+
+/// Project ids are lower case; an older kind has a domain before a colon.
+fn is_project(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-:._".contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_plain_however_it_is_written() {
+        for (text, url, plain, local) in [
+            ("http://127.0.0.1:8086/", "http://127.0.0.1:8086", true, true),
+            (" HTTP://Emulator:80 ", "http://Emulator:80", true, false),
+            ("https://compute.example/base/", "https://compute.example/base", false, false),
+            ("https://localhost:8086", "https://localhost:8086", false, false),
+        ] {
+            let endpoint = Endpoint::new(&parse_url(text).unwrap());
+            assert_eq!(
+                (endpoint.url(), endpoint.is_plain(), endpoint.is_local()),
+                (url, plain, local),
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Names in Google's APIs: what the paths of resources say.
+
+use std::borrow::Cow;
+
+use crate::instance::InstanceRef;
+
+/// Reads `projects/P/zones/Z/instances/N`, also as the end of a URL. A path to anything else, such as the
+/// collection that a bulk insert goes to, is `None`.
+pub(super) fn instance_from_path(path: Cow<'_, str>) -> Option<InstanceRef<'_>> {
+    match path {
+        Cow::Borrowed(path) => {
+            let (project, zone, name) = split_path(path)?;
+            Some(InstanceRef {
+                id: None,
+                project: project.map(Cow::Borrowed),
+                zone: Some(zone.into()),
+                name: Some(name.into()),
+            })
+        }
+        // A path with escapes in its JSON had to be copied, so its parts cannot be borrowed.
+        Cow::Owned(path) => {
+            let (project, zone, name) = split_path(&path)?;
+            Some(InstanceRef {
+                id: None,
+                project: project.map(|project| Cow::Owned(project.to_owned())),
+                zone: Some(zone.to_owned().into()),
+                name: Some(name.to_owned().into()),
+            })
+        }
+    }
+}
+
+fn split_path(path: &str) -> Option<(Option<&str>, &str, &str)> {
+    let mut parts = path.rsplit('/');
+    let name = parts.next().filter(|name| !name.is_empty())?;
+    parts.next().filter(|&collection| collection == "instances")?;
+    let zone = parts.next().filter(|zone| !zone.is_empty())?;
+    parts.next().filter(|&collection| collection == "zones")?;
+    let project = parts.next().filter(|project| is_project_id(project));
+    let project = project.filter(|_| parts.next() == Some("projects"));
+    Some((project, zone, name))
+}
+
+/// Whether this is a project's id rather than its number. An id starts with a letter.
+pub(super) fn is_project_id(project: &str) -> bool {
+    !project.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// What follows the last slash: the name at the end of a resource's URL.
+pub(super) fn last_segment(path: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    let name = match path {
+        Cow::Borrowed(path) => Cow::Borrowed(path.rsplit_once('/').map_or(path, |(_, name)| name)),
+        Cow::Owned(path) => match path.rsplit_once('/') {
+            Some((_, name)) => Cow::Owned(name.to_owned()),
+            None => Cow::Owned(path),
+        },
+    };
+    (!name.is_empty()).then_some(name)
+}

@@ -1,0 +1,67 @@
+//! What is known and counted, shared by the pipeline that changes it and the scrapes that show it.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::attribution::Attribution;
+use crate::ledger::Ledger;
+
+/// What the pipeline knows and has counted, shared with the scrape. The lock is held for the time of a batch or
+/// of a scrape, never across an await.
+#[derive(Debug)]
+pub struct State<T> {
+    /// The state machine.
+    pub attribution: Attribution<T>,
+    /// The counts so far. With durable state, those that are safe.
+    pub ledger: Ledger,
+    /// By profile: whether it has or had spot instances, or an interruption. It is shown from zero on and for good.
+    pub(crate) shown: Vec<bool>,
+}
+
+/// A handle to the state.
+#[derive(Debug)]
+pub struct Shared<T>(Arc<Mutex<State<T>>>);
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Shared<T> {
+    /// Shares a state.
+    pub fn new(attribution: Attribution<T>, ledger: Ledger) -> Self {
+        Self(Arc::new(Mutex::new(State { attribution, ledger, shown: Vec::new() })))
+    }
+
+    /// The state, for a moment.
+    ///
+    /// # Panics
+    /// Somebody panicked with the state in hand. What that left half-done is neither shown nor written down: whoever
+    /// needs the state ends too, and with the pipeline the process.
+    pub fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.0.lock().expect("a panic has left the state half-done")
+    }
+}
+
+impl<T> Shared<T> {
+    /// Drops the tokens of everything that is held, and with them the claim on their messages.
+    pub(crate) fn forget_held(&self) {
+        self.lock().attribution.forget_held();
+    }
+}
+
+impl<T> State<T> {
+    /// Notices which profiles are to be shown from now on.
+    pub fn notice(&mut self) {
+        let running = self.attribution.inventory().spot_running();
+        self.shown.resize(running.len().max(self.shown.len()), false);
+        for (shown, running) in self.shown.iter_mut().zip(running) {
+            *shown |= *running > 0;
+        }
+        for (profile, _) in self.ledger.interruptions.keys() {
+            if let Some(shown) = self.shown.get_mut(profile.index()) {
+                *shown = true;
+            }
+        }
+    }
+}
