@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use spot_interruption_exporter::attribution::{Attribution, Outcome, Settings};
 use spot_interruption_exporter::instance::{Instance, InstanceId, InstanceRef};
-use spot_interruption_exporter::inventory::Moment;
+use spot_interruption_exporter::inventory::{Moment, Scope, Unseen};
 use spot_interruption_exporter::provider::google::audit_log::{self, InterruptionMethods};
 
 const INTERRUPTION: &str = include_str!("../tests/it/fixtures/interruption.json");
@@ -114,10 +114,12 @@ fn attribution<T>() -> Attribution<T> {
 
 /// Ten clusters with four pools of three machine types each.
 fn seed<T>(attribution: &mut Attribution<T>, instances: usize, now: Instant) {
-    attribution.begin_resync(Moment { instant: now, timestamp: Timestamp::now() });
+    let scope = Scope::project("mock-project");
+    attribution.begin_resync(&scope, Moment { instant: now, timestamp: Timestamp::now() });
     for number in 1..=instances {
         let name = name(number);
-        attribution.observe(
+        attribution.list(
+            &scope,
             &Instance {
                 instance: reference(number, &name),
                 cluster: Some(format!("cluster-{}", number % 10).into()),
@@ -133,7 +135,7 @@ fn seed<T>(attribution: &mut Attribution<T>, instances: usize, now: Instant) {
             now,
         );
     }
-    attribution.finish_resync(now);
+    attribution.finish_resync(&scope, &Unseen::default(), now);
 }
 
 fn reference(number: usize, name: &str) -> InstanceRef<'_> {

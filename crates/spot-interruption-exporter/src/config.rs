@@ -15,7 +15,9 @@ use serde::Deserialize;
 
 use crate::attribution::Settings;
 use crate::provider::google;
-use crate::provider::google::config::{ComputeWritten, DEFAULT_METHOD, GoogleConfig, PubsubWritten};
+use crate::provider::google::config::{
+    ComputeWritten, DEFAULT_METHOD, GcpWritten, GoogleConfig, PubsubWritten,
+};
 use crate::{ABOUT, NAME, RunError};
 
 const VARIABLE_PREFIX: &str = "SIE_";
@@ -53,6 +55,8 @@ struct Written {
     prometheus: PrometheusWritten,
     #[serde(default)]
     compute: ComputeWritten,
+    #[serde(default)]
+    gcp: GcpWritten,
     #[serde(default)]
     state: StateWritten,
     #[serde(default)]
@@ -185,6 +189,7 @@ fn validate(loaded: &Loaded<Written>, environment: &Environment) -> Result<Confi
         project_name: written.project_name.as_ref(),
         pubsub: &written.pubsub,
         compute: &written.compute,
+        gcp: &written.gcp,
         interruption_methods: written.interruption_methods.as_ref(),
     };
     let google = GoogleConfig::validate(loaded, &google, environment)?;

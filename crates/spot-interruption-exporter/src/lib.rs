@@ -51,6 +51,7 @@ pub use crate::config::Config;
 use crate::durable::journal::Journal;
 pub use crate::durable::store::OpenError;
 use crate::durable::store::{Opened, Store};
+use crate::inventory::Scope;
 use crate::ledger::Ledger;
 use crate::metrics::{Labels, OwnMetrics, StateFamilies};
 use crate::pipeline::{Pipeline, Ticket};
@@ -115,6 +116,7 @@ pub async fn run(
         supervisor: &mut supervisor,
         readiness: &readiness,
         inputs: core.inputs,
+        unlisted: core.unlisted,
         stop: stop.clone(),
         grace: config.attribution.attribution_grace,
     };
@@ -145,6 +147,8 @@ struct Core {
     labels: Labels,
     /// What the pipeline takes.
     inputs: mpsc::Sender<Input<Token>>,
+    /// Projects that events are about and that are not listed.
+    unlisted: mpsc::UnboundedReceiver<Scope>,
     pipeline: Supervised<()>,
 }
 
@@ -175,16 +179,18 @@ impl Core {
             subscriptions: config.google.subscription_labels().map(Into::into),
         };
         let (inputs, incoming) = mpsc::channel(INPUTS);
+        let (report_unlisted, unlisted) = mpsc::unbounded_channel();
         let pipeline = Pipeline {
             state: state.clone(),
             reasons,
             provider,
             lookups_condition: Some(readiness.optional_condition("lookups")),
+            unlisted: report_unlisted,
             metrics,
             journal,
         };
         let pipeline = supervisor.spawn("pipeline", pipeline.run(incoming));
-        Ok(Self { state, labels, inputs, pipeline })
+        Ok(Self { state, labels, inputs, unlisted, pipeline })
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use crate::attribution::{Lookup, LookupId};
 use crate::event::{Entry, Invalid};
 use crate::instance::Instance;
+use crate::inventory::{Scope, Unseen};
 
 /// The queue that a message came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,12 +42,28 @@ pub enum Input<T> {
         /// Acknowledges the message; dropped, it brings the message back.
         token: T,
     },
-    /// A listing of all instances begins.
-    ListingBegun,
+    /// What is listed from now on.
+    Scopes {
+        /// All of them.
+        scopes: Vec<Scope>,
+        /// Others are being searched for.
+        are_more_pending: bool,
+    },
+    /// A listing of a scope begins.
+    ListingBegun(Scope),
     /// A page of it.
-    Listed(Vec<Instance<'static>>),
-    /// It is complete. The answer is how many instances it has shown to be gone.
-    ListingFinished(oneshot::Sender<usize>),
+    Listed(Scope, Vec<Instance<'static>>),
+    /// It is complete.
+    ListingFinished {
+        /// The scope.
+        scope: Scope,
+        /// What of it could not be seen.
+        unseen: Unseen,
+        /// Is told how many instances the listing has shown to be gone.
+        gone: oneshot::Sender<usize>,
+    },
+    /// It has failed.
+    ListingFailed(Scope),
     /// An instance that was looked up exists.
     Found(LookupId, Box<Instance<'static>>),
     /// An instance that was looked up does not exist.

@@ -9,6 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use spot_interruption_exporter::attribution::{Attribution, Settings};
 use spot_interruption_exporter::event::{Event};
 use spot_interruption_exporter::provider::google::audit_log::{InterruptionMethods, parse};
+use spot_interruption_exporter::inventory::Scope;
 use spot_interruption_exporter::provider::google::resource::Resource;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -36,7 +37,7 @@ fuzz_target!(|bytes: &[u8]| {
         && let Some(instance) = resource.into_instance()
     {
         assert!(instance.instance.identifies());
-        attribution.observe(&instance, now);
+        attribution.list(&Scope::project("mock-project"), &instance, now);
     }
     for token in 0..2 {
         attribution.message("id", parsed.clone(), token, now);

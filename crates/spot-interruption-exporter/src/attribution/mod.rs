@@ -25,7 +25,7 @@ mod record;
 mod returned;
 mod waiting;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 pub use self::outcome::{Choice, Counted, Lookup, Outcome, Resolved, Why};
@@ -35,7 +35,7 @@ use self::waiting::{Asked, CaseId, Held, Kind, Message, Place, Waiting};
 use crate::dedup::{Acquaintance, Dedup, Fingerprint, HashKey};
 use crate::event::{Entry, Event, FailedCreation, Ignored, InterruptionReason, Invalid};
 use crate::instance::{Instance, InstanceRef};
-use crate::inventory::{Interrupted, Interruption, Inventory, Loss, Moment};
+use crate::inventory::{Interrupted, Interruption, Inventory, Loss, Moment, Scope, Unseen};
 use crate::timeline::Timeline;
 
 /// How long things are waited for and remembered.
@@ -73,6 +73,11 @@ pub struct Attribution<T> {
     safe_until: Option<Instant>,
     /// Messages wait to be taken: when that began, and when it was so last.
     backlog: Option<(Instant, Instant)>,
+    /// Scopes that were not listed yet, nor was it tried in vain.
+    untried: HashSet<Scope>,
+    /// More scopes are about to become known.
+    are_scopes_pending: bool,
+    /// Whether every scope was tried once.
     is_seeded: bool,
 }
 
@@ -93,6 +98,7 @@ impl<T> Attribution<T> {
         interruptions: Dedup<Place>,
         creations: Dedup<Place>,
     ) -> Self {
+        let untried = HashSet::from([Scope::project(settings.project.as_str())]);
         Self {
             inventory,
             interruptions,
@@ -104,6 +110,8 @@ impl<T> Attribution<T> {
             resolved: VecDeque::new(),
             safe_until: None,
             backlog: None,
+            untried,
+            are_scopes_pending: false,
             is_seeded: false,
             settings,
         }
@@ -115,7 +123,7 @@ impl<T> Attribution<T> {
         &self.inventory
     }
 
-    /// Whether a resync has been completed.
+    /// Whether a resync of each scope has ended, complete or not.
     #[must_use]
     pub fn is_seeded(&self) -> bool {
         self.is_seeded
@@ -140,6 +148,7 @@ impl<T> Attribution<T> {
         };
         match &entry.event {
             Event::Interruption { instance, reason } => {
+                self.meet_project(instance);
                 let kind = Kind::Interruption { reason: *reason, at: entry.timestamp };
                 let fingerprint = fingerprint(&self.interruptions, instance);
                 self.settle_or_hold(instance, kind, fingerprint, token, now);
@@ -149,6 +158,7 @@ impl<T> Attribution<T> {
                 self.settle_or_hold(instance, Kind::Creation, fingerprint, token, now);
             }
             Event::Creation(instance) if instance.cluster.is_some() => {
+                self.meet_project(&instance.instance);
                 let fingerprint = fingerprint(&self.creations, &instance.instance);
                 if let Some(token) = self.admit(Kind::Creation, &fingerprint, token) {
                     self.inventory.add(instance);
@@ -185,32 +195,69 @@ impl<T> Attribution<T> {
         }
     }
 
-    /// A resync begins: every instance that exists is about to be passed to [`observe`](Self::observe). One that
-    /// was begun before and broke off is forgotten; what it has observed stays.
-    pub fn begin_resync(&mut self, now: Moment) {
-        self.tick(now.instant);
-        self.inventory.begin_resync(now);
+    /// Replaces the scopes, which are the configured project until then. `are_more_pending` says that others are being
+    /// searched for.
+    pub fn set_scopes(
+        &mut self,
+        scopes: impl IntoIterator<Item = Scope>,
+        are_more_pending: bool,
+        now: Instant,
+    ) {
+        self.tick(now);
+        let scopes: HashSet<Scope> = scopes.into_iter().collect();
+        let is_first = !self.is_seeded;
+        self.untried.retain(|scope| scopes.contains(scope));
+        if is_first {
+            self.untried.extend(scopes.iter().filter(|scope| !self.inventory.is_scope(scope)).cloned());
+        }
+        self.are_scopes_pending = are_more_pending;
+        self.inventory.set_scopes(scopes);
+        self.inventory.expire(now);
+        self.note_seeded();
     }
 
-    /// Takes an instance that a resync has listed.
-    pub fn observe(&mut self, instance: &Instance<'_>, now: Instant) {
+    /// A resync of a scope begins: every instance that exists in it is about to be [listed](Self::list). One that was
+    /// begun before and broke off is forgotten; what it has listed stays.
+    pub fn begin_resync(&mut self, scope: &Scope, now: Moment) {
+        self.tick(now.instant);
+        self.inventory.begin_resync(scope, now);
+    }
+
+    /// Takes an instance that the resync of a scope has listed.
+    pub fn list(&mut self, scope: &Scope, instance: &Instance<'_>, now: Instant) {
         self.tick(now);
-        self.inventory.list(instance);
+        self.inventory.list(scope, instance);
         self.settle_waiting(&instance.instance, now);
     }
 
-    /// The resync is complete. Says how many instances were dropped because neither it nor the one before it has
-    /// listed them.
-    pub fn finish_resync(&mut self, now: Instant) -> usize {
+    /// The resync of a scope is complete, but for what could not be seen. Says how many instances were dropped because
+    /// neither it nor the one before it has listed them.
+    pub fn finish_resync(&mut self, scope: &Scope, unseen: &Unseen, now: Instant) -> usize {
         self.tick(now);
-        self.is_seeded = true;
-        self.inventory.finish_resync()
+        self.untried.remove(scope);
+        self.note_seeded();
+        self.inventory.finish_resync(scope, unseen)
+    }
+
+    /// The resync of a scope has failed.
+    pub fn fail_resync(&mut self, scope: &Scope) {
+        self.untried.remove(scope);
+        self.note_seeded();
+    }
+
+    fn note_seeded(&mut self) {
+        self.is_seeded |= self.untried.is_empty() && !self.are_scopes_pending;
+    }
+
+    /// The projects in no scope that events are about and that were not reported before.
+    pub fn take_unlisted(&mut self) -> Vec<Scope> {
+        self.inventory.take_unlisted()
     }
 
     /// The next instance to look up, if one is wanted now. Each is asked for once; whether to try again after an
     /// error, until its deadline, is the caller's affair.
     ///
-    /// Before the first resync is complete there is no hurry, for it is likely to answer most questions at once.
+    /// Before each scope was listed once there is no hurry, for it is likely to answer most questions at once.
     pub fn poll_lookup(&mut self, now: Instant) -> Option<Lookup> {
         loop {
             let (case, deadline) = self.waiting.next_lookup(now, self.is_seeded)?;
@@ -327,6 +374,12 @@ impl<T> Attribution<T> {
             tokens.extend(held.duplicates);
         }
         tokens
+    }
+
+    fn meet_project(&mut self, instance: &InstanceRef<'_>) {
+        if let Some(project) = &instance.project {
+            self.inventory.meet(project);
+        }
     }
 
     /// Settles a message whose instance is known, and holds it otherwise.

@@ -7,14 +7,15 @@
 //!
 //! An instance leaves in two ways. Interrupted, it stays for a while as a tombstone, so that what else is said of
 //! it still finds it; if it is created again meanwhile, or listed as running later than it was interrupted, it runs
-//! again. Otherwise it leaves when two complete resyncs in a row have not listed it: one can miss an
-//! instance that is just being made.
+//! again. Otherwise it leaves when two resyncs of its [`Scope`] in a row have not listed it: one can miss an
+//! instance that is just being made. One in no scope leaves a day after the last sign of it.
 //!
 //! There can be a hundred thousand instances, so each costs little: what they have in common is kept once, as a
 //! [`Profile`], and the two indices hold nothing but positions.
 
 mod profile;
 mod record;
+mod scope;
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -29,6 +30,8 @@ use slab::Slab;
 use self::profile::Profiles;
 pub use self::profile::{Profile, ProfileId};
 pub use self::record::{InstanceRecord, InvalidRecord, InventoryChanges, InventoryRecord};
+use self::scope::Scopes;
+pub use self::scope::{Scope, UNLISTED_TTL, Unseen};
 use crate::event::InterruptionReason;
 use crate::instance::{Instance, InstanceId, InstanceRef};
 use crate::timeline::Timeline;
@@ -56,8 +59,8 @@ pub struct Inventory {
     /// Appointments to look whether an interrupted instance is to be forgotten. Those of an instance that runs again
     /// stay behind and mean nothing.
     tombstones: Timeline<Key>,
-    /// When the resync that runs began.
-    resync: Option<Moment>,
+    /// What is listed.
+    scopes: Scopes,
     /// What is not written down as it is now, where it is written down at all.
     unwritten: Option<Unwritten>,
 }
@@ -207,7 +210,7 @@ impl Inventory {
             clusters: Clusters::default(),
             losses: HashMap::new(),
             tombstones: Timeline::default(),
-            resync: None,
+            scopes: Scopes::one(project),
             unwritten: None,
         }
     }
@@ -297,10 +300,10 @@ impl Inventory {
         self.observe_at(instance, None);
     }
 
-    /// Adds an instance that the resync which runs has listed. One that runs although it was interrupted well before
+    /// Adds an instance that the resync of a scope has listed. One that runs although it was interrupted well before
     /// the listing began was started again.
-    pub fn list(&mut self, instance: &Instance<'_>) {
-        self.observe_at(instance, self.resync);
+    pub fn list(&mut self, scope: &Scope, instance: &Instance<'_>) {
+        self.observe_at(instance, self.scopes.begun(scope));
     }
 
     fn observe_at(&mut self, instance: &Instance<'_>, listing: Option<Moment>) {
@@ -376,34 +379,92 @@ impl Inventory {
                 self.remove(key);
             }
         }
+        let (tracked, scopes) = (&self.tracked, &mut self.scopes);
+        scopes.stamp(now, |key| {
+            tracked.get(key as usize).map(|tracked| (tracked.profile.index(), tracked.is_project_known))
+        });
+        while let Some(key) = self.scopes.pop_due(now) {
+            // A tombstone is removed in its own time.
+            if self.at(key).state != State::Interrupted {
+                self.remove(key);
+            }
+        }
     }
 
-    /// When the next tombstone is to be removed.
+    /// When the next instance is to be forgotten for want of news.
     #[must_use]
     pub fn next_expiry(&self) -> Option<Instant> {
-        self.tombstones.next_end()
+        [self.tombstones.next_end(), self.scopes.next_due()].into_iter().flatten().min()
     }
 
-    /// A resync begins: what exists is about to be [listed](Self::list). One that was begun before and not finished is
-    /// void.
-    pub fn begin_resync(&mut self, now: Moment) {
-        self.resync = Some(now);
+    /// Replaces the scopes. An instance in none of them is dropped [some time](UNLISTED_TTL) after the last sign of it.
+    pub fn set_scopes(&mut self, scopes: impl IntoIterator<Item = Scope>) {
+        self.scopes.set(scopes, self.profiles.all());
+        for (key, tracked) in &mut self.tracked {
+            let key = key as Key;
+            let was_unlisted = self.scopes.is_unlisted(key);
+            if !self.scopes.is_listed(tracked.profile.index(), tracked.is_project_known) {
+                if !was_unlisted {
+                    self.scopes.sign_of_unlisted(key);
+                }
+                self.scopes.meet(&self.profiles.get(tracked.profile).project);
+            } else if was_unlisted {
+                // No listing was asked for it so far.
+                self.scopes.forget(key);
+                tracked.sighting = Sighting::Recent;
+            }
+        }
+    }
+
+    /// Whether there is such a scope.
+    #[must_use]
+    pub fn is_scope(&self, scope: &Scope) -> bool {
+        self.scopes.contains(scope.name())
+    }
+
+    /// Takes note that an event is about a project, which may be in no scope.
+    pub fn meet(&mut self, project: &str) {
+        self.scopes.meet(project);
+    }
+
+    /// The projects in no scope that were met since this was last asked.
+    pub fn take_unlisted(&mut self) -> Vec<Scope> {
+        self.scopes.take_news()
+    }
+
+    /// A resync of a scope begins: what exists in it is about to be [listed](Self::list). One that was begun before and
+    /// not finished is void.
+    pub fn begin_resync(&mut self, scope: &Scope, now: Moment) {
+        if !self.scopes.begin(scope, now) {
+            return;
+        }
+        let is_covered: Vec<bool> = self.profiles.all().iter().map(|profile| scope.covers(profile)).collect();
         for (_, tracked) in &mut self.tracked {
-            if tracked.sighting == Sighting::Recent {
+            if tracked.sighting == Sighting::Recent
+                && is_covered[tracked.profile.index()]
+                && self.scopes.is_listed(tracked.profile.index(), tracked.is_project_known)
+            {
                 tracked.sighting = Sighting::Outstanding;
             }
         }
     }
 
-    /// Everything that exists has been observed. Drops the instances that this resync and the one before it did
-    /// not meet, and says how many those were.
-    pub fn finish_resync(&mut self) -> usize {
-        if self.resync.take().is_none() {
+    /// Everything in a scope has been observed, except for what could not be seen. Drops the instances of the scope that
+    /// neither this resync nor the one before it met, and says how many those were.
+    pub fn finish_resync(&mut self, scope: &Scope, unseen: &Unseen) -> usize {
+        if !self.scopes.end(scope) {
             return 0;
         }
+        let is_seen = |profile: &Profile| scope.covers(profile) && !unseen.covers(&profile.zone);
+        let is_seen: Vec<bool> = self.profiles.all().iter().map(is_seen).collect();
         let mut gone = Vec::new();
         let mut stale = Vec::new();
         for (key, tracked) in &mut self.tracked {
+            if !is_seen[tracked.profile.index()]
+                || !self.scopes.is_listed(tracked.profile.index(), tracked.is_project_known)
+            {
+                continue;
+            }
             match tracked.sighting {
                 _ if tracked.state == State::Interrupted => {}
                 Sighting::Recent => {}
@@ -482,6 +543,7 @@ impl Inventory {
         }
         let key = self.tracked.insert(tracked) as Key;
         self.touch(key);
+        self.note_sign(key);
         self.learn_id(key, instance.instance.id);
         self.claim_name(key);
     }
@@ -507,8 +569,17 @@ impl Inventory {
             tracked.spot |= instance.spot;
             tracked.is_project_known |= instance.instance.project.is_some();
         });
+        self.note_sign(key);
         if is_renamed {
             self.claim_name(key);
+        }
+    }
+
+    /// An instance in no scope shows that it exists.
+    fn note_sign(&mut self, key: Key) {
+        let tracked = self.at(key);
+        if !self.scopes.is_listed(tracked.profile.index(), tracked.is_project_known) {
+            self.scopes.sign_of_unlisted(key);
         }
     }
 
@@ -534,6 +605,7 @@ impl Inventory {
         let profile = self.profiles.intern(instance, known, &self.project);
         if profile.index() >= self.spot_running.len() {
             self.spot_running.resize(profile.index() + 1, 0);
+            self.scopes.add_profiles(self.profiles.all());
         }
         profile
     }
@@ -653,6 +725,7 @@ impl Inventory {
         self.stop(key);
         self.touch(key);
         self.losses.remove(&key);
+        self.scopes.forget(key);
         let tracked = self.tracked.remove(key as usize);
         if let Some(id) = tracked.id
             && let Ok(entry) = self.by_id.find_entry(self.hasher.hash_one(id), |&other| other == key)

@@ -141,6 +141,12 @@ impl Inventory {
             let hash = |key: &Key| name_hash(hasher, profiles, &tracked[*key as usize]);
             inventory.by_name.insert_unique(hash(&key), key, hash);
         }
+        inventory.scopes.add_profiles(inventory.profiles.all());
+        for (key, tracked) in &inventory.tracked {
+            if !inventory.scopes.is_listed(tracked.profile.index(), tracked.is_project_known) {
+                inventory.scopes.sign_of_unlisted(key as Key);
+            }
+        }
         inventory.tombstones = record.tombstones;
         inventory.unwritten = Some(Unwritten {
             profiles: inventory.profiles().len(),

@@ -17,6 +17,8 @@ use crate::instance::Instance;
 pub struct OwnMetrics {
     restarts: Family<SubscriptionLabel, Counter>,
     resyncs: Family<OutcomeLabel, Counter>,
+    scopes: Family<StateLabel, Gauge>,
+    searches: Family<OutcomeLabel, Counter>,
     last_resync: Gauge,
     lookups: Family<OutcomeLabel, Counter>,
     rate_limits: Counter,
@@ -36,8 +38,38 @@ struct OutcomeLabel {
     outcome: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabel {
+    state: &'static str,
+}
+
+/// How the last listing of a scope went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScopeState {
+    /// It listed the whole scope.
+    Complete,
+    /// It listed what could be seen.
+    Partial,
+    /// It failed.
+    Failing,
+}
+
+impl ScopeState {
+    const ALL: [Self; 3] = [Self::Complete, Self::Partial, Self::Failing];
+
+    fn label(self) -> StateLabel {
+        let state = match self {
+            Self::Complete => "complete",
+            Self::Partial => "partial",
+            Self::Failing => "failing",
+        };
+        StateLabel { state }
+    }
+}
+
 const SUCCESS: OutcomeLabel = OutcomeLabel { outcome: "success" };
 const FAILURE: OutcomeLabel = OutcomeLabel { outcome: "failure" };
+const PARTIAL: OutcomeLabel = OutcomeLabel { outcome: "partial" };
 const FOUND: OutcomeLabel = OutcomeLabel { outcome: "found" };
 const MISSING: OutcomeLabel = OutcomeLabel { outcome: "missing" };
 const FAILED: OutcomeLabel = OutcomeLabel { outcome: "failed" };
@@ -51,6 +83,8 @@ impl OwnMetrics {
         let metrics = Self {
             restarts: Family::default(),
             resyncs: Family::default(),
+            scopes: Family::default(),
+            searches: Family::default(),
             last_resync: Gauge::default(),
             lookups: Family::default(),
             rate_limits: Counter::default(),
@@ -65,7 +99,13 @@ impl OwnMetrics {
             );
         }
         for outcome in [SUCCESS, FAILURE] {
+            drop(metrics.searches.get_or_create(&outcome));
+        }
+        for outcome in [SUCCESS, PARTIAL, FAILURE] {
             drop(metrics.resyncs.get_or_create(&outcome));
+        }
+        for state in ScopeState::ALL {
+            drop(metrics.scopes.get_or_create(&state.label()));
         }
         for outcome in [FOUND, MISSING, FAILED] {
             drop(metrics.lookups.get_or_create(&outcome));
@@ -77,12 +117,22 @@ impl OwnMetrics {
         );
         registry.register(
             "spot_interruption_exporter_resyncs",
-            "Listings of all instances, by outcome",
+            "Listings of all instances of a project, by outcome",
             metrics.resyncs.clone(),
         );
         registry.register(
+            "spot_interruption_exporter_scopes",
+            "Projects whose instances are listed, by what came of the last listing; partial where a zone did not answer",
+            metrics.scopes.clone(),
+        );
+        registry.register(
+            "spot_interruption_exporter_discovery",
+            "Searches for projects in folders and organisations, by outcome",
+            metrics.searches.clone(),
+        );
+        registry.register(
             "spot_interruption_exporter_last_resync_timestamp_seconds",
-            "End of the last successful listing of all instances, in Unix seconds; 0 before the first",
+            "End of the last listing of all instances that did not fail, of the project for which that is longest ago, in Unix seconds; 0 before the first",
             metrics.last_resync.clone(),
         );
         registry.register(
@@ -124,17 +174,29 @@ impl OwnMetrics {
         tracing::warn!(subscription, reason, "the stream ended, opening it anew");
     }
 
-    /// Counts and logs a complete listing.
-    pub(crate) fn resynced(&self, instances: usize, dropped: usize, took: Duration) {
-        self.resyncs.get_or_create(&SUCCESS).inc();
-        self.last_resync.set(Timestamp::now().as_second());
-        tracing::info!(instances, dropped, seconds = took.as_secs_f64(), "listed all instances");
+    /// Counts a listing that did not fail.
+    pub(crate) fn resynced(&self, is_complete: bool) {
+        self.resyncs.get_or_create(if is_complete { &SUCCESS } else { &PARTIAL }).inc();
     }
 
-    /// Counts and logs a listing that failed.
-    pub(crate) fn resync_failed(&self, reason: &str) {
+    /// Counts a listing that failed.
+    pub(crate) fn resync_failed(&self) {
         self.resyncs.get_or_create(&FAILURE).inc();
-        tracing::warn!(reason, "cannot list all instances");
+    }
+
+    /// Takes note of the end of the last listing, of the scope for which that is longest ago.
+    pub(crate) fn last_resync(&self, end: Timestamp) {
+        self.last_resync.set(end.as_second());
+    }
+
+    /// Takes note of the number of scopes in a state.
+    pub(crate) fn scopes(&self, state: ScopeState, number: usize) {
+        self.scopes.get_or_create(&state.label()).set(i64::try_from(number).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a search for scopes.
+    pub(crate) fn searched(&self, is_success: bool) {
+        self.searches.get_or_create(if is_success { &SUCCESS } else { &FAILURE }).inc();
     }
 
     /// Counts a look-up by what came of it.

@@ -26,7 +26,7 @@ use crate::durable::store::{Commit, Store};
 use crate::event::Reasons;
 use crate::instance::CompactRef;
 use crate::interruption_log::{InterruptionLog, subject};
-use crate::inventory::Moment;
+use crate::inventory::{Moment, Scope};
 use crate::metrics::OwnMetrics;
 use crate::source::{Acknowledge, Attempts, Confirmation, Decode, Input, LookUp, Queue};
 use crate::state::Shared;
@@ -72,6 +72,8 @@ pub struct Pipeline<T, P, S = Store> {
     pub provider: P,
     /// Whether instances can be looked up.
     pub lookups_condition: Option<Condition>,
+    /// Is told of projects in no scope that events are about, each once.
+    pub unlisted: mpsc::UnboundedSender<Scope>,
     /// Where look-ups are counted.
     pub metrics: OwnMetrics,
     /// Where the state is durable.
@@ -226,16 +228,22 @@ impl<T: Acknowledge, P: Decode + LookUp, S: Commit> Pipeline<T, P, S> {
                     let ticket = Ticket { queue, message_id: id.clone(), size, subject, attempts, token };
                     attribution.message(&id, parsed, ticket, instant);
                 }
-                Input::ListingBegun => attribution.begin_resync(Moment { instant, timestamp }),
-                Input::Listed(instances) => {
+                Input::Scopes { scopes, are_more_pending } => {
+                    attribution.set_scopes(scopes, are_more_pending, instant);
+                }
+                Input::ListingBegun(scope) => {
+                    attribution.begin_resync(&scope, Moment { instant, timestamp });
+                }
+                Input::Listed(scope, instances) => {
                     for instance in &instances {
-                        attribution.observe(instance, instant);
+                        attribution.list(&scope, instance, instant);
                     }
                 }
-                Input::ListingFinished(finished) => {
+                Input::ListingFinished { scope, unseen, gone } => {
                     // A listing whose author is gone was still complete.
-                    let _ = finished.send(attribution.finish_resync(instant));
+                    let _ = gone.send(attribution.finish_resync(&scope, &unseen, instant));
                 }
+                Input::ListingFailed(scope) => attribution.fail_resync(&scope),
                 Input::Found(lookup, instance) => attribution.found(lookup, &instance, instant),
                 Input::NotFound(lookup) => attribution.not_found(lookup),
             }
@@ -249,6 +257,10 @@ impl<T: Acknowledge, P: Decode + LookUp, S: Commit> Pipeline<T, P, S> {
             gathered.tickets.push(ticket);
         }
         interruptions.flush(instant);
+        for scope in attribution.take_unlisted() {
+            // Without a receiver nobody wants to know.
+            let _ = self.unlisted.send(scope);
+        }
         let returned = flow.make_room(attribution, now);
         state.notice();
         returned

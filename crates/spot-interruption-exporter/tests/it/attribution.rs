@@ -525,8 +525,8 @@ fn the_two_resyncs_have_to_be_consecutive_and_complete() {
     world.begin_resync();
     world.observe(&instance);
     world.begin_resync();
-    assert_eq!(world.attribution.finish_resync(world.now), 0, "the broken off one has seen it");
-    assert_eq!(world.attribution.finish_resync(world.now), 0, "none was begun");
+    assert_eq!(world.finish_resync(), 0, "the broken off one has seen it");
+    assert_eq!(world.finish_resync(), 0, "none was begun");
     assert_eq!(world.resync(&[]), 1);
 }
 
@@ -535,7 +535,7 @@ fn a_creation_during_a_resync_is_not_missing_from_it() {
     let mut world = World::new();
     world.begin_resync();
     world.deliver("m1", creation(node(1, "n1", "a")));
-    world.attribution.finish_resync(world.now);
+    world.finish_resync();
     assert_eq!(world.resync(&[]), 0);
     assert_eq!(world.resync(&[]), 1);
 }

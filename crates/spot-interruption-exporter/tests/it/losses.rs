@@ -117,7 +117,7 @@ fn a_listing_that_was_begun_before_does_not() {
     world.pass(Duration::from_secs(200));
     world.deliver("m1", Entry { timestamp: at(100), ..interruption(named(1, "n")) });
     world.observe(&node(1, "n", "a"));
-    world.attribution.finish_resync(world.now);
+    world.finish_resync();
     assert_eq!(world.spot_running(), 0);
 }
 

@@ -9,5 +9,6 @@ mod losses;
 mod model;
 mod pipeline;
 mod process;
+mod scopes;
 mod supervision;
 mod world;

@@ -159,7 +159,7 @@ pub(crate) fn apply(world: &mut World, step: &Step) -> Words {
         }
         Step::Observe { instance, running } => world.observe(&describe(instance, Form::Full, true, running)),
         Step::FinishResync => {
-            world.attribution.finish_resync(world.now);
+            world.finish_resync();
             world.resolved()
         }
         Step::LookUp { generation } => {

@@ -12,6 +12,7 @@ use spot_interruption_exporter::durable::journal::Journal;
 use spot_interruption_exporter::durable::store::{Batch, Commit, StoreError};
 use spot_interruption_exporter::event::{Entry, Invalid};
 use spot_interruption_exporter::instance::Instance;
+use spot_interruption_exporter::inventory::{Scope, Unseen};
 use spot_interruption_exporter::ledger::Ledger;
 use spot_interruption_exporter::metrics::OwnMetrics;
 use spot_interruption_exporter::pipeline::{Pipeline, Ticket};
@@ -181,6 +182,7 @@ impl Running {
             reasons: InterruptionMethods::default().reasons().clone(),
             provider: service.clone(),
             lookups_condition: None,
+            unlisted: mpsc::unbounded_channel().0,
             metrics,
             journal,
         };
@@ -203,10 +205,11 @@ impl Running {
 
     /// Lists instances.
     async fn list(&self, instances: Vec<Instance<'static>>) {
-        let (finished, complete) = oneshot::channel();
-        for input in [Input::ListingBegun, Input::Listed(instances), Input::ListingFinished(finished)] {
-            self.send(input).await;
-        }
+        let (gone, complete) = oneshot::channel();
+        let scope = Scope::project("mock-project");
+        self.send(Input::ListingBegun(scope.clone())).await;
+        self.send(Input::Listed(scope.clone(), instances)).await;
+        self.send(Input::ListingFinished { scope, unseen: Unseen::default(), gone }).await;
         complete.await.unwrap();
     }
 

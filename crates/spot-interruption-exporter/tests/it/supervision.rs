@@ -63,6 +63,7 @@ async fn a_panic_in_the_pipeline_is_a_failure_with_its_name() {
         reasons: InterruptionMethods::default().reasons().clone(),
         provider: Nobody,
         lookups_condition: None,
+        unlisted: mpsc::unbounded_channel().0,
         metrics: OwnMetrics::register(&mut Registry::default(), ["creations", "interruptions"]),
         journal: None,
     };

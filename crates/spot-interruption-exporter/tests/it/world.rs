@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use spot_interruption_exporter::attribution::{Attribution, Counted, Lookup, Outcome, Settings};
 use spot_interruption_exporter::event::{Entry, Event, FailedCreation, FailureReason, Invalid};
 use spot_interruption_exporter::instance::{Instance, InstanceId, InstanceRef};
-use spot_interruption_exporter::inventory::{Moment, Profile};
+use spot_interruption_exporter::inventory::{Moment, Profile, Scope, Unseen};
 use spot_interruption_exporter::ledger::Ledger;
 use spot_interruption_exporter::provider::google::audit_log::InterruptionMethods;
 use spot_interruption_exporter::source::Queue;
@@ -16,6 +16,11 @@ pub(crate) const ZONE: &str = "europe-west1-c";
 pub(crate) const GRACE: Duration = Duration::from_secs(60);
 pub(crate) const WINDOW: Duration = Duration::from_secs(600);
 pub(crate) const TOMBSTONE: Duration = Duration::from_secs(300);
+
+/// The project that is listed.
+pub(crate) fn scope() -> Scope {
+    Scope::project("mock-project")
+}
 
 /// The state machine, its clock, and numbers for tokens and messages.
 pub(crate) struct World {
@@ -87,7 +92,12 @@ impl World {
     }
 
     pub(crate) fn begin_resync(&mut self) {
-        self.attribution.begin_resync(self.moment());
+        let moment = self.moment();
+        self.attribution.begin_resync(&scope(), moment);
+    }
+
+    pub(crate) fn finish_resync(&mut self) -> usize {
+        self.attribution.finish_resync(&scope(), &Unseen::default(), self.now)
     }
 
     /// Delivers a message with a token of its own, counted from one.
@@ -102,7 +112,7 @@ impl World {
     }
 
     pub(crate) fn observe(&mut self, instance: &Instance<'_>) -> Words {
-        self.attribution.observe(instance, self.now);
+        self.attribution.list(&scope(), instance, self.now);
         self.resolved()
     }
 
@@ -110,9 +120,9 @@ impl World {
     pub(crate) fn resync(&mut self, instances: &[Instance<'_>]) -> usize {
         self.begin_resync();
         for instance in instances {
-            self.attribution.observe(instance, self.now);
+            self.attribution.list(&scope(), instance, self.now);
         }
-        self.attribution.finish_resync(self.now)
+        self.finish_resync()
     }
 
     pub(crate) fn lookup(&mut self) -> Option<Lookup> {

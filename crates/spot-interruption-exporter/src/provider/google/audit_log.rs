@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::de::MapAccess;
 use thiserror::Error;
 
-use super::names::{instance_from_path, is_project_id, last_segment};
+use super::names::{ProjectNumbers, instance_from_path, is_project_id, last_segment, project_number};
 use crate::event::{
     Entry, Event, FailedCreation, FailureReason, Ignored, InterruptionReason, Invalid, Reasons,
 };
@@ -53,6 +53,15 @@ pub const MALFORMED_LABELS: Invalid = Invalid::NotAnEvent {
 ///
 /// What stands in the way of reading an event. Such a message never becomes better by being delivered again.
 pub fn parse<'a>(bytes: &'a [u8], methods: &InterruptionMethods) -> Result<Entry<'a>, Invalid> {
+    parse_with(bytes, methods, &ProjectNumbers::default())
+}
+
+/// Reads one message, with the ids of projects by their numbers, which it may add to.
+pub(super) fn parse_with<'a>(
+    bytes: &'a [u8],
+    methods: &InterruptionMethods,
+    numbers: &ProjectNumbers,
+) -> Result<Entry<'a>, Invalid> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let mut entry: Object<RawEntry<'a>> = Object::default();
     lenient::document(&mut json, &mut entry)?;
@@ -66,10 +75,10 @@ pub fn parse<'a>(bytes: &'a [u8], methods: &InterruptionMethods) -> Result<Entry
     let timestamp = entry.timestamp.take().and_then(|time| time.parse().ok());
     let event = match (methods.reason(&method), Creation::of(&method)) {
         (Some(reason), _) => {
-            let instance = instance(&mut entry).ok_or(NO_INSTANCE)?;
+            let instance = instance(&mut entry, numbers).ok_or(NO_INSTANCE)?;
             Event::Interruption { instance, reason }
         }
-        (None, Some(kind)) => creation(&mut entry, kind, timestamp)?,
+        (None, Some(kind)) => creation(&mut entry, kind, timestamp, numbers)?,
         (None, None) => Event::Ignored(Ignored::OtherMethod),
     };
     Ok(Entry { insert_id: entry.insert_id, operation_id: entry.operation.id, timestamp, event })
@@ -175,10 +184,11 @@ fn creation<'a>(
     entry: &mut RawEntry<'a>,
     kind: Creation,
     timestamp: Option<Timestamp>,
+    numbers: &ProjectNumbers,
 ) -> Result<Event<'a>, Invalid> {
     let collection = entry.payload.fields.resource_name.as_deref().and_then(zone_of).map(str::to_owned);
     let zone = collection.or_else(|| entry.resource.labels.zone.as_deref().map(str::to_owned));
-    let instance = instance(entry);
+    let instance = instance(entry, numbers);
     let Payload { status, request, .. } = mem::take(&mut entry.payload.fields);
     let Request { resource, properties, is_described } = request;
     let is_described = is_described || properties.is_there;
@@ -241,8 +251,11 @@ fn zone_of(path: &str) -> Option<&str> {
 
 /// The instance that an entry is about. Its name stands in up to three places and its id in two; a place that is
 /// empty, or that names something else, leaves the word to the next.
-fn instance<'a>(entry: &mut RawEntry<'a>) -> Option<InstanceRef<'a>> {
+fn instance<'a>(entry: &mut RawEntry<'a>, numbers: &ProjectNumbers) -> Option<InstanceRef<'a>> {
     let (payload, labels) = (&mut entry.payload.fields, &mut entry.resource.labels);
+    let paths = [&payload.resource_name, &payload.response.target_link];
+    let number = paths.into_iter().find_map(|path| project_number(path.as_deref()?));
+    let number = number.or_else(|| labels.project_id.as_deref()?.parse().ok());
     let mut found = InstanceRef { id: labels.instance_id, ..InstanceRef::default() };
     if let Some(named) = payload.resource_name.take().and_then(instance_from_path) {
         found = found.or(named);
@@ -259,6 +272,11 @@ fn instance<'a>(entry: &mut RawEntry<'a>) -> Option<InstanceRef<'a>> {
         zone: labels.zone.take().and_then(last_segment),
         name: payload.request.resource.name.take(),
     });
+    match (number, &found.project) {
+        (Some(number), Some(id)) => numbers.learn(number, id),
+        (Some(number), None) => found.project = numbers.id(number).map(|id| Cow::Owned((*id).to_owned())),
+        (None, _) => {}
+    }
     found.identifies().then_some(found)
 }
 

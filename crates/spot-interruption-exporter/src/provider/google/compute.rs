@@ -1,25 +1,26 @@
-//! The Compute API: every instance now and then, and single ones on demand.
+//! The Compute API: pages of a project's instances, and single ones.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use exporter_common::backoff::Backoff;
-use exporter_common::readiness::Condition;
 use google_cloud_auth::credentials::Credentials;
 use http::StatusCode;
-use tokio::sync::{OnceCell, mpsc};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 use crate::attribution::Lookup;
 use crate::instance::Instance;
 use crate::metrics::OwnMetrics;
-use crate::provider::Token;
 use crate::provider::google::config::Endpoint;
-use crate::provider::google::listing::{self, Page, Pages};
+use crate::provider::google::listing::{self, Page};
 use crate::provider::google::resource::Resource;
 use crate::provider::google::rest::{Failure, Rest};
-use crate::source::{Input, LookUp, LookUpError};
+use crate::source::{LookUp, LookUpError};
+
+/// Where the API is, unless something else is configured.
+const GOOGLE: &str = "https://compute.googleapis.com";
 
 /// Instances that are nodes of a cluster.
 const NODES: &str = "labels.goog-k8s-cluster-name:*";
@@ -37,85 +38,15 @@ const LARGEST_INSTANCE: usize = 2 * 1024 * 1024;
 /// The least time between two log lines about look-ups that fail.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The longest that a listing may take, over all its pages.
-const LISTING_TIMEOUT: Duration = Duration::from_secs(10 * 60);
-
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-/// Lists every instance again and again and passes them to the pipeline.
-#[derive(Debug)]
-pub(crate) struct Resync {
-    pub(crate) compute: Compute,
-    pub(crate) interval: Duration,
-    pub(crate) condition: Condition,
-    pub(crate) metrics: OwnMetrics,
-    pub(crate) inputs: mpsc::Sender<Input<Token>>,
-}
-
-impl Resync {
-    /// Runs until the pipeline ends.
-    pub(crate) async fn run(self) {
-        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-        while !self.inputs.is_closed() {
-            let started = Instant::now();
-            let listed = timeout(LISTING_TIMEOUT, self.list()).await.unwrap_or_else(|_| {
-                Err(Failure::from(format!("the list has not ended within {} s", LISTING_TIMEOUT.as_secs())))
-            });
-            let pause = match listed {
-                Ok(instances) => {
-                    let (finished, dropped) = tokio::sync::oneshot::channel();
-                    if self.inputs.send(Input::ListingFinished(finished)).await.is_err() {
-                        return;
-                    }
-                    let Ok(dropped) = dropped.await else { return };
-                    self.metrics.resynced(instances, dropped, started.elapsed());
-                    self.condition.ready();
-                    backoff.reset();
-                    self.interval
-                }
-                Err(Failure { reason, retry_after, .. }) => {
-                    self.metrics.resync_failed(&reason);
-                    self.condition.missing(format!(
-                        "Compute API, listing instances of project {}: {reason}",
-                        self.compute.project
-                    ));
-                    backoff.pause().max(retry_after.unwrap_or_default())
-                }
-            };
-            sleep(pause).await;
-        }
-    }
-
-    /// Passes on every page and says how many instances there were.
-    async fn list(&self) -> Result<usize, Failure> {
-        let _ = self.inputs.send(Input::ListingBegun).await;
-        let mut count = 0;
-        let mut incomplete = None;
-        let mut token = String::new();
-        let mut pages = Pages::default();
-        loop {
-            let page = self.compute.page(&token).await?;
-            incomplete = incomplete.or(page.incomplete);
-            count += page.instances.len();
-            let _ = self.inputs.send(Input::Listed(page.instances)).await;
-            let Some(next) = page.next else { break };
-            pages.follow(&next)?;
-            token = next;
-        }
-        // What was listed is known now; but what was not may exist in the part that could not be reached.
-        incomplete.map_or(Ok(count), |reason| Err(reason.into()))
-    }
-}
-
 /// The Compute API. Clones share one client, with its connections and its credentials.
 #[derive(Debug, Clone)]
 pub(crate) struct Compute {
     endpoint: Option<Endpoint>,
     credentials: Credentials,
-    project: String,
+    /// The one whose instances are asked for, where there is only one.
+    only_project: Option<String>,
     client: Arc<OnceCell<Rest>>,
-    limit: RateLimit,
+    limits: RateLimits,
     metrics: OwnMetrics,
     complained: Arc<Mutex<Option<Instant>>>,
 }
@@ -125,46 +56,60 @@ impl Compute {
     pub(crate) fn new(
         endpoint: Option<Endpoint>,
         credentials: Credentials,
-        project: String,
+        only_project: Option<String>,
         metrics: OwnMetrics,
     ) -> Self {
-        let (client, limit, complained) = (Arc::default(), RateLimit::default(), Arc::default());
-        Self { endpoint, credentials, project, client, limit, metrics, complained }
+        let (client, limits, complained) = (Arc::default(), RateLimits::default(), Arc::default());
+        Self { endpoint, credentials, only_project, client, limits, metrics, complained }
     }
 
-    /// The answer to a question, of at most so many bytes. Nothing is asked before the API wants to be asked again.
-    async fn ask(&self, path: &[&str], query: &[(&str, &str)], most: usize) -> Result<Bytes, Failure> {
-        self.limit.check()?;
+    /// The answer to a question about a project, of at most so many bytes. Nothing is asked before the API wants to be
+    /// asked again.
+    async fn ask(
+        &self,
+        project: &str,
+        path: &[&str],
+        query: &[(&str, &str)],
+        most: usize,
+    ) -> Result<Bytes, Failure> {
+        self.limits.check(project)?;
         let client = self
             .client
-            .get_or_try_init(async || Rest::new(self.endpoint.as_ref(), self.credentials.clone()))
+            .get_or_try_init(async || Rest::new(GOOGLE, self.endpoint.as_ref(), self.credentials.clone()))
             .await?;
-        let answer = client.get(path, query, most).await;
+        let path: Vec<&str> = ["compute", "v1", "projects", project].iter().chain(path).copied().collect();
+        let answer = client.get(&path, query, most).await;
         if let Err(Failure { reason, retry_after: Some(wait), .. }) = &answer {
             self.metrics.api_rate_limited();
-            if self.limit.set(reason, *wait) {
+            if self.limits.set(project, reason, *wait) {
                 let seconds = wait.as_secs();
-                tracing::warn!(reason, seconds, "the Compute API asks not to be asked for a while");
+                tracing::warn!(project, reason, seconds, "the Compute API asks not to be asked for a while");
             }
         }
         answer
     }
 
     /// One page of `instances.aggregatedList`; the first one has no token.
-    async fn page(&self, token: &str) -> Result<Page, Failure> {
+    pub(super) async fn page(&self, project: &str, token: &str) -> Result<Page, Failure> {
         let fields = listing::fields();
-        let mut query = vec![("filter", NODES), ("maxResults", PAGE), ("fields", &fields)];
+        let mut query = vec![
+            ("filter", NODES),
+            ("maxResults", PAGE),
+            // A zone that does not answer costs no other.
+            ("returnPartialSuccess", "true"),
+            ("fields", &fields),
+        ];
         if !token.is_empty() {
             query.push(("pageToken", token));
         }
-        let answer = self.ask(&[&self.project, "aggregated", "instances"], &query, LARGEST_PAGE).await?;
+        let answer = self.ask(project, &["aggregated", "instances"], &query, LARGEST_PAGE).await?;
         Ok(Page::parse(&answer)?)
     }
 
     /// `instances.get`. One instance is no burden, even as a whole.
     async fn get(&self, lookup: &Lookup) -> Result<Option<Instance<'static>>, LookUpError> {
-        let path = [&lookup.project, "zones", &lookup.zone, "instances", &*lookup.instance];
-        let answer = match self.ask(&path, &[], LARGEST_INSTANCE).await {
+        let path = ["zones", &lookup.zone, "instances", &*lookup.instance];
+        let answer = match self.ask(&lookup.project, &path, &[], LARGEST_INSTANCE).await {
             Ok(answer) => answer,
             Err(Failure { status: Some(StatusCode::NOT_FOUND), .. }) => return Ok(None),
             Err(failure) if self.is_about_the_question(lookup, &failure) => {
@@ -179,12 +124,15 @@ impl Compute {
         Ok(Some(instance.into_owned()))
     }
 
-    /// Whether a failure says nothing about other look-ups: the API does not take the name, or does not let us read
-    /// another project.
+    /// Whether a failure says nothing about other look-ups: the API does not take the name, or refuses one project of
+    /// several.
     fn is_about_the_question(&self, lookup: &Lookup, failure: &Failure) -> bool {
+        let is_one_of_several = self.only_project.as_ref() != Some(&lookup.project);
         match failure.status {
             Some(StatusCode::BAD_REQUEST) => true,
-            Some(StatusCode::FORBIDDEN) => failure.retry_after.is_none() && lookup.project != self.project,
+            Some(StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) => is_one_of_several,
+            // Too early to ask again.
+            None if failure.retry_after.is_some() => is_one_of_several,
             _ => false,
         }
     }
@@ -214,10 +162,10 @@ impl LookUp for Compute {
     }
 }
 
-/// Until when the API wants not to be asked. It limits the project, not the single question, so listings and look-ups
-/// share it.
+/// Until when the API wants not to be asked about a project. It limits the project, not the single question, so listings
+/// and look-ups share it.
 #[derive(Debug, Clone, Default)]
-struct RateLimit(Arc<Mutex<Option<Limited>>>);
+struct RateLimits(Arc<Mutex<HashMap<String, Limited>>>);
 
 #[derive(Debug)]
 struct Limited {
@@ -226,35 +174,36 @@ struct Limited {
     reason: String,
 }
 
-impl RateLimit {
-    /// Nothing is to be asked for so long. Says whether that is news.
-    fn set(&self, reason: &str, wait: Duration) -> bool {
+impl RateLimits {
+    /// Nothing is to be asked about a project for so long. Says whether that is news.
+    fn set(&self, project: &str, reason: &str, wait: Duration) -> bool {
         let now = Instant::now();
         let Some(until) = now.checked_add(wait) else { return false };
-        let mut limited = self.lock();
-        let is_new = limited.as_ref().is_none_or(|limited| limited.until <= now);
+        let mut limits = self.lock();
+        limits.retain(|_, limited| limited.until > now);
+        let before = limits.get(project).map(|limited| limited.until);
         // Answers that were under way together may arrive in any order.
-        if limited.as_ref().is_none_or(|limited| limited.until < until) {
-            *limited = Some(Limited { until, reason: reason.to_owned() });
+        if !wait.is_zero() && before.is_none_or(|before| before < until) {
+            limits.insert(project.to_owned(), Limited { until, reason: reason.to_owned() });
         }
-        is_new && !wait.is_zero()
+        before.is_none() && !wait.is_zero()
     }
 
     /// # Errors
     /// It is too early to ask.
-    fn check(&self) -> Result<(), Failure> {
-        let limited = self.lock();
-        let Some(Limited { until, reason }) = &*limited else { return Ok(()) };
+    fn check(&self, project: &str) -> Result<(), Failure> {
+        let limits = self.lock();
+        let Some(Limited { until, reason }) = limits.get(project) else { return Ok(()) };
         let wait = until.saturating_duration_since(Instant::now());
         if wait.is_zero() {
             return Ok(());
         }
         let seconds = wait.as_secs_f64().ceil();
         let reason = format!("{reason}; to be asked again in {seconds} s");
-        Err(Failure { reason, status: None, retry_after: Some(wait) })
+        Err(Failure { retry_after: Some(wait), ..Failure::from(reason) })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Limited>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Limited>> {
         // An update is one assignment.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -275,17 +224,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_rate_limit_holds_until_its_end() {
-        let limit = RateLimit::default();
-        assert!(limit.check().is_ok());
-        assert!(limit.set("HTTP 429", Duration::from_secs(30)), "it is new");
-        assert!(!limit.set("HTTP 429", Duration::from_secs(10)), "a shorter one ends within it");
+        let limit = RateLimits::default();
+        assert!(limit.check("p").is_ok());
+        assert!(limit.set("p", "HTTP 429", Duration::from_secs(30)), "it is new");
+        assert!(!limit.set("p", "HTTP 429", Duration::from_secs(10)), "a shorter one ends within it");
         tokio::time::advance(Duration::from_secs(29)).await;
-        let failure = limit.check().unwrap_err();
+        assert!(limit.check("q").is_ok(), "another project is not limited");
+        let failure = limit.check("p").unwrap_err();
         assert_eq!(failure.retry_after, Some(Duration::from_secs(1)));
         assert_eq!(failure.reason, "HTTP 429; to be asked again in 1 s");
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(limit.check().is_ok());
-        assert!(!limit.set("HTTP 503", Duration::ZERO), "nothing to wait for is no limit");
-        assert!(limit.check().is_ok());
+        assert!(limit.check("p").is_ok());
+        assert!(!limit.set("p", "HTTP 503", Duration::ZERO), "nothing to wait for is no limit");
+        assert!(limit.check("p").is_ok());
     }
 }

@@ -10,8 +10,11 @@ use http::Uri;
 use serde::Deserialize;
 
 use super::audit_log::InterruptionMethods;
+use super::names::is_project_id;
 
 const DEFAULT_RESYNC_INTERVAL: Duration = Duration::from_secs(600);
+
+const NO_PROJECT: &str = "is no project id; allowed is one such as my-project-123";
 
 /// What counts as an interruption unless something else is configured.
 pub(crate) const DEFAULT_METHOD: &str = "compute.instances.preempted";
@@ -25,6 +28,7 @@ pub(crate) struct Written<'a> {
     pub(crate) project_name: Option<&'a String>,
     pub(crate) pubsub: &'a PubsubWritten,
     pub(crate) compute: &'a ComputeWritten,
+    pub(crate) gcp: &'a GcpWritten,
     pub(crate) interruption_methods: Option<&'a TextList>,
 }
 
@@ -43,11 +47,28 @@ pub(crate) struct ComputeWritten {
     resync_interval: Option<String>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GcpWritten {
+    projects: Option<TextList>,
+    discover: Option<TextList>,
+    discover_query: Option<String>,
+    asset_endpoint: Option<String>,
+}
+
 /// The options, validated.
 #[derive(Debug, Clone)]
 pub struct GoogleConfig {
-    /// The project whose instances are listed.
+    /// The project that gives short names of subscriptions their full ones.
     pub project: String,
+    /// The projects whose instances are listed, that one among them.
+    pub projects: Vec<String>,
+    /// Folders and organisations whose projects are listed too, such as `folders/1`.
+    pub discover: Vec<String>,
+    /// Narrows the search for those projects.
+    pub discover_query: Option<String>,
+    /// The Cloud Asset API, where it is not Google's own.
+    pub asset_endpoint: Option<Endpoint>,
     /// The subscription of creation events.
     pub creations: SubscriptionName,
     /// The subscription of interruption events.
@@ -93,6 +114,23 @@ impl GoogleConfig {
             ),
             option("compute.resync_interval", "Time between two listings of all instances")
                 .default(format_duration(DEFAULT_RESYNC_INTERVAL)),
+            option(
+                "gcp.projects",
+                "Ids of further projects whose instances are listed; a list, separated by commas in the variable",
+            ),
+            option(
+                "gcp.discover",
+                "Folders and organisations whose projects are listed too, folders/ID or organizations/ID; a list, \
+                 separated by commas in the variable",
+            ),
+            option(
+                "gcp.discover_query",
+                "Narrows the search for those projects, in Cloud Asset Inventory's language: labels.env:prod",
+            ),
+            option(
+                "gcp.asset_endpoint",
+                "URL of the Cloud Asset API in place of Google's; http:// goes without credentials",
+            ),
         ]
     }
 
@@ -103,15 +141,38 @@ impl GoogleConfig {
         written: &Written<'_>,
         environment: &Environment,
     ) -> Result<Self, ConfigError> {
-        let Written { project_name, pubsub, compute, interruption_methods } = *written;
+        let Written { project_name, pubsub, compute, gcp, interruption_methods } = *written;
         let emulator = environment.get(EMULATOR_HOST)?.map(|host| emulator(&host)).transpose()?;
         let project = loaded.required("project_name", project_name, |text| {
             let text = text.trim();
-            if is_project(text) {
-                Ok(text.to_owned())
-            } else {
-                Err("is no project id; allowed is one such as my-project-123".to_owned())
+            if is_project(text) { Ok(text.to_owned()) } else { Err(NO_PROJECT.to_owned()) }
+        })?;
+        let mut projects = vec![project.clone()];
+        for id in entries(gcp.projects.as_ref()) {
+            // A number would be listed as a project of its own, beside the one that events name by its id.
+            if !is_project(id) || !is_project_id(id) {
+                return Err(loaded.invalid("gcp.projects", id, NO_PROJECT));
             }
+            if !projects.iter().any(|known| known == id) {
+                projects.push(id.to_owned());
+            }
+        }
+        let mut discover = Vec::new();
+        for parent in entries(gcp.discover.as_ref()) {
+            let is_parent =
+                matches!(parent.split_once('/'), Some(("folders" | "organizations", id)) if is_number(id));
+            if !is_parent {
+                let problem = "is no folder and no organisation; allowed is one such as folders/123456 or \
+                               organizations/123456";
+                return Err(loaded.invalid("gcp.discover", parent, problem));
+            }
+            discover.push(parent.to_owned());
+        }
+        let discover_query = loaded.optional("gcp.discover_query", gcp.discover_query.as_ref(), |text| {
+            if discover.is_empty() {
+                return Err("narrows nothing; allowed is a query beside gcp.discover".to_owned());
+            }
+            Ok(text.trim().to_owned())
         })?;
         let subscription = |key: &str, name: Option<&String>| {
             loaded.required(key, name, |text| SubscriptionName::parse(text, &project))
@@ -148,7 +209,11 @@ impl GoogleConfig {
                 DEFAULT_RESYNC_INTERVAL,
                 Duration::from_millis(100),
             )?,
+            asset_endpoint: endpoint("gcp.asset_endpoint", gcp.asset_endpoint.as_ref())?,
             methods: methods(loaded, interruption_methods)?,
+            projects,
+            discover,
+            discover_query: discover_query.filter(|query| !query.is_empty()),
             project,
         })
     }
@@ -234,6 +299,16 @@ fn emulator(host: &str) -> Result<Endpoint, ConfigError> {
     let url = parse_url(&url)
         .map_err(|problem| ConfigError::new(format!("variable {EMULATOR_HOST} {problem}; {ALLOWED}")))?;
     Ok(Endpoint::new(&url))
+}
+
+/// The entries of a list, without white space and empty ones.
+fn entries(list: Option<&TextList>) -> impl Iterator<Item = &str> {
+    let entries = list.into_iter().flat_map(|TextList(entries)| entries);
+    entries.map(|entry| entry.trim()).filter(|entry| !entry.is_empty())
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Project ids are lower case; an older kind has a domain before a colon.

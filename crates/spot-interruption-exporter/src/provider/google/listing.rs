@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use serde::Deserialize;
 
 use crate::instance::Instance;
+use crate::inventory::Unseen;
 use crate::provider::google::resource::Resource;
 
 /// The most pages of one listing. At 500 instances each that is a million instances.
@@ -43,8 +44,10 @@ pub(super) struct Page {
     pub(super) instances: Vec<Instance<'static>>,
     /// Where the next page begins.
     pub(super) next: Option<String>,
-    /// Why instances may be missing from the page.
-    pub(super) incomplete: Option<String>,
+    /// The parts of the project that could not be seen.
+    pub(super) unseen: Unseen,
+    /// What the API says of the first of them.
+    pub(super) reason: Option<String>,
 }
 
 /// The field mask for all that is read of a page.
@@ -80,22 +83,38 @@ impl Page {
     pub(super) fn parse(answer: &[u8]) -> Result<Self, String> {
         let answer: Answer<'_> = serde_json::from_slice(answer)
             .map_err(|error| format!("the answer is no list of instances: {error}"))?;
-        let unreachable = answer.unreachables.into_iter().flatten().next();
-        let mut page = Self {
-            next: answer.next_page_token.filter(|token| !token.is_empty()),
-            incomplete: unreachable
-                .map(|scope| format!("{scope} cannot be reached"))
-                .or_else(|| answer.warning?.trouble()),
-            ..Self::default()
-        };
+        let mut page =
+            Self { next: answer.next_page_token.filter(|token| !token.is_empty()), ..Self::default() };
+        for name in answer.unreachables.into_iter().flatten() {
+            page.is_blind(&name, format!("{name} cannot be reached"));
+        }
         for (name, scope) in answer.items.unwrap_or_default() {
             let Some(scope) = scope else { continue };
-            let trouble = scope.warning.and_then(Warning::trouble);
-            page.incomplete = page.incomplete.or(trouble.map(|code| format!("{name}: {code}")));
+            if let Some(code) = scope.warning.and_then(Warning::trouble) {
+                page.is_blind(&name, format!("{name}: {code}"));
+            }
             let instances = scope.instances.into_iter().flatten();
             page.instances.extend(instances.filter_map(Resource::into_instance).map(Instance::into_owned));
         }
+        if let Some(code) = answer.warning.and_then(Warning::trouble) {
+            // Where zones are named, this only says that there are some.
+            if page.unseen.is_empty() {
+                page.unseen.add_everything();
+                page.reason.get_or_insert(code);
+            }
+        }
         Ok(page)
+    }
+
+    /// A part of the project could not be seen. Its name or URL says which zone or region it is, and where it does not,
+    /// nothing of the project counts as seen.
+    fn is_blind(&mut self, name: &str, reason: String) {
+        let mut parts = name.split('/').skip_while(|part| !["zones", "regions"].contains(part));
+        match parts.nth(1).filter(|zone| !zone.is_empty()) {
+            Some(zone) => self.unseen.add_zone(zone),
+            None => self.unseen.add_everything(),
+        }
+        self.reason.get_or_insert(reason);
     }
 }
 
@@ -140,17 +159,38 @@ mod tests {
         let ids: Vec<_> =
             page.instances.iter().filter_map(|instance| instance.instance.id).map(InstanceId::get).collect();
         assert_eq!(ids, [7, 8, 9]);
-        assert_eq!((page.next.as_deref(), page.incomplete), (Some("Cg"), None));
+        assert_eq!((page.next.as_deref(), page.reason), (Some("Cg"), None));
+        assert!(page.unseen.is_empty());
     }
 
     #[test]
     fn what_cannot_be_reached_is_said() {
-        for (answer, reason) in [
-            (r#"{"items": {"zones/b": {"warning": {"code": "UNREACHABLE"}}}}"#, "zones/b: UNREACHABLE"),
-            (r#"{"unreachables": ["zones/b"]}"#, "zones/b cannot be reached"),
-            (r#"{"items": {}, "warning": {"code": "UNREACHABLE"}}"#, "UNREACHABLE"),
+        let mut zone = Unseen::default();
+        zone.add_zone("b");
+        let mut everything = Unseen::default();
+        everything.add_everything();
+        for (answer, reason, unseen) in [
+            (
+                r#"{"items": {"zones/b": {"warning": {"code": "UNREACHABLE"}}}}"#,
+                "zones/b: UNREACHABLE",
+                &zone,
+            ),
+            (r#"{"unreachables": ["zones/b"]}"#, "zones/b cannot be reached", &zone),
+            (r#"{"unreachables": ["global"]}"#, "global cannot be reached", &everything),
+            (
+                r#"{"unreachables": ["https://c/compute/v1/projects/p/zones/b/instances"]}"#,
+                "https://c/compute/v1/projects/p/zones/b/instances cannot be reached",
+                &zone,
+            ),
+            (
+                r#"{"unreachables": ["projects/p/zones/b"], "warning": {"code": "UNREACHABLE"}}"#,
+                "projects/p/zones/b cannot be reached",
+                &zone,
+            ),
+            (r#"{"items": {}, "warning": {"code": "UNREACHABLE"}}"#, "UNREACHABLE", &everything),
         ] {
-            assert_eq!(parse(answer).incomplete.as_deref(), Some(reason), "{answer}");
+            let page = parse(answer);
+            assert_eq!((page.reason.as_deref(), &page.unseen), (Some(reason), unseen), "{answer}");
         }
     }
 
@@ -162,10 +202,7 @@ mod tests {
             r#"{"items": null, "nextPageToken": "", "unreachables": [], "warning": {"code": "NO_RESULTS_ON_PAGE"}}"#,
         ] {
             let page = parse(answer);
-            assert!(
-                page.instances.is_empty() && page.next.is_none() && page.incomplete.is_none(),
-                "{answer}"
-            );
+            assert!(page.instances.is_empty() && page.next.is_none() && page.unseen.is_empty(), "{answer}");
         }
     }
 

@@ -1,6 +1,8 @@
 //! Names in Google's APIs: what the paths of resources say.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::instance::InstanceRef;
 
@@ -46,6 +48,12 @@ pub(super) fn is_project_id(project: &str) -> bool {
     !project.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// The project's number in the path of a resource, where it has that instead of the id.
+pub(super) fn project_number(path: &str) -> Option<u64> {
+    let mut parts = path.split('/').skip_while(|part| *part != "projects");
+    parts.nth(1)?.parse().ok()
+}
+
 /// What follows the last slash: the name at the end of a resource's URL.
 pub(super) fn last_segment(path: Cow<'_, str>) -> Option<Cow<'_, str>> {
     let name = match path {
@@ -56,4 +64,31 @@ pub(super) fn last_segment(path: Cow<'_, str>) -> Option<Cow<'_, str>> {
         },
     };
     (!name.is_empty()).then_some(name)
+}
+
+/// Numbers of projects that are remembered.
+const MOST_NUMBERS: usize = 100_000;
+
+/// The ids of projects by their numbers, as far as they were seen together: some log entries give the number only.
+/// Clones share them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ProjectNumbers(Arc<Mutex<HashMap<u64, Arc<str>>>>);
+
+impl ProjectNumbers {
+    /// A project of that number has that id.
+    pub(super) fn learn(&self, number: u64, id: &str) {
+        let mut ids = self.lock();
+        if ids.get(&number).is_none_or(|known| **known != *id) && ids.len() < MOST_NUMBERS {
+            ids.insert(number, id.into());
+        }
+    }
+
+    /// The id of the project of a number.
+    pub(super) fn id(&self, number: u64) -> Option<Arc<str>> {
+        self.lock().get(&number).cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<str>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

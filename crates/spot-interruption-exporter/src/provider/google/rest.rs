@@ -1,4 +1,4 @@
-//! Questions to the Compute API over HTTP, with a bound on the time and on the size of every answer.
+//! Questions to Google's APIs over HTTP, with a bound on the time and on the size of every answer.
 //!
 //! Google's own client has neither the bound on size nor the [partial answers] that keep what is of no interest,
 //! such as the start-up scripts of every node, off the wire.
@@ -18,9 +18,6 @@ use reqwest::{Client, Response, Url};
 use crate::provider::google::config::Endpoint;
 use crate::provider::google::credentials::{headers, one_line, reason};
 
-/// Where the API is, unless something else is configured.
-const GOOGLE: &str = "https://compute.googleapis.com";
-
 /// How long an answer may take, to its last byte.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -31,7 +28,7 @@ const LARGEST_ERROR: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Rest {
     http: Client,
-    projects: Url,
+    base: Url,
     credentials: Credentials,
 }
 
@@ -44,20 +41,25 @@ pub(super) struct Failure {
     pub(super) status: Option<StatusCode>,
     /// How long it asks not to be asked again.
     pub(super) retry_after: Option<Duration>,
+    /// The API is not enabled in the project.
+    pub(super) is_disabled: bool,
 }
 
 impl From<String> for Failure {
     fn from(reason: String) -> Self {
-        Self { reason, status: None, retry_after: None }
+        Self { reason, status: None, retry_after: None, is_disabled: false }
     }
 }
 
 impl Rest {
-    /// Nothing is connected yet.
-    pub(super) fn new(endpoint: Option<&Endpoint>, credentials: Credentials) -> Result<Self, String> {
-        let base = endpoint.map_or(GOOGLE, Endpoint::url);
-        let projects =
-            format!("{base}/compute/v1/projects").parse().map_err(|error| format!("{base}: {error}"))?;
+    /// Nothing is connected yet. The endpoint takes the place of Google's own.
+    pub(super) fn new(
+        google: &str,
+        endpoint: Option<&Endpoint>,
+        credentials: Credentials,
+    ) -> Result<Self, String> {
+        let base = endpoint.map_or(google, Endpoint::url);
+        let base: Url = base.parse().map_err(|error| format!("{base}: {error}"))?;
         let mut http = Client::builder()
             .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
             // The API does not redirect, and whoever does is not to be told a token.
@@ -68,19 +70,19 @@ impl Rest {
             http = http.no_proxy().tls_certs_only([]);
         }
         let http = http.build().map_err(|error| reason(&error))?;
-        Ok(Self { http, projects, credentials })
+        Ok(Self { http, base, credentials })
     }
 
-    /// The answer to `GET .../projects/PATH?QUERY`, of at most so many bytes. It is asked for once.
+    /// The answer to `GET PATH?QUERY`, of at most so many bytes. It is asked for once.
     pub(super) async fn get(
         &self,
         path: &[&str],
         query: &[(&str, &str)],
         most: usize,
     ) -> Result<Bytes, Failure> {
-        let mut url = self.projects.clone();
+        let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.extend(path);
+            segments.pop_if_empty().extend(path);
         }
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
@@ -94,7 +96,12 @@ impl Rest {
         let retry_after = upstream::retry_after(answer.headers(), SystemTime::now());
         // An error that cannot be read is still an error.
         let words = read(answer, LARGEST_ERROR).await.unwrap_or_default();
-        Err(Failure { reason: refusal(status, &words), status: Some(status), retry_after })
+        Err(Failure {
+            reason: refusal(status, &words),
+            status: Some(status),
+            retry_after,
+            is_disabled: status == StatusCode::FORBIDDEN && says_disabled(&words),
+        })
     }
 }
 
@@ -112,6 +119,12 @@ fn broken(error: reqwest::Error) -> String {
         return format!("no answer within {} s", TIMEOUT.as_secs());
     }
     reason(&error.without_url())
+}
+
+/// Whether an error says that the API is not enabled in the project: the code of `ErrorInfo`, or that of older errors.
+fn says_disabled(body: &[u8]) -> bool {
+    let words = String::from_utf8_lossy(body);
+    words.contains("SERVICE_DISABLED") || words.contains("accessNotConfigured")
 }
 
 /// A status, with the code and the words of Google's errors where the body has them.
@@ -138,6 +151,8 @@ mod tests {
         let whole = r#"{"error": {"code": 403, "message": "No\nway", "status": "PERMISSION_DENIED"}}"#;
         assert_eq!(said(whole), "HTTP 403 PERMISSION_DENIED: No way");
         assert_eq!(said(r#"{"error": {"code": 403, "message": "No way"}}"#), "HTTP 403: No way");
+        let disabled = r#"{"error": {"code": 403, "errors": [{"reason": "accessNotConfigured"}]}}"#;
+        assert!(says_disabled(disabled.as_bytes()) && !says_disabled(whole.as_bytes()));
         for other in ["", "<html>", "{}", "[]", r#"{"error": "no"}"#] {
             assert_eq!(said(other), "HTTP 403", "{other}");
         }

@@ -13,6 +13,7 @@ mod golden;
 mod limits;
 mod lines;
 mod outstanding;
+mod projects;
 mod prometheus;
 mod readme;
 mod weather;

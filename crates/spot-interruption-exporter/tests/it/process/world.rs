@@ -8,6 +8,7 @@ use google_cloud_pubsub::client::{Publisher, SubscriptionAdmin, TopicAdmin};
 use google_cloud_pubsub::model::Message;
 use harness::{Exporter, pubsub_emulator};
 use sandbox::google::Instance;
+use sandbox::google::assets::AssetInventory;
 use sandbox::google::audit_log::AuditLog;
 use sandbox::google::compute::Compute;
 use sandbox::google::pubsub::PubSub;
@@ -39,6 +40,8 @@ pub(crate) struct World {
     /// The simulated Pub/Sub, unless it is the emulator.
     pub(crate) sandbox: Option<PubSub>,
     pub(crate) compute: Compute,
+    /// The projects that can be discovered; they share the address of the Compute API.
+    pub(crate) assets: AssetInventory,
     pub(crate) log: AuditLog,
     endpoint: String,
     /// Topics and subscriptions are new for each test: the emulator keeps the streams of clients that are gone.
@@ -73,9 +76,11 @@ impl World {
             Broker::Emulator => (None, format!("http://{}", pubsub_emulator().await?)),
         };
         let world = WORLDS.fetch_add(1, Ordering::Relaxed);
+        let assets = AssetInventory::new();
         Some(Self {
             sandbox,
-            compute: Compute::builder().project(PROJECT, NUMBER).start().await.unwrap(),
+            compute: Compute::builder().project(PROJECT, NUMBER).assets(&assets).start().await.unwrap(),
+            assets,
             log: AuditLog::new(PROJECT, NUMBER),
             endpoint,
             suffix: format!("{}-{world}", std::process::id()),
@@ -172,6 +177,7 @@ impl World {
             .env("SIE_PUBSUB__INSTANCE_INTERRUPTION_SUBSCRIPTION_NAME", self.subscription(Way::Interruption))
             .env("SIE_PUBSUB__ENDPOINT", &self.endpoint)
             .env("SIE_COMPUTE__ENDPOINT", self.compute.url())
+            .env("SIE_GCP__ASSET_ENDPOINT", self.compute.url())
             .env("SIE_PROMETHEUS__ADDRESS", "127.0.0.1:0");
         command
     }

@@ -1,0 +1,435 @@
+//! Lists the instances of every project again and again.
+//!
+//! Each project is a [`Scope`] of its own: listed on its own time, with its own backoff, and failing alone. Four are
+//! listed at the same time. The projects are those that are configured and those that [`Discovery`] finds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::resume_unwind;
+use std::time::Duration;
+
+use exporter_common::backoff::Backoff;
+use exporter_common::failure_log::{FailureLog, LogLine};
+use exporter_common::readiness::Condition;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::compute::Compute;
+use super::discovery::Discovery;
+use super::listing::Pages;
+use super::rest::Failure;
+use crate::inventory::{Scope, Unseen};
+use crate::metrics::{OwnMetrics, ScopeState};
+use crate::provider::Token;
+use crate::source::Input;
+
+/// Projects that are listed at the same time.
+const CONCURRENT: usize = 4;
+
+/// The longest that the listing of a project may take, over all its pages.
+const LISTING_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
+/// The wait before a project is listed anew after a failure.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Projects that are named in a text, before their number is.
+const NAMED: usize = 3;
+
+/// What `/ready` says of the listings.
+#[derive(Debug)]
+pub(super) struct Conditions {
+    /// There is a project that is listed, and each was tried.
+    pub(super) listed: Condition,
+    /// Every project is listed as a whole.
+    pub(super) whole: Condition,
+    /// Projects can be discovered.
+    pub(super) discovery: Option<Condition>,
+}
+
+/// Lists every project and passes the instances to the pipeline.
+#[derive(Debug)]
+pub(super) struct Resync {
+    pub(super) compute: Compute,
+    /// The time between two listings of a project.
+    pub(super) interval: Duration,
+    /// The projects that are configured.
+    pub(super) configured: Vec<String>,
+    pub(super) discovery: Option<Discovery>,
+    pub(super) conditions: Conditions,
+    pub(super) metrics: OwnMetrics,
+    pub(super) inputs: mpsc::Sender<Input<Token>>,
+    /// Projects that events are about and that are not listed.
+    pub(super) unlisted: mpsc::UnboundedReceiver<Scope>,
+}
+
+/// What came of a listing.
+type Ended = (Scope, Result<Listing, Failure>);
+
+/// A listing that has ended, of the whole project or of a part.
+#[derive(Debug)]
+struct Listing {
+    instances: usize,
+    /// How many instances it has shown to be gone.
+    gone: usize,
+    /// Why it is only a part.
+    partial: Option<String>,
+    took: Duration,
+}
+
+/// A project.
+#[derive(Debug)]
+struct Project {
+    is_configured: bool,
+    is_running: bool,
+    due: Instant,
+    backoff: Backoff,
+    outcome: Option<Outcome>,
+    /// The end of the last listing that did not fail.
+    listed_at: Option<Timestamp>,
+    log: FailureLog,
+}
+
+/// What came of the last listing of a project.
+#[derive(Debug)]
+enum Outcome {
+    Complete,
+    /// Why it is only a part.
+    Partial(String),
+    Failed(String),
+}
+
+impl Project {
+    fn new(is_configured: bool) -> Self {
+        Self {
+            is_configured,
+            is_running: false,
+            due: Instant::now(),
+            backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
+            outcome: None,
+            listed_at: None,
+            log: FailureLog::default(),
+        }
+    }
+}
+
+impl Resync {
+    /// Runs until the pipeline ends.
+    ///
+    /// # Panics
+    /// With a listing that panicked: a defect of this program.
+    pub(super) async fn run(mut self) {
+        let mut projects: BTreeMap<Scope, Project> = BTreeMap::new();
+        let mut running: JoinSet<Ended> = JoinSet::new();
+        let mut unlisted = BTreeSet::new();
+        let mut were_all_tried = false;
+        let mut is_discovered = self.discovery.is_none();
+        self.set_projects(&mut projects, &BTreeSet::new());
+        if self.announce(&projects, is_discovered).await.is_err() {
+            return;
+        }
+        loop {
+            let now = Instant::now();
+            while running.len() < CONCURRENT
+                && let Some((scope, project)) = next_due(&mut projects, now)
+            {
+                project.is_running = true;
+                let lister = Lister { compute: self.compute.clone(), inputs: self.inputs.clone() };
+                running.spawn(lister.run(scope.clone(), project.is_configured));
+            }
+            let waiting = projects.values().filter(|project| !project.is_running);
+            let due = waiting.map(|project| project.due).min().filter(|_| running.len() < CONCURRENT);
+            let timer = async {
+                match due {
+                    Some(due) => sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let searched = async {
+                match &mut self.discovery {
+                    Some(discovery) => discovery.searched().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                Some(ended) = running.join_next() => {
+                    let (scope, listed) = ended.unwrap_or_else(|error| resume_unwind(error.into_panic()));
+                    if let Some(project) = projects.get_mut(&scope) {
+                        self.note(&scope, project, listed);
+                    }
+                }
+                found = searched => {
+                    is_discovered = true;
+                    if let Some(found) = self.note_search(found) {
+                        self.set_projects(&mut projects, &found);
+                        report_unlisted(&mut unlisted, &projects);
+                    }
+                    if self.announce(&projects, true).await.is_err() {
+                        return;
+                    }
+                }
+                Some(scope) = self.unlisted.recv() => {
+                    unlisted.insert(scope);
+                    match &mut self.discovery {
+                        Some(discovery) => discovery.search_soon(),
+                        None => report_unlisted(&mut unlisted, &projects),
+                    }
+                }
+                () = timer => {}
+                () = self.inputs.closed() => return,
+            }
+            were_all_tried |= is_discovered && projects.values().all(|project| project.outcome.is_some());
+            self.report(&projects, were_all_tried);
+        }
+    }
+
+    /// Makes the projects those that are configured and those that were found.
+    fn set_projects(&self, projects: &mut BTreeMap<Scope, Project>, found: &BTreeSet<String>) {
+        let configured: BTreeSet<Scope> =
+            self.configured.iter().map(|id| Scope::project(id.as_str())).collect();
+        let found: BTreeSet<Scope> = found.iter().map(|id| Scope::project(id.as_str())).collect();
+        projects.retain(|scope, _| {
+            let is_there = configured.contains(scope) || found.contains(scope);
+            if !is_there {
+                tracing::warn!(
+                    project = scope.name(),
+                    "the project is not found any more and is not listed from now on"
+                );
+            }
+            is_there
+        });
+        for scope in configured.union(&found) {
+            projects.entry(scope.clone()).or_insert_with(|| Project::new(configured.contains(scope)));
+        }
+    }
+
+    /// Tells the pipeline what is listed.
+    async fn announce(
+        &self,
+        projects: &BTreeMap<Scope, Project>,
+        is_discovered: bool,
+    ) -> Result<(), mpsc::error::SendError<Input<Token>>> {
+        let scopes = projects.keys().cloned().collect();
+        self.inputs.send(Input::Scopes { scopes, are_more_pending: !is_discovered }).await
+    }
+
+    /// Takes note of what came of a search for projects.
+    fn note_search(&self, found: Result<BTreeSet<String>, Failure>) -> Option<BTreeSet<String>> {
+        self.metrics.searched(found.is_ok());
+        match found {
+            Ok(found) => {
+                tracing::debug!(projects = found.len(), "searched for projects");
+                if let Some(condition) = &self.conditions.discovery {
+                    condition.ready();
+                }
+                Some(found)
+            }
+            Err(Failure { reason, .. }) => {
+                tracing::warn!(reason, "cannot search for projects; those that are known stay");
+                if let Some(condition) = &self.conditions.discovery {
+                    condition.missing(format!("Cloud Asset API, searching for projects: {reason}"));
+                }
+                None
+            }
+        }
+    }
+
+    /// Counts and logs what came of a listing, and decides when the next one is due.
+    fn note(&self, scope: &Scope, project: &mut Project, listed: Result<Listing, Failure>) {
+        let now = Instant::now();
+        let name = scope.name();
+        project.is_running = false;
+        let (problem, pause) = match &listed {
+            Ok(listing) => {
+                project.listed_at = Some(Timestamp::now());
+                project.backoff.reset();
+                (listing.partial.clone(), self.interval)
+            }
+            Err(Failure { reason, retry_after, .. }) => {
+                (Some(reason.clone()), project.backoff.pause().max(retry_after.unwrap_or_default()))
+            }
+        };
+        project.due = now + pause;
+        let line = match &problem {
+            Some(reason) => project.log.failed(reason, now),
+            None => project.log.succeeded(now),
+        };
+        let is_first = !matches!(project.outcome, Some(Outcome::Complete));
+        match listed {
+            Ok(Listing { instances, gone, partial, took }) => {
+                let seconds = took.as_secs_f64();
+                if let Some(reason) = partial {
+                    if line.is_some() {
+                        tracing::warn!(
+                            project = name,
+                            reason,
+                            instances,
+                            gone,
+                            "listed a part of the instances"
+                        );
+                    }
+                } else if is_first || gone > 0 {
+                    tracing::info!(project = name, instances, gone, seconds, "listed all instances");
+                } else {
+                    tracing::debug!(project = name, instances, gone, seconds, "listed all instances");
+                }
+                self.metrics.resynced(problem.is_none());
+                project.outcome = Some(problem.map_or(Outcome::Complete, Outcome::Partial));
+            }
+            Err(Failure { reason, .. }) => {
+                self.metrics.resync_failed();
+                match line {
+                    Some(LogLine::StillFailing { failures, .. }) => {
+                        tracing::warn!(project = name, reason, failures, "still cannot list all instances");
+                    }
+                    Some(_) => tracing::warn!(project = name, reason, "cannot list all instances"),
+                    None => tracing::debug!(project = name, reason, "cannot list all instances"),
+                }
+                project.outcome = Some(Outcome::Failed(reason));
+            }
+        }
+    }
+
+    /// Tells metrics and `/ready` how the projects are.
+    fn report(&self, projects: &BTreeMap<Scope, Project>, were_all_tried: bool) {
+        let count = |wanted: fn(&Outcome) -> bool| {
+            projects.values().filter_map(|project| project.outcome.as_ref()).filter(|it| wanted(it)).count()
+        };
+        let complete = count(|outcome| matches!(outcome, Outcome::Complete));
+        let partial = count(|outcome| matches!(outcome, Outcome::Partial(_)));
+        let failing = count(|outcome| matches!(outcome, Outcome::Failed(_)));
+        self.metrics.scopes(ScopeState::Complete, complete);
+        self.metrics.scopes(ScopeState::Partial, partial);
+        self.metrics.scopes(ScopeState::Failing, failing);
+        if let Some(oldest) = projects.values().filter_map(|project| project.listed_at).min() {
+            self.metrics.last_resync(oldest);
+        }
+        let failures = problems(projects, |outcome| match outcome {
+            Outcome::Failed(reason) => Some(reason),
+            _ => None,
+        });
+        let number = projects.len();
+        if let Some((scope, Project { outcome: Some(Outcome::Failed(reason)), .. })) =
+            projects.iter().next().filter(|_| number == 1)
+        {
+            let reason = format!("Compute API, listing instances of project {scope}: {reason}");
+            self.conditions.listed.missing(reason);
+        } else if !were_all_tried {
+            let mut reason = "Compute API: the first listing of all instances is not complete yet".to_owned();
+            if failing > 0 {
+                reason.push_str(&format!("; {failing} of {number} projects cannot be listed: {failures}"));
+            }
+            self.conditions.listed.missing(reason);
+        } else if complete + partial == 0 && failing > 0 {
+            let reason = format!("Compute API: none of {number} projects can be listed: {failures}");
+            self.conditions.listed.missing(reason);
+        } else {
+            self.conditions.listed.ready();
+        }
+        let mut impaired = Vec::new();
+        if failing > 0 && complete + partial > 0 {
+            impaired
+                .push(format!("Compute API: {failing} of {number} projects cannot be listed: {failures}"));
+        }
+        if partial > 0 {
+            let parts = problems(projects, |outcome| match outcome {
+                Outcome::Partial(reason) => Some(reason),
+                _ => None,
+            });
+            impaired.push(format!("Compute API: {partial} of {number} projects listed in part: {parts}"));
+        }
+        match impaired.is_empty() {
+            true => self.conditions.whole.ready(),
+            false => self.conditions.whole.missing(impaired.join("; ")),
+        }
+    }
+}
+
+/// The project that is due first, if one is.
+fn next_due(projects: &mut BTreeMap<Scope, Project>, now: Instant) -> Option<(&Scope, &mut Project)> {
+    let due = projects.iter_mut().filter(|(_, project)| !project.is_running && project.due <= now);
+    due.min_by_key(|(_, project)| project.due)
+}
+
+/// The first projects with a problem, each with it, and the number of the others.
+fn problems(projects: &BTreeMap<Scope, Project>, problem: fn(&Outcome) -> Option<&String>) -> String {
+    let all = projects.iter().filter_map(|(scope, project)| {
+        let problem = problem(project.outcome.as_ref()?)?;
+        Some(format!("{scope}: {problem}"))
+    });
+    let mut all: Vec<String> = all.collect();
+    let others = all.len().saturating_sub(NAMED);
+    all.truncate(NAMED);
+    if others > 0 {
+        all.push(format!("and {others} more"));
+    }
+    all.join("; ")
+}
+
+/// Names the projects that events are about and that are not listed, each once.
+fn report_unlisted(unlisted: &mut BTreeSet<Scope>, projects: &BTreeMap<Scope, Project>) {
+    for scope in std::mem::take(unlisted) {
+        if !projects.contains_key(&scope) {
+            let project = scope.name();
+            tracing::warn!(
+                project,
+                "events come from a project that is not listed: its nodes are known by events only; name it in gcp.projects"
+            );
+        }
+    }
+}
+
+/// Lists one project.
+#[derive(Debug)]
+struct Lister {
+    compute: Compute,
+    inputs: mpsc::Sender<Input<Token>>,
+}
+
+impl Lister {
+    async fn run(self, scope: Scope, is_configured: bool) -> Ended {
+        let started = Instant::now();
+        let listed = timeout(LISTING_TIMEOUT, self.list(&scope)).await.unwrap_or_else(|_| {
+            Err(Failure::from(format!("the list has not ended within {} s", LISTING_TIMEOUT.as_secs())))
+        });
+        let (instances, unseen, partial) = match listed {
+            Ok(listed) => listed,
+            // Without the API there are no instances. Of a project that was not asked for, that is no news.
+            Err(Failure { is_disabled: true, .. }) if !is_configured => (0, Unseen::default(), None),
+            Err(failure) => {
+                // Without a pipeline it does not matter.
+                let _ = self.inputs.send(Input::ListingFailed(scope.clone())).await;
+                return (scope, Err(failure));
+            }
+        };
+        let (sender, gone) = tokio::sync::oneshot::channel();
+        let finished = Input::ListingFinished { scope: scope.clone(), unseen, gone: sender };
+        let _ = self.inputs.send(finished).await;
+        let gone = gone.await.unwrap_or_default();
+        let took = started.elapsed();
+        (scope, Ok(Listing { instances, gone, partial, took }))
+    }
+
+    /// Passes on every page and says how many instances there were, and what could not be seen, and why.
+    async fn list(&self, scope: &Scope) -> Result<(usize, Unseen, Option<String>), Failure> {
+        let _ = self.inputs.send(Input::ListingBegun(scope.clone())).await;
+        let (mut count, mut unseen, mut partial) = (0, Unseen::default(), None);
+        let mut token = String::new();
+        let mut pages = Pages::default();
+        loop {
+            let mut page = self.compute.page(scope.name(), &token).await?;
+            unseen.extend(page.unseen);
+            partial = partial.or(page.reason);
+            count += page.instances.len();
+            for instance in &mut page.instances {
+                instance.instance.project = Some(scope.name().to_owned().into());
+            }
+            let _ = self.inputs.send(Input::Listed(scope.clone(), page.instances)).await;
+            let Some(next) = page.next else { break };
+            pages.follow(&next)?;
+            token = next;
+        }
+        Ok((count, unseen, partial))
+    }
+}
