@@ -125,6 +125,35 @@ def test_notes_warn_of_a_certificate_that_nobody_trusts(monitor):
     assert re.findall(r"(\w+)\.tls(?:Config)? is empty", notes) == [monitor]
 
 
+@pytest.mark.parametrize(
+    ("gcp", "said"),
+    [
+        ({}, "It lists the instances of project example-project."),
+        ({"projects": ["example-project"]}, "It lists the instances of project example-project."),
+        ({"projects": ["a-shop", "a-search"]}, "It lists the instances of projects example-project, a-shop, a-search."),
+        ({"projects": list("abcdefg")}, "It lists the instances of 8 projects, example-project among them."),
+        ({"discover": "folders/1"}, "of project example-project, and of every project below folders/1."),
+        (
+            {"projects": ["a-shop"], "discover": ["folders/1", "organizations/2"], "discover_query": "labels.env:prod"},
+            'of projects example-project, a-shop, and of every project below folders/1, organizations/2 that matches "labels.env:prod".',
+        ),
+    ],
+)
+def test_notes_say_which_projects_are_listed(gcp, said, tmp_path):
+    name = "spot-interruption-exporter"
+    values = tmp_path / "values.yaml"
+    values.write_text(yaml.safe_dump({"config": {"project_name": "example-project", "gcp": gcp}}))
+    notes = run("helm", "install", "acme", chart(name), "--dry-run=client", "--values", values).partition("NOTES:")[2]
+    assert said in notes
+    assert ("as soon as one of them is listed" in notes) == bool(gcp)
+
+
+def test_an_empty_list_is_not_in_the_configuration_file():
+    """Nothing is said of more projects where there are none, whatever the version of the image knows of them."""
+    for name in ["defaults", "terraform"]:
+        assert "gcp:" not in helm_template("spot-interruption-exporter", "--values", HERE / f"values/spot-interruption-exporter/{name}.yaml")
+
+
 @pytest.mark.parametrize("name", CHARTS)
 def test_notes_say_what_to_do_next(name):
     command = ["helm", "install", "acme", chart(name), "--dry-run=client", "--namespace", "exporters"]

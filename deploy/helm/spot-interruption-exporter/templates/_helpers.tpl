@@ -17,6 +17,14 @@
 {{- define "spot-interruption-exporter.config" -}}
 {{- $_ := required "config.project_name is required: the id of the Google Cloud project whose instances are watched" .Values.config.project_name -}}
 {{- $config := deepCopy .Values.config -}}
+{{- $gcp := dict -}}
+{{- range $key, $value := $config.gcp -}}
+{{- if $value }}{{ $_ := set $gcp $key $value }}{{ end -}}
+{{- end -}}
+{{- if and $gcp.discover_query (not $gcp.discover) -}}
+{{- fail "config.gcp.discover_query narrows a search, and config.gcp.discover says where to search" -}}
+{{- end -}}
+{{- if $gcp }}{{ $_ := set $config "gcp" $gcp }}{{ else }}{{ $_ := unset $config "gcp" }}{{ end -}}
 {{- if include "exporter.web.enabled" . -}}
 {{- $_ := set $config "web" (dict "config_file" (include "exporter.web.path" .) "open_probes" .Values.webConfig.openProbes) -}}
 {{- end -}}
@@ -24,6 +32,18 @@
 {{- $_ := set $config "state" (dict "path" (include "spot-interruption-exporter.stateDirectory" .)) -}}
 {{- end -}}
 {{- toYaml $config -}}
+{{- end -}}
+
+{{/* Which projects are listed, as sentences. Of many, the number. */}}
+{{- define "spot-interruption-exporter.projects" -}}
+{{- $gcp := .Values.config.gcp | default dict -}}
+{{- $projects := prepend ($gcp.projects | default list) .Values.config.project_name | uniq -}}
+It lists the instances of {{ if gt (len $projects) 5 }}{{ len $projects }} projects, {{ .Values.config.project_name }} among them
+{{- else }}{{ ternary "project" "projects" (eq (len $projects) 1) }} {{ join ", " $projects }}{{ end }}
+{{- with $gcp.discover }}
+{{- $parents := kindIs "slice" . | ternary . (list .) }}, and of every project below {{ join ", " $parents }}
+{{- with $gcp.discover_query }} that matches {{ . | quote }}{{ end }}
+{{- end }}.
 {{- end -}}
 
 {{/*
