@@ -104,12 +104,10 @@ test("what keeps instances unknown silences its consequences, of the same releas
 test("a condition that does not hold silences the alert that says the same", async () => {
   const found = await inhibited(
     { alert: "SpotInterruptionExporterNotReady", ...spot, condition: "state" },
-    { alert: "SpotInterruptionExporterNotReady", ...spot, condition: "lookups" },
     { alert: "SpotInterruptionExporterStateFailing", ...spot },
-    { alert: "SpotInterruptionExporterLookupsFailing", ...spot },
     { alert: "SpotInterruptionExporterResyncFailing", ...spot },
   );
-  assert.deepEqual(names(found), ["SpotInterruptionExporterLookupsFailing", "SpotInterruptionExporterStateFailing"]);
+  assert.deepEqual(names(found), ["SpotInterruptionExporterStateFailing"]);
 });
 
 test("the rules name alerts that exist, and none that pages is a target", () => {

@@ -5,7 +5,7 @@ import { after, before, test } from "node:test";
 import { adapterQuery, matchLabelsOf, seriesOf } from "./autoscaling.mjs";
 import { adapterRules, dashboards, hpa, rules, scaledObject } from "./files.mjs";
 import { builtIn, panelsOf, substitute, valuesOf } from "./grafana.mjs";
-import { start, until } from "./world.mjs";
+import { FOUND_PROJECT, start, until } from "./world.mjs";
 
 // Fast enough that there are interruptions within seconds.
 const SPEED = 10;
@@ -50,6 +50,7 @@ for (const dashboard of dashboards) {
         const options = await valuesOf(variable, prometheus, (text) => substitute(text, values()));
         return options.length > 0 && options;
       });
+      if (variable.name === "project") assert.ok(found.includes(FOUND_PROJECT), found.join());
       if (variable.name === "detail") assert.ok(found.every((name) => !name.includes('"')), found.join());
     });
   }

@@ -14,6 +14,8 @@ import { Prometheus } from "./prometheus.mjs";
 
 const COLLECTORS = ["pools", "limits", "integrations", "stacks", "attention", "dora"];
 const SCRAPE_INTERVAL = 1;
+// A project that is not configured: the exporter finds it in the organisation.
+export const FOUND_PROJECT = "example-shop";
 
 // Calls `probe` until it yields something, and fails with the reason why it did not, once the time is up.
 export async function until(what, seconds, probe) {
@@ -73,6 +75,7 @@ export async function start({ speed }) {
 
   run("sandbox", process.env.MONITORING_SANDBOX, [
     ...["all", "--listen", spacelift, "--pubsub-listen", pubsub, "--compute-listen", compute, "--speed", speed],
+    ...["--projects", FOUND_PROJECT],
   ]);
   // Two releases: one with all collectors, one as it comes.
   for (const [name, address, collectors] of [["spacelift-promex", promex, COLLECTORS], ["plain", plain, []]]) {
@@ -90,6 +93,8 @@ export async function start({ speed }) {
     SIE_PUBSUB__ENDPOINT: `http://${pubsub}`,
     SIE_COMPUTE__ENDPOINT: `http://${compute}`,
     SIE_COMPUTE__RESYNC_INTERVAL: "5s",
+    SIE_GCP__DISCOVER: "organizations/1",
+    SIE_GCP__ASSET_ENDPOINT: `http://${compute}`,
     SIE_PROMETHEUS__ADDRESS: spot,
     SIE_STATE__PATH: join(directory, "state"),
   });
