@@ -1,4 +1,4 @@
-//! What is published of the events in a world.
+//! What is published of the events in a world, and what Compute Engine remembers of them.
 
 use std::time::SystemTime;
 
@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{
     audit_log::{AuditLog, Naming},
+    compute::ZoneOperation,
     world::Event,
 };
 
@@ -22,11 +23,12 @@ pub(super) struct EventLog {
     rng: StdRng,
 }
 
-/// Log entries to be published.
+/// Log entries to be published, and the operations that they are about.
 #[derive(Default)]
 pub(super) struct Entries {
     pub(super) interruptions: Vec<Bytes>,
     pub(super) creations: Vec<Bytes>,
+    pub(super) operations: Vec<ZoneOperation>,
 }
 
 impl EventLog {
@@ -35,44 +37,72 @@ impl EventLog {
         Self { log: AuditLog::new(project, number), rng: StdRng::seed_from_u64(seed) }
     }
 
-    /// The entries about events of this moment.
+    /// The entries about events of this moment, and the operations.
     pub(super) fn entries(&mut self, events: &[Event], now: SystemTime) -> Entries {
         self.log.at(now);
         let mut entries = Entries::default();
         for event in events {
-            self.add(event, &mut entries);
+            self.add(event, now, &mut entries);
         }
         entries
     }
 
-    fn add(&mut self, event: &Event, entries: &mut Entries) {
+    fn add(&mut self, event: &Event, now: SystemTime, entries: &mut Entries) {
         let Self { log, rng } = self;
         let naming = if rng.random_bool(NUMBERED) { Naming::Number } else { Naming::Id };
+        let user = log.service_account();
         match event {
             Event::Created(instance, version) => {
                 let operation = log.through(*version).named_by(naming).inserted(instance);
+                let name = operation_name(&operation.first);
+                entries.operations.push(ZoneOperation::inserted(name, instance, now).user(user));
                 entries.creations.extend([&operation.first, &operation.last].map(payload));
             }
             Event::BulkCreated(instances, version) => {
                 let bulk = log.through(*version).named_by(naming).bulk_inserted(instances);
+                let parent = operation_name(&bulk.parent.first);
+                if let Some(instance) = instances.first() {
+                    let operation = ZoneOperation::new(parent, "bulkInsert", instance, now).without_target();
+                    entries.operations.push(operation.user(&user).group(parent));
+                }
+                for (entry, instance) in bulk.instances.iter().zip(instances) {
+                    let operation = ZoneOperation::inserted(operation_name(entry), instance, now);
+                    entries.operations.push(operation.user(&user).group(parent));
+                }
                 entries.creations.push(payload(&bulk.parent.first));
                 entries.creations.extend(bulk.instances.iter().map(payload));
                 entries.creations.push(payload(&bulk.parent.last));
             }
             Event::Failed(instance, version) => {
-                entries.creations.push(payload(&log.through(*version).insert_failed(instance)));
+                let entry = log.through(*version).insert_failed(instance);
+                let message = entry["protoPayload"]["status"]["message"].as_str().unwrap_or_default();
+                let (code, message) = message.split_once(": ").unwrap_or(("", message));
+                let operation = ZoneOperation::inserted(operation_name(&entry), instance, now).user(user);
+                entries.operations.push(operation.error(code, message));
+                entries.creations.push(payload(&entry));
             }
             Event::Preempted(instance) => {
-                let entry = payload(&log.named_by(Naming::Id).preempted(instance));
+                let entry = log.named_by(Naming::Id).preempted(instance);
+                entries.operations.push(ZoneOperation::preempted(operation_name(&entry), instance, now));
+                let entry = payload(&entry);
                 if rng.random_bool(REPEATED) {
                     entries.interruptions.push(entry.clone());
                 }
                 entries.interruptions.push(entry);
             }
             // The sinks leave deletions out.
-            Event::Deleted(_) => {}
+            Event::Deleted(instance) => {
+                let entry = log.deleted(instance);
+                let operation = ZoneOperation::new(operation_name(&entry), "delete", instance, now);
+                entries.operations.push(operation.user(user));
+            }
         }
     }
+}
+
+/// The name of the operation that an entry is about.
+fn operation_name(entry: &Value) -> &str {
+    entry["operation"]["id"].as_str().unwrap_or_default()
 }
 
 fn payload(entry: &Value) -> Bytes {

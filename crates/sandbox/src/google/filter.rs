@@ -35,6 +35,11 @@ pub(super) trait Filtered {
     /// Whether there is such a field. A comparison with another one makes no sense.
     fn is_field(name: &str) -> bool;
 
+    /// Whether a field can be compared with a value.
+    fn is_value(_field: &str, _operator: Operator, _value: &str) -> bool {
+        true
+    }
+
     /// Whether a field is in a relation to a value.
     fn is(&self, field: &str, operator: Operator, value: &str) -> bool;
 }
@@ -48,7 +53,7 @@ impl Filter {
     /// Understands a filter; none if it makes no sense or is more than is known here.
     pub(super) fn parse<T: Filtered>(text: &str) -> Option<Self> {
         let tokens = tokens(text)?;
-        let mut parser = Parser { tokens: &tokens, is_field: T::is_field };
+        let mut parser = Parser { tokens: &tokens, is_field: T::is_field, is_value: T::is_value };
         let filter = parser.all()?;
         parser.tokens.is_empty().then_some(filter)
     }
@@ -131,6 +136,7 @@ fn tokens(text: &str) -> Option<Vec<Token>> {
 struct Parser<'a> {
     tokens: &'a [Token],
     is_field: fn(&str) -> bool,
+    is_value: fn(&str, Operator, &str) -> bool,
 }
 
 impl Parser<'_> {
@@ -169,6 +175,13 @@ impl Parser<'_> {
         self.tokens = rest;
         let field = (self.is_field)(field).then(|| field.clone())?;
         let value = value.clone();
+        let operator = match *comparison {
+            Comparison::Is(operator) => operator,
+            Comparison::Differs => Operator::Equals,
+        };
+        if !(self.is_value)(&field, operator, &value) {
+            return None;
+        }
         Some(match *comparison {
             Comparison::Is(operator) => Filter::Is(field, operator, value),
             Comparison::Differs => Filter::Not(Box::new(Filter::Is(field, Operator::Equals, value))),

@@ -222,6 +222,12 @@ impl Google {
         self.state.set_speed(speed);
     }
 
+    /// Switches the log sink off or on again. While it is off, what happens shows in Compute Engine, also as operations,
+    /// but is not published, and never will be. What is published by hand is published all the same.
+    pub fn set_sink(&self, on: bool) {
+        self.state.set_sink(on);
+    }
+
     /// Lets time pass in every world and publishes what happens.
     ///
     /// # Errors

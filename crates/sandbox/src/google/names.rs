@@ -16,3 +16,5 @@ pub const PROJECT_NUMBER: u64 = 123_456_789_012;
 pub const ORGANIZATION: &str = "organizations/1";
 /// The folder of the organization that the projects of a simulated Google are in.
 pub const FOLDER: &str = "folders/10";
+/// What the URLs of Compute Engine's resources begin with.
+pub(super) const COMPUTE_ROOT: &str = "https://www.googleapis.com/compute/v1/projects";

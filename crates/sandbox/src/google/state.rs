@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{PoisonError, Weak},
+    sync::{
+        PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -43,6 +46,8 @@ pub(super) struct State {
     pub(super) compute: Compute,
     pub(super) assets: AssetInventory,
     settings: WorldSettings,
+    /// Whether what happens is published.
+    sink: AtomicBool,
     speed: std::sync::Mutex<f64>,
     /// Held while events are published, so that they are in order.
     lives: tokio::sync::Mutex<Lives>,
@@ -85,6 +90,7 @@ impl State {
             compute,
             assets,
             settings,
+            sink: AtomicBool::new(true),
             speed: std::sync::Mutex::new(speed),
             lives: tokio::sync::Mutex::new(Lives { lives, at: Instant::now() }),
         }
@@ -96,6 +102,14 @@ impl State {
 
     pub(super) fn set_speed(&self, speed: f64) {
         *self.speed.lock().unwrap_or_else(PoisonError::into_inner) = speed;
+    }
+
+    pub(super) fn sink(&self) -> bool {
+        self.sink.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_sink(&self, on: bool) {
+        self.sink.store(on, Ordering::Relaxed);
     }
 
     /// What there is in each project, by its id.
@@ -132,13 +146,14 @@ impl State {
         let Some(life) = lives.lives.iter_mut().find(|life| life.compute.id() == id) else { return false };
         life.is_deleted = true;
         life.compute.clear();
+        life.compute.clear_operations();
         life.compute.set_access(Access::Deleted);
         self.assets.set_state(id, ProjectState::DeleteRequested);
         true
     }
 
-    /// Lets something happen in the worlds, given by the ids of their projects; it shows in Compute Engine and is
-    /// published.
+    /// Lets something happen in the worlds, given by the ids of their projects; it shows in Compute Engine and, unless
+    /// the sink is off, is published.
     pub(super) async fn happen(
         &self,
         mut change: impl FnMut(&str, &mut World) -> Vec<Event>,
@@ -182,6 +197,10 @@ impl State {
             show(&life.compute, event, now);
         }
         let entries = life.log.entries(events, now);
+        life.compute.insert_operations(entries.operations);
+        if !self.sink() {
+            return Ok(());
+        }
         self.publish(CREATION_TOPIC, entries.creations).await?;
         self.publish(INTERRUPTION_TOPIC, entries.interruptions).await
     }

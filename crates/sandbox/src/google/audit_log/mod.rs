@@ -126,7 +126,7 @@ impl AuditLog {
     /// Something that Compute Engine itself did to an instance, such as `compute.instances.hostError`.
     pub fn system_event(&mut self, method: &str, message: &str, instance: &Instance) -> Value {
         let operation = json!({
-            "id": format!("systemevent-{}-{}", self.millis(), self.next()),
+            "id": self.system_event_name(),
             "producer": method,
             "first": true,
             "last": true,
@@ -152,7 +152,7 @@ impl AuditLog {
         let mut payload = self.admin_payload(&method, &self.resource_name(instance));
         let done = payload.clone();
         payload["request"] = self.insert_request(instance);
-        payload["response"] = self.insert_response(instance);
+        payload["response"] = self.insert_response(instance, &first["id"]);
         payload["resourceLocation"] = json!({ "currentLocations": [instance.zone] });
         let first = self.entry("activity", "NOTICE", self.gce_instance(instance), &first, payload);
         let mut payload = done;
@@ -316,16 +316,28 @@ impl AuditLog {
 
     /// What an operation's first and last entries have in common.
     fn operation(&mut self) -> (Value, Value) {
-        let operation = json!({ "id": self.operation_id(), "producer": SERVICE });
+        let operation = json!({ "id": self.operation_name(), "producer": SERVICE });
         (operation.clone(), operation)
     }
 
-    fn operation_id(&mut self) -> String {
+    /// The name of an operation that a user asked for, unlike any other one.
+    fn operation_name(&mut self) -> String {
+        self.name_of_operation("operation")
+    }
+
+    /// The name of an operation of Compute Engine itself, unlike any other one.
+    fn system_event_name(&mut self) -> String {
+        self.name_of_operation("systemevent")
+    }
+
+    fn name_of_operation(&mut self, kind: &str) -> String {
+        let millis = self.millis();
+        let number = self.next();
+        // Two projects' operations of one moment differ too.
+        let project = self.number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         format!(
-            "operation-{}-{:013x}-{:08x}",
-            self.millis(),
-            0x60_575c_0000_u64 + self.number % 0xffff,
-            self.next()
+            "{kind}-{millis}-{:013x}-{project:08x}-{number:08x}",
+            0x6_0575_c000_0000_u64 + millis % 0xffff
         )
     }
 
@@ -351,7 +363,8 @@ impl AuditLog {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn service_account(&self) -> String {
+    /// The account in whose name managed instance groups act.
+    pub(super) fn service_account(&self) -> String {
         format!("{}@cloudservices.gserviceaccount.com", self.number)
     }
 

@@ -48,13 +48,13 @@ impl AuditLog {
         request
     }
 
-    pub(super) fn insert_response(&mut self, instance: &Instance) -> Value {
+    pub(super) fn insert_response(&mut self, instance: &Instance, operation: &Value) -> Value {
         let Instance { id, name, zone, .. } = instance;
         let project = format!("https://www.googleapis.com/compute/v1/projects/{}", self.project);
         json!({
             "@type": "type.googleapis.com/operation",
             "id": (5_820_465_342_961_217_412 + self.next()).to_string(),
-            "name": self.operation_id(),
+            "name": operation,
             "operationType": "insert",
             "zone": format!("{project}/zones/{zone}"),
             "targetLink": format!("{project}/zones/{zone}/instances/{name}"),

@@ -1,33 +1,26 @@
 //! Answers one HTTP request.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError, RwLock},
-};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use hyper::{Method, Request, body::Incoming};
 use tokio::time::Instant;
 
 use super::{
     call::Call,
-    page_token::token,
+    execute::execute,
     project::ProjectCompute,
     recorded::{Operation, Recorded},
     refusal::Refusal,
-    render,
     replies::unauthenticated,
 };
 use crate::{
-    google::{bearer::Bearer, fields::Fields, filter::Filter, instance::Instance, project::Project},
+    google::{bearer::Bearer, project::Project},
     http,
     journal::Journal,
     query::query,
     reply::{Override, Overrides, Reply},
     server::{Answer, Handler},
 };
-
-/// How many instances a page has at most, and by default.
-const MAX_RESULTS: usize = 500;
 
 /// The simulated API with everything that it knows.
 pub(super) struct Api {
@@ -44,7 +37,7 @@ impl Handler for Api {
         let query = query(&parts.uri);
         let call = Call::parse(parts.uri.path(), &query);
         let operation = call.as_ref().ok().map(Call::operation);
-        let named = call.as_ref().ok().map(Call::project);
+        let named = call.as_ref().ok().map(|call| call.project.as_str());
         let project = named.and_then(|name| self.find(name));
         let recorded = Recorded {
             operation,
@@ -128,49 +121,5 @@ impl Api {
 
     fn overrides(&self) -> MutexGuard<'_, Overrides<Operation>> {
         self.overrides.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The answer's JSON.
-fn execute(
-    project: Option<&ProjectCompute>,
-    call: &Call,
-    query: &HashMap<String, String>,
-) -> Result<String, Refusal> {
-    let project = project.ok_or_else(|| Refusal::NotFound(format!("projects/{}", call.project())))?;
-    let (permission, resource) = call.permission(project.id());
-    project.check_access(permission, &resource)?;
-    let fields = match query.get("fields").map(|fields| fields.trim()) {
-        None | Some("") => Fields::everything(),
-        Some(fields) => Fields::parse(fields).ok_or_else(|| Refusal::invalid("fields", fields))?,
-    };
-    match call {
-        Call::List { page, after, .. } => {
-            let filter = match query.get("filter").map(|filter| filter.trim()) {
-                None | Some("") => Filter::everything(),
-                Some(filter) => {
-                    Filter::parse::<Instance>(filter).ok_or_else(|| Refusal::invalid("filter", filter))?
-                }
-            };
-            let count = max_results(query)?;
-            let fleet = project.fleet();
-            let listed = fleet.page(after.clone(), count, &filter);
-            let next = listed.instances.last().filter(|_| !listed.is_last);
-            let next = next.map(|instance| token(page + 1, &instance.zone, &instance.name));
-            Ok(render::list(project.project(), &listed, &fleet.unreachable, next.as_deref(), &fields))
-        }
-        Call::Get { zone, name, .. } => match project.fleet().get(zone, name) {
-            Some(instance) => Ok(render::instance(project.project(), instance, &fields)),
-            None => Err(Refusal::NotFound(resource)),
-        },
-    }
-}
-
-fn max_results(query: &HashMap<String, String>) -> Result<usize, Refusal> {
-    let Some(text) = query.get("maxResults") else { return Ok(MAX_RESULTS) };
-    match text.parse() {
-        Ok(0) => Ok(MAX_RESULTS),
-        Ok(count @ ..=MAX_RESULTS) => Ok(count),
-        _ => Err(Refusal::invalid("maxResults", text)),
     }
 }

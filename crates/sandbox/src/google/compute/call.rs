@@ -2,13 +2,34 @@
 
 use std::collections::HashMap;
 
-use super::{page_token::parse_token, recorded::Operation, refusal::Refusal};
+use super::{
+    page_token::{parse_token, token},
+    recorded::Operation,
+    refusal::Refusal,
+};
 use crate::query::percent_decoded;
 
 /// A request that was understood.
-pub(super) enum Call {
-    List { project: String, page: usize, after: Option<(String, String)> },
-    Get { project: String, zone: String, name: String },
+pub(super) struct Call {
+    /// The project as the path names it.
+    pub(super) project: String,
+    pub(super) target: Target,
+}
+
+/// What is asked for in the project.
+pub(super) enum Target {
+    Instances(Start),
+    Instance { zone: String, name: String },
+    Operations(Start),
+    ZoneOperations { zone: String, start: Start },
+}
+
+/// Where a page begins.
+pub(super) struct Start {
+    /// Its number, counted from 1.
+    pub(super) page: usize,
+    /// The zone and the name after which it begins.
+    pub(super) after: Option<(String, String)>,
 }
 
 impl Call {
@@ -16,46 +37,58 @@ impl Call {
         let path = path.strip_prefix("/compute/v1/projects/").unwrap_or_default();
         let parts: Vec<String> = path.split('/').map(percent_decoded).collect();
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        match parts[..] {
-            [project, "aggregated", "instances"] => {
-                let token = query.get("pageToken").filter(|token| !token.is_empty());
-                let (page, after) = match token {
-                    None => (1, None),
-                    Some(token) => {
-                        let (page, zone, name) =
-                            parse_token(token).ok_or_else(|| Refusal::invalid("pageToken", token))?;
-                        (page, Some((zone, name)))
-                    }
-                };
-                Ok(Self::List { project: project.to_owned(), page, after })
-            }
+        let (project, target) = match parts[..] {
+            [project, "aggregated", "instances"] => (project, Target::Instances(Start::parse(query)?)),
             [project, "zones", zone, "instances", name] => {
-                Ok(Self::Get { project: project.to_owned(), zone: zone.to_owned(), name: name.to_owned() })
+                (project, Target::Instance { zone: zone.to_owned(), name: name.to_owned() })
             }
-            _ => Err(Refusal::Path),
-        }
+            [project, "aggregated", "operations"] => (project, Target::Operations(Start::parse(query)?)),
+            [project, "zones", zone, "operations"] => {
+                let start = Start::parse(query)?;
+                (project, Target::ZoneOperations { zone: zone.to_owned(), start })
+            }
+            _ => return Err(Refusal::Path),
+        };
+        Ok(Self { project: project.to_owned(), target })
     }
 
-    /// The project as the path names it.
-    pub(super) fn project(&self) -> &str {
-        let (Self::List { project, .. } | Self::Get { project, .. }) = self;
-        project
+    pub(super) fn operation(&self) -> Operation {
+        match &self.target {
+            Target::Instances(start) => Operation::Page(start.page),
+            Target::Instance { .. } => Operation::Get,
+            Target::Operations(start) => Operation::OperationsPage(start.page),
+            Target::ZoneOperations { start, .. } => Operation::ZoneOperationsPage(start.page),
+        }
     }
 
     /// What the caller needs, and on which resource of the project.
     pub(super) fn permission(&self, project: &str) -> (&'static str, String) {
-        match self {
-            Self::List { .. } => ("compute.instances.list", format!("projects/{project}")),
-            Self::Get { zone, name, .. } => {
-                ("compute.instances.get", format!("projects/{project}/zones/{zone}/instances/{name}"))
+        let whole = format!("projects/{project}");
+        match &self.target {
+            Target::Instances(_) => ("compute.instances.list", whole),
+            Target::Instance { zone, name } => {
+                ("compute.instances.get", format!("{whole}/zones/{zone}/instances/{name}"))
+            }
+            Target::Operations(_) => ("compute.globalOperations.list", whole),
+            Target::ZoneOperations { .. } => ("compute.zoneOperations.list", whole),
+        }
+    }
+}
+
+impl Start {
+    fn parse(query: &HashMap<String, String>) -> Result<Self, Refusal> {
+        match query.get("pageToken").filter(|token| !token.is_empty()) {
+            None => Ok(Self { page: 1, after: None }),
+            Some(token) => {
+                let (page, zone, name) =
+                    parse_token(token).ok_or_else(|| Refusal::invalid("pageToken", token))?;
+                Ok(Self { page, after: Some((zone, name)) })
             }
         }
     }
 
-    pub(super) fn operation(&self) -> Operation {
-        match self {
-            Self::List { page, .. } => Operation::Page(*page),
-            Self::Get { .. } => Operation::Get,
-        }
+    /// The token of the page that comes next, after an element of this zone and name.
+    pub(super) fn next(&self, zone: &str, name: &str) -> String {
+        token(self.page + 1, zone, name)
     }
 }

@@ -9,6 +9,7 @@ use super::{
     api::Api,
     project::ProjectCompute,
     recorded::{Operation, Recorded},
+    zone_operation::ZoneOperation,
 };
 use crate::{
     google::{
@@ -159,6 +160,17 @@ impl Compute {
         self.first.insert_all(instances);
     }
 
+    /// Adds an operation to the first project, in the place of the one with the same zone and name.
+    pub fn insert_operation(&self, operation: ZoneOperation) {
+        self.first.insert_operation(operation);
+    }
+
+    /// The first project, which is meant where none is named.
+    #[must_use]
+    pub fn first(&self) -> &ProjectCompute {
+        &self.first
+    }
+
     /// Removes an instance of the first project, as if it had been deleted.
     pub fn remove(&self, zone: &str, name: &str) -> Option<Instance> {
         self.first.remove(zone, name)
@@ -169,7 +181,7 @@ impl Compute {
         self.first.set_status(zone, name, status);
     }
 
-    /// Removes every instance of the first project.
+    /// Removes every instance of the first project. Operations stay.
     pub fn clear(&self) {
         self.first.clear();
     }

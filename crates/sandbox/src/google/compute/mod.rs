@@ -1,9 +1,9 @@
-//! A simulated Compute Engine, as far as it lists instances.
+//! A simulated Compute Engine, as far as it lists instances and operations.
 //!
-//! [`Compute::builder`] starts one on a port of its own. It answers `instances.aggregatedList` and
-//! `instances.get` under the paths of the real API, with just the `fields` that are asked for, and keeps a journal of
-//! what it was asked. Pages are
-//! rendered when they are asked for, so that hundreds of thousands of instances cost little.
+//! [`Compute::builder`] starts one on a port of its own. It answers `instances.aggregatedList`, `instances.get`,
+//! `globalOperations.aggregatedList` and `zoneOperations.list` under the paths of the real API, with just the `fields`
+//! that are asked for, and keeps a journal of what it was asked. Pages are rendered when they are asked for, so that
+//! hundreds of thousands of instances cost little.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -19,18 +19,24 @@
 //! ```
 
 mod access;
+mod aggregated;
 mod api;
 mod call;
+mod execute;
 mod fleet;
 mod handle;
 mod instance_filter;
 mod json;
+mod operation_filter;
+mod operations;
 mod page_token;
 mod project;
 mod recorded;
 mod refusal;
-mod render;
+mod render_instance;
+mod render_operation;
 mod replies;
+mod zone_operation;
 mod zones;
 
 pub use self::{
@@ -41,5 +47,6 @@ pub use self::{
     replies::{
         error, garbage, internal_error, permission_denied, rate_limited, unauthenticated, unavailable,
     },
+    zone_operation::ZoneOperation,
 };
 pub use crate::reply::{Hold, Override, Reply};

@@ -1,15 +1,19 @@
 //! One project's part of the API.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use super::{
     access::Access,
     fleet::Fleet,
+    operations::Operations,
     recorded::{Operation, Recorded},
     refusal::Refusal,
+    zone_operation::ZoneOperation,
 };
 use crate::{
     google::{
@@ -27,6 +31,9 @@ pub struct ProjectCompute(Arc<State>);
 struct State {
     project: Project,
     access: Mutex<Access>,
+    /// Permissions that the caller lacks.
+    denied: Mutex<BTreeSet<String>>,
+    operations: Mutex<Operations>,
     fleet: Mutex<Fleet>,
     journal: Journal<Recorded>,
     overrides: Mutex<Overrides<Operation>>,
@@ -37,6 +44,8 @@ impl ProjectCompute {
         Self(Arc::new(State {
             project,
             access: Mutex::default(),
+            denied: Mutex::default(),
+            operations: Mutex::default(),
             fleet: Mutex::default(),
             journal: Journal::default(),
             overrides: Mutex::default(),
@@ -66,6 +75,76 @@ impl ProjectCompute {
         *self.0.access.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Denies just these permissions, such as `compute.zoneOperations.list`: requests that need one are answered with
+    /// 403, which names it and the project.
+    pub fn set_denied<P: Into<String>>(&self, permissions: impl IntoIterator<Item = P>) {
+        *self.denied() = permissions.into_iter().map(Into::into).collect();
+    }
+
+    /// The permissions that are denied.
+    #[must_use]
+    pub fn denied_permissions(&self) -> Vec<String> {
+        self.denied().iter().cloned().collect()
+    }
+
+    /// Adds an operation in the place of the one with the same zone and name.
+    pub fn insert_operation(&self, operation: ZoneOperation) {
+        self.operations().insert(operation);
+    }
+
+    /// Adds operations.
+    pub fn insert_operations(&self, all: impl IntoIterator<Item = ZoneOperation>) {
+        let mut operations = self.operations();
+        for operation in all {
+            operations.insert(operation);
+        }
+    }
+
+    /// The operations, in the order in which they were added, also those that are not listed yet or any more. The last
+    /// 100,000 are kept.
+    #[must_use]
+    pub fn all_operations(&self) -> Vec<ZoneOperation> {
+        self.operations().all().cloned().collect()
+    }
+
+    /// How many operations are kept.
+    #[must_use]
+    pub fn operation_count(&self) -> usize {
+        self.operations().all().count()
+    }
+
+    /// Lets operations that are added from now on appear in lists this much later, at least and at most: with two
+    /// different bounds they appear out of order.
+    pub fn set_operations_late(&self, least: Duration, most: Duration) {
+        self.operations().set_late(least, most);
+    }
+
+    /// Keeps operations that are added from now on out of lists until they are released.
+    pub fn hold_operations(&self) {
+        self.operations().hold();
+    }
+
+    /// Lists every operation that is held, and those that are added from now on.
+    pub fn release_operations(&self) {
+        self.operations().release();
+    }
+
+    /// Lists the operation of this name although it is held.
+    pub fn release_operation(&self, name: &str) {
+        self.operations().release_one(name);
+    }
+
+    /// Changes how many operations a list has at most, all of its pages together; 5,000 as with Google. What is over it is
+    /// on no page.
+    pub fn set_operation_limit(&self, limit: usize) {
+        self.operations().set_limit(limit);
+    }
+
+    /// Makes the operations of just these zones unreachable, beside those of zones that are unreachable as a whole.
+    pub fn set_operations_unreachable<Z: Into<String>>(&self, zones: impl IntoIterator<Item = Z>) {
+        self.operations().unreachable = zones.into_iter().map(Into::into).collect();
+    }
+
     /// Adds an instance in the place of the one with the same zone and name.
     pub fn insert(&self, instance: Instance) {
         self.fleet().insert(instance);
@@ -89,9 +168,14 @@ impl ProjectCompute {
         self.fleet().set_status(zone, name, status);
     }
 
-    /// Removes every instance.
+    /// Removes every instance. Operations stay.
     pub fn clear(&self) {
         self.fleet().clear();
+    }
+
+    /// Removes every operation.
+    pub fn clear_operations(&self) {
+        self.operations().clear();
     }
 
     /// The instances, by zone and name.
@@ -156,6 +240,14 @@ impl ProjectCompute {
         self.0.fleet.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn operations(&self) -> MutexGuard<'_, Operations> {
+        self.0.operations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn denied(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.0.denied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn record(&self, operation: String, request: Recorded) {
         self.0.journal.record(operation, request);
     }
@@ -167,8 +259,10 @@ impl ProjectCompute {
     /// Whether a caller may see `resource`, for which the permission is needed.
     pub(super) fn check_access(&self, permission: &'static str, resource: &str) -> Result<(), Refusal> {
         match self.access() {
-            Access::Granted => Ok(()),
-            Access::Forbidden => Err(Refusal::Permission { permission, resource: resource.to_owned() }),
+            Access::Granted if !self.denied().contains(permission) => Ok(()),
+            Access::Granted | Access::Forbidden => {
+                Err(Refusal::Permission { permission, resource: resource.to_owned() })
+            }
             Access::NotFound => Err(Refusal::NotFound(format!("projects/{}", self.id()))),
             Access::Deleted => Err(Refusal::Deleted(self.project().clone())),
             Access::ApiDisabled => Err(Refusal::ApiDisabled(self.project().clone())),

@@ -16,6 +16,14 @@ pub enum Operation {
     Page(usize),
     /// `instances.get`.
     Get,
+    /// `globalOperations.aggregatedList`, whichever page.
+    Operations,
+    /// One page of it, counted from 1.
+    OperationsPage(usize),
+    /// `zoneOperations.list`, whichever page and zone.
+    ZoneOperations,
+    /// One page of it, counted from 1.
+    ZoneOperationsPage(usize),
 }
 
 impl Operation {
@@ -23,7 +31,9 @@ impl Operation {
     pub(super) fn counted(self) -> Self {
         match self {
             Self::List => Self::Page(1),
-            Self::Page(_) | Self::Get => self,
+            Self::Operations => Self::OperationsPage(1),
+            Self::ZoneOperations => Self::ZoneOperationsPage(1),
+            Self::Page(_) | Self::Get | Self::OperationsPage(_) | Self::ZoneOperationsPage(_) => self,
         }
     }
 
@@ -31,7 +41,9 @@ impl Operation {
     pub(super) fn prescribed(self, overrides: &mut Overrides<Self>) -> Option<Reply> {
         overrides.take(&self).or_else(|| match self {
             Self::Page(_) => overrides.take(&Self::List),
-            Self::List | Self::Get => None,
+            Self::OperationsPage(_) => overrides.take(&Self::Operations),
+            Self::ZoneOperationsPage(_) => overrides.take(&Self::ZoneOperations),
+            Self::List | Self::Get | Self::Operations | Self::ZoneOperations => None,
         })
     }
 }
@@ -42,6 +54,10 @@ impl fmt::Display for Operation {
             Self::List => f.write_str("list"),
             Self::Page(number) => write!(f, "page {number}"),
             Self::Get => f.write_str("get"),
+            Self::Operations => f.write_str("operations"),
+            Self::OperationsPage(number) => write!(f, "operations page {number}"),
+            Self::ZoneOperations => f.write_str("zone operations"),
+            Self::ZoneOperationsPage(number) => write!(f, "zone operations page {number}"),
         }
     }
 }

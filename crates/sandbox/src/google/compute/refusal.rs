@@ -22,6 +22,8 @@ pub(super) enum Refusal {
         permission: &'static str,
         resource: String,
     },
+    /// Some zone cannot be told of, and nobody asked for a part.
+    Unreachable,
     /// The project is shut down.
     Deleted(Project),
     /// The project does not have Compute Engine's API.
@@ -47,6 +49,11 @@ impl Refusal {
             Self::Permission { permission, resource } => {
                 let message = format!("Required '{permission}' permission for '{resource}'");
                 (StatusCode::FORBIDDEN, error_body(403, "forbidden", "PERMISSION_DENIED", &message))
+            }
+            Self::Unreachable => {
+                let message = "Backend Error: some zones are unreachable.";
+                let body = error_body(503, "backendError", "UNAVAILABLE", message);
+                (StatusCode::SERVICE_UNAVAILABLE, body)
             }
             Self::Deleted(project) => {
                 let message = format!("Project #{} has been deleted.", project.number);

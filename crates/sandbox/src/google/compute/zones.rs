@@ -44,7 +44,12 @@ const REGIONS: [(&str, &str); 40] = [
     ("us-west4", "abc"),
 ];
 
-/// Their names.
+/// The names of the regions.
+pub(super) fn known_regions() -> impl Iterator<Item = &'static str> {
+    REGIONS.iter().map(|(region, _)| *region)
+}
+
+/// The names of the zones.
 pub(super) fn known_zones() -> impl Iterator<Item = String> {
     REGIONS
         .iter()

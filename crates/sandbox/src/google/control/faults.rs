@@ -54,7 +54,7 @@ pub(super) fn faults(state: &State) -> Response<Body> {
 
 /// Makes something go wrong, or right again if there is no measure of it.
 pub(super) fn set_fault(state: &State, name: &str, measure: Option<&str>) -> Response<Body> {
-    if name == "compute" || name == "assets" {
+    if ["compute", "operations", "assets"].contains(&name) {
         return set_api_fault(state, name, measure);
     }
     let Some(pubsub) = state.backend.own() else { return is_emulator() };
@@ -72,11 +72,15 @@ pub(super) fn set_fault(state: &State, name: &str, measure: Option<&str>) -> Res
 /// Makes one of the APIs over HTTP fail in the way of this name, or not any more.
 fn set_api_fault(state: &State, api: &str, fault: Option<&str>) -> Response<Body> {
     match (api, fault) {
-        ("compute", None) => state.compute.clear_overrides(),
+        ("compute" | "operations", None) => state.compute.clear_overrides(),
         (_, None) => state.assets.clear_overrides(),
-        ("compute", Some(name)) => match compute_fault(name) {
+        ("compute" | "operations", Some(name)) => match compute_fault(name) {
             Some(reply) => {
-                for operation in [Operation::List, Operation::Get] {
+                let operations = match api {
+                    "compute" => [Operation::List, Operation::Get],
+                    _ => [Operation::Operations, Operation::ZoneOperations],
+                };
+                for operation in operations {
                     state.compute.override_reply(operation, Override::from(reply.clone()));
                 }
             }

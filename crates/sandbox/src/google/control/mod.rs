@@ -38,6 +38,7 @@ A simulated Google Cloud.
 GET         /_sandbox/truth                 interruptions and running spot VMs by cluster, as they really are, for all
                                             projects together and for each of them
 GET PUT     /_sandbox/speed                 simulated seconds in a second; 0 pauses
+GET PUT     /_sandbox/sink                  on, or off: what happens is not published, but shows in Compute Engine
 POST        /_sandbox/storm                 preempts this share of the spot VMs at once: 0.5
 POST        /_sandbox/publish/interruption  publishes the body
 POST        /_sandbox/publish/creation      publishes the body
@@ -45,6 +46,8 @@ GET         /_sandbox/projects              the projects
 PUT DELETE  /_sandbox/projects/ID           adds a project (the body may be its number), or deletes it
 PUT         /_sandbox/projects/ID/access    granted, forbidden, not_found, deleted or api_disabled
 PUT         /_sandbox/projects/ID/unreachable  these zones and no others: europe-west1-b us-central1-a
+PUT         /_sandbox/projects/ID/denied    these permissions and no others: compute.zoneOperations.list
+PUT         /_sandbox/projects/ID/late      how late operations appear, or between which bounds: 5s, or 0s 20s
 PUT DELETE  /_sandbox/projects/ID/discovery lets the asset inventory find it, or not; the body may change what is found:
                                             state=ACTIVE (or DELETE_REQUESTED) env=prod folders/7 organizations/1
 GET         /_sandbox/counts                what has become of the messages, by subscription
@@ -54,7 +57,7 @@ PUT DELETE  /_sandbox/faults/NAME           makes this go wrong, with the body a
                 slow_acks 2s       max_lease 1s     reset_every 30s    reset_after 1000
                 refuse unavailable (or permission_denied, not_found, ...)          freeze
                 compute permission_denied (or rate_limited, internal_error, unavailable, garbage, reset, slow)
-                assets permission_denied (or ...)
+                operations permission_denied (or ...)               assets permission_denied (or ...)
 POST        /_sandbox/reset                 ends every open stream, once
             /compute/v1/projects/...        the Compute API itself
             /v1/folders/10:searchAllResources  the asset inventory itself
@@ -102,6 +105,14 @@ async fn answer(state: &State, method: &Method, path: &str, body: &[u8]) -> Resp
             }
             None => bad_request("expected a number that is not negative"),
         },
+        ("sink", "GET") => text(StatusCode::OK, if state.sink() { "on\n" } else { "off\n" }),
+        ("sink", "PUT") => match text_body {
+            "on" | "off" => {
+                state.set_sink(text_body == "on");
+                no_content()
+            }
+            _ => bad_request("expected on or off"),
+        },
         ("storm", "POST") => match number(text_body).filter(|share| *share <= 1.0) {
             Some(share) => match state.happen(|_, world| world.storm(share)).await {
                 Ok(events) => text(StatusCode::OK, format!("{}\n", events.len())),
@@ -131,7 +142,7 @@ async fn answer(state: &State, method: &Method, path: &str, body: &[u8]) -> Resp
         },
         ("" | "truth" | "counts" | "projects", _) => method_not_allowed("GET"),
         ("faults", _) => method_not_allowed("GET, DELETE"),
-        ("speed", _) => method_not_allowed("GET, PUT"),
+        ("speed" | "sink", _) => method_not_allowed("GET, PUT"),
         ("storm" | "reset" | "publish/interruption" | "publish/creation", _) => method_not_allowed("POST"),
         (path, method) if path.starts_with("projects/") => {
             let path = path.strip_prefix("projects/").unwrap_or_default();

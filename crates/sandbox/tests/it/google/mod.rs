@@ -6,6 +6,7 @@ mod client;
 mod compute;
 mod control;
 mod emulator;
+mod operations;
 mod projects;
 mod pubsub;
 mod together;

@@ -4,82 +4,30 @@
 //! where nothing is optimised.
 
 use std::{
-    collections::BTreeSet,
     fmt::{self, Write as _},
     time::{Duration, SystemTime},
 };
 
-use serde_json::{Value, json};
-
 use super::{
+    aggregated::Aggregated,
     fleet::Page,
     json::{Json, Object},
-    zones::known_zones,
 };
 use crate::google::{
     fields::Fields,
     instance::{Instance, Provisioning, Status},
+    names::COMPUTE_ROOT,
     project::Project,
     time,
 };
 
-const ROOT: &str = "https://www.googleapis.com/compute/v1/projects";
-
-/// The answer to `instances.aggregatedList`, with these fields.
-pub(super) fn list(
-    project: &Project,
-    page: &Page<'_>,
-    unreachable: &BTreeSet<String>,
-    next_page_token: Option<&str>,
-    fields: &Fields,
-) -> String {
-    let id = &project.id;
-    // Zones that Google does not have are as good as those that it has.
-    let used = page.instances.iter().map(|instance| instance.zone.clone());
-    let zones: BTreeSet<String> = known_zones().chain(used).chain(unreachable.iter().cloned()).collect();
-    let mut instances = page.instances.iter().peekable();
-
-    let mut list = Object::new(fields, String::with_capacity(64 * 1024 + page.instances.len() * 4096));
-    list.field("kind", "\"compute#instanceAggregatedList\"");
-    list.field("id", format_args!("\"projects/{id}/aggregated/instances\""));
-    list.object("items", |items| {
-        for zone in &zones {
-            let here: Vec<&Instance> =
-                std::iter::from_fn(|| instances.next_if(|instance| instance.zone == *zone))
-                    .copied()
-                    .collect();
-            items.object(&format!("zones/{zone}"), |scope| {
-                if here.is_empty() {
-                    scope.value("warning", || warning(zone, unreachable.contains(zone)));
-                } else {
-                    scope.list("instances", &here, |instance, node| write_instance(instance, project, node));
-                }
-            });
-        }
-    });
-    if let Some(token) = next_page_token {
-        list.field("nextPageToken", Json(token));
-    }
-    if !unreachable.is_empty() {
-        let links: Vec<String> = unreachable
-            .iter()
-            .map(|zone| Json(&format!("{ROOT}/{id}/zones/{zone}/instances")).to_string())
-            .collect();
-        list.field("unreachables", format_args!("[{}]", links.join(",")));
-    }
-    list.field("selfLink", format_args!("\"{ROOT}/{id}/aggregated/instances\""));
-    list.finish()
-}
-
-/// What an empty scope has in the place of instances.
-fn warning(zone: &str, is_unreachable: bool) -> Value {
-    let (code, message) = if is_unreachable {
-        ("UNREACHABLE", format!("Scope 'zones/{zone}' is currently unreachable."))
-    } else {
-        ("NO_RESULTS_ON_PAGE", format!("There are no results for scope 'zones/{zone}' on this page."))
-    };
-    let data = json!([{ "key": "scope", "value": format!("zones/{zone}") }]);
-    json!({ "code": code, "message": message, "data": data })
+/// The answer to `instances.aggregatedList`.
+pub(super) fn aggregated_list(list: &Aggregated<'_>, page: &Page<'_>) -> String {
+    list.write(
+        &page.instances,
+        |instance| &instance.zone,
+        |object, instance| write_instance(object, list.project, instance),
+    )
 }
 
 /// The answer to `instances.get`, with these fields.
@@ -92,7 +40,7 @@ pub(super) fn instance(project: &Project, instance: &Instance, fields: &Fields) 
 fn write_instance(object: &mut Object<'_>, project: &Project, instance: &Instance) {
     let Instance { id, name, zone, machine_type, status, provisioning, labels, created } = instance;
     let Project { id: project, number } = project;
-    let here = format!("{ROOT}/{project}/zones/{zone}");
+    let here = format!("{COMPUTE_ROOT}/{project}/zones/{zone}");
     let region = zone.rsplit_once('-').map_or(zone.as_str(), |(region, _)| region);
     let [a, b, c, d] = (*id as u32).to_be_bytes();
     let address = format!("10.{}.{}.{}", b % 64, c, d.clamp(1, 254));
@@ -110,7 +58,7 @@ fn write_instance(object: &mut Object<'_>, project: &Project, instance: &Instanc
     object.field(
         "networkInterfaces",
         format_args!(
-            r#"[{{"kind":"compute#networkInterface","network":"{ROOT}/{project}/global/networks/default","subnetwork":"{ROOT}/{project}/regions/{region}/subnetworks/default","networkIP":"{address}","name":"nic0","accessConfigs":[{{"kind":"compute#accessConfig","type":"ONE_TO_ONE_NAT","name":"external-nat","natIP":"34.{a}.{c}.{d}","networkTier":"PREMIUM"}}],"aliasIpRanges":[{{"ipCidrRange":"10.{alias}.{c}.0/24","subnetworkRangeName":"pods"}}],"fingerprint":"{fingerprint}","stackType":"IPV4_ONLY","nicType":"GVNIC"}}]"#,
+            r#"[{{"kind":"compute#networkInterface","network":"{COMPUTE_ROOT}/{project}/global/networks/default","subnetwork":"{COMPUTE_ROOT}/{project}/regions/{region}/subnetworks/default","networkIP":"{address}","name":"nic0","accessConfigs":[{{"kind":"compute#accessConfig","type":"ONE_TO_ONE_NAT","name":"external-nat","natIP":"34.{a}.{c}.{d}","networkTier":"PREMIUM"}}],"aliasIpRanges":[{{"ipCidrRange":"10.{alias}.{c}.0/24","subnetworkRangeName":"pods"}}],"fingerprint":"{fingerprint}","stackType":"IPV4_ONLY","nicType":"GVNIC"}}]"#,
             alias = 64 + b % 64,
             fingerprint = Fingerprint(id.rotate_left(17)),
         ),
@@ -197,6 +145,8 @@ impl fmt::Display for Fingerprint {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
