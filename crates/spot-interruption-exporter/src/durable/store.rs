@@ -12,105 +12,25 @@
 //! Moments are written down in a time that stands still while the exporter is down: an event from before a crash is
 //! recognised when it comes again, however long the exporter was away.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use redb::{Database, ReadableDatabase};
-use thiserror::Error;
 
 use super::clock::Clock;
+use super::directory::{self, DATABASE};
+pub use super::error::{OpenError, StoreError};
 use super::tables::{self, Identity};
 use super::witness::Witness;
 use crate::attribution::{Attribution, Changes, Record, Settings};
 use crate::event::Reasons;
 use crate::ledger::Ledger;
 
-const DATABASE: &str = "state.redb";
-const LOCK: &str = "lock";
-
 /// What the database keeps of its pages in memory, in bytes. The file is written far more than it is read.
 const CACHE: usize = 4 * 1024 * 1024;
-
-/// Files set aside that are kept, the newest ones.
-const KEPT_ASIDE: usize = 3;
-
-/// Why there can be no durable state.
-#[derive(Debug, Error)]
-pub enum OpenError {
-    /// Two exporters would count apart and overwrite each other.
-    #[error("state.path: {} is in use by another process; allowed is a directory of the exporter's own", .0.display())]
-    InUse(PathBuf),
-    /// The operating system refuses it.
-    #[error("state.path: {} cannot be used: {reason}; allowed is a directory that can be written to", path.display())]
-    Directory {
-        /// The directory.
-        path: PathBuf,
-        /// The operating system's reason.
-        reason: io::Error,
-    },
-    /// Its counts belong to something else.
-    #[error("state.path: {} holds the state of project {project}; allowed is a directory of the exporter's own", path.display())]
-    OtherProject {
-        /// The directory.
-        path: PathBuf,
-        /// What it was written for.
-        project: String,
-    },
-}
-
-/// Why a file is not believed, or cannot be read or written.
-#[derive(Debug, Error)]
-pub enum StoreError {
-    /// The operating system, or what the file's checksums say.
-    #[error(transparent)]
-    Database(Box<redb::Error>),
-    /// Another version's tables.
-    #[error("it is of version {found}, and this exporter reads version {}", tables::VERSION)]
-    Version {
-        /// Which one.
-        found: u64,
-    },
-    /// An older commit has taken the place of the last one.
-    #[error("it has gone back from commit {witnessed} to commit {found}")]
-    GoneBack {
-        /// The number of the last commit in the file.
-        found: u64,
-        /// The number of the last commit.
-        witnessed: u64,
-    },
-    /// The checksums are right, but what they protect is not.
-    #[error("it contradicts itself: {0}")]
-    Record(String),
-    /// A defect of the database's code, met with such a file.
-    #[error("the database's code has failed on it")]
-    Panicked,
-}
-
-impl<E: Into<redb::Error>> From<E> for StoreError {
-    fn from(error: E) -> Self {
-        Self::Database(Box::new(error.into()))
-    }
-}
-
-impl StoreError {
-    /// The operating system's error, unless it is about what the file holds.
-    fn into_io(self) -> Result<io::Error, Self> {
-        match self {
-            Self::Database(error) => match *error {
-                redb::Error::Io(error)
-                    if !matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>
-                {
-                    Ok(error)
-                }
-                error => Err(Self::Database(Box::new(error))),
-            },
-            other => Err(other),
-        }
-    }
-}
 
 /// One commit's worth.
 #[derive(Debug)]
@@ -195,13 +115,7 @@ impl Store {
         now: Instant,
     ) -> Result<Opened<T>, OpenError> {
         let refused = |reason| OpenError::Directory { path: directory.to_owned(), reason };
-        create_directory(directory).map_err(refused)?;
-        let lock = File::create(directory.join(LOCK)).map_err(refused)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(directory.to_owned())),
-            Err(TryLockError::Error(error)) => return Err(refused(error)),
-        }
+        let lock = directory::lock(directory)?;
         let witness = Witness::open(directory).map_err(refused)?;
         let path = directory.join(DATABASE);
         let read = |reasons: &mut Reasons| {
@@ -231,7 +145,7 @@ impl Store {
                     return Err(OpenError::OtherProject { path: directory.to_owned(), project });
                 }
                 Err(Ok(error)) => return Err(refused(error)),
-                Err(Err(reason)) => set_aside(directory, &reason).map_err(refused)?,
+                Err(Err(reason)) => directory::set_aside(directory, &reason).map_err(refused)?,
             }
         }
         witness.note(0);
@@ -240,7 +154,7 @@ impl Store {
             refused(error.into_io().unwrap_or_else(|error| io::Error::other(error.to_string())))
         })?;
         // Only now is it certain that a power failure leaves the files of that name.
-        sync_directory(directory).map_err(refused)?;
+        directory::sync(directory).map_err(refused)?;
         let store = Self::with(directory, lock, created, witness, reasons.clone(), &identity);
         let attribution = Attribution::restore(settings, Record::empty(identity.key), now);
         let attribution = attribution.map_err(|error| refused(io::Error::other(error)))?;
@@ -323,56 +237,4 @@ fn create_database(path: &Path, identity: &Identity) -> Result<Database, StoreEr
     tables::create(&transaction, identity)?;
     transaction.commit()?;
     Ok(database)
-}
-
-/// Makes a directory with those above it, so that it is still there after a power failure.
-fn create_directory(directory: &Path) -> io::Result<()> {
-    let missing: Vec<&Path> = directory.ancestors().take_while(|path| !path.exists()).collect();
-    fs::create_dir_all(directory)?;
-    for made in missing {
-        if let Some(parent) = made.parent() {
-            sync_directory(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
-        }
-    }
-    Ok(())
-}
-
-/// Waits until the names in a directory are on the disk: what is written to a file is of no use if the file cannot be
-/// found.
-fn sync_directory(directory: &Path) -> io::Result<()> {
-    match File::open(directory)?.sync_all() {
-        // Some file systems know no such thing, and need none.
-        Err(error)
-            if error.kind() == io::ErrorKind::InvalidInput || error.kind() == io::ErrorKind::Unsupported =>
-        {
-            Ok(())
-        }
-        synced => synced,
-    }
-}
-
-/// Moves a file that is not believed out of the way, for people to look at.
-fn set_aside(directory: &Path, reason: &StoreError) -> io::Result<()> {
-    let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    let aside = directory.join(format!("{DATABASE}.unusable-{seconds}"));
-    fs::rename(directory.join(DATABASE), &aside)?;
-    sync_directory(directory)?;
-    tracing::error!(
-        aside = %aside.display(),
-        %reason,
-        "the state cannot be used and is set aside; counting begins anew, and what was known is listed again"
-    );
-    let prefix = format!("{DATABASE}.unusable-");
-    let mut kept: Vec<(u64, PathBuf)> = fs::read_dir(directory)?
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            let seconds = entry.file_name().to_str()?.strip_prefix(&prefix)?.parse().ok()?;
-            Some((seconds, entry.path()))
-        })
-        .collect();
-    kept.sort();
-    for (_, path) in kept.iter().rev().skip(KEPT_ASIDE) {
-        fs::remove_file(path)?;
-    }
-    Ok(())
 }

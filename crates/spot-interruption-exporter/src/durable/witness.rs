@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::store::StoreError;
+use super::error::StoreError;
 
 const FILE: &str = "commits";
 
