@@ -7,6 +7,8 @@
 pub mod backoff;
 pub mod build_info;
 pub mod config;
+#[cfg(feature = "durable")]
+pub mod durable;
 pub mod failure_log;
 pub mod files;
 pub mod http;

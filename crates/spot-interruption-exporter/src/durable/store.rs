@@ -18,13 +18,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use exporter_common::durable::directory::{self, DATABASE};
+use exporter_common::durable::{Clock, Witness};
+pub use exporter_common::durable::{OpenError, StoreError};
 use redb::{Database, ReadableDatabase};
 
-use super::clock::Clock;
-use super::directory::{self, DATABASE};
-pub use super::error::{OpenError, StoreError};
 use super::tables::{self, Identity};
-use super::witness::Witness;
 use crate::attribution::{Attribution, Changes, Record, Settings};
 use crate::event::Reasons;
 use crate::ledger::Ledger;

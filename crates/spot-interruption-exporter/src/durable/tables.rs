@@ -4,14 +4,14 @@ use std::borrow::Borrow;
 use std::num::NonZeroI64;
 use std::time::Instant;
 
+use exporter_common::durable::{Clock, StoreError};
 use jiff::Timestamp;
 use redb::{
     Database, Key as TableKey, ReadTransaction, ReadableTable, Table, TableDefinition, TableError, Value,
     WriteTransaction,
 };
 
-use super::clock::Clock;
-use super::store::{Batch, StoreError};
+use super::store::Batch;
 use crate::attribution::{Changes, Record};
 use crate::dedup::HashKey;
 use crate::event::{FailureReason, Reasons};
@@ -123,7 +123,7 @@ pub(super) fn identity(transaction: &ReadTransaction, now: Instant) -> Result<Id
     };
     match number(VERSION_NUMBER)? {
         VERSION => {}
-        found => return Err(StoreError::Version { found }),
+        found => return Err(StoreError::Version { found, expected: VERSION }),
     }
     let project = transaction.open_table(TEXTS)?.get(PROJECT)?;
     Ok(Identity {

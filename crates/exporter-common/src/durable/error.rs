@@ -5,8 +5,6 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::tables;
-
 /// Why there can be no durable state.
 #[derive(Debug, Error)]
 pub enum OpenError {
@@ -38,10 +36,12 @@ pub enum StoreError {
     #[error(transparent)]
     Database(Box<redb::Error>),
     /// Another version's tables.
-    #[error("it is of version {found}, and this exporter reads version {}", tables::VERSION)]
+    #[error("it is of version {found}, and this exporter reads version {expected}")]
     Version {
         /// Which one.
         found: u64,
+        /// The one that is read.
+        expected: u64,
     },
     /// An older commit has taken the place of the last one.
     #[error("it has gone back from commit {witnessed} to commit {found}")]
@@ -67,7 +67,10 @@ impl<E: Into<redb::Error>> From<E> for StoreError {
 
 impl StoreError {
     /// The operating system's error, unless it is about what the file holds.
-    pub(super) fn into_io(self) -> Result<io::Error, Self> {
+    ///
+    /// # Errors
+    /// It is about what the file holds.
+    pub fn into_io(self) -> Result<io::Error, Self> {
         match self {
             Self::Database(error) => match *error {
                 redb::Error::Io(error)

@@ -12,24 +12,33 @@ use super::error::StoreError;
 
 const FILE: &str = "commits";
 
+/// The file with the number.
 #[derive(Debug)]
-pub(super) struct Witness(File);
+pub struct Witness(File);
 
 impl Witness {
-    pub(super) fn open(directory: &Path) -> io::Result<Self> {
+    /// Opens the file, or makes it.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn open(directory: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).open(directory.join(FILE)).map(Self)
     }
 
     /// Whether a database with that many commits can be the one that was written last.
-    pub(super) fn check(&self, found: u64) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// It has gone back.
+    pub fn check(&self, found: u64) -> Result<(), StoreError> {
         match self.noted() {
             Some(witnessed) if witnessed > found => Err(StoreError::GoneBack { found, witnessed }),
             _ => Ok(()),
         }
     }
 
-    pub(super) fn note(&self, commits: u64) {
+    /// Takes note of a commit.
+    pub fn note(&self, commits: u64) {
         // The number twice, so that a damaged one is no evidence.
         let bytes = [commits.to_le_bytes(), (!commits).to_le_bytes()].concat();
         if let Err(error) = self.0.write_all_at(&bytes, 0) {

@@ -7,14 +7,18 @@ use std::time::SystemTime;
 
 use super::error::{OpenError, StoreError};
 
-pub(super) const DATABASE: &str = "state.redb";
+/// The database in it.
+pub const DATABASE: &str = "state.redb";
 const LOCK: &str = "lock";
 
 /// Files set aside that are kept, the newest ones.
 const KEPT_ASIDE: usize = 3;
 
 /// Locks a directory, which is made if there is none, for as long as the file is open.
-pub(super) fn lock(directory: &Path) -> Result<File, OpenError> {
+///
+/// # Errors
+/// It is in use, or cannot be.
+pub fn lock(directory: &Path) -> Result<File, OpenError> {
     let refused = |reason| OpenError::Directory { path: directory.to_owned(), reason };
     create(directory).map_err(refused)?;
     let lock = File::create(directory.join(LOCK)).map_err(refused)?;
@@ -39,7 +43,10 @@ fn create(directory: &Path) -> io::Result<()> {
 
 /// Waits until the names in a directory are on the disk: what is written to a file is of no use if the file cannot be
 /// found.
-pub(super) fn sync(directory: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// The operating system's.
+pub fn sync(directory: &Path) -> io::Result<()> {
     match File::open(directory)?.sync_all() {
         // Some file systems know no such thing, and need none.
         Err(error)
@@ -52,7 +59,10 @@ pub(super) fn sync(directory: &Path) -> io::Result<()> {
 }
 
 /// Moves a file that is not believed out of the way, for people to look at.
-pub(super) fn set_aside(directory: &Path, reason: &StoreError) -> io::Result<()> {
+///
+/// # Errors
+/// The operating system's.
+pub fn set_aside(directory: &Path, reason: &StoreError) -> io::Result<()> {
     let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let aside = directory.join(format!("{DATABASE}.unusable-{seconds}"));
     fs::rename(directory.join(DATABASE), &aside)?;
