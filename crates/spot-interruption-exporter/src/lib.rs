@@ -35,6 +35,7 @@ pub mod timeline;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+pub use exporter_common::durable::OpenError;
 use exporter_common::http::{Limits, Listener, Scrape, ScrapeError, ScrapeRequest, Site, serve};
 use exporter_common::metrics::{BuildInfo, ProcessCollector};
 use exporter_common::readiness::Readiness;
@@ -49,8 +50,7 @@ use tokio_util::sync::CancellationToken;
 use crate::attribution::Attribution;
 pub use crate::config::Config;
 use crate::durable::journal::Journal;
-pub use crate::durable::store::OpenError;
-use crate::durable::store::{Opened, Store};
+use crate::durable::store::{self, Opened};
 use crate::inventory::Scope;
 use crate::ledger::Ledger;
 use crate::metrics::{Labels, OwnMetrics, StateFamilies};
@@ -167,8 +167,8 @@ impl Core {
             Some(path) => {
                 let condition = readiness.condition("state", "durable state: not open yet");
                 let Opened { store, attribution, ledger } =
-                    Store::open(path, settings, &mut reasons, Instant::now())?;
-                (attribution, ledger, Some(Journal::new(store, condition, metrics.clone())))
+                    store::open(path, &settings, &mut reasons, Instant::now())?;
+                (attribution, ledger, Some(Journal::new(store, condition, &metrics)))
             }
             None => (Attribution::new(settings), Ledger::default(), None),
         };

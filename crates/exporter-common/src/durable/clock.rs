@@ -1,4 +1,4 @@
-//! A time that stands still while the exporter is down.
+//! A time that stands still while the process is down.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ pub struct Clock {
 
 impl Clock {
     /// Goes on, now, from what the clock showed last.
-    pub fn resume(milliseconds: u64, now: Instant) -> Self {
+    pub(super) fn resume(milliseconds: u64, now: Instant) -> Self {
         Self { started: now, before: Duration::from_millis(milliseconds) }
     }
 

@@ -20,12 +20,14 @@ pub enum OpenError {
         reason: io::Error,
     },
     /// Its counts belong to something else.
-    #[error("state.path: {} holds the state of project {project}; allowed is a directory of the exporter's own", path.display())]
-    OtherProject {
+    #[error("state.path: {} holds the state of {kind} {owner}; allowed is a directory of the exporter's own", path.display())]
+    OtherOwner {
         /// The directory.
         path: PathBuf,
+        /// What owns a state, such as a project.
+        kind: &'static str,
         /// What it was written for.
-        project: String,
+        owner: String,
     },
 }
 
@@ -66,11 +68,13 @@ impl<E: Into<redb::Error>> From<E> for StoreError {
 }
 
 impl StoreError {
+    /// Whether another process has the database open.
+    pub(super) fn is_in_use(&self) -> bool {
+        matches!(self, Self::Database(error) if matches!(**error, redb::Error::DatabaseAlreadyOpen))
+    }
+
     /// The operating system's error, unless it is about what the file holds.
-    ///
-    /// # Errors
-    /// It is about what the file holds.
-    pub fn into_io(self) -> Result<io::Error, Self> {
+    pub(super) fn into_io(self) -> Result<io::Error, Self> {
         match self {
             Self::Database(error) => match *error {
                 redb::Error::Io(error)

@@ -8,29 +8,23 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::error::StoreError;
+use super::StoreError;
 
 const FILE: &str = "commits";
 
 /// The file with the number.
 #[derive(Debug)]
-pub struct Witness(File);
+pub(super) struct Witness(File);
 
 impl Witness {
     /// Opens the file, or makes it.
-    ///
-    /// # Errors
-    /// The operating system's.
-    pub fn open(directory: &Path) -> io::Result<Self> {
+    pub(super) fn open(directory: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).open(directory.join(FILE)).map(Self)
     }
 
     /// Whether a database with that many commits can be the one that was written last.
-    ///
-    /// # Errors
-    /// It has gone back.
-    pub fn check(&self, found: u64) -> Result<(), StoreError> {
+    pub(super) fn check(&self, found: u64) -> Result<(), StoreError> {
         match self.noted() {
             Some(witnessed) if witnessed > found => Err(StoreError::GoneBack { found, witnessed }),
             _ => Ok(()),
@@ -38,7 +32,7 @@ impl Witness {
     }
 
     /// Takes note of a commit.
-    pub fn note(&self, commits: u64) {
+    pub(super) fn note(&self, commits: u64) {
         // The number twice, so that a damaged one is no evidence.
         let bytes = [commits.to_le_bytes(), (!commits).to_le_bytes()].concat();
         if let Err(error) = self.0.write_all_at(&bytes, 0) {

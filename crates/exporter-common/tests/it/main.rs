@@ -4,6 +4,8 @@
 
 mod client;
 mod config;
+#[cfg(feature = "durable")]
+mod durable;
 mod formats;
 mod http;
 mod server;

@@ -1,4 +1,4 @@
-//! Durable state: what is known and counted, kept on disk.
+//! Durable state: what is known and counted, kept on disk by [`exporter_common::durable`].
 
 pub mod journal;
 pub mod store;

@@ -2,12 +2,11 @@
 
 use std::borrow::Borrow;
 use std::num::NonZeroI64;
-use std::time::Instant;
 
-use exporter_common::durable::{Clock, StoreError};
+use exporter_common::durable::{Clock, NUMBERS, StoreError, Tables, number};
 use jiff::Timestamp;
 use redb::{
-    Database, Key as TableKey, ReadTransaction, ReadableTable, Table, TableDefinition, TableError, Value,
+    Key as TableKey, ReadTransaction, ReadableTable, Table, TableDefinition, TableError, Value,
     WriteTransaction,
 };
 
@@ -22,20 +21,9 @@ use crate::inventory::{
 use crate::ledger::{Interruptions, Ledger, OUTCOMES, Tally};
 use crate::timeline::{Entry, Timeline, TimelineChanges};
 
-/// Of the tables below. Another version's file is set aside.
-pub(super) const VERSION: u64 = 1;
-
-/// Single numbers by name.
-const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
-const VERSION_NUMBER: &str = "version";
-const COMMITS: &str = "commits";
-const UPTIME: &str = "uptime_milliseconds";
+/// Further numbers beside those of every store.
 const KEY: [&str; 2] = ["hash_key_0", "hash_key_1"];
 const UNATTRIBUTED: &str = "unattributed";
-
-/// Single texts by name.
-const TEXTS: TableDefinition<'_, &str, &str> = TableDefinition::new("texts");
-const PROJECT: &str = "project";
 
 /// By number: cluster, location, node pool, machine type, zone and project.
 const PROFILES: TableDefinition<'_, u32, [&str; 6]> = TableDefinition::new("profiles");
@@ -72,72 +60,50 @@ const DELIVERY: TableDefinition<'_, (), (f64, [u64; 13])> = TableDefinition::new
 /// By source and outcome.
 const MESSAGES: TableDefinition<'_, (u8, &str), u64> = TableDefinition::new("messages");
 
-/// Whose state this is, and how far it has come.
+/// What writes to the tables.
 #[derive(Debug)]
-pub(super) struct Identity {
-    pub(super) project: String,
-    pub(super) key: HashKey,
-    pub(super) commits: u64,
-    pub(super) clock: Clock,
+pub struct StateTables {
+    pub(super) reasons: Reasons,
 }
 
-impl Identity {
-    /// That of a state that begins.
-    pub(super) fn new(project: &str, now: Instant) -> Self {
-        Self { project: project.to_owned(), key: HashKey::random(), commits: 0, clock: Clock::resume(0, now) }
+impl Tables for StateTables {
+    const VERSION: u64 = 1;
+    const OWNER: &'static str = "project";
+    const BEGINS_ANEW: &'static str = "counting begins anew, and what was known is listed again";
+    type Batch = Batch;
+
+    fn create(transaction: &WriteTransaction) -> Result<(), StoreError> {
+        let HashKey(first, second) = HashKey::random();
+        let mut numbers = transaction.open_table(NUMBERS)?;
+        for (name, number) in [(KEY[0], first), (KEY[1], second), (UNATTRIBUTED, 0)] {
+            numbers.insert(name, number)?;
+        }
+        transaction.open_table(PROFILES)?;
+        transaction.open_table(CLUSTERS)?;
+        transaction.open_table(INSTANCES)?;
+        transaction.open_table(LOSSES)?;
+        transaction.open_table(TIMELINES)?;
+        transaction.open_table(INTERRUPTIONS)?;
+        transaction.open_table(DELIVERY)?;
+        transaction.open_table(MESSAGES)?;
+        Ok(())
     }
-}
 
-/// Begins a transaction that is durable when it is committed, and leaves the file whole at every moment.
-pub(super) fn begin(database: &Database) -> Result<WriteTransaction, StoreError> {
-    let mut transaction = database.begin_write()?;
-    transaction.set_two_phase_commit(true);
-    Ok(transaction)
-}
-
-/// Makes all tables, so that reading need not ask whether there is one.
-pub(super) fn create(transaction: &WriteTransaction, identity: &Identity) -> Result<(), StoreError> {
-    let mut numbers = transaction.open_table(NUMBERS)?;
-    let zeros = [COMMITS, UPTIME, UNATTRIBUTED].map(|name| (name, 0));
-    let key = [(KEY[0], identity.key.0), (KEY[1], identity.key.1)];
-    for (name, number) in zeros.into_iter().chain(key).chain([(VERSION_NUMBER, VERSION)]) {
-        numbers.insert(name, number)?;
+    fn write(&self, transaction: &WriteTransaction, batch: &Batch, clock: &Clock) -> Result<(), StoreError> {
+        add(&mut transaction.open_table(NUMBERS)?, UNATTRIBUTED, batch.ledger.unattributed)?;
+        let Changes { inventory, interruptions, creations } = &batch.changes;
+        write_inventory(transaction, inventory, &self.reasons)?;
+        write_timeline(transaction, TOMBSTONES, &inventory.tombstones, clock)?;
+        write_timeline(transaction, INTERRUPTION_IDS, interruptions, clock)?;
+        write_timeline(transaction, CREATION_IDS, creations, clock)?;
+        write_ledger(transaction, &batch.ledger, &self.reasons)
     }
-    transaction.open_table(TEXTS)?.insert(PROJECT, &*identity.project)?;
-    transaction.open_table(PROFILES)?;
-    transaction.open_table(CLUSTERS)?;
-    transaction.open_table(INSTANCES)?;
-    transaction.open_table(LOSSES)?;
-    transaction.open_table(TIMELINES)?;
-    transaction.open_table(INTERRUPTIONS)?;
-    transaction.open_table(DELIVERY)?;
-    transaction.open_table(MESSAGES)?;
-    Ok(())
-}
-
-pub(super) fn identity(transaction: &ReadTransaction, now: Instant) -> Result<Identity, StoreError> {
-    let numbers = transaction.open_table(NUMBERS)?;
-    let number = |name: &'static str| match numbers.get(name)? {
-        Some(number) => Ok(number.value()),
-        None => Err(StoreError::Record(format!("{name} is not there"))),
-    };
-    match number(VERSION_NUMBER)? {
-        VERSION => {}
-        found => return Err(StoreError::Version { found, expected: VERSION }),
-    }
-    let project = transaction.open_table(TEXTS)?.get(PROJECT)?;
-    Ok(Identity {
-        project: project.map(|project| project.value().to_owned()).unwrap_or_default(),
-        key: HashKey(number(KEY[0])?, number(KEY[1])?),
-        commits: number(COMMITS)?,
-        clock: Clock::resume(number(UPTIME)?, now),
-    })
 }
 
 /// Everything that is known and counted. Reasons that `reasons` lacks are added to it.
 pub(super) fn read(
     transaction: &ReadTransaction,
-    identity: &Identity,
+    clock: &Clock,
     reasons: &mut Reasons,
 ) -> Result<(Record, Ledger), StoreError> {
     let inventory = InventoryRecord {
@@ -155,38 +121,17 @@ pub(super) fn read(
         )?,
         clusters: in_order(transaction, CLUSTERS, str::to_owned)?,
         instances: read_instances(transaction, reasons)?,
-        tombstones: read_timeline(transaction, TOMBSTONES, &identity.clock, |key| Key::try_from(key).ok())?,
+        tombstones: read_timeline(transaction, TOMBSTONES, clock, |key| Key::try_from(key).ok())?,
     };
-    let ids = |timeline| read_timeline(transaction, timeline, &identity.clock, Some);
+    let ids = |timeline| read_timeline(transaction, timeline, clock, Some);
     let record = Record {
-        key: identity.key,
+        key: HashKey(number(transaction, KEY[0])?, number(transaction, KEY[1])?),
         interruptions: ids(INTERRUPTION_IDS)?,
         creations: ids(CREATION_IDS)?,
         inventory,
     };
     let ledger = read_ledger(transaction, record.inventory.profiles.len(), reasons)?;
     Ok((record, ledger))
-}
-
-/// Writes a batch down as the commit of that number.
-pub(super) fn write(
-    transaction: &WriteTransaction,
-    batch: &Batch,
-    number: u64,
-    clock: &Clock,
-    reasons: &Reasons,
-) -> Result<(), StoreError> {
-    let mut numbers = transaction.open_table(NUMBERS)?;
-    numbers.insert(COMMITS, number)?;
-    numbers.insert(UPTIME, clock.reading(batch.now))?;
-    add(&mut numbers, UNATTRIBUTED, batch.ledger.unattributed)?;
-    let Changes { inventory, interruptions, creations } = &batch.changes;
-    write_inventory(transaction, inventory, reasons)?;
-    let InventoryChanges { tombstones, .. } = inventory;
-    write_timeline(transaction, TOMBSTONES, tombstones, clock)?;
-    write_timeline(transaction, INTERRUPTION_IDS, interruptions, clock)?;
-    write_timeline(transaction, CREATION_IDS, creations, clock)?;
-    write_ledger(transaction, &batch.ledger, reasons)
 }
 
 fn write_inventory(

@@ -1,13 +1,11 @@
 //! The families about what the exporter itself does: streams, listings, look-ups, commits.
 
-use std::time::Duration;
-
+use exporter_common::durable::StateMetrics;
 use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::instance::Instance;
@@ -23,9 +21,7 @@ pub struct OwnMetrics {
     lookups: Family<OutcomeLabel, Counter>,
     rate_limits: Counter,
     given_back: Counter,
-    state_errors: Counter,
-    state_commits: Histogram,
-    state_size: Gauge,
+    pub(crate) state: StateMetrics,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -74,9 +70,6 @@ const FOUND: OutcomeLabel = OutcomeLabel { outcome: "found" };
 const MISSING: OutcomeLabel = OutcomeLabel { outcome: "missing" };
 const FAILED: OutcomeLabel = OutcomeLabel { outcome: "failed" };
 
-/// Bounds of the time of a commit, in seconds.
-const COMMIT_BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
-
 impl OwnMetrics {
     /// Registers the families, each series from zero on.
     pub fn register(registry: &mut Registry, subscriptions: [&str; 2]) -> Self {
@@ -89,9 +82,7 @@ impl OwnMetrics {
             lookups: Family::default(),
             rate_limits: Counter::default(),
             given_back: Counter::default(),
-            state_errors: Counter::default(),
-            state_commits: Histogram::new(COMMIT_BUCKETS),
-            state_size: Gauge::default(),
+            state: StateMetrics::default(),
         };
         for subscription in subscriptions {
             drop(
@@ -150,21 +141,7 @@ impl OwnMetrics {
             "Messages of held events that went back to Pub/Sub to make room for others; they come again",
             metrics.given_back.clone(),
         );
-        registry.register(
-            "spot_interruption_exporter_state_errors",
-            "Commits of the durable state that failed; they are tried again, and nothing is acknowledged meanwhile",
-            metrics.state_errors.clone(),
-        );
-        registry.register(
-            "spot_interruption_exporter_state_commit_duration_seconds",
-            "Time that a commit of the durable state took until it was safe",
-            metrics.state_commits.clone(),
-        );
-        registry.register(
-            "spot_interruption_exporter_state_size_bytes",
-            "Size of the durable state's file; 0 without one",
-            metrics.state_size.clone(),
-        );
+        metrics.state.register(registry, "spot_interruption_exporter");
         metrics
     }
 
@@ -217,22 +194,5 @@ impl OwnMetrics {
     /// Counts messages that go back to their queue.
     pub(crate) fn given_back(&self, messages: usize) {
         self.given_back.inc_by(messages as u64);
-    }
-
-    /// Takes note of the size of the durable state, in bytes.
-    pub(crate) fn state_size(&self, size: u64) {
-        self.state_size.set(i64::try_from(size).unwrap_or(i64::MAX));
-    }
-
-    /// Counts a commit of the durable state.
-    pub(crate) fn committed(&self, took: Duration, size: u64) {
-        self.state_commits.observe(took.as_secs_f64());
-        self.state_size(size);
-    }
-
-    /// Counts and logs a commit that failed.
-    pub(crate) fn commit_failed(&self, reason: &str) {
-        self.state_errors.inc();
-        tracing::error!(reason, "the state cannot be written; nothing is acknowledged until it can");
     }
 }

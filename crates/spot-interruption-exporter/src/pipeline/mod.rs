@@ -21,8 +21,8 @@ use self::flow::Flow;
 use self::lookups::Lookups;
 
 use crate::attribution::{Outcome, Resolved};
-use crate::durable::journal::{Gathered, Journal};
-use crate::durable::store::{Commit, Store};
+use crate::durable::journal::{Commit, Gathered, Journal};
+use crate::durable::store::Store;
 use crate::event::Reasons;
 use crate::instance::CompactRef;
 use crate::interruption_log::{InterruptionLog, subject};
@@ -63,7 +63,7 @@ const CLOSED_CHECK: Duration = Duration::from_millis(100);
 
 /// The pipeline.
 #[derive(Debug)]
-pub struct Pipeline<T, P, S = Store> {
+pub struct Pipeline<T, P, S: Commit = Store> {
     /// What is known and counted.
     pub state: Shared<Ticket<T>>,
     /// The reasons of interruptions.

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use exporter_common::durable::Commit as _;
 use proptest::prelude::*;
 use spot_interruption_exporter::attribution::Settings;
-use spot_interruption_exporter::durable::store::{Batch, Opened, Store};
+use spot_interruption_exporter::durable::store::{self, Batch, Opened, Store};
 use spot_interruption_exporter::ledger::Ledger;
 use spot_interruption_exporter::provider::google::audit_log::InterruptionMethods;
 use tempfile::TempDir;
@@ -21,8 +22,7 @@ fn directory() -> TempDir {
 }
 
 fn open(directory: &Path, settings: &Settings, now: Instant) -> Opened<u32> {
-    Store::open(directory, settings.clone(), &mut InterruptionMethods::default().reasons().clone(), now)
-        .unwrap()
+    store::open(directory, settings, &mut InterruptionMethods::default().reasons().clone(), now).unwrap()
 }
 
 /// A world that is written down.
@@ -220,7 +220,7 @@ fn another_projects_state_is_refused() {
     let durable = written();
     let settings = Settings { project: "other".to_owned(), ..durable.world.settings.clone() };
     let mut reasons = InterruptionMethods::default().reasons().clone();
-    let opened = Store::open::<u32>(durable.directory.path(), settings, &mut reasons, durable.world.now);
+    let opened = store::open::<u32>(durable.directory.path(), &settings, &mut reasons, durable.world.now);
     let error = opened.unwrap_err().to_string();
     assert!(error.contains("holds the state of project mock-project; allowed is"), "{error}");
     assert_eq!(set_aside(durable.directory.path()), 0);

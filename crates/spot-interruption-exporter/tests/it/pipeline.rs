@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use exporter_common::durable::{Commit, StoreError};
 use exporter_common::readiness::Readiness;
 use prometheus_client::registry::Registry;
 use spot_interruption_exporter::attribution::{Attribution, Lookup, Settings};
 use spot_interruption_exporter::durable::journal::Journal;
-use spot_interruption_exporter::durable::store::{Batch, Commit, StoreError};
+use spot_interruption_exporter::durable::store::Batch;
 use spot_interruption_exporter::event::{Entry, Invalid};
 use spot_interruption_exporter::instance::Instance;
 use spot_interruption_exporter::inventory::{Scope, Unseen};
@@ -138,6 +139,8 @@ impl Disk {
 }
 
 impl Commit for Disk {
+    type Batch = Batch;
+
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let messages = batch.ledger.messages.iter().flatten().sum();
         let mut state = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -174,7 +177,7 @@ impl Running {
         let state = Shared::new(Attribution::new(settings), Ledger::default());
         let metrics = OwnMetrics::register(&mut Registry::default(), ["creations", "interruptions"]);
         let journal = disk.map(|disk| {
-            Journal::new(disk.clone(), Readiness::default().condition("state", "state"), metrics.clone())
+            Journal::new(disk.clone(), Readiness::default().condition("state", "state"), &metrics)
         });
         let (inputs, incoming) = mpsc::channel(1_000);
         let pipeline = Pipeline {
