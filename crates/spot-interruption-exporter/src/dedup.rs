@@ -28,11 +28,78 @@ use crate::timeline::{Timeline, TimelineChanges, shrunk};
 /// Remembers events for a window of time.
 #[derive(Debug)]
 pub struct Dedup<Ticket> {
-    window: Duration,
     key: HashKey,
+    ids: Ids,
+    waiting: HashMap<u64, Ticket, BuildHasherDefault<AlreadyHashed>>,
+}
+
+/// Ids that are forgotten a window of time after it is safe that they were met.
+#[derive(Debug)]
+pub(crate) struct Ids {
+    window: Duration,
     seen: HashSet<u64, BuildHasherDefault<AlreadyHashed>>,
     order: Timeline<u64>,
-    waiting: HashMap<u64, Ticket, BuildHasherDefault<AlreadyHashed>>,
+}
+
+impl Ids {
+    /// Remembers what was written down.
+    pub(crate) fn restore(window: Duration, order: Timeline<u64>) -> Self {
+        Self { window, seen: order.values().collect(), order }
+    }
+
+    pub(crate) fn contains(&self, id: u64) -> bool {
+        self.seen.contains(&id)
+    }
+
+    pub(crate) fn add(&mut self, id: u64) {
+        if self.seen.insert(id) {
+            self.order.append(id);
+        }
+    }
+
+    /// How many ids were ever added.
+    pub(crate) fn added(&self) -> u64 {
+        self.order.next_number()
+    }
+
+    /// The first so many ids are safe: their window begins, unless it began before.
+    pub(crate) fn settle(&mut self, added: u64, now: Instant) {
+        self.order.set_end(added, now + self.window);
+    }
+
+    /// Forgets the ids whose window had passed at a moment.
+    pub(crate) fn expire(&mut self, moment: Instant) {
+        while let Some(id) = self.order.pop_due(moment) {
+            self.forget(id);
+        }
+    }
+
+    /// Forgets the oldest ids that are safe until there are no more than so many.
+    pub(crate) fn bound(&mut self, most: usize) {
+        while self.len() > most
+            && let Some(end) = self.order.next_end()
+            && let Some(id) = self.order.pop_due(end)
+        {
+            self.forget(id);
+        }
+    }
+
+    /// What came and went since the last time that this was asked. It is about to be written down, so the window of
+    /// what is not safe yet begins now.
+    pub(crate) fn take_changes(&mut self, now: Instant) -> TimelineChanges<u64> {
+        self.order.take_changes(now + self.window)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.seen.len()
+    }
+
+    fn forget(&mut self, id: u64) {
+        self.seen.remove(&id);
+        if let Some(capacity) = shrunk(self.seen.capacity(), self.seen.len()) {
+            self.seen.shrink_to(capacity);
+        }
+    }
 }
 
 /// The key of the hash function. Ids that are written down can be recognised by whoever has the same one.
@@ -76,6 +143,8 @@ pub struct Fingerprint {
     message: u64,
     event: Option<u64>,
     instance: u64,
+    /// The event, where an operation tells it from others.
+    operation: Option<u64>,
 }
 
 /// What is known of an event.
@@ -99,13 +168,13 @@ impl<Ticket: Copy> Dedup<Ticket> {
     /// Remembers what was written down under the same key.
     #[must_use]
     pub fn restore(window: Duration, key: HashKey, order: Timeline<u64>) -> Self {
-        Self { window, key, seen: order.values().collect(), order, waiting: HashMap::default() }
+        Self { key, ids: Ids::restore(window, order), waiting: HashMap::default() }
     }
 
     /// What is remembered and forgotten since the last time that this was asked. It is about to be written down, so
     /// the window of what is not safe yet begins now.
     pub fn take_changes(&mut self, now: Instant) -> TimelineChanges<u64> {
-        self.order.take_changes(now + self.window)
+        self.ids.take_changes(now)
     }
 
     /// The fingerprint of an event about an instance. Without an operation and an `insertId`, the message that brought
@@ -125,7 +194,33 @@ impl<Ticket: Copy> Dedup<Ticket> {
             let instance = instance.to_le_bytes();
             self.key.hash(&[Some(instance.as_slice()), operation, insert])
         });
-        Fingerprint { message: self.key.hash(&[Some(message_id.as_bytes())]), event, instance }
+        Fingerprint {
+            message: self.key.hash(&[Some(message_id.as_bytes())]),
+            event,
+            instance,
+            operation: event.filter(|_| operation.is_some()),
+        }
+    }
+
+    /// The fingerprint of an interruption that the provider's API lists as an operation. It is the same event as one that
+    /// a message tells of by the instance's id and the operation, or by its name and the operation.
+    #[must_use]
+    pub fn fingerprint_of_operation(&self, instance: &InstanceRef<'_>, operation: &str) -> Fingerprint {
+        let by_id = InstanceRef { id: instance.id, ..InstanceRef::default() };
+        let by_name = InstanceRef { id: None, ..instance.clone() };
+        let event = |instance: &InstanceRef<'_>| {
+            instance
+                .identifies()
+                .then(|| self.fingerprint("", instance, None, Some(operation)).event)
+                .flatten()
+        };
+        let (by_id, by_name) = (event(&by_id), event(&by_name));
+        Fingerprint {
+            message: by_id.or(by_name).unwrap_or_default(),
+            event: by_name,
+            instance: self.key.hash_instance(instance),
+            operation: by_id.or(by_name),
+        }
     }
 
     /// The fingerprint of a creation that failed: an operation fails once, however many entries say so. Apart from
@@ -147,6 +242,7 @@ impl<Ticket: Copy> Dedup<Ticket> {
             message: self.key.hash(&[Some(message_id.as_bytes())]),
             event: operation_id.or(insert_id).map(hash),
             instance: self.key.hash_instance(instance),
+            operation: None,
         }
     }
 
@@ -154,7 +250,7 @@ impl<Ticket: Copy> Dedup<Ticket> {
     #[must_use]
     pub fn check(&self, fingerprint: &Fingerprint) -> Acquaintance<Ticket> {
         let keys = fingerprint.keys();
-        if keys.clone().any(|key| self.seen.contains(&key)) {
+        if keys.clone().any(|key| self.ids.contains(key)) {
             return Acquaintance::Seen;
         }
         let waiting = keys.into_iter().find_map(|key| self.waiting.get(&key));
@@ -179,37 +275,30 @@ impl<Ticket: Copy> Dedup<Ticket> {
     pub fn commit(&mut self, fingerprint: &Fingerprint) {
         for key in fingerprint.keys() {
             self.waiting.remove(&key);
-            if self.seen.insert(key) {
-                self.order.append(key);
-            }
+            self.ids.add(key);
         }
     }
 
     /// How many ids were ever committed: tells later which of them [are safe](Self::settle).
     #[must_use]
     pub fn committed(&self) -> u64 {
-        self.order.next_number()
+        self.ids.added()
     }
 
     /// The effect of the first so many ids is safe: their window begins, unless it began before.
     pub fn settle(&mut self, committed: u64, now: Instant) {
-        self.order.set_end(committed, now + self.window);
+        self.ids.settle(committed, now);
     }
 
     /// Forgets the events whose window had passed at a moment.
     pub fn expire(&mut self, moment: Instant) {
-        while let Some(key) = self.order.pop_due(moment) {
-            self.seen.remove(&key);
-            if let Some(capacity) = shrunk(self.seen.capacity(), self.seen.len()) {
-                self.seen.shrink_to(capacity);
-            }
-        }
+        self.ids.expire(moment);
     }
 
     /// How many ids are remembered.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.seen.len() + self.waiting.len()
+        self.ids.len() + self.waiting.len()
     }
 
     /// Whether nothing is remembered.
@@ -230,8 +319,13 @@ impl Fingerprint {
         self.instance
     }
 
+    /// Tells the event from others, where it is known by its operation.
+    pub(crate) fn operation(&self) -> Option<u64> {
+        self.operation
+    }
+
     /// Both hashes are of the same keyed function, but of differently shaped data, so they can share a table.
-    fn keys(&self) -> impl Iterator<Item = u64> + Clone + use<> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = u64> + Clone + use<> {
         [Some(self.message), self.event].into_iter().flatten()
     }
 }
@@ -276,9 +370,9 @@ mod tests {
         dedup.settle(dedup.committed(), now);
         let late = fingerprint(&dedup, "late");
         dedup.commit(&late);
-        assert!(dedup.seen.capacity() >= 100_000);
+        assert!(dedup.ids.seen.capacity() >= 100_000);
         dedup.expire(now + window);
-        assert!(dedup.seen.capacity() <= 4_096, "{}", dedup.seen.capacity());
+        assert!(dedup.ids.seen.capacity() <= 4_096, "{}", dedup.ids.seen.capacity());
         assert_eq!((dedup.len(), dedup.check(&late)), (1, Acquaintance::Seen));
     }
 

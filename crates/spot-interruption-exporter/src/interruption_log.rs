@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::attribution::{Counted, Outcome, Why};
-use crate::event::{Entry, Event, InterruptionReason, Invalid, Reasons};
+use crate::event::{Entry, Event, InterruptionReason, Reasons};
 use crate::instance::{CompactRef, InstanceId};
 use crate::inventory::{Inventory, Profile};
 
@@ -18,9 +18,9 @@ const LINES: u64 = 10;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The instance that a message is about, if it is one about an interruption. Other messages are not logged with one.
-pub(crate) fn subject(parsed: &Result<Entry<'_>, Invalid>) -> CompactRef {
-    match parsed {
-        Ok(Entry { event: Event::Interruption { instance, .. }, .. }) => instance.into(),
+pub(crate) fn subject(entry: &Entry<'_>) -> CompactRef {
+    match &entry.event {
+        Event::Interruption { instance, .. } => instance.into(),
         _ => CompactRef::default(),
     }
 }

@@ -89,7 +89,7 @@ pub struct Ledger {
     /// The times from events to their being counted, in seconds.
     pub delivery: Tally,
     /// Messages by [`Source`] and outcome, as in [`OUTCOMES`].
-    pub messages: [[u64; OUTCOMES.len()]; 2],
+    pub messages: [[u64; OUTCOMES.len()]; Queue::ALL.len()],
 }
 
 impl Ledger {
@@ -124,6 +124,16 @@ impl Ledger {
         for (own, other) in self.messages.iter_mut().flatten().zip(batch.messages.iter().flatten()) {
             *own += other;
         }
+    }
+
+    /// Interruptions that no message has told of, attributed or not.
+    #[must_use]
+    pub fn reconciled(&self) -> u64 {
+        let counts = OUTCOMES.iter().zip(&self.messages[Queue::Reconciled as usize]);
+        counts
+            .filter(|(outcome, _)| ["counted", "unattributed"].contains(outcome))
+            .map(|(_, count)| count)
+            .sum()
     }
 
     /// All interruptions, attributed or not.

@@ -32,6 +32,7 @@ pub mod source;
 pub mod state;
 pub mod timeline;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,7 @@ use exporter_common::readiness::Readiness;
 use exporter_common::shutdown::DRAIN;
 use exporter_common::supervisor::{Supervised, Supervisor, TaskEnded};
 use exporter_common::telemetry::LogCollector;
+use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -55,6 +57,7 @@ use crate::inventory::Scope;
 use crate::ledger::Ledger;
 use crate::metrics::{Labels, OwnMetrics, StateFamilies};
 use crate::pipeline::{Pipeline, Ticket};
+use crate::provider::google::config::OperationsMode;
 use crate::provider::google::{Feed, Feeding, Google};
 use crate::provider::{Provider, Token};
 use crate::source::Input;
@@ -104,7 +107,7 @@ pub async fn run(
     registry.register_collector(Box::new(BuildInfo { name: "spot_interruption_exporter_build_info" }));
     registry.register_collector(Box::new(ProcessCollector::new()));
     registry.register_collector(Box::new(LogCollector));
-    let metrics = OwnMetrics::register(&mut registry, config.google.subscription_labels());
+    let metrics = OwnMetrics::register(&mut registry, &config.google.subscription_labels());
     let readiness = Readiness::default();
     let stop = CancellationToken::new();
     let mut supervisor = Supervisor::new(stop.clone());
@@ -117,6 +120,7 @@ pub async fn run(
         readiness: &readiness,
         inputs: core.inputs,
         unlisted: core.unlisted,
+        cursors: core.cursors,
         stop: stop.clone(),
         grace: config.attribution.attribution_grace,
     };
@@ -149,6 +153,8 @@ struct Core {
     inputs: mpsc::Sender<Input<Token>>,
     /// Projects that events are about and that are not listed.
     unlisted: mpsc::UnboundedReceiver<Scope>,
+    /// How far the operations of scopes are dealt with.
+    cursors: BTreeMap<Scope, Timestamp>,
     pipeline: Supervised<()>,
 }
 
@@ -163,20 +169,23 @@ impl Core {
     ) -> Result<Self, OpenError> {
         let mut reasons = config.google.methods.reasons().clone();
         let settings = config.attribution.clone();
-        let (attribution, ledger, journal) = match &config.state_path {
+        let (mut attribution, ledger, cursors, journal) = match &config.state_path {
             Some(path) => {
                 let condition = readiness.condition("state", "durable state: not open yet");
-                let Opened { store, attribution, ledger } =
+                let Opened { store, attribution, ledger, cursors } =
                     store::open(path, &settings, &mut reasons, Instant::now())?;
-                (attribution, ledger, Some(Journal::new(store, condition, &metrics)))
+                (attribution, ledger, cursors, Some(Journal::new(store, condition, &metrics)))
             }
-            None => (Attribution::new(settings), Ledger::default(), None),
+            None => (Attribution::new(settings), Ledger::default(), BTreeMap::new(), None),
         };
+        if config.google.operations != OperationsMode::Off {
+            attribution.watch_operations();
+        }
         let state = Shared::new(attribution, ledger);
         let labels = Labels {
             cluster: config.cluster_label.as_str().into(),
             reasons: reasons.clone(),
-            subscriptions: config.google.subscription_labels().map(Into::into),
+            subscriptions: config.google.subscription_labels().into_iter().map(Into::into).collect(),
         };
         let (inputs, incoming) = mpsc::channel(INPUTS);
         let (report_unlisted, unlisted) = mpsc::unbounded_channel();
@@ -190,7 +199,7 @@ impl Core {
             journal,
         };
         let pipeline = supervisor.spawn("pipeline", pipeline.run(incoming));
-        Ok(Self { state, labels, inputs, unlisted, pipeline })
+        Ok(Self { state, labels, inputs, unlisted, cursors, pipeline })
     }
 }
 

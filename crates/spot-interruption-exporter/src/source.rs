@@ -1,9 +1,10 @@
 //! What feeds the pipeline: messages, listings and answers to look-ups, whichever provider they come from.
 
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use crate::attribution::{Lookup, LookupId};
@@ -18,6 +19,15 @@ pub enum Queue {
     Creations,
     /// Interruption events.
     Interruptions,
+    /// No queue: what the provider's API lists as operations.
+    Operations,
+    /// The same, where they stand in for messages that are lost.
+    Reconciled,
+}
+
+impl Queue {
+    /// Every queue, in the order of their numbers.
+    pub const ALL: [Self; 4] = [Self::Creations, Self::Interruptions, Self::Operations, Self::Reconciled];
 }
 
 /// Messages of one queue that may be out at the same time, held ones included.
@@ -64,6 +74,28 @@ pub enum Input<T> {
     },
     /// It has failed.
     ListingFailed(Scope),
+    /// A listing of a scope's operations offers some that it has not offered before.
+    Offered {
+        /// The scope.
+        scope: Scope,
+        /// The number of the listing; later ones have higher numbers.
+        listing: u64,
+        /// Whether they only stand in for messages that are lost.
+        wait: bool,
+        /// What they tell, each with its token.
+        operations: Vec<(Entry<'static>, T)>,
+    },
+    /// A listing of a scope's operations has ended.
+    OperationsListed {
+        /// The scope.
+        scope: Scope,
+        /// The number of the listing.
+        listing: u64,
+        /// Up to when it had all operations; `None` if it had a part of them.
+        cursor: Option<Timestamp>,
+    },
+    /// The operations of all scopes were offered up to this moment.
+    OfferedUntil(Instant),
     /// An instance that was looked up exists.
     Found(LookupId, Box<Instance<'static>>),
     /// An instance that was looked up does not exist.

@@ -20,6 +20,7 @@
 //! Where what is held leaves no room for others, it can be [given back](Attribution::give_back): its message comes again,
 //! and is held for the rest of its time.
 
+mod operations;
 mod outcome;
 mod record;
 mod returned;
@@ -28,10 +29,12 @@ mod waiting;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
+pub use self::operations::OPERATION_LATENESS;
+use self::operations::{HeldOperation, Operations};
 pub use self::outcome::{Choice, Counted, Lookup, Outcome, Resolved, Why};
 pub use self::record::{Changes, Decided, Record};
 use self::returned::Returned;
-use self::waiting::{Asked, CaseId, Held, Kind, Message, Place, Waiting};
+use self::waiting::{Asked, CaseId, Held, Kind, Learnt, Message, Place, Waiting};
 use crate::dedup::{Acquaintance, Dedup, Fingerprint, HashKey};
 use crate::event::{Entry, Event, FailedCreation, Ignored, InterruptionReason, Invalid};
 use crate::instance::{Instance, InstanceRef};
@@ -63,6 +66,7 @@ pub struct Attribution<T> {
     /// Two subscriptions, so two memories: the ids of their messages have nothing to do with each other.
     interruptions: Dedup<Place>,
     creations: Dedup<Place>,
+    operations: Operations<T>,
     waiting: Waiting<T>,
     returned: Returned,
     /// The latest losses of unknown instances, by the hash of the instance: another method may tell of them too.
@@ -89,7 +93,8 @@ impl<T> Attribution<T> {
         let interruptions = Dedup::new(settings.dedup_window, key);
         let creations = Dedup::new(settings.dedup_window, key);
         let inventory = Inventory::new(&settings.project, settings.tombstone_ttl);
-        Self::with(settings, inventory, interruptions, creations)
+        let operations = Operations::restore(Timeline::default(), Timeline::default());
+        Self::with(settings, inventory, interruptions, creations, operations)
     }
 
     fn with(
@@ -97,12 +102,14 @@ impl<T> Attribution<T> {
         inventory: Inventory,
         interruptions: Dedup<Place>,
         creations: Dedup<Place>,
+        operations: Operations<T>,
     ) -> Self {
         let untried = HashSet::from([Scope::project(settings.project.as_str())]);
         Self {
             inventory,
             interruptions,
             creations,
+            operations,
             waiting: Waiting::new(),
             returned: Returned::default(),
             strangers: HashMap::new(),
@@ -149,7 +156,8 @@ impl<T> Attribution<T> {
         match &entry.event {
             Event::Interruption { instance, reason } => {
                 self.meet_project(instance);
-                let kind = Kind::Interruption { reason: *reason, at: entry.timestamp };
+                let kind =
+                    Kind::Interruption { reason: *reason, at: entry.timestamp, learnt: Learnt::Message };
                 let fingerprint = fingerprint(&self.interruptions, instance);
                 self.settle_or_hold(instance, kind, fingerprint, token, now);
             }
@@ -192,6 +200,57 @@ impl<T> Attribution<T> {
                 self.failed(failed, &fingerprint, token);
             }
             Event::Ignored(ignored) => self.resolve(token, Outcome::Ignored(*ignored)),
+        }
+    }
+
+    /// Takes an event that the provider's API lists as an operation. With `wait` it is held for the grace first, since its
+    /// message is likely to be on its way.
+    pub fn operation(&mut self, entry: Entry<'static>, wait: bool, token: T, now: Instant) {
+        self.tick(now);
+        let operation = HeldOperation { entry, token, since: now };
+        if wait && !self.is_told(&operation.entry) {
+            return self.operations.hold(now + self.settings.attribution_grace, operation);
+        }
+        self.take_operation(operation, now);
+    }
+
+    /// Operations are going to be listed. From now on it is remembered what messages tell, for their operations to be
+    /// recognised.
+    pub fn watch_operations(&mut self) {
+        self.operations.watch();
+    }
+
+    /// All operations up to a moment were passed in.
+    pub fn operations_offered(&mut self, until: Instant) {
+        self.operations.offered_until(until);
+    }
+
+    /// Whether the interruption that an operation tells of is known.
+    fn is_told(&self, entry: &Entry<'_>) -> bool {
+        let Event::Interruption { instance, .. } = &entry.event else { return false };
+        let name = entry.operation_id.as_deref().unwrap_or_default();
+        self.operations.is_known(&self.interruptions.fingerprint_of_operation(instance, name))
+    }
+
+    fn take_operation(&mut self, operation: HeldOperation<T>, now: Instant) {
+        let HeldOperation { entry, token, .. } = operation;
+        let name = entry.operation_id.as_deref().unwrap_or_default();
+        match &entry.event {
+            Event::Interruption { instance, reason } => {
+                self.meet_project(instance);
+                let fingerprint = self.interruptions.fingerprint_of_operation(instance, name);
+                if self.operations.is_known(&fingerprint) {
+                    return self.resolve(token, Outcome::Duplicate);
+                }
+                let kind =
+                    Kind::Interruption { reason: *reason, at: entry.timestamp, learnt: Learnt::Operation };
+                self.settle_or_hold(instance, kind, fingerprint, token, now);
+            }
+            Event::UnlabelledCreation(instance) => {
+                let fingerprint = self.creations.fingerprint_of_operation(instance, name);
+                self.settle_or_hold(instance, Kind::Creation, fingerprint, token, now);
+            }
+            _ => self.resolve(token, Outcome::Ignored(Ignored::OtherMethod)),
         }
     }
 
@@ -319,6 +378,9 @@ impl<T> Attribution<T> {
             let outcome = self.outcome_without_cluster(&held.message, why, now);
             self.finish(held, outcome);
         }
+        while let Some(operation) = self.operations.pop_due(now) {
+            self.take_operation(operation, now);
+        }
         self.inventory.expire(now);
         self.returned.expire(now);
         while let Some(stranger) = self.strangers_order.pop_due(now) {
@@ -327,6 +389,7 @@ impl<T> Attribution<T> {
         if let Some(safe) = self.safe_until {
             self.interruptions.expire(safe.min(now));
             self.creations.expire(safe.min(now));
+            self.operations.expire(safe, now);
         }
     }
 
@@ -335,7 +398,9 @@ impl<T> Attribution<T> {
     #[must_use]
     pub fn next_deadline(&self, now: Instant) -> Option<Instant> {
         let lookup = self.waiting.next_lookup_by().filter(|by| !self.is_seeded && *by > now);
-        [self.waiting.next_deadline(), self.inventory.next_expiry(), lookup].into_iter().flatten().min()
+        let next =
+            [self.waiting.next_deadline(), self.operations.next_due(), self.inventory.next_expiry(), lookup];
+        next.into_iter().flatten().min()
     }
 
     /// The next message that has had its effect. To be asked until there is none, whenever anything was passed in.
@@ -346,6 +411,7 @@ impl<T> Attribution<T> {
     /// Drops the tokens of all that is held, as at the end of the process: the messages will come again.
     pub(crate) fn forget_held(&mut self) {
         self.waiting = Waiting::new();
+        self.operations.forget_held();
     }
 
     /// Takes out held messages and gives their tokens back without an outcome: dropped, they come again. The message
@@ -393,7 +459,7 @@ impl<T> Attribution<T> {
     ) {
         let Some(token) = self.admit(kind, &fingerprint, token) else { return };
         if let Some(outcome) = self.effect(instance, kind, now) {
-            self.dedup(kind).commit(&fingerprint);
+            self.commit(kind, &fingerprint);
             self.resolve(token, outcome);
             self.settle_waiting(instance, now);
         } else {
@@ -434,6 +500,12 @@ impl<T> Attribution<T> {
     /// Gives back the token of a new event. That of a known one comes back as a duplicate, but not before the event
     /// has had its effect.
     fn admit(&mut self, kind: Kind, fingerprint: &Fingerprint, token: T) -> Option<T> {
+        if let Kind::Interruption { learnt: Learnt::Message, .. } = kind
+            && self.operations.has_counted(fingerprint)
+        {
+            self.resolve(token, Outcome::Duplicate);
+            return None;
+        }
         match self.dedup(kind).check(fingerprint) {
             Acquaintance::New => return Some(token),
             Acquaintance::Waiting(place) => self.waiting.join(place, token),
@@ -445,7 +517,10 @@ impl<T> Attribution<T> {
     /// What a message about a known instance does, or `None` when the instance is unknown.
     fn effect(&mut self, instance: &InstanceRef<'_>, kind: Kind, now: Instant) -> Option<Outcome> {
         match kind {
-            Kind::Interruption { reason, at } => {
+            Kind::Interruption { reason, at, learnt } => {
+                if learnt == Learnt::Operation && self.inventory.is_same_loss(instance, reason, at) {
+                    return Some(Outcome::Duplicate);
+                }
                 let loss = Loss { reason: Some(reason), at };
                 let Interrupted { profile, created_at } =
                     match self.inventory.interrupt(instance, loss, now)? {
@@ -467,7 +542,7 @@ impl<T> Attribution<T> {
 
     /// What a message amounts to whose instance belongs to no known cluster.
     fn outcome_without_cluster(&mut self, message: &Message<T>, why: Why, now: Instant) -> Outcome {
-        let Kind::Interruption { reason, at } = message.kind else {
+        let Kind::Interruption { reason, at, .. } = message.kind else {
             let is_outsider = why == Why::NotKubernetes;
             return Outcome::Ignored(if is_outsider { Ignored::NotKubernetes } else { Ignored::Unresolved });
         };
@@ -506,7 +581,7 @@ impl<T> Attribution<T> {
 
     fn finish(&mut self, held: Held<T>, outcome: Outcome) {
         let Message { kind, fingerprint, token, .. } = held.message;
-        self.dedup(kind).commit(&fingerprint);
+        self.commit(kind, &fingerprint);
         self.resolve(token, outcome);
         for token in held.duplicates {
             self.resolve(token, Outcome::Duplicate);
@@ -515,6 +590,16 @@ impl<T> Attribution<T> {
 
     fn resolve(&mut self, token: T, outcome: Outcome) {
         self.resolved.push_back(Resolved { token, outcome });
+    }
+
+    /// Remembers an event whose effect is decided.
+    fn commit(&mut self, kind: Kind, fingerprint: &Fingerprint) {
+        self.dedup(kind).commit(fingerprint);
+        match kind {
+            Kind::Interruption { learnt: Learnt::Message, .. } => self.operations.note_told(fingerprint),
+            Kind::Interruption { learnt: Learnt::Operation, .. } => self.operations.note_counted(fingerprint),
+            Kind::Creation => {}
+        }
     }
 
     fn dedup(&mut self, kind: Kind) -> &mut Dedup<Place> {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Attribution;
 use super::Settings;
+use super::operations::Operations;
 use crate::dedup::{Dedup, HashKey};
 use crate::inventory::{InvalidRecord, Inventory, InventoryChanges, InventoryRecord};
 use crate::timeline::{Timeline, TimelineChanges};
@@ -23,6 +24,10 @@ pub struct Record {
     pub interruptions: Timeline<u64>,
     /// The same of creations.
     pub creations: Timeline<u64>,
+    /// The ids of events that a message told of and whose operation may still be offered.
+    pub told: Timeline<u64>,
+    /// The ids of events that an operation counted and whose message may still come.
+    pub operations: Timeline<u64>,
 }
 
 impl Record {
@@ -34,6 +39,8 @@ impl Record {
             inventory: InventoryRecord::default(),
             interruptions: Timeline::default(),
             creations: Timeline::default(),
+            told: Timeline::default(),
+            operations: Timeline::default(),
         }
     }
 }
@@ -43,6 +50,7 @@ impl Record {
 pub struct Decided {
     interruptions: u64,
     creations: u64,
+    pub(super) operations: [u64; 2],
     at: Instant,
 }
 
@@ -55,6 +63,10 @@ pub struct Changes {
     pub interruptions: TimelineChanges<u64>,
     /// The same of creations.
     pub creations: TimelineChanges<u64>,
+    /// The ids of events that a message told of and whose operation may still be offered.
+    pub told: TimelineChanges<u64>,
+    /// The ids of events that an operation counted and whose message may still come.
+    pub operations: TimelineChanges<u64>,
 }
 
 impl<T> Attribution<T> {
@@ -67,12 +79,16 @@ impl<T> Attribution<T> {
         let dedup = |ids| Dedup::restore(settings.dedup_window, record.key, ids);
         let (interruptions, creations) = (dedup(record.interruptions), dedup(record.creations));
         let inventory = Inventory::restore(&settings.project, settings.tombstone_ttl, record.inventory, now)?;
-        Ok(Self::with(settings, inventory, interruptions, creations))
+        let operations = Operations::restore(record.told, record.operations);
+        Ok(Self::with(settings, inventory, interruptions, creations, operations))
     }
 
     /// What has become different since the last time that this was asked. It counts as written down from now on.
     pub fn take_changes(&mut self, now: Instant) -> Changes {
+        let [told, operations] = self.operations.take_changes(now);
         Changes {
+            told,
+            operations,
             inventory: self.inventory.take_changes(now),
             interruptions: self.interruptions.take_changes(now),
             creations: self.creations.take_changes(now),
@@ -85,6 +101,7 @@ impl<T> Attribution<T> {
         Decided {
             interruptions: self.interruptions.committed(),
             creations: self.creations.committed(),
+            operations: self.operations.added(),
             at: self.backlog.map_or(now, |(since, _)| since),
         }
     }
@@ -107,6 +124,7 @@ impl<T> Attribution<T> {
     pub fn settle(&mut self, decided: Decided, now: Instant) {
         self.interruptions.settle(decided.interruptions, now);
         self.creations.settle(decided.creations, now);
+        self.operations.settle(&decided, now);
         self.safe_until = self.safe_until.max(Some(decided.at));
     }
 }

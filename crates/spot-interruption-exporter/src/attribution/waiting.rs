@@ -36,8 +36,16 @@ pub(super) struct Message<T> {
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
-    Interruption { reason: InterruptionReason, at: Option<Timestamp> },
+    Interruption { reason: InterruptionReason, at: Option<Timestamp>, learnt: Learnt },
     Creation,
+}
+
+/// What told of an interruption.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Learnt {
+    Message,
+    /// The provider's API lists it as an operation.
+    Operation,
 }
 
 impl Kind {

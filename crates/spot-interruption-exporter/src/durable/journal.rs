@@ -3,14 +3,17 @@
 //! What is recorded while a commit runs is gathered for the next one. Nothing is acknowledged before it is safe, and the
 //! queues deliver no more than they let be outstanding.
 
+use std::collections::BTreeMap;
 use std::mem;
 
 use exporter_common::durable;
 use exporter_common::readiness::Condition;
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::store::{Batch, Store};
 use crate::attribution::Decided;
+use crate::inventory::Scope;
 use crate::ledger::Ledger;
 use crate::metrics::OwnMetrics;
 use crate::state::Shared;
@@ -27,18 +30,22 @@ pub struct Gathered<T> {
     pub ledger: Ledger,
     /// The messages that they come from.
     pub tickets: Vec<T>,
+    /// How far the operations of scopes are dealt with.
+    pub cursors: BTreeMap<Scope, Timestamp>,
 }
 
 impl<T> Default for Gathered<T> {
     fn default() -> Self {
-        Self { ledger: Ledger::default(), tickets: Vec::new() }
+        Self { ledger: Ledger::default(), tickets: Vec::new(), cursors: BTreeMap::new() }
     }
 }
 
 impl<T> Gathered<T> {
     /// Whether there is something to write.
     fn is_wanted(&self, state: &Shared<T>) -> bool {
-        !self.tickets.is_empty() || state.lock().attribution.inventory().has_changes()
+        !self.tickets.is_empty()
+            || !self.cursors.is_empty()
+            || state.lock().attribution.inventory().has_changes()
     }
 
     /// Takes what is to be written now, and what waits until it is safe.
@@ -46,10 +53,11 @@ impl<T> Gathered<T> {
         if !self.is_wanted(state) {
             return None;
         }
-        let Self { ledger, tickets } = mem::take(self);
+        let Self { ledger, tickets, cursors } = mem::take(self);
         let attribution = &mut state.lock().attribution;
         let decided = attribution.decided(now);
-        Some((Batch { ledger, changes: attribution.take_changes(now), now }, Pending { tickets, decided }))
+        let changes = attribution.take_changes(now);
+        Some((Batch { ledger, changes, cursors, now }, Pending { tickets, decided }))
     }
 }
 

@@ -1,13 +1,16 @@
 //! Opening what is known and counted, and what a commit of it is.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
 use exporter_common::durable;
+use jiff::Timestamp;
 
 use super::tables::{self, StateTables};
 use crate::attribution::{Attribution, Changes, Settings};
 use crate::event::Reasons;
+use crate::inventory::Scope;
 use crate::ledger::Ledger;
 
 /// An open state directory.
@@ -20,6 +23,8 @@ pub struct Batch {
     pub ledger: Ledger,
     /// What has become different.
     pub changes: Changes,
+    /// How far the operations of scopes are dealt with.
+    pub cursors: BTreeMap<Scope, Timestamp>,
     /// The moment of the attempt to write it.
     pub now: Instant,
 }
@@ -32,9 +37,11 @@ impl durable::Batch for Batch {
     /// The windows of ids begin now, and not when the first attempt failed.
     fn renew(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.now);
-        let Changes { interruptions, creations, .. } = &mut self.changes;
-        for entry in interruptions.added.iter_mut().chain(&mut creations.added) {
-            entry.end += passed;
+        let Changes { interruptions, creations, told, operations, .. } = &mut self.changes;
+        for ids in [interruptions, creations, told, operations] {
+            for entry in &mut ids.added {
+                entry.end += passed;
+            }
         }
         self.now = now;
     }
@@ -49,6 +56,8 @@ pub struct Opened<T> {
     pub attribution: Attribution<T>,
     /// What was counted.
     pub ledger: Ledger,
+    /// How far the operations of scopes are dealt with.
+    pub cursors: BTreeMap<Scope, Timestamp>,
 }
 
 /// Opens a directory, or makes it, and reads what it holds. Reasons that are counted there and not configured any more
@@ -65,12 +74,12 @@ pub fn open<T>(
     let opened = Store::open(directory, &settings.project, now, |transaction, clock| {
         // What a failed attempt has learned is forgotten with it.
         let mut extended = reasons.clone();
-        let (record, ledger) = tables::read(transaction, clock, &mut extended)?;
+        let (record, ledger, cursors) = tables::read(transaction, clock, &mut extended)?;
         let attribution = Attribution::restore(settings.clone(), record, now)
             .map_err(|error| durable::StoreError::Record(error.to_string()))?;
-        Ok((StateTables { reasons: extended.clone() }, (attribution, ledger, extended)))
+        Ok((StateTables { reasons: extended.clone() }, (attribution, ledger, cursors, extended)))
     });
-    let (store, (attribution, ledger, extended)) = opened?;
+    let (store, (attribution, ledger, cursors, extended)) = opened?;
     *reasons = extended;
-    Ok(Opened { store, attribution, ledger })
+    Ok(Opened { store, attribution, ledger, cursors })
 }

@@ -1,6 +1,7 @@
 //! What the database holds, row by row.
 
 use std::borrow::Borrow;
+use std::collections::BTreeMap;
 use std::num::NonZeroI64;
 
 use exporter_common::durable::{Clock, NUMBERS, StoreError, Tables, number};
@@ -16,7 +17,7 @@ use crate::dedup::HashKey;
 use crate::event::{FailureReason, Reasons};
 use crate::instance::InstanceId;
 use crate::inventory::{
-    InstanceRecord, InventoryChanges, InventoryRecord, Key, Loss, Profile, ProfileId, State,
+    InstanceRecord, InventoryChanges, InventoryRecord, Key, Loss, Profile, ProfileId, Scope, State,
 };
 use crate::ledger::{Interruptions, Ledger, OUTCOMES, Tally};
 use crate::timeline::{Entry, Timeline, TimelineChanges};
@@ -46,6 +47,8 @@ const TIMELINES: TableDefinition<'_, (u8, u64), (u64, u64)> = TableDefinition::n
 const TOMBSTONES: u8 = 0;
 const INTERRUPTION_IDS: u8 = 1;
 const CREATION_IDS: u8 = 2;
+const TOLD_IDS: u8 = 3;
+const OPERATION_IDS: u8 = 4;
 
 /// By profile and reason: how many, and the sum and the buckets of lifetimes.
 const INTERRUPTIONS: TableDefinition<'_, (u32, &str), (u64, f64, [u64; 13])> =
@@ -59,6 +62,9 @@ const DELIVERY: TableDefinition<'_, (), (f64, [u64; 13])> = TableDefinition::new
 
 /// By source and outcome.
 const MESSAGES: TableDefinition<'_, (u8, &str), u64> = TableDefinition::new("messages");
+
+/// By scope: up to when its operations are dealt with, in microseconds since 1970. Files of 0.1.0 do not have it.
+const CURSORS: TableDefinition<'_, &str, i64> = TableDefinition::new("cursors");
 
 /// What writes to the tables.
 #[derive(Debug)]
@@ -91,11 +97,17 @@ impl Tables for StateTables {
 
     fn write(&self, transaction: &WriteTransaction, batch: &Batch, clock: &Clock) -> Result<(), StoreError> {
         add(&mut transaction.open_table(NUMBERS)?, UNATTRIBUTED, batch.ledger.unattributed)?;
-        let Changes { inventory, interruptions, creations } = &batch.changes;
+        let Changes { inventory, interruptions, creations, told, operations } = &batch.changes;
         write_inventory(transaction, inventory, &self.reasons)?;
         write_timeline(transaction, TOMBSTONES, &inventory.tombstones, clock)?;
         write_timeline(transaction, INTERRUPTION_IDS, interruptions, clock)?;
         write_timeline(transaction, CREATION_IDS, creations, clock)?;
+        write_timeline(transaction, TOLD_IDS, told, clock)?;
+        write_timeline(transaction, OPERATION_IDS, operations, clock)?;
+        let mut cursors = transaction.open_table(CURSORS)?;
+        for (scope, cursor) in &batch.cursors {
+            cursors.insert(scope.name(), cursor.as_microsecond())?;
+        }
         write_ledger(transaction, &batch.ledger, &self.reasons)
     }
 }
@@ -105,7 +117,7 @@ pub(super) fn read(
     transaction: &ReadTransaction,
     clock: &Clock,
     reasons: &mut Reasons,
-) -> Result<(Record, Ledger), StoreError> {
+) -> Result<(Record, Ledger, BTreeMap<Scope, Timestamp>), StoreError> {
     let inventory = InventoryRecord {
         profiles: in_order(
             transaction,
@@ -128,10 +140,28 @@ pub(super) fn read(
         key: HashKey(number(transaction, KEY[0])?, number(transaction, KEY[1])?),
         interruptions: ids(INTERRUPTION_IDS)?,
         creations: ids(CREATION_IDS)?,
+        told: ids(TOLD_IDS)?,
+        operations: ids(OPERATION_IDS)?,
         inventory,
     };
     let ledger = read_ledger(transaction, record.inventory.profiles.len(), reasons)?;
-    Ok((record, ledger))
+    Ok((record, ledger, read_cursors(transaction)?))
+}
+
+fn read_cursors(transaction: &ReadTransaction) -> Result<BTreeMap<Scope, Timestamp>, StoreError> {
+    let table = match transaction.open_table(CURSORS) {
+        Ok(table) => table,
+        Err(TableError::TableDoesNotExist(_)) => return Ok(BTreeMap::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let mut cursors = BTreeMap::new();
+    for row in table.iter()? {
+        let (scope, cursor) = row?;
+        let cursor = Timestamp::from_microsecond(cursor.value())
+            .map_err(|error| StoreError::Record(format!("a cursor is no time: {error}")))?;
+        cursors.insert(Scope::project(scope.value()), cursor);
+    }
+    Ok(cursors)
 }
 
 fn write_inventory(

@@ -372,6 +372,23 @@ impl Inventory {
         Some(Interruption::New(Interrupted { profile, created_at }))
     }
 
+    /// Whether an instance is known to have been interrupted for that reason at about that time, and was not seen running
+    /// since. Absent times are compatible with any.
+    #[must_use]
+    pub fn is_same_loss(
+        &self,
+        instance: &InstanceRef<'_>,
+        reason: InterruptionReason,
+        at: Option<Timestamp>,
+    ) -> bool {
+        let Some(Lost { loss, .. }) = self.find(instance).and_then(|key| self.losses.get(&key)) else {
+            return false;
+        };
+        let is_near =
+            loss.at.zip(at).is_none_or(|(lost, at)| lost.duration_since(at).unsigned_abs() <= LISTING_MARGIN);
+        is_near && loss.reason.is_none_or(|known| known == reason)
+    }
+
     /// Removes the tombstones whose time has come.
     pub fn expire(&mut self, now: Instant) {
         while let Some(key) = self.tombstones.pop_due(now) {

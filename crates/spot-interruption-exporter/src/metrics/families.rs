@@ -15,6 +15,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use crate::event::{FailureReason, Reasons};
 use crate::inventory::{Profile, ProfileId};
 use crate::ledger::{Bounds, DELIVERY, LIFETIME, Ledger, OUTCOMES, Tally};
+use crate::source::Queue;
 use crate::state::{Shared, State};
 
 /// What the families of the state are labelled with.
@@ -25,7 +26,7 @@ pub struct Labels {
     /// The reasons of interruptions.
     pub reasons: Reasons,
     /// The names of the subscriptions, creations first.
-    pub subscriptions: [Arc<str>; 2],
+    pub subscriptions: Vec<Arc<str>>,
 }
 
 /// The families of the state.
@@ -123,6 +124,24 @@ impl<T: fmt::Debug + Send + 'static> Collector for StateFamilies<T> {
                     ([("subscription", &**subscription), ("outcome", *outcome)], *count)
                 })
             }),
+        )?;
+        counters(
+            encoder,
+            "spot_interruption_exporter_operations",
+            "Operations of Compute Engine that were dealt with, by what they amounted to",
+            (0..OUTCOMES.len()).map(|outcome| {
+                let count = [Queue::Operations, Queue::Reconciled]
+                    .map(|queue| ledger.messages[queue as usize][outcome])
+                    .iter()
+                    .sum();
+                ([("outcome", OUTCOMES[outcome])], count)
+            }),
+        )?;
+        counter(
+            encoder,
+            "spot_interruption_exporter_reconciled",
+            "Interruptions that Pub/Sub missed and that were counted by their operations",
+            ledger.reconciled(),
         )?;
         gauge(
             encoder,

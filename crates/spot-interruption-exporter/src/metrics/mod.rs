@@ -4,4 +4,4 @@ mod families;
 mod own;
 
 pub use self::families::{Labels, StateFamilies};
-pub use self::own::{OwnMetrics, ScopeState};
+pub use self::own::{OperationsState, OwnMetrics, ScopeState};

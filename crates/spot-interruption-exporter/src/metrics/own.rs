@@ -17,6 +17,8 @@ pub struct OwnMetrics {
     resyncs: Family<OutcomeLabel, Counter>,
     scopes: Family<StateLabel, Gauge>,
     searches: Family<OutcomeLabel, Counter>,
+    operations: Family<StateLabel, Gauge>,
+    operation_listings: Family<OutcomeLabel, Counter>,
     last_resync: Gauge,
     lookups: Family<OutcomeLabel, Counter>,
     rate_limits: Counter,
@@ -63,6 +65,33 @@ impl ScopeState {
     }
 }
 
+/// How the last listing of a scope's operations went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OperationsState {
+    /// It listed them all.
+    Complete,
+    /// It listed what could be seen.
+    Partial,
+    /// It failed.
+    Failing,
+    /// The exporter may not list them.
+    Off,
+}
+
+impl OperationsState {
+    const ALL: [Self; 4] = [Self::Complete, Self::Partial, Self::Failing, Self::Off];
+
+    fn label(self) -> StateLabel {
+        let state = match self {
+            Self::Complete => "complete",
+            Self::Partial => "partial",
+            Self::Failing => "failing",
+            Self::Off => "off",
+        };
+        StateLabel { state }
+    }
+}
+
 const SUCCESS: OutcomeLabel = OutcomeLabel { outcome: "success" };
 const FAILURE: OutcomeLabel = OutcomeLabel { outcome: "failure" };
 const PARTIAL: OutcomeLabel = OutcomeLabel { outcome: "partial" };
@@ -72,19 +101,21 @@ const FAILED: OutcomeLabel = OutcomeLabel { outcome: "failed" };
 
 impl OwnMetrics {
     /// Registers the families, each series from zero on.
-    pub fn register(registry: &mut Registry, subscriptions: [&str; 2]) -> Self {
+    pub fn register(registry: &mut Registry, subscriptions: &[&str]) -> Self {
         let metrics = Self {
             restarts: Family::default(),
             resyncs: Family::default(),
             scopes: Family::default(),
             searches: Family::default(),
+            operations: Family::default(),
+            operation_listings: Family::default(),
             last_resync: Gauge::default(),
             lookups: Family::default(),
             rate_limits: Counter::default(),
             given_back: Counter::default(),
             state: StateMetrics::default(),
         };
-        for subscription in subscriptions {
+        for &subscription in subscriptions {
             drop(
                 metrics.restarts.get_or_create(&SubscriptionLabel { subscription: subscription.to_owned() }),
             );
@@ -92,7 +123,11 @@ impl OwnMetrics {
         for outcome in [SUCCESS, FAILURE] {
             drop(metrics.searches.get_or_create(&outcome));
         }
+        for state in OperationsState::ALL {
+            drop(metrics.operations.get_or_create(&state.label()));
+        }
         for outcome in [SUCCESS, PARTIAL, FAILURE] {
+            drop(metrics.operation_listings.get_or_create(&outcome));
             drop(metrics.resyncs.get_or_create(&outcome));
         }
         for state in ScopeState::ALL {
@@ -125,6 +160,16 @@ impl OwnMetrics {
             "spot_interruption_exporter_last_resync_timestamp_seconds",
             "End of the last listing of all instances that did not fail, of the project for which that is longest ago, in Unix seconds; 0 before the first",
             metrics.last_resync.clone(),
+        );
+        registry.register(
+            "spot_interruption_exporter_operations_scopes",
+            "Projects whose operations are listed, by what came of the last listing; off where the permission is missing",
+            metrics.operations.clone(),
+        );
+        registry.register(
+            "spot_interruption_exporter_operations_listings",
+            "Listings of the operations of a project, by outcome",
+            metrics.operation_listings.clone(),
         );
         registry.register(
             "spot_interruption_exporter_lookups",
@@ -174,6 +219,21 @@ impl OwnMetrics {
     /// Counts a search for scopes.
     pub(crate) fn searched(&self, is_success: bool) {
         self.searches.get_or_create(if is_success { &SUCCESS } else { &FAILURE }).inc();
+    }
+
+    /// Takes note of the number of scopes in a state.
+    pub(crate) fn operations(&self, state: OperationsState, number: usize) {
+        self.operations.get_or_create(&state.label()).set(i64::try_from(number).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a listing of operations that did not fail.
+    pub(crate) fn operations_listed(&self, is_complete: bool) {
+        self.operation_listings.get_or_create(if is_complete { &SUCCESS } else { &PARTIAL }).inc();
+    }
+
+    /// Counts a listing of operations that failed.
+    pub(crate) fn operations_failed(&self) {
+        self.operation_listings.get_or_create(&FAILURE).inc();
     }
 
     /// Counts a look-up by what came of it.

@@ -46,10 +46,10 @@ impl Load {
 /// How much is outstanding, by queue.
 #[derive(Debug, Default)]
 pub(super) struct Flow {
-    outstanding: [Load; 2],
+    outstanding: [Load; Queue::ALL.len()],
     /// What of it has had no effect yet.
-    held: [Load; 2],
-    largest: [usize; 2],
+    held: [Load; Queue::ALL.len()],
+    largest: [usize; Queue::ALL.len()],
     retry_at: Option<Instant>,
 }
 

@@ -5,6 +5,7 @@
 //! is recorded twice, because only this loop does either. With durable state, what is recorded passes through the
 //! [`Journal`] before it counts and is acknowledged; the loop goes on meanwhile.
 
+mod cursors;
 mod flow;
 mod lookups;
 
@@ -17,6 +18,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use self::cursors::Cursors;
 use self::flow::Flow;
 use self::lookups::Lookups;
 
@@ -41,6 +43,8 @@ pub struct Ticket<T> {
     /// What the log says of an interruption's instance.
     subject: CompactRef,
     attempts: Option<Attempts>,
+    /// The scope and the listing that has offered the operation, if it is one.
+    offered: Option<(Scope, u64)>,
     token: T,
 }
 
@@ -121,6 +125,7 @@ impl<T: Acknowledge, P: Decode + LookUp, S: Commit> Pipeline<T, P, S> {
         let mut journal = self.journal.take();
         let mut lookups = Lookups::new(self.lookups_condition.take());
         let mut flow = Flow::default();
+        let mut cursors = Cursors::default();
         let mut confirmations = Confirmations::default();
         let mut batch = Vec::with_capacity(BATCH);
         let mut gathered = Gathered::default();
@@ -167,14 +172,14 @@ impl<T: Acknowledge, P: Decode + LookUp, S: Commit> Pipeline<T, P, S> {
             }
             let is_safe = gathered.tickets.is_empty() && journal.as_ref().is_none_or(Journal::is_idle);
             self.state.lock().attribution.note_backlog(!inputs.is_empty(), Instant::now().into_std());
-            let returned = self.take(&mut batch, &mut gathered, &mut flow, &mut log, is_safe);
+            let returned = self.take(&mut batch, &mut gathered, &mut flow, &mut cursors, &mut log, is_safe);
             // Dropped, they go back to their queues.
             self.metrics.given_back(returned.len());
             drop(returned);
             match &mut journal {
                 Some(journal) => journal.proceed(&mut gathered, &self.state),
                 None => {
-                    let Gathered { ledger, tickets } = mem::take(&mut gathered);
+                    let Gathered { ledger, tickets, .. } = mem::take(&mut gathered);
                     self.state.lock().ledger.add(&ledger);
                     acknowledge(tickets, &mut flow, &mut confirmations);
                 }
@@ -206,6 +211,7 @@ impl<T: Acknowledge, P: Decode + LookUp, S: Commit> Pipeline<T, P, S> {
         batch: &mut Vec<Input<T>>,
         gathered: &mut Gathered<Ticket<T>>,
         flow: &mut Flow,
+        cursors: &mut Cursors,
         interruptions: &mut InterruptionLog,
         is_safe: bool,
     ) -> Vec<Ticket<T>> {
@@ -224,8 +230,16 @@ impl<T: Acknowledge, P: Decode + LookUp, S: Commit> Pipeline<T, P, S> {
                     let parsed = self.provider.decode(queue, &data);
                     let size = data.len();
                     flow.took(queue, size);
-                    let subject = subject(&parsed);
-                    let ticket = Ticket { queue, message_id: id.clone(), size, subject, attempts, token };
+                    let subject = parsed.as_ref().map(subject).unwrap_or_default();
+                    let ticket = Ticket {
+                        queue,
+                        message_id: id.clone(),
+                        size,
+                        subject,
+                        attempts,
+                        offered: None,
+                        token,
+                    };
                     attribution.message(&id, parsed, ticket, instant);
                 }
                 Input::Scopes { scopes, are_more_pending } => {
@@ -244,6 +258,27 @@ impl<T: Acknowledge, P: Decode + LookUp, S: Commit> Pipeline<T, P, S> {
                     let _ = gone.send(attribution.finish_resync(&scope, &unseen, instant));
                 }
                 Input::ListingFailed(scope) => attribution.fail_resync(&scope),
+                Input::Offered { scope, listing, wait, operations } => {
+                    cursors.offered(&scope, listing, operations.len());
+                    for (entry, token) in operations {
+                        let ticket = Ticket {
+                            queue: if wait { Queue::Reconciled } else { Queue::Operations },
+                            message_id: entry.operation_id.as_deref().unwrap_or_default().to_owned(),
+                            size: 0,
+                            subject: subject(&entry),
+                            attempts: None,
+                            offered: Some((scope.clone(), listing)),
+                            token,
+                        };
+                        flow.took(ticket.queue, 0);
+                        attribution.operation(entry, wait, ticket, instant);
+                    }
+                }
+                Input::OperationsListed { scope, listing, cursor } => {
+                    let cursor = cursors.ended(&scope, listing, cursor);
+                    gathered.cursors.extend(cursor.map(|cursor| (scope, cursor)));
+                }
+                Input::OfferedUntil(moment) => attribution.operations_offered(moment),
                 Input::Found(lookup, instance) => attribution.found(lookup, &instance, instant),
                 Input::NotFound(lookup) => attribution.not_found(lookup),
             }
@@ -254,6 +289,11 @@ impl<T: Acknowledge, P: Decode + LookUp, S: Commit> Pipeline<T, P, S> {
             interruptions.write(&ticket.subject, &outcome, inventory, (instant, timestamp));
             log(&ticket.message_id, &outcome);
             flow.resolved(ticket.queue, ticket.size);
+            if let Some((scope, listing)) = &ticket.offered
+                && let Some(cursor) = cursors.resolved(scope, *listing)
+            {
+                gathered.cursors.insert(scope.clone(), cursor);
+            }
             gathered.tickets.push(ticket);
         }
         interruptions.flush(instant);

@@ -38,12 +38,15 @@ impl LookUp for Provider {
 pub(crate) enum Token {
     /// A message of Pub/Sub.
     Pubsub(google::pubsub::Handler),
+    /// An operation, which is listed and has none.
+    Operation,
 }
 
 impl Acknowledge for Token {
     fn acknowledge(self) -> Option<Confirmation> {
         match self {
             Self::Pubsub(handler) => google::pubsub::acknowledge(handler),
+            Self::Operation => None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The durable state: what is written down is what was known and counted, and what is not to be believed is not.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -37,7 +38,7 @@ impl Durable {
     fn new() -> Self {
         let directory = directory();
         let mut world = World::unseeded();
-        let Opened { store, attribution, ledger } = open(directory.path(), &world.settings, world.now);
+        let Opened { store, attribution, ledger, .. } = open(directory.path(), &world.settings, world.now);
         assert_eq!(ledger, Ledger::default());
         world.attribution = attribution;
         Self { directory, world, store: Some(store), total: Ledger::default() }
@@ -47,7 +48,11 @@ impl Durable {
         let ledger = std::mem::take(&mut self.world.batch);
         self.total.add(&ledger);
         let changes = self.world.attribution.take_changes(self.world.now);
-        self.store.as_mut().unwrap().commit(&Batch { ledger, changes, now: self.world.now }).unwrap();
+        self.store
+            .as_mut()
+            .unwrap()
+            .commit(&Batch { ledger, changes, cursors: BTreeMap::new(), now: self.world.now })
+            .unwrap();
     }
 
     /// The process ends and another one begins.
@@ -273,7 +278,7 @@ fn a_state_of_0_1_0_opens_as_it_is() {
         fs::copy(fixture.join(file), directory.path().join(file)).unwrap();
     }
     let mut world = World::unseeded();
-    let Opened { store, attribution, ledger } = open(directory.path(), &world.settings, world.now);
+    let Opened { store, attribution, ledger, .. } = open(directory.path(), &world.settings, world.now);
     assert_eq!(set_aside(directory.path()), 0);
     assert_eq!((ledger.total(), ledger.unattributed), (4, 1));
     world.attribution = attribution;

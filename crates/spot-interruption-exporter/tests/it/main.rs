@@ -7,6 +7,7 @@ mod durable;
 mod events;
 mod losses;
 mod model;
+mod operations;
 mod pipeline;
 mod process;
 mod scopes;

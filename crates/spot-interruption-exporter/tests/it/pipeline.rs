@@ -175,7 +175,7 @@ impl Running {
             tombstone_ttl: TOMBSTONE,
         };
         let state = Shared::new(Attribution::new(settings), Ledger::default());
-        let metrics = OwnMetrics::register(&mut Registry::default(), ["creations", "interruptions"]);
+        let metrics = OwnMetrics::register(&mut Registry::default(), &["creations", "interruptions"]);
         let journal = disk.map(|disk| {
             Journal::new(disk.clone(), Readiness::default().condition("state", "state"), &metrics)
         });

@@ -64,7 +64,7 @@ async fn a_panic_in_the_pipeline_is_a_failure_with_its_name() {
         provider: Nobody,
         lookups_condition: None,
         unlisted: mpsc::unbounded_channel().0,
-        metrics: OwnMetrics::register(&mut Registry::default(), ["creations", "interruptions"]),
+        metrics: OwnMetrics::register(&mut Registry::default(), &["creations", "interruptions"]),
         journal: None,
     };
     let (inputs, incoming) = mpsc::channel(1);
@@ -91,7 +91,7 @@ fn a_poisoned_state_is_not_served() {
     let labels = Labels {
         cluster: "kubernetes_cluster".into(),
         reasons: InterruptionMethods::default().reasons().clone(),
-        subscriptions: ["creations".into(), "interruptions".into()],
+        subscriptions: vec!["creations".into(), "interruptions".into()],
     };
     registry.register_collector(Box::new(StateFamilies { state: state.clone(), labels }));
     let scrape = || catch_unwind(AssertUnwindSafe(|| encode(Format::Text, &[&registry], 0)));

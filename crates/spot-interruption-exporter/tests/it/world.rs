@@ -100,6 +100,11 @@ impl World {
         self.attribution.finish_resync(&scope(), &Unseen::default(), self.now)
     }
 
+    pub(crate) fn next_token(&mut self) -> u32 {
+        self.tokens += 1;
+        self.tokens
+    }
+
     /// Delivers a message with a token of its own, counted from one.
     pub(crate) fn deliver(&mut self, message_id: &str, entry: Entry<'_>) -> Words {
         self.deliver_parsed(message_id, Ok(entry))

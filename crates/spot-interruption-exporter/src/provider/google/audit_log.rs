@@ -131,6 +131,11 @@ impl InterruptionMethods {
         self.methods.iter().find(|(name, _)| **name == *method).map(|(_, reason)| *reason)
     }
 
+    /// The methods, without versions.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.methods.iter().map(|(name, _)| &**name)
+    }
+
     /// The reasons that the methods stand for.
     #[must_use]
     pub fn reasons(&self) -> &Reasons {

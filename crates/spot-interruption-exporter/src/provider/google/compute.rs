@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use google_cloud_auth::credentials::Credentials;
 use http::StatusCode;
+use jiff::Timestamp;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
@@ -15,8 +15,9 @@ use crate::instance::Instance;
 use crate::metrics::OwnMetrics;
 use crate::provider::google::config::Endpoint;
 use crate::provider::google::listing::{self, Page};
+use crate::provider::google::operation;
 use crate::provider::google::resource::Resource;
-use crate::provider::google::rest::{Failure, Rest};
+use crate::provider::google::rest::{Answer, Failure, Rest};
 use crate::source::{LookUp, LookUpError};
 
 /// Where the API is, unless something else is configured.
@@ -71,7 +72,7 @@ impl Compute {
         path: &[&str],
         query: &[(&str, &str)],
         most: usize,
-    ) -> Result<Bytes, Failure> {
+    ) -> Result<Answer, Failure> {
         self.limits.check(project)?;
         let client = self
             .client
@@ -103,7 +104,38 @@ impl Compute {
             query.push(("pageToken", token));
         }
         let answer = self.ask(project, &["aggregated", "instances"], &query, LARGEST_PAGE).await?;
-        Ok(Page::parse(&answer)?)
+        Ok(Page::parse(&answer.body)?)
+    }
+
+    /// One page of a project's or a zone's operations, and when it was made by the API's clock; the first one has no
+    /// token.
+    pub(super) async fn operations(
+        &self,
+        project: &str,
+        zone: Option<&str>,
+        filter: &str,
+        token: &str,
+    ) -> Result<(operation::Page, Option<Timestamp>), Failure> {
+        let fields = if zone.is_some() { operation::zone_fields() } else { operation::aggregated_fields() };
+        let mut query = vec![
+            ("filter", filter),
+            ("maxResults", PAGE),
+            ("returnPartialSuccess", "true"),
+            ("fields", &fields),
+        ];
+        if !token.is_empty() {
+            query.push(("pageToken", token));
+        }
+        Ok(match zone {
+            Some(zone) => {
+                let answer = self.ask(project, &["zones", zone, "operations"], &query, LARGEST_PAGE).await?;
+                (operation::Page::of_zone(&answer.body)?, answer.date)
+            }
+            None => {
+                let answer = self.ask(project, &["aggregated", "operations"], &query, LARGEST_PAGE).await?;
+                (operation::Page::aggregated(&answer.body)?, answer.date)
+            }
+        })
     }
 
     /// `instances.get`. One instance is no burden, even as a whole.
@@ -119,7 +151,7 @@ impl Compute {
         };
         let useless = |error: &str| LookUpError::instance(format!("the answer describes no instance{error}"));
         let resource: Resource<'_> =
-            serde_json::from_slice(&answer).map_err(|error| useless(&format!(": {error}")))?;
+            serde_json::from_slice(&answer.body).map_err(|error| useless(&format!(": {error}")))?;
         let instance = resource.into_instance().ok_or_else(|| useless(""))?;
         Ok(Some(instance.into_owned()))
     }

@@ -45,6 +45,8 @@ pub(crate) struct PubsubWritten {
 pub(crate) struct ComputeWritten {
     endpoint: Option<String>,
     resync_interval: Option<String>,
+    operations: Option<String>,
+    operations_interval: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -54,6 +56,45 @@ pub(crate) struct GcpWritten {
     discover: Option<TextList>,
     discover_query: Option<String>,
     asset_endpoint: Option<String>,
+}
+
+/// What Compute Engine's operations are listed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OperationsMode {
+    /// To find interruptions that Pub/Sub misses.
+    Reconcile,
+    /// In place of Pub/Sub.
+    Source,
+    /// They are not listed.
+    Off,
+}
+
+impl OperationsMode {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "reconcile" => Ok(Self::Reconcile),
+            "source" => Ok(Self::Source),
+            // YAML takes a bare `off` for this.
+            "off" | "false" => Ok(Self::Off),
+            _ => Err("is no mode; allowed are reconcile, source and off".to_owned()),
+        }
+    }
+
+    fn default_interval(self) -> Duration {
+        match self {
+            Self::Source => Duration::from_secs(30),
+            Self::Reconcile | Self::Off => Duration::from_secs(300),
+        }
+    }
+}
+
+/// The two subscriptions.
+#[derive(Debug, Clone)]
+pub struct Subscriptions {
+    /// Creation events.
+    pub creations: SubscriptionName,
+    /// Interruption events.
+    pub interruptions: SubscriptionName,
 }
 
 /// The options, validated.
@@ -69,10 +110,12 @@ pub struct GoogleConfig {
     pub discover_query: Option<String>,
     /// The Cloud Asset API, where it is not Google's own.
     pub asset_endpoint: Option<Endpoint>,
-    /// The subscription of creation events.
-    pub creations: SubscriptionName,
-    /// The subscription of interruption events.
-    pub interruptions: SubscriptionName,
+    /// The subscriptions, unless operations take their place.
+    pub subscriptions: Option<Subscriptions>,
+    /// What Compute Engine's operations are listed for.
+    pub operations: OperationsMode,
+    /// The time between two listings of them.
+    pub operations_interval: Duration,
     /// Pub/Sub, where it is not Google's own.
     pub pubsub_endpoint: Option<Endpoint>,
     /// The Compute API, where it is not Google's own.
@@ -86,10 +129,10 @@ pub struct GoogleConfig {
 impl GoogleConfig {
     /// What tells the subscriptions apart in metrics, creations first: their names, in full where the short ones are
     /// the same.
-    pub(crate) fn subscription_labels(&self) -> [&str; 2] {
-        let both = [&self.creations, &self.interruptions];
-        let alike = self.creations.short() == self.interruptions.short();
-        both.map(|name| if alike { name.full() } else { name.short() })
+    pub(crate) fn subscription_labels(&self) -> Vec<&str> {
+        let Some(Subscriptions { creations, interruptions }) = &self.subscriptions else { return Vec::new() };
+        let alike = creations.short() == interruptions.short();
+        [creations, interruptions].map(|name| if alike { name.full() } else { name.short() }).to_vec()
     }
 
     /// The rows of the table of options.
@@ -98,11 +141,11 @@ impl GoogleConfig {
             option("project_name", "Id of the project whose instances are watched (required)"),
             option(
                 "pubsub.instance_creation_subscription_name",
-                "Subscription of creation events, a name or projects/P/subscriptions/S (required)",
+                "Subscription of creation events, a name or projects/P/subscriptions/S; without the two, operations are the source",
             ),
             option(
                 "pubsub.instance_interruption_subscription_name",
-                "Subscription of interruption events, a name or projects/P/subscriptions/S (required)",
+                "Subscription of interruption events, a name or projects/P/subscriptions/S",
             ),
             option(
                 "pubsub.endpoint",
@@ -114,6 +157,15 @@ impl GoogleConfig {
             ),
             option("compute.resync_interval", "Time between two listings of all instances")
                 .default(format_duration(DEFAULT_RESYNC_INTERVAL)),
+            option(
+                "compute.operations",
+                "What Compute Engine's own operations are listed for: reconcile finds interruptions that Pub/Sub misses \
+                 (the default with subscriptions), source takes the place of Pub/Sub (the default without), off",
+            ),
+            option(
+                "compute.operations_interval",
+                "Time between two listings of operations; 5m, or 30s as source",
+            ),
             option(
                 "gcp.projects",
                 "Ids of further projects whose instances are listed; a list, separated by commas in the variable",
@@ -174,24 +226,8 @@ impl GoogleConfig {
             }
             Ok(text.trim().to_owned())
         })?;
-        let subscription = |key: &str, name: Option<&String>| {
-            loaded.required(key, name, |text| SubscriptionName::parse(text, &project))
-        };
-        let creations = subscription(
-            "pubsub.instance_creation_subscription_name",
-            pubsub.instance_creation_subscription_name.as_ref(),
-        )?;
-        let interruptions = subscription(
-            "pubsub.instance_interruption_subscription_name",
-            pubsub.instance_interruption_subscription_name.as_ref(),
-        )?;
-        if creations == interruptions {
-            return Err(loaded.invalid(
-                "pubsub.instance_creation_subscription_name",
-                creations.full(),
-                "is the subscription of interruptions as well; allowed are two different ones",
-            ));
-        }
+        let subscriptions = subscriptions(loaded, pubsub, &project)?;
+        let operations = operations(loaded, compute, subscriptions.is_some())?;
         let endpoint = |key: &str, text: Option<&String>| {
             const EXAMPLE: &str = "https://SERVICE.googleapis.com";
             let url = loaded.url(key, text, EXAMPLE, "Application Default Credentials")?;
@@ -199,8 +235,14 @@ impl GoogleConfig {
         };
         let pubsub_endpoint = endpoint("pubsub.endpoint", pubsub.endpoint.as_ref())?;
         Ok(Self {
-            creations,
-            interruptions,
+            subscriptions,
+            operations,
+            operations_interval: loaded.duration(
+                "compute.operations_interval",
+                compute.operations_interval.as_ref(),
+                operations.default_interval(),
+                Duration::from_millis(100),
+            )?,
             pubsub_endpoint: pubsub_endpoint.or(emulator),
             compute_endpoint: endpoint("compute.endpoint", compute.endpoint.as_ref())?,
             resync_interval: loaded.duration(
@@ -276,6 +318,58 @@ impl Endpoint {
         // What decides about credentials is not how somebody writes it.
         Self(uri.to_string().trim_end_matches('/').to_owned())
     }
+}
+
+/// Both subscriptions or none.
+fn subscriptions<W>(
+    loaded: &Loaded<W>,
+    written: &PubsubWritten,
+    project: &str,
+) -> Result<Option<Subscriptions>, ConfigError> {
+    let PubsubWritten {
+        instance_creation_subscription_name, instance_interruption_subscription_name, ..
+    } = written;
+    let creations =
+        ("pubsub.instance_creation_subscription_name", instance_creation_subscription_name.as_ref());
+    let interruptions =
+        ("pubsub.instance_interruption_subscription_name", instance_interruption_subscription_name.as_ref());
+    let is_set = |name: Option<&String>| name.is_some_and(|name| !name.is_empty());
+    if !is_set(creations.1) && !is_set(interruptions.1) {
+        return Ok(None);
+    }
+    let subscription = |(key, name): (&str, Option<&String>)| {
+        loaded.required(key, name, |text| SubscriptionName::parse(text, project))
+    };
+    let both =
+        Subscriptions { creations: subscription(creations)?, interruptions: subscription(interruptions)? };
+    if both.creations == both.interruptions {
+        return Err(loaded.invalid(
+            creations.0,
+            both.creations.full(),
+            "is the subscription of interruptions as well; allowed are two different ones",
+        ));
+    }
+    Ok(Some(both))
+}
+
+fn operations<W>(
+    loaded: &Loaded<W>,
+    written: &ComputeWritten,
+    has_subscriptions: bool,
+) -> Result<OperationsMode, ConfigError> {
+    let key = "compute.operations";
+    let mode = loaded.optional(key, written.operations.as_ref(), |text| {
+        let mode = OperationsMode::parse(text)?;
+        if mode != OperationsMode::Source && !has_subscriptions {
+            return Err("leaves nothing that tells of interruptions; allowed is source, or the two \
+                        subscriptions pubsub.instance_creation_subscription_name and \
+                        pubsub.instance_interruption_subscription_name"
+                .to_owned());
+        }
+        Ok(mode)
+    })?;
+    let default = if has_subscriptions { OperationsMode::Reconcile } else { OperationsMode::Source };
+    Ok(mode.unwrap_or(default))
 }
 
 fn methods<W>(loaded: &Loaded<W>, written: Option<&TextList>) -> Result<InterruptionMethods, ConfigError> {

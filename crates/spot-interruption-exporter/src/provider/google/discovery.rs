@@ -140,7 +140,7 @@ impl Search {
                     query.push(("pageToken", &token));
                 }
                 let answer = client.get(&["v1", kind, &method], &query, LARGEST_PAGE).await;
-                let page = answer.and_then(|answer| Ok(Page::parse(&answer)?)).map_err(|failure| {
+                let page = answer.and_then(|answer| Ok(Page::parse(&answer.body)?)).map_err(|failure| {
                     Failure { reason: format!("{parent}: {}", failure.reason), ..failure }
                 })?;
                 for project in page.results.into_iter().flatten() {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde::Deserialize;
 
+use super::names::unseen_part;
 use crate::instance::Instance;
 use crate::inventory::Unseen;
 use crate::provider::google::resource::Resource;
@@ -74,7 +75,7 @@ struct Scope<'a> {
 }
 
 #[derive(Deserialize)]
-struct Warning {
+pub(super) struct Warning {
     code: Option<String>,
 }
 
@@ -109,8 +110,7 @@ impl Page {
     /// A part of the project could not be seen. Its name or URL says which zone or region it is, and where it does not,
     /// nothing of the project counts as seen.
     fn is_blind(&mut self, name: &str, reason: String) {
-        let mut parts = name.split('/').skip_while(|part| !["zones", "regions"].contains(part));
-        match parts.nth(1).filter(|zone| !zone.is_empty()) {
+        match unseen_part(name) {
             Some(zone) => self.unseen.add_zone(zone),
             None => self.unseen.add_everything(),
         }
@@ -120,7 +120,7 @@ impl Page {
 
 impl Warning {
     /// What is empty says so in a warning; any other one means that instances may be missing.
-    fn trouble(self) -> Option<String> {
+    pub(super) fn trouble(self) -> Option<String> {
         self.code.filter(|code| code != "NO_RESULTS_ON_PAGE")
     }
 }

@@ -7,25 +7,31 @@ pub(crate) mod credentials;
 mod discovery;
 mod listing;
 mod names;
+mod operation;
+mod operations;
 mod probe;
 pub(crate) mod pubsub;
 pub mod resource;
 mod rest;
 mod resync;
+mod schedule;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use exporter_common::readiness::Readiness;
 use exporter_common::supervisor::{Supervised, Supervisor};
-use tokio::sync::{OnceCell, mpsc};
+use jiff::Timestamp;
+use tokio::sync::{OnceCell, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::audit_log::InterruptionMethods;
 use self::compute::Compute;
-use self::config::GoogleConfig;
+use self::config::{GoogleConfig, OperationsMode, Subscriptions};
 use self::credentials::Access;
 use self::discovery::{Discovery, Search};
 use self::names::ProjectNumbers;
+use self::operations::Operations;
 use self::pubsub::{Flush, Subscription};
 use self::resync::{Conditions, Resync};
 use super::Token;
@@ -52,6 +58,8 @@ pub(crate) struct Feed<'a> {
     pub(crate) supervisor: &'a mut Supervisor,
     pub(crate) readiness: &'a Readiness,
     pub(crate) inputs: mpsc::Sender<Input<Token>>,
+    /// How far the operations of projects are dealt with.
+    pub(crate) cursors: BTreeMap<Scope, Timestamp>,
     /// Projects that events are about and that are not listed.
     pub(crate) unlisted: mpsc::UnboundedReceiver<Scope>,
     pub(crate) stop: CancellationToken,
@@ -62,8 +70,8 @@ pub(crate) struct Feed<'a> {
 /// The tasks that feed the pipeline.
 #[derive(Debug)]
 pub(crate) struct Feeding {
-    consumers: [Supervised<Flush>; 2],
-    resync: Supervised<()>,
+    consumers: Vec<Supervised<Flush>>,
+    listings: Vec<Supervised<()>>,
 }
 
 impl Google {
@@ -81,13 +89,15 @@ impl Google {
 
     /// Starts to consume the subscriptions and to list instances.
     pub(crate) fn start(&self, config: &GoogleConfig, feed: Feed<'_>) -> Feeding {
-        let Feed { supervisor, readiness, inputs, unlisted, stop, grace } = feed;
-        let [creations, interruptions] = config.subscription_labels();
-        let queues = [
-            (Queue::Creations, &config.creations, creations, "creation_subscription"),
-            (Queue::Interruptions, &config.interruptions, interruptions, "interruption_subscription"),
-        ];
-        let consumers = queues.map(|(queue, name, label, condition)| {
+        let Feed { supervisor, readiness, inputs, unlisted, cursors, stop, grace } = feed;
+        let labels = config.subscription_labels();
+        let names = config.subscriptions.iter().flat_map(|Subscriptions { creations, interruptions }| {
+            [
+                (Queue::Creations, creations, "creation_subscription"),
+                (Queue::Interruptions, interruptions, "interruption_subscription"),
+            ]
+        });
+        let consumers = names.zip(labels).map(|((queue, name, condition), label)| {
             let reason = format!("Pub/Sub subscription {}: not open yet", name.full());
             let subscription = Subscription {
                 queue,
@@ -102,6 +112,7 @@ impl Google {
             };
             supervisor.spawn(format!("subscription {}", name.short()), subscription.consume(stop.clone()))
         });
+        let consumers = consumers.collect();
         let discovery = (!config.discover.is_empty()).then(|| {
             Discovery::new(Search {
                 parents: config.discover.clone(),
@@ -112,6 +123,8 @@ impl Google {
                 numbers: self.numbers.clone(),
             })
         });
+        let (listed, scopes) = watch::channel(BTreeSet::new());
+        let operations_inputs = inputs.clone();
         let conditions = Conditions {
             listed: readiness
                 .condition("compute", "Compute API: the first listing of all instances is not complete yet"),
@@ -126,9 +139,32 @@ impl Google {
             conditions,
             metrics: self.metrics.clone(),
             inputs,
+            listed,
             unlisted,
         };
-        Feeding { consumers, resync: supervisor.spawn("resync", resync.run()) }
+        let mut listings = vec![supervisor.spawn("resync", resync.run())];
+        if config.operations != OperationsMode::Off {
+            let condition = match config.operations {
+                OperationsMode::Source => readiness.condition(
+                    "operations",
+                    "Compute API: the first listing of operations is not complete yet",
+                ),
+                _ => readiness.optional_condition("reconcile"),
+            };
+            let operations = Operations {
+                compute: self.compute.clone(),
+                methods: self.methods.clone(),
+                mode: config.operations,
+                interval: config.operations_interval,
+                cursors,
+                condition,
+                metrics: self.metrics.clone(),
+                inputs: operations_inputs,
+                scopes,
+            };
+            listings.push(supervisor.spawn("operations", operations.run()));
+        }
+        Feeding { consumers, listings }
     }
 }
 
@@ -136,7 +172,9 @@ impl Feeding {
     /// Once the feeding is to stop: waits until nothing is consumed any more, and returns what flushes the
     /// acknowledgements.
     pub(crate) async fn stopped(self) -> Vec<Flush> {
-        self.resync.abort();
+        for listing in self.listings {
+            listing.abort();
+        }
         let mut flushes = Vec::new();
         for consumer in self.consumers {
             flushes.extend(consumer.output().await);

@@ -54,6 +54,12 @@ pub(super) fn project_number(path: &str) -> Option<u64> {
     parts.nth(1)?.parse().ok()
 }
 
+/// The zone or region in the name or URL of a part of a project, such as `zones/europe-west1-b`.
+pub(super) fn unseen_part(name: &str) -> Option<&str> {
+    let mut parts = name.split('/').skip_while(|part| !["zones", "regions"].contains(part));
+    parts.nth(1).filter(|zone| !zone.is_empty())
+}
+
 /// What follows the last slash: the name at the end of a resource's URL.
 pub(super) fn last_segment(path: Cow<'_, str>) -> Option<Cow<'_, str>> {
     let name = match path {

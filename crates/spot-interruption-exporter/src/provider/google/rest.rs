@@ -12,6 +12,9 @@ use exporter_common::upstream::{self, ReadError};
 use google_cloud_auth::credentials::Credentials;
 use google_cloud_gax::error::rpc::{Code, Status};
 use http::StatusCode;
+use http::header::DATE;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
 
@@ -30,6 +33,14 @@ pub(super) struct Rest {
     http: Client,
     base: Url,
     credentials: Credentials,
+}
+
+/// What the API answered.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) body: Bytes,
+    /// When, by its own clock.
+    pub(super) date: Option<Timestamp>,
 }
 
 /// Why there is no answer.
@@ -79,7 +90,7 @@ impl Rest {
         path: &[&str],
         query: &[(&str, &str)],
         most: usize,
-    ) -> Result<Bytes, Failure> {
+    ) -> Result<Answer, Failure> {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
@@ -91,7 +102,9 @@ impl Rest {
         let answer = request.send().await.map_err(broken)?;
         let status = answer.status();
         if status == StatusCode::OK {
-            return Ok(read(answer, most).await?);
+            let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok());
+            let date = date.and_then(|date| rfc2822::parse(date).ok()).map(|date| date.timestamp());
+            return Ok(Answer { body: read(answer, most).await?, date });
         }
         let retry_after = upstream::retry_after(answer.headers(), SystemTime::now());
         // An error that cannot be read is still an error.

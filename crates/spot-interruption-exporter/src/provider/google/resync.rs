@@ -3,39 +3,29 @@
 //! Each project is a [`Scope`] of its own: listed on its own time, with its own backoff, and failing alone. Four are
 //! listed at the same time. The projects are those that are configured and those that [`Discovery`] finds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::panic::resume_unwind;
 use std::time::Duration;
 
-use exporter_common::backoff::Backoff;
-use exporter_common::failure_log::{FailureLog, LogLine};
+use exporter_common::failure_log::LogLine;
 use exporter_common::readiness::Condition;
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::compute::Compute;
 use super::discovery::Discovery;
 use super::listing::Pages;
 use super::rest::Failure;
+use super::schedule::Schedule;
 use crate::inventory::{Scope, Unseen};
 use crate::metrics::{OwnMetrics, ScopeState};
 use crate::provider::Token;
 use crate::source::Input;
 
-/// Projects that are listed at the same time.
-const CONCURRENT: usize = 4;
-
 /// The longest that the listing of a project may take, over all its pages.
 const LISTING_TIMEOUT: Duration = Duration::from_secs(10 * 60);
-
-/// The wait before a project is listed anew after a failure.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-/// Projects that are named in a text, before their number is.
-const NAMED: usize = 3;
 
 /// What `/ready` says of the listings.
 #[derive(Debug)]
@@ -60,6 +50,8 @@ pub(super) struct Resync {
     pub(super) conditions: Conditions,
     pub(super) metrics: OwnMetrics,
     pub(super) inputs: mpsc::Sender<Input<Token>>,
+    /// Is told what is listed.
+    pub(super) listed: watch::Sender<BTreeSet<Scope>>,
     /// Projects that events are about and that are not listed.
     pub(super) unlisted: mpsc::UnboundedReceiver<Scope>,
 }
@@ -82,13 +74,9 @@ struct Listing {
 #[derive(Debug)]
 struct Project {
     is_configured: bool,
-    is_running: bool,
-    due: Instant,
-    backoff: Backoff,
     outcome: Option<Outcome>,
     /// The end of the last listing that did not fail.
     listed_at: Option<Timestamp>,
-    log: FailureLog,
 }
 
 /// What came of the last listing of a project.
@@ -100,27 +88,13 @@ enum Outcome {
     Failed(String),
 }
 
-impl Project {
-    fn new(is_configured: bool) -> Self {
-        Self {
-            is_configured,
-            is_running: false,
-            due: Instant::now(),
-            backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
-            outcome: None,
-            listed_at: None,
-            log: FailureLog::default(),
-        }
-    }
-}
-
 impl Resync {
     /// Runs until the pipeline ends.
     ///
     /// # Panics
     /// With a listing that panicked: a defect of this program.
     pub(super) async fn run(mut self) {
-        let mut projects: BTreeMap<Scope, Project> = BTreeMap::new();
+        let mut projects: Schedule<Project> = Schedule::new();
         let mut running: JoinSet<Ended> = JoinSet::new();
         let mut unlisted = BTreeSet::new();
         let mut were_all_tried = false;
@@ -130,34 +104,21 @@ impl Resync {
             return;
         }
         loop {
-            let now = Instant::now();
-            while running.len() < CONCURRENT
-                && let Some((scope, project)) = next_due(&mut projects, now)
-            {
-                project.is_running = true;
+            while let Some((scope, project)) = projects.begin_next(running.len(), Instant::now()) {
                 let lister = Lister { compute: self.compute.clone(), inputs: self.inputs.clone() };
                 running.spawn(lister.run(scope.clone(), project.is_configured));
             }
-            let waiting = projects.values().filter(|project| !project.is_running);
-            let due = waiting.map(|project| project.due).min().filter(|_| running.len() < CONCURRENT);
-            let timer = async {
-                match due {
-                    Some(due) => sleep_until(due).await,
-                    None => std::future::pending().await,
-                }
-            };
             let searched = async {
                 match &mut self.discovery {
                     Some(discovery) => discovery.searched().await,
                     None => std::future::pending().await,
                 }
             };
+            let count = running.len();
             tokio::select! {
                 Some(ended) = running.join_next() => {
                     let (scope, listed) = ended.unwrap_or_else(|error| resume_unwind(error.into_panic()));
-                    if let Some(project) = projects.get_mut(&scope) {
-                        self.note(&scope, project, listed);
-                    }
+                    self.note(&scope, &mut projects, listed);
                 }
                 found = searched => {
                     is_discovered = true;
@@ -176,41 +137,40 @@ impl Resync {
                         None => report_unlisted(&mut unlisted, &projects),
                     }
                 }
-                () = timer => {}
+                () = projects.due(count) => {}
                 () = self.inputs.closed() => return,
             }
-            were_all_tried |= is_discovered && projects.values().all(|project| project.outcome.is_some());
+            were_all_tried |= is_discovered && projects.iter().all(|(_, project)| project.outcome.is_some());
             self.report(&projects, were_all_tried);
         }
     }
 
     /// Makes the projects those that are configured and those that were found.
-    fn set_projects(&self, projects: &mut BTreeMap<Scope, Project>, found: &BTreeSet<String>) {
-        let configured: BTreeSet<Scope> =
-            self.configured.iter().map(|id| Scope::project(id.as_str())).collect();
-        let found: BTreeSet<Scope> = found.iter().map(|id| Scope::project(id.as_str())).collect();
-        projects.retain(|scope, _| {
-            let is_there = configured.contains(scope) || found.contains(scope);
-            if !is_there {
-                tracing::warn!(
-                    project = scope.name(),
-                    "the project is not found any more and is not listed from now on"
-                );
-            }
-            is_there
-        });
-        for scope in configured.union(&found) {
-            projects.entry(scope.clone()).or_insert_with(|| Project::new(configured.contains(scope)));
+    fn set_projects(&self, projects: &mut Schedule<Project>, found: &BTreeSet<String>) {
+        let scopes = |ids: &mut dyn Iterator<Item = &String>| -> BTreeSet<Scope> {
+            ids.map(|id| Scope::project(id.as_str())).collect()
+        };
+        let configured = scopes(&mut self.configured.iter());
+        let all = &configured | &scopes(&mut found.iter());
+        let new = |scope: &Scope| Project {
+            is_configured: configured.contains(scope),
+            outcome: None,
+            listed_at: None,
+        };
+        for gone in projects.set(&all, new) {
+            let project = gone.name();
+            tracing::warn!(project, "the project is not found any more and is not listed from now on");
         }
+        self.listed.send_replace(all);
     }
 
     /// Tells the pipeline what is listed.
     async fn announce(
         &self,
-        projects: &BTreeMap<Scope, Project>,
+        projects: &Schedule<Project>,
         is_discovered: bool,
     ) -> Result<(), mpsc::error::SendError<Input<Token>>> {
-        let scopes = projects.keys().cloned().collect();
+        let scopes = projects.scopes().cloned().collect();
         self.inputs.send(Input::Scopes { scopes, are_more_pending: !is_discovered }).await
     }
 
@@ -236,29 +196,20 @@ impl Resync {
     }
 
     /// Counts and logs what came of a listing, and decides when the next one is due.
-    fn note(&self, scope: &Scope, project: &mut Project, listed: Result<Listing, Failure>) {
-        let now = Instant::now();
+    fn note(&self, scope: &Scope, projects: &mut Schedule<Project>, listed: Result<Listing, Failure>) {
+        let line = match &listed {
+            Ok(Listing { partial: None, .. }) => projects.succeeded(scope, self.interval),
+            Ok(Listing { partial: Some(reason), .. }) => projects.impaired(scope, self.interval, reason),
+            Err(failure) => projects.failed(scope, failure),
+        };
         let name = scope.name();
-        project.is_running = false;
-        let (problem, pause) = match &listed {
-            Ok(listing) => {
-                project.listed_at = Some(Timestamp::now());
-                project.backoff.reset();
-                (listing.partial.clone(), self.interval)
-            }
-            Err(Failure { reason, retry_after, .. }) => {
-                (Some(reason.clone()), project.backoff.pause().max(retry_after.unwrap_or_default()))
-            }
-        };
-        project.due = now + pause;
-        let line = match &problem {
-            Some(reason) => project.log.failed(reason, now),
-            None => project.log.succeeded(now),
-        };
-        let is_first = !matches!(project.outcome, Some(Outcome::Complete));
+        // One that is not listed any more says nothing.
+        let Some(project) = projects.get_mut(scope) else { return };
         match listed {
             Ok(Listing { instances, gone, partial, took }) => {
                 let seconds = took.as_secs_f64();
+                project.listed_at = Some(Timestamp::now());
+                self.metrics.resynced(partial.is_none());
                 if let Some(reason) = partial {
                     if line.is_some() {
                         tracing::warn!(
@@ -269,13 +220,15 @@ impl Resync {
                             "listed a part of the instances"
                         );
                     }
-                } else if is_first || gone > 0 {
+                    project.outcome = Some(Outcome::Partial(reason));
+                    return;
+                }
+                if gone > 0 || !matches!(project.outcome, Some(Outcome::Complete)) {
                     tracing::info!(project = name, instances, gone, seconds, "listed all instances");
                 } else {
                     tracing::debug!(project = name, instances, gone, seconds, "listed all instances");
                 }
-                self.metrics.resynced(problem.is_none());
-                project.outcome = Some(problem.map_or(Outcome::Complete, Outcome::Partial));
+                project.outcome = Some(Outcome::Complete);
             }
             Err(Failure { reason, .. }) => {
                 self.metrics.resync_failed();
@@ -292,9 +245,13 @@ impl Resync {
     }
 
     /// Tells metrics and `/ready` how the projects are.
-    fn report(&self, projects: &BTreeMap<Scope, Project>, were_all_tried: bool) {
+    fn report(&self, projects: &Schedule<Project>, were_all_tried: bool) {
         let count = |wanted: fn(&Outcome) -> bool| {
-            projects.values().filter_map(|project| project.outcome.as_ref()).filter(|it| wanted(it)).count()
+            projects
+                .iter()
+                .filter_map(|(_, project)| project.outcome.as_ref())
+                .filter(|it| wanted(it))
+                .count()
         };
         let complete = count(|outcome| matches!(outcome, Outcome::Complete));
         let partial = count(|outcome| matches!(outcome, Outcome::Partial(_)));
@@ -302,11 +259,11 @@ impl Resync {
         self.metrics.scopes(ScopeState::Complete, complete);
         self.metrics.scopes(ScopeState::Partial, partial);
         self.metrics.scopes(ScopeState::Failing, failing);
-        if let Some(oldest) = projects.values().filter_map(|project| project.listed_at).min() {
+        if let Some(oldest) = projects.iter().filter_map(|(_, project)| project.listed_at).min() {
             self.metrics.last_resync(oldest);
         }
-        let failures = problems(projects, |outcome| match outcome {
-            Outcome::Failed(reason) => Some(reason),
+        let failures = projects.problems(|project| match &project.outcome {
+            Some(Outcome::Failed(reason)) => Some(reason),
             _ => None,
         });
         let number = projects.len();
@@ -333,8 +290,8 @@ impl Resync {
                 .push(format!("Compute API: {failing} of {number} projects cannot be listed: {failures}"));
         }
         if partial > 0 {
-            let parts = problems(projects, |outcome| match outcome {
-                Outcome::Partial(reason) => Some(reason),
+            let parts = projects.problems(|project| match &project.outcome {
+                Some(Outcome::Partial(reason)) => Some(reason),
                 _ => None,
             });
             impaired.push(format!("Compute API: {partial} of {number} projects listed in part: {parts}"));
@@ -346,31 +303,10 @@ impl Resync {
     }
 }
 
-/// The project that is due first, if one is.
-fn next_due(projects: &mut BTreeMap<Scope, Project>, now: Instant) -> Option<(&Scope, &mut Project)> {
-    let due = projects.iter_mut().filter(|(_, project)| !project.is_running && project.due <= now);
-    due.min_by_key(|(_, project)| project.due)
-}
-
-/// The first projects with a problem, each with it, and the number of the others.
-fn problems(projects: &BTreeMap<Scope, Project>, problem: fn(&Outcome) -> Option<&String>) -> String {
-    let all = projects.iter().filter_map(|(scope, project)| {
-        let problem = problem(project.outcome.as_ref()?)?;
-        Some(format!("{scope}: {problem}"))
-    });
-    let mut all: Vec<String> = all.collect();
-    let others = all.len().saturating_sub(NAMED);
-    all.truncate(NAMED);
-    if others > 0 {
-        all.push(format!("and {others} more"));
-    }
-    all.join("; ")
-}
-
 /// Names the projects that events are about and that are not listed, each once.
-fn report_unlisted(unlisted: &mut BTreeSet<Scope>, projects: &BTreeMap<Scope, Project>) {
+fn report_unlisted(unlisted: &mut BTreeSet<Scope>, projects: &Schedule<Project>) {
     for scope in std::mem::take(unlisted) {
-        if !projects.contains_key(&scope) {
+        if !projects.contains(&scope) {
             let project = scope.name();
             tracing::warn!(
                 project,

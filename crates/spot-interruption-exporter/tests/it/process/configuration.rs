@@ -56,6 +56,8 @@ async fn every_key_can_come_from_the_environment() {
         ("SIE_PUBSUB__ENDPOINT", "http://localhost:8085"),
         ("SIE_COMPUTE__ENDPOINT", "http://localhost:8086"),
         ("SIE_COMPUTE__RESYNC_INTERVAL", "1m"),
+        ("SIE_COMPUTE__OPERATIONS", "reconcile"),
+        ("SIE_COMPUTE__OPERATIONS_INTERVAL", "1m"),
         ("SIE_GCP__PROJECTS", "team-a, team-b"),
         ("SIE_GCP__DISCOVER", "folders/123456"),
         ("SIE_GCP__DISCOVER_QUERY", "labels.env:prod"),

@@ -38,7 +38,7 @@ fn publish(world: &World, entries: &[Value]) {
     world.pubsub().publish(&world.topic(Way::Interruption), entries.to_vec()).unwrap();
 }
 
-async fn kill(mut exporter: Exporter) {
+pub(super) async fn kill(mut exporter: Exporter) {
     exporter.signal("KILL");
     exporter.exit().await;
 }

@@ -63,6 +63,7 @@ async fn everything_is_down_at_start_and_comes_up() {
 async fn interruptions_are_consumed_before_the_listing_works() {
     let (mut world, nodes) = world_with(1).await;
     world.compute.override_reply(Operation::List, Reply::status(503));
+    world.compute.override_reply(Operation::Get, Reply::status(503));
     let exporter = world.exporter(&[]).await;
     storm(&mut world, &nodes);
     let held = "spot_interruption_exporter_held_interruptions";

@@ -12,6 +12,7 @@ mod faults;
 mod golden;
 mod limits;
 mod lines;
+mod operations;
 mod outstanding;
 mod projects;
 mod prometheus;
