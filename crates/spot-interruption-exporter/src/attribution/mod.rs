@@ -23,6 +23,7 @@
 mod operations;
 mod outcome;
 mod record;
+mod resync;
 mod returned;
 mod waiting;
 
@@ -30,7 +31,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 pub use self::operations::OPERATION_LATENESS;
-use self::operations::{HeldOperation, Operations};
+use self::operations::Operations;
 pub use self::outcome::{Choice, Counted, Lookup, Outcome, Resolved, Why};
 pub use self::record::{Changes, Decided, Record};
 use self::returned::Returned;
@@ -38,7 +39,7 @@ use self::waiting::{Asked, CaseId, Held, Kind, Learnt, Message, Place, Waiting};
 use crate::dedup::{Acquaintance, Dedup, Fingerprint, HashKey};
 use crate::event::{Entry, Event, FailedCreation, Ignored, InterruptionReason, Invalid};
 use crate::instance::{Instance, InstanceRef};
-use crate::inventory::{Interrupted, Interruption, Inventory, Loss, Moment, Scope, Unseen};
+use crate::inventory::{Interrupted, Interruption, Inventory, Loss, Scope};
 use crate::timeline::Timeline;
 
 /// How long things are waited for and remembered.
@@ -201,116 +202,6 @@ impl<T> Attribution<T> {
             }
             Event::Ignored(ignored) => self.resolve(token, Outcome::Ignored(*ignored)),
         }
-    }
-
-    /// Takes an event that the provider's API lists as an operation. With `wait` it is held for the grace first, since its
-    /// message is likely to be on its way.
-    pub fn operation(&mut self, entry: Entry<'static>, wait: bool, token: T, now: Instant) {
-        self.tick(now);
-        let operation = HeldOperation { entry, token, since: now };
-        if wait && !self.is_told(&operation.entry) {
-            return self.operations.hold(now + self.settings.attribution_grace, operation);
-        }
-        self.take_operation(operation, now);
-    }
-
-    /// Operations are going to be listed. From now on it is remembered what messages tell, for their operations to be
-    /// recognised.
-    pub fn watch_operations(&mut self) {
-        self.operations.watch();
-    }
-
-    /// All operations up to a moment were passed in.
-    pub fn operations_offered(&mut self, until: Instant) {
-        self.operations.offered_until(until);
-    }
-
-    /// Whether the interruption that an operation tells of is known.
-    fn is_told(&self, entry: &Entry<'_>) -> bool {
-        let Event::Interruption { instance, .. } = &entry.event else { return false };
-        let name = entry.operation_id.as_deref().unwrap_or_default();
-        self.operations.is_known(&self.interruptions.fingerprint_of_operation(instance, name))
-    }
-
-    fn take_operation(&mut self, operation: HeldOperation<T>, now: Instant) {
-        let HeldOperation { entry, token, .. } = operation;
-        let name = entry.operation_id.as_deref().unwrap_or_default();
-        match &entry.event {
-            Event::Interruption { instance, reason } => {
-                self.meet_project(instance);
-                let fingerprint = self.interruptions.fingerprint_of_operation(instance, name);
-                if self.operations.is_known(&fingerprint) {
-                    return self.resolve(token, Outcome::Duplicate);
-                }
-                let kind =
-                    Kind::Interruption { reason: *reason, at: entry.timestamp, learnt: Learnt::Operation };
-                self.settle_or_hold(instance, kind, fingerprint, token, now);
-            }
-            Event::UnlabelledCreation(instance) => {
-                let fingerprint = self.creations.fingerprint_of_operation(instance, name);
-                self.settle_or_hold(instance, Kind::Creation, fingerprint, token, now);
-            }
-            _ => self.resolve(token, Outcome::Ignored(Ignored::OtherMethod)),
-        }
-    }
-
-    /// Replaces the scopes, which are the configured project until then. `are_more_pending` says that others are being
-    /// searched for.
-    pub fn set_scopes(
-        &mut self,
-        scopes: impl IntoIterator<Item = Scope>,
-        are_more_pending: bool,
-        now: Instant,
-    ) {
-        self.tick(now);
-        let scopes: HashSet<Scope> = scopes.into_iter().collect();
-        let is_first = !self.is_seeded;
-        self.untried.retain(|scope| scopes.contains(scope));
-        if is_first {
-            self.untried.extend(scopes.iter().filter(|scope| !self.inventory.is_scope(scope)).cloned());
-        }
-        self.are_scopes_pending = are_more_pending;
-        self.inventory.set_scopes(scopes);
-        self.inventory.expire(now);
-        self.note_seeded();
-    }
-
-    /// A resync of a scope begins: every instance that exists in it is about to be [listed](Self::list). One that was
-    /// begun before and broke off is forgotten; what it has listed stays.
-    pub fn begin_resync(&mut self, scope: &Scope, now: Moment) {
-        self.tick(now.instant);
-        self.inventory.begin_resync(scope, now);
-    }
-
-    /// Takes an instance that the resync of a scope has listed.
-    pub fn list(&mut self, scope: &Scope, instance: &Instance<'_>, now: Instant) {
-        self.tick(now);
-        self.inventory.list(scope, instance);
-        self.settle_waiting(&instance.instance, now);
-    }
-
-    /// The resync of a scope is complete, but for what could not be seen. Says how many instances were dropped because
-    /// neither it nor the one before it has listed them.
-    pub fn finish_resync(&mut self, scope: &Scope, unseen: &Unseen, now: Instant) -> usize {
-        self.tick(now);
-        self.untried.remove(scope);
-        self.note_seeded();
-        self.inventory.finish_resync(scope, unseen)
-    }
-
-    /// The resync of a scope has failed.
-    pub fn fail_resync(&mut self, scope: &Scope) {
-        self.untried.remove(scope);
-        self.note_seeded();
-    }
-
-    fn note_seeded(&mut self) {
-        self.is_seeded |= self.untried.is_empty() && !self.are_scopes_pending;
-    }
-
-    /// The projects in no scope that events are about and that were not reported before.
-    pub fn take_unlisted(&mut self) -> Vec<Scope> {
-        self.inventory.take_unlisted()
     }
 
     /// The next instance to look up, if one is wanted now. Each is asked for once; whether to try again after an

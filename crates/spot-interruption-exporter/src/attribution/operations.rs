@@ -10,9 +10,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::Attribution;
+use super::outcome::Outcome;
 use super::record::Decided;
+use super::waiting::{Kind, Learnt};
 use crate::dedup::{Fingerprint, Ids};
-use crate::event::Entry;
+use crate::event::{Entry, Event, Ignored};
 use crate::timeline::{Timeline, TimelineChanges};
 
 /// How late an operation may appear in a listing, at most. Listings overlap by so much.
@@ -139,5 +142,58 @@ impl<T> Operations<T> {
 
     pub(super) fn take_changes(&mut self, now: Instant) -> [TimelineChanges<u64>; 2] {
         [self.told.take_changes(now), self.counted.take_changes(now)]
+    }
+}
+
+impl<T> Attribution<T> {
+    /// Takes an event that the provider's API lists as an operation. With `wait` it is held for the grace first, since its
+    /// message is likely to be on its way.
+    pub fn operation(&mut self, entry: Entry<'static>, wait: bool, token: T, now: Instant) {
+        self.tick(now);
+        let operation = HeldOperation { entry, token, since: now };
+        if wait && !self.is_told(&operation.entry) {
+            return self.operations.hold(now + self.settings.attribution_grace, operation);
+        }
+        self.take_operation(operation, now);
+    }
+
+    /// Operations are going to be listed. From now on it is remembered what messages tell, for their operations to be
+    /// recognised.
+    pub fn watch_operations(&mut self) {
+        self.operations.watch();
+    }
+
+    /// All operations up to a moment were passed in.
+    pub fn operations_offered(&mut self, until: Instant) {
+        self.operations.offered_until(until);
+    }
+
+    /// Whether the interruption that an operation tells of is known.
+    fn is_told(&self, entry: &Entry<'_>) -> bool {
+        let Event::Interruption { instance, .. } = &entry.event else { return false };
+        let name = entry.operation_id.as_deref().unwrap_or_default();
+        self.operations.is_known(&self.interruptions.fingerprint_of_operation(instance, name))
+    }
+
+    pub(super) fn take_operation(&mut self, operation: HeldOperation<T>, now: Instant) {
+        let HeldOperation { entry, token, .. } = operation;
+        let name = entry.operation_id.as_deref().unwrap_or_default();
+        match &entry.event {
+            Event::Interruption { instance, reason } => {
+                self.meet_project(instance);
+                let fingerprint = self.interruptions.fingerprint_of_operation(instance, name);
+                if self.operations.is_known(&fingerprint) {
+                    return self.resolve(token, Outcome::Duplicate);
+                }
+                let kind =
+                    Kind::Interruption { reason: *reason, at: entry.timestamp, learnt: Learnt::Operation };
+                self.settle_or_hold(instance, kind, fingerprint, token, now);
+            }
+            Event::UnlabelledCreation(instance) => {
+                let fingerprint = self.creations.fingerprint_of_operation(instance, name);
+                self.settle_or_hold(instance, Kind::Creation, fingerprint, token, now);
+            }
+            _ => self.resolve(token, Outcome::Ignored(Ignored::OtherMethod)),
+        }
     }
 }

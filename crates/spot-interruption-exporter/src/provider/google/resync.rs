@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use exporter_common::failure_log::LogLine;
 use exporter_common::readiness::Condition;
+use http::StatusCode;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -26,6 +27,9 @@ use crate::source::Input;
 
 /// The longest that the listing of a project may take, over all its pages.
 const LISTING_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
+/// The wait before a project that was found, and may not be listed, is listed anew. There can be many of them.
+const REFUSED_PAUSE: Duration = Duration::from_secs(5 * 60);
 
 /// What `/ready` says of the listings.
 #[derive(Debug)]
@@ -203,6 +207,13 @@ impl Resync {
             Err(failure) => projects.failed(scope, failure),
         };
         let name = scope.name();
+        let is_refused = matches!(
+            &listed,
+            Err(Failure { status: Some(StatusCode::FORBIDDEN | StatusCode::NOT_FOUND), .. })
+        );
+        if is_refused && projects.get_mut(scope).is_some_and(|project| !project.is_configured) {
+            projects.postpone(scope, REFUSED_PAUSE);
+        }
         // One that is not listed any more says nothing.
         let Some(project) = projects.get_mut(scope) else { return };
         match listed {

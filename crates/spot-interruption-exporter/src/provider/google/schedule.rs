@@ -125,6 +125,13 @@ impl<T> Schedule<T> {
         entry.log.failed(&failure.reason, now)
     }
 
+    /// The next request is due no earlier than after a time.
+    pub(super) fn postpone(&mut self, scope: &Scope, time: Duration) {
+        if let Some(entry) = self.entries.get_mut(scope) {
+            entry.due = entry.due.max(Instant::now() + time);
+        }
+    }
+
     /// The first projects with a problem, each with it, and the number of the others.
     pub(super) fn problems(&self, problem: impl Fn(&T) -> Option<&str>) -> String {
         let problems = self.entries.iter().filter_map(|(scope, entry)| {
