@@ -88,7 +88,7 @@ pub struct Ledger {
     pub creation_failures: HashMap<(ProfileId, FailureReason), u64>,
     /// The times from events to their being counted, in seconds.
     pub delivery: Tally,
-    /// Messages by [`Source`] and outcome, as in [`OUTCOMES`].
+    /// Messages by [`Queue`] and outcome, as in [`OUTCOMES`].
     pub messages: [[u64; OUTCOMES.len()]; Queue::ALL.len()],
 }
 

@@ -1,6 +1,6 @@
 //! The cloud providers: where messages and instances come from.
 //!
-//! One loop takes what all providers deliver, so there is one type of [`Token`] and one of [`Provider`]: enums rather
+//! One loop takes what all providers deliver, so there is one type of token and one of provider: enums rather
 //! than trait objects, for a decoded message borrows from its bytes.
 
 pub mod google;
