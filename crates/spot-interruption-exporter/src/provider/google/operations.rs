@@ -40,7 +40,7 @@ const MOST_LISTED: usize = 5_000;
 const LISTING_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// The time after which a project whose operations may not be listed is asked again.
-const OFF_INTERVAL: Duration = Duration::from_secs(3_600);
+const OFF_INTERVAL: Duration = Duration::from_secs(10 * 60);
 
 /// Lists the operations of every project and offers them to the pipeline.
 #[derive(Debug)]

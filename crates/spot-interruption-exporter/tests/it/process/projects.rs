@@ -101,7 +101,7 @@ async fn a_project_that_fails_touches_no_other() {
     forbidden.set_access(Access::Granted);
     exporter.scraped("its nodes are known", |scrape| spot("team-a")(scrape) == 2.0).await;
     exporter.scraped("both are listed", |scrape| scopes(scrape, "complete") == 2.0).await;
-    assert!(!exporter.readiness(200).await.contains("team-a"));
+    assert!(!exporter.readiness(200).await.contains("cannot be listed"));
 
     // And again, while the other goes on: what is not listed now is not gone.
     forbidden.set_access(Access::Forbidden);
