@@ -6,11 +6,13 @@
 
 mod answer;
 mod connection;
+mod landing;
 mod line_limit;
 mod listen;
 mod negotiate;
 mod quota;
 mod rejection;
+mod routes;
 mod scrape;
 mod server;
 mod site;
@@ -20,6 +22,7 @@ pub mod web;
 pub use connection::Limits;
 pub use listen::{BindError, ListenAddress, ListenAddressError, Listener};
 pub use negotiate::{Accepted, Encoding, Escaping, accepted_encoding, accepted_format};
+pub use routes::{Answering, Route};
 pub use scrape::{Scrape, ScrapeError, ScrapeRequest};
 pub use server::serve;
 pub use site::Site;

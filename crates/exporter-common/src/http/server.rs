@@ -30,7 +30,7 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 /// configuration read again.
 pub async fn serve<S: Scrape>(
     mut listener: Listener,
-    site: Arc<Site<S>>,
+    site: Site<S>,
     limits: Limits,
     shutdown: impl Future<Output = ()>,
     drain: Duration,
@@ -41,6 +41,7 @@ pub async fn serve<S: Scrape>(
     let mut shutdown = pin!(shutdown);
     let mut hangups =
         Hangups::listen().inspect_err(|error| tracing::warn!(%error, "SIGHUP is not listened to")).ok();
+    let site = Arc::new(site);
     site.web().announce();
     loop {
         tokio::select! {

@@ -2,10 +2,10 @@
 
 use std::io::Write;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName,
     RETRY_AFTER, VARY, WWW_AUTHENTICATE,
@@ -20,26 +20,15 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::answer::{Content, html, text};
+use super::landing::landing_page;
 use super::negotiate::{Encoding, accepted_encoding, accepted_format};
 use super::quota::Quota;
 use super::rejection::{Rejection, Rejections};
+use super::routes::{Access, Handler, Page, READ, Route, Routes, allow, options};
 use super::scrape::{Scrape, ScrapeRequest};
 use super::{Limits, Web};
-use crate::build_info;
 use crate::metrics::encode;
 use crate::readiness::Readiness;
-
-/// The paths of the pages beside the metrics: links to the others, then those for probes, under our names and under
-/// those that Prometheus' own tools ask for.
-const PAGES: [&str; 5] = ["/", "/health", "/-/healthy", "/ready", "/-/ready"];
-
-/// Whether a path is that of a page for probes.
-pub(super) fn is_probe(path: &str) -> bool {
-    path != "/" && PAGES.contains(&path)
-}
-
-/// Methods of every page.
-const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
 /// How long before the end of the drain a scrape that still waits is answered with what it has, so that the answer
 /// reaches the client.
@@ -50,7 +39,7 @@ const CUT_OFF: Duration = Duration::from_secs(1);
 pub struct Site<S> {
     name: &'static str,
     about: &'static str,
-    metrics_path: String,
+    routes: Routes,
     readiness: Readiness,
     registry: Registry,
     scrape: S,
@@ -125,16 +114,16 @@ impl<S: Scrape> Site<S> {
         mut registry: Registry,
         scrape: S,
         web: Web,
-    ) -> Arc<Self> {
+    ) -> Self {
         let requests = Requests::default();
         requests.register(&mut registry);
         let rejections = Rejections::register(&mut registry);
         web.register(&mut registry);
         registry.register_collector(Box::new(readiness.clone()));
-        Arc::new(Self {
+        Self {
             name,
             about,
-            metrics_path,
+            routes: Routes::new(metrics_path),
             readiness,
             registry,
             scrape,
@@ -145,7 +134,14 @@ impl<S: Scrape> Site<S> {
             rejections,
             cut_off: watch::Sender::default(),
             last_length: AtomicUsize::new(4 * 1024),
-        })
+        }
+    }
+
+    /// The same with one more page. A path that is served already stays what it is.
+    #[must_use]
+    pub fn route(mut self, route: Route) -> Self {
+        self.routes.add(route);
+        self
     }
 
     /// The site is not ready any more, and its scrapes have to be answered before `drain` is over.
@@ -178,10 +174,14 @@ impl<S: Scrape> Site<S> {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             return response;
         }
-        let Some(rules) = self.web.rules().await else { return self.page(request, client, limits).await };
-        let mut response = match self.web.admit(&rules, request.uri().path(), request.headers(), client).await
-        {
-            Ok(()) => self.page(request, client, limits).await,
+        let route = self.routes.at(request.uri().path());
+        let Some(rules) = self.web.rules().await else {
+            return self.routed(route, request, client, limits).await;
+        };
+        // Whether there is such a page is not told to everybody either.
+        let access = route.map_or(Access::Users, |route| route.access);
+        let mut response = match self.web.admit(&rules, access, request.headers(), client).await {
+            Ok(()) => self.routed(route, request, client, limits).await,
             Err(rejection) => self.rejected(rejection),
         };
         response.headers_mut().extend(rules.headers.iter().cloned());
@@ -209,34 +209,67 @@ impl<S: Scrape> Site<S> {
         response
     }
 
-    async fn page<B>(&self, request: &Request<B>, client: IpAddr, limits: &Limits) -> Response<Content> {
-        let path = request.uri().path();
-        let is_metrics = path == self.metrics_path;
-        let is_known = is_metrics || PAGES.contains(&path);
-        // `OPTIONS *` asks about the server as a whole.
-        if !is_known && (path != "*" || request.method() != Method::OPTIONS) {
-            return text(StatusCode::NOT_FOUND, "not found\n");
+    async fn routed<B>(
+        &self,
+        route: Option<&Route>,
+        request: &Request<B>,
+        client: IpAddr,
+        limits: &Limits,
+    ) -> Response<Content> {
+        let Some(route) = route else {
+            // `OPTIONS *` asks about the server as a whole.
+            return match *request.method() {
+                Method::OPTIONS if request.uri().path() == "*" => options(READ),
+                _ => text(StatusCode::NOT_FOUND, "not found\n"),
+            };
+        };
+        if request.method() == Method::OPTIONS {
+            return options(route.methods);
         }
-        match *request.method() {
-            Method::GET | Method::HEAD => {}
-            Method::OPTIONS => return options(),
-            _ => {
-                let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
-                response.headers_mut().insert(ALLOW, METHODS);
-                return response;
-            }
+        if !route.methods.contains(request.method()) {
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
+            response.headers_mut().insert(ALLOW, allow(route.methods));
+            return response;
         }
-        match path {
-            _ if is_metrics => self.bounded_metrics(request.headers(), client, limits).await,
-            "/health" | "/-/healthy" => text(StatusCode::OK, "ok\n"),
-            "/ready" | "/-/ready" => match self.readiness.missing() {
-                None => match self.readiness.impaired() {
-                    None => text(StatusCode::OK, "ready\n"),
-                    Some(reason) => text(StatusCode::OK, format!("ready, but: {reason}\n")),
-                },
-                Some(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
+        match &route.page {
+            Page::Metrics => self.bounded_metrics(request.headers(), client, limits).await,
+            Page::Health => text(StatusCode::OK, "ok\n"),
+            Page::Ready => self.ready(),
+            Page::Landing => html(landing_page(self.name, self.about, self.routes.links())),
+            Page::Other(handler) => self.bounded_page(handler, request, client, limits).await,
+        }
+    }
+
+    fn ready(&self) -> Response<Content> {
+        match self.readiness.missing() {
+            None => match self.readiness.impaired() {
+                None => text(StatusCode::OK, "ready\n"),
+                Some(reason) => text(StatusCode::OK, format!("ready, but: {reason}\n")),
             },
-            _ => html(self.landing_page()),
+            Some(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
+        }
+    }
+
+    /// The answer of a page of the exporter's own, which counts as unsent like a scrape's.
+    async fn bounded_page<B>(
+        &self,
+        handler: &Handler,
+        request: &Request<B>,
+        client: IpAddr,
+        limits: &Limits,
+    ) -> Response<Content> {
+        let Some(place) = self.in_flight.enter(client, limits.in_flight) else {
+            return self.rejected(Rejection::InFlight);
+        };
+        // No page takes a body yet.
+        let mut own = Request::new(Bytes::new());
+        *own.method_mut() = request.method().clone();
+        *own.uri_mut() = request.uri().clone();
+        own.headers_mut().clone_from(request.headers());
+        let response = handler(own).await;
+        match self.unsent.take(client, response.body().len(), limits.unsent_bytes) {
+            Some(bytes) => response.map(|body| Content::from(body).holding(vec![place, bytes])),
+            None => self.rejected(Rejection::InFlight),
         }
     }
 
@@ -303,18 +336,6 @@ impl<S: Scrape> Site<S> {
         }
         response
     }
-
-    /// Its links are relative, so that they hold behind a proxy that puts a prefix before the paths.
-    fn landing_page(&self) -> String {
-        let (name, about, metrics) = (self.name, self.about, escape(&relative(&self.metrics_path)));
-        let (version, commit) = (build_info::VERSION, build_info::COMMIT);
-        format!(
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{name}</title></head>\n<body>\n\
-             <h1>{name}</h1>\n<p>{about}</p>\n<p>Version {version}, commit {commit}</p>\n<ul>\n\
-             <li><a href=\"{metrics}\">Metrics</a></li>\n<li><a href=\"health\">Health</a></li>\n\
-             <li><a href=\"ready\">Readiness</a></li>\n</ul>\n</body>\n</html>\n"
-        )
-    }
 }
 
 /// Bytes of a head as HTTP/2 counts them. Its parser bounds them too, but keeps to itself that it did.
@@ -350,14 +371,6 @@ fn compress(plain: Vec<u8>, encoding: Encoding) -> (Vec<u8>, Option<&'static str
     }
 }
 
-/// The answer to OPTIONS, which some load balancers send as their health check.
-fn options() -> Response<Content> {
-    let mut response = Response::new(Content::default());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    response.headers_mut().insert(ALLOW, METHODS);
-    response
-}
-
 /// What HTTP/1.1 demands of `Host`, in the words of Go's server.
 fn check_host<B>(request: &Request<B>) -> Result<(), &'static str> {
     let mut hosts = request.headers().get_all(HOST).iter();
@@ -373,16 +386,4 @@ fn check_host<B>(request: &Request<B>) -> Result<(), &'static str> {
 
 fn is_host_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!$%&'()*+,-.:;=@[]_~".contains(&byte)
-}
-
-/// A path as a link on the landing page. One that begins like another host or a scheme is marked as a path.
-fn relative(path: &str) -> String {
-    let path = path.strip_prefix('/').unwrap_or(path);
-    let prefix = if path.is_empty() || path.starts_with('/') || path.contains(':') { "./" } else { "" };
-    format!("{prefix}{path}")
-}
-
-/// A configured path in an HTML attribute.
-fn escape(path: &str) -> String {
-    path.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }

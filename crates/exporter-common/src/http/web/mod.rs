@@ -30,7 +30,7 @@ use self::current::{Current, Reloads};
 use self::rules::Rules;
 use self::users::{Checks, Verdict};
 use super::rejection::Rejection;
-use super::site::is_probe;
+use super::routes::Access;
 use crate::config::{ConfigError, Kind, Loaded, Setting};
 
 /// The settings of this module as written in the configuration: the section `web`.
@@ -128,15 +128,15 @@ impl Web {
         }
     }
 
-    /// Whether a request may be answered, by its path, headers and origin.
+    /// Whether a request may be answered, by its page, headers and origin.
     pub(super) async fn admit(
         &self,
         rules: &Rules,
-        path: &str,
+        access: Access,
         headers: &HeaderMap,
         client: IpAddr,
     ) -> Result<(), Rejection> {
-        if self.open_probes && is_probe(path) {
+        if self.open_probes && access == Access::Probe {
             return Ok(());
         }
         if rules.bucket.as_ref().is_some_and(|bucket| !bucket.take(Instant::now())) {
