@@ -16,16 +16,18 @@ pub struct Readiness(Arc<Mutex<Conditions>>);
 #[derive(Debug, Default)]
 struct Conditions {
     shutting_down: bool,
-    conditions: Vec<State>,
+    conditions: Vec<ConditionState>,
 }
 
-#[derive(Debug)]
-struct State {
-    name: &'static str,
-    /// Whether the process can do its job without it.
-    is_optional: bool,
-    /// What it lacks; `None` once it holds.
-    missing: Option<String>,
+/// A condition as it is at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConditionState {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether the process is ready without it.
+    pub is_optional: bool,
+    /// Why it does not hold; `None` if it does.
+    pub missing: Option<String>,
 }
 
 /// One part's say in the readiness of the whole.
@@ -39,16 +41,16 @@ impl Readiness {
     /// Adds a condition that does not hold yet, for the reason given. Its name is the label `condition` of
     /// `exporter_condition`: short, in snake case, and always the same.
     pub fn condition(&self, name: &'static str, reason: impl Into<String>) -> Condition {
-        self.add(State { name, is_optional: false, missing: Some(reason.into()) })
+        self.add(ConditionState { name, is_optional: false, missing: Some(reason.into()) })
     }
 
     /// Adds a condition that holds, and without which the process is ready all the same: `/ready` says what is missing
     /// and stays 200.
     pub fn optional_condition(&self, name: &'static str) -> Condition {
-        self.add(State { name, is_optional: true, missing: None })
+        self.add(ConditionState { name, is_optional: true, missing: None })
     }
 
-    fn add(&self, condition: State) -> Condition {
+    fn add(&self, condition: ConditionState) -> Condition {
         let mut all = self.lock();
         all.conditions.push(condition);
         Condition { readiness: self.clone(), index: all.conditions.len() - 1 }
@@ -71,6 +73,11 @@ impl Readiness {
     /// What is missing of the optional conditions, as one line.
     pub fn impaired(&self) -> Option<String> {
         self.lock().reasons(true)
+    }
+
+    /// Every condition, in the order in which they were added.
+    pub fn conditions(&self) -> Vec<ConditionState> {
+        self.lock().conditions.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Conditions> {

@@ -45,18 +45,9 @@ impl<B: Into<Bytes>> From<B> for Content {
 
 /// A text of a line or a few.
 pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Content> {
-    respond(status, "text/plain; charset=utf-8", body.into())
-}
-
-/// An HTML page.
-pub(super) fn html(page: String) -> Response<Content> {
-    respond(StatusCode::OK, "text/html; charset=utf-8", page.into())
-}
-
-fn respond(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Content> {
-    let mut response = Response::new(body.into());
+    let mut response = Response::new(body.into().into());
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
 }
 

@@ -6,6 +6,7 @@
 
 mod answer;
 mod connection;
+pub mod html;
 mod landing;
 mod line_limit;
 mod listen;
@@ -21,7 +22,7 @@ pub mod web;
 
 pub use connection::Limits;
 pub use listen::{BindError, ListenAddress, ListenAddressError, Listener};
-pub use negotiate::{Accepted, Encoding, Escaping, accepted_encoding, accepted_format};
+pub use negotiate::{Accepted, Encoding, Escaping, accepted_encoding, accepted_format, prefers_html};
 pub use routes::{Answering, Route};
 pub use scrape::{Scrape, ScrapeError, ScrapeRequest};
 pub use server::serve;

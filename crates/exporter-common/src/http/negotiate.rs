@@ -81,6 +81,23 @@ pub fn accepted_format(accept: &str) -> Accepted {
     best.1
 }
 
+/// Whether a client rather reads HTML than JSON, by its `Accept` header, as browsers do: of the most wanted types HTML
+/// comes first. A client that takes anything, or says nothing, is a program.
+pub fn prefers_html(accept: &str) -> bool {
+    let mut best = (0, false);
+    for range in elements(accept) {
+        let is_html = match &*range.name.to_ascii_lowercase() {
+            "text/html" | "application/xhtml+xml" => true,
+            "application/json" | "application/*" | "*/*" => false,
+            _ => continue,
+        };
+        if range.quality > best.0 {
+            best = (range.quality, is_html);
+        }
+    }
+    best.1
+}
+
 /// The coding for an `Accept-Encoding` header. Among equally wanted ones gzip comes first: a proxy that forwards
 /// the header of its own client, and looks into the answer, reads it.
 pub fn accepted_encoding(accept_encoding: &str) -> Encoding {
@@ -175,6 +192,29 @@ mod tests {
 
     const PROTOBUF: &str =
         "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
+
+    #[test]
+    fn browsers_get_html_and_programs_json() {
+        for html in [
+            "text/html",
+            "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8",
+            "application/json;q=0.5, TEXT/HTML",
+        ] {
+            assert!(prefers_html(html), "{html}");
+        }
+        for json in [
+            "",
+            "*/*",
+            "application/json",
+            "application/json, text/plain, */*",
+            "*/*, text/html",
+            "text/html;q=0.4, application/json",
+            "text/html;q=0",
+            "text/plain",
+        ] {
+            assert!(!prefers_html(json), "{json}");
+        }
+    }
 
     #[test]
     fn formats() {

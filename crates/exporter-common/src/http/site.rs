@@ -19,7 +19,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::answer::{Content, html, text};
+use super::answer::{Content, text};
 use super::landing::landing_page;
 use super::negotiate::{Encoding, accepted_encoding, accepted_format};
 use super::quota::Quota;
@@ -235,7 +235,9 @@ impl<S: Scrape> Site<S> {
             Page::Metrics => self.bounded_metrics(request.headers(), client, limits).await,
             Page::Health => text(StatusCode::OK, "ok\n"),
             Page::Ready => self.ready(),
-            Page::Landing => html(landing_page(self.name, self.about, self.routes.links())),
+            Page::Landing => {
+                landing_page(self.name, self.about, &self.readiness, self.routes.links()).map(Content::from)
+            }
             Page::Other(handler) => self.bounded_page(handler, request, client, limits).await,
         }
     }
