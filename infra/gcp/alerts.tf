@@ -44,7 +44,7 @@ resource "google_monitoring_alert_policy" "oldest_unacked_message" {
 }
 
 resource "google_monitoring_alert_policy" "dead_letters" {
-  count = var.alert_policies && var.dead_letter ? 1 : 0
+  count = var.alert_policies && local.dead_letter ? 1 : 0
 
   project      = module.settings.project
   display_name = "Spot interruption exporter: ${module.settings.dead_letter.subscription} has messages"

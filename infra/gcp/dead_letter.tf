@@ -2,7 +2,7 @@
 # parse, so whatever arrives here is worth a look.
 
 resource "google_pubsub_topic" "dead_letter" {
-  count = var.dead_letter ? 1 : 0
+  count = local.dead_letter ? 1 : 0
 
   project      = module.settings.project
   name         = module.settings.dead_letter.topic
@@ -25,7 +25,7 @@ resource "google_pubsub_topic" "dead_letter" {
 
 # A topic without a subscription forgets at once.
 resource "google_pubsub_subscription" "dead_letter" {
-  count = var.dead_letter ? 1 : 0
+  count = local.dead_letter ? 1 : 0
 
   project = module.settings.project
   name    = module.settings.dead_letter.subscription
@@ -48,7 +48,7 @@ resource "google_pubsub_subscription" "dead_letter" {
 # in the subscription that the message came from. Without these two grants it silently does not.
 
 resource "google_pubsub_topic_iam_member" "dead_letter_publisher" {
-  count = var.dead_letter ? 1 : 0
+  count = local.dead_letter ? 1 : 0
 
   project = module.settings.project
   topic   = google_pubsub_topic.dead_letter[0].name
@@ -61,7 +61,7 @@ resource "google_pubsub_topic_iam_member" "dead_letter_publisher" {
 }
 
 resource "google_pubsub_subscription_iam_member" "dead_letter_acknowledger" {
-  for_each = var.dead_letter ? module.settings.events : {}
+  for_each = local.dead_letter ? module.settings.events : {}
 
   project      = module.settings.project
   subscription = google_pubsub_subscription.events[each.key].name

@@ -7,7 +7,7 @@ resource "google_service_account" "exporter" {
   project      = module.settings.project
   account_id   = module.settings.service_account_id
   display_name = "Spot interruption exporter"
-  description  = "Consumes its two Pub/Sub subscriptions and reads Compute Engine instances."
+  description  = module.settings.pubsub ? "Consumes its two Pub/Sub subscriptions and reads Compute Engine instances." : "Reads Compute Engine instances and operations."
 
   depends_on = [google_project_service.needed]
 }
@@ -59,9 +59,15 @@ resource "google_pubsub_subscription_iam_member" "exporter_viewer" {
 
 # No predefined role is this narrow: roles/compute.viewer reads every kind of Compute Engine
 # resource, serial consoles' output included. The exporter lists instances to know the nodes
-# that are there (aggregatedList) and gets single ones that a message names.
+# that are there (aggregatedList) and gets single ones that a message names. Operations tell
+# of interruptions of which no message came.
 locals {
-  instance_permissions  = ["compute.instances.get", "compute.instances.list"]
+  instance_permissions = [
+    "compute.globalOperations.list",
+    "compute.instances.get",
+    "compute.instances.list",
+    "compute.zoneOperations.list",
+  ]
   discovery_permissions = ["cloudasset.assets.searchAllResources"]
 }
 
@@ -75,7 +81,7 @@ resource "google_project_iam_custom_role" "instance_reader" {
   project     = each.key
   role_id     = module.settings.compute_role_id
   title       = "Spot interruption exporter: instance reader"
-  description = "Lists and reads Compute Engine instances."
+  description = "Lists and reads Compute Engine instances, and lists operations."
   permissions = local.instance_permissions
 
   depends_on = [google_project_service.needed]
@@ -87,7 +93,7 @@ resource "google_organization_iam_custom_role" "instance_reader" {
   org_id      = module.settings.custom_role_organization_id
   role_id     = module.settings.compute_role_id
   title       = "Spot interruption exporter: instance reader"
-  description = "Lists and reads Compute Engine instances, and finds the projects that have them."
+  description = "Lists and reads Compute Engine instances, lists operations, and finds the projects that have them."
   permissions = concat(local.instance_permissions, local.discovery_permissions)
 }
 

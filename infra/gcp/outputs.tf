@@ -41,6 +41,11 @@ output "exporter_member" {
 output "exporter_config" {
   description = "What the exporter's configuration file must say, as YAML."
   value       = module.settings.exporter_config
+
+  precondition {
+    condition     = var.pubsub || !var.alert_policies
+    error_message = "alert_policies watches the two subscriptions, and with pubsub = false there are none."
+  }
 }
 
 output "helm_values" {

@@ -7,9 +7,8 @@ locals {
       "compute.googleapis.com",
       "iam.googleapis.com",
       "iamcredentials.googleapis.com",
-      "logging.googleapis.com",
-      "pubsub.googleapis.com",
     ],
+    module.settings.pubsub ? ["logging.googleapis.com", "pubsub.googleapis.com"] : [],
     module.settings.discover && module.settings.quota_project == module.settings.project ? ["cloudasset.googleapis.com"] : [],
     var.alert_policies ? ["monitoring.googleapis.com"] : [],
   )
@@ -35,9 +34,12 @@ resource "google_project_service" "asset_inventory" {
 }
 
 locals {
+  dead_letter      = var.dead_letter && module.settings.pubsub
+  grant_kms_access = var.grant_kms_access && module.settings.pubsub
+
   # Projects whose number is part of a name that something is granted to.
   numbered_projects = toset(concat(
-    var.dead_letter || var.grant_kms_access ? [module.settings.project] : [],
+    local.dead_letter || local.grant_kms_access ? [module.settings.project] : [],
     module.settings.identity == "principal" ? [module.settings.workload_pool_project] : [],
   ))
 
@@ -47,7 +49,7 @@ locals {
   )
 
   # Pub/Sub acts under this name. It appears with the first use of Pub/Sub in a project.
-  pubsub_agent = var.dead_letter || var.grant_kms_access ? format(
+  pubsub_agent = local.dead_letter || local.grant_kms_access ? format(
     module.settings.pubsub_agent_format, local.project_numbers[module.settings.project]
   ) : null
 }
@@ -63,7 +65,7 @@ data "google_project" "numbered" {
 # Whether there is one rests on a variable of its own, since the key's name may not be known
 # before apply.
 resource "google_kms_crypto_key_iam_member" "pubsub_agent" {
-  count = var.grant_kms_access ? 1 : 0
+  count = local.grant_kms_access ? 1 : 0
 
   crypto_key_id = module.settings.kms_key_name
   role          = "roles/cloudkms.cryptoKeyEncrypterDecrypter"

@@ -6,6 +6,7 @@ module "settings" {
   project = var.project
   prefix  = var.prefix
   labels  = var.labels
+  pubsub  = var.pubsub
 
   monitored_projects         = var.monitored_projects
   folder_id                  = var.folder_id

@@ -24,6 +24,12 @@ variable "enable_apis" {
   default     = true
 }
 
+variable "pubsub" {
+  description = "Make the sinks, topics and subscriptions. False makes only the identity and its read access: the exporter then learns of interruptions from Compute Engine's own operations, half a minute later than from Pub/Sub."
+  type        = bool
+  default     = true
+}
+
 # Which log entries
 
 variable "monitored_projects" {
@@ -169,7 +175,7 @@ variable "workload_pool" {
 }
 
 variable "compute_role" {
-  description = "Role to grant in each monitored project, and at the folder or organisation, in place of a custom role with `compute.instances.list` and `compute.instances.get`: an organisation's own role (`organizations/1/roles/r`) or `roles/compute.viewer`. Must be known when planning."
+  description = "Role to grant in each monitored project, and at the folder or organisation, in place of a custom role that lists and gets instances and lists operations: an organisation's own role (`organizations/1/roles/r`) or `roles/compute.viewer`. Must be known when planning."
   type        = string
   default     = null
 }

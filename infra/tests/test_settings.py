@@ -13,6 +13,7 @@ REFUSED = {
     "project": "123456789012",
     "prefix": "SIE",
     "labels": {"Team": "platform"},
+    "pubsub": None,
     "monitored_projects": ["123456789012"],
     "folder_id": "folders/123",
     "organization_id": "organizations/123",

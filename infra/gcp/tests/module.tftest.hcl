@@ -102,8 +102,8 @@ run "defaults" {
   }
 
   assert {
-    condition     = google_project_iam_custom_role.instance_reader["acme-prod"].permissions == toset(["compute.instances.get", "compute.instances.list"])
-    error_message = "Nothing but reading instances."
+    condition     = google_project_iam_custom_role.instance_reader["acme-prod"].permissions == toset(["compute.globalOperations.list", "compute.instances.get", "compute.instances.list", "compute.zoneOperations.list"])
+    error_message = "Nothing but reading instances and operations."
   }
 
   assert {
@@ -233,7 +233,7 @@ run "folder_with_its_organization" {
     condition = (
       google_organization_iam_custom_role.instance_reader[0].org_id == "42"
       && google_organization_iam_custom_role.instance_reader[0].role_id == "sie_instance_reader"
-      && google_organization_iam_custom_role.instance_reader[0].permissions == toset(["cloudasset.assets.searchAllResources", "compute.instances.get", "compute.instances.list"])
+      && google_organization_iam_custom_role.instance_reader[0].permissions == toset(["cloudasset.assets.searchAllResources", "compute.globalOperations.list", "compute.instances.get", "compute.instances.list", "compute.zoneOperations.list"])
     )
     error_message = "One narrow role for instances and projects."
   }
@@ -398,6 +398,53 @@ run "nothing_to_look_up" {
     )
     error_message = "No dead letters."
   }
+}
+
+run "without_pubsub" {
+  variables {
+    pubsub           = false
+    folder_id        = "4711"
+    grant_kms_access = true
+  }
+
+  assert {
+    condition = (
+      length(google_pubsub_topic.events) == 0 && length(google_pubsub_topic.dead_letter) == 0
+      && length(google_pubsub_subscription.events) == 0 && length(google_pubsub_subscription.dead_letter) == 0
+      && length(google_logging_project_sink.events) == 0 && length(google_logging_folder_sink.events) == 0
+      && length(google_pubsub_topic_iam_member.writer) == 0 && length(google_pubsub_topic_iam_member.dead_letter_publisher) == 0
+      && length(google_pubsub_subscription_iam_member.exporter) == 0 && length(google_pubsub_subscription_iam_member.exporter_viewer) == 0
+      && length(google_pubsub_subscription_iam_member.dead_letter_acknowledger) == 0 && length(google_kms_crypto_key_iam_member.pubsub_agent) == 0
+      && length(data.google_project.numbered) == 0
+    )
+    error_message = "Nothing of Pub/Sub, and no sink."
+  }
+
+  assert {
+    condition     = !contains(keys(google_project_service.needed), "pubsub.googleapis.com") && !contains(keys(google_project_service.needed), "logging.googleapis.com")
+    error_message = "No API of theirs."
+  }
+
+  assert {
+    condition     = length(google_service_account.exporter) == 1 && length(google_project_iam_member.instance_reader) == 1 && length(google_folder_iam_member.exporter) == 2
+    error_message = "The identity and what it may read."
+  }
+
+  assert {
+    condition     = output.topics == {} && output.subscriptions == {} && output.filters == {} && output.writer_identities == {} && output.dead_letter_topic == null
+    error_message = "Outputs name what is there."
+  }
+}
+
+run "alert_policies_without_pubsub" {
+  command = plan
+
+  variables {
+    pubsub         = false
+    alert_policies = true
+  }
+
+  expect_failures = [output.exporter_config]
 }
 
 run "own_key_and_regions" {

@@ -5,11 +5,13 @@ locals {
   exporter_config = merge(
     {
       project_name = local.project_name
+    },
+    var.pubsub ? {
       pubsub = {
         for event in keys(local.events) :
         "instance_${event}_subscription_name" => "projects/${var.project}/subscriptions/${local.events[event].subscription}"
       }
-    },
+    } : {},
     length(local.gcp_config) > 0 ? { gcp = local.gcp_config } : {},
     length(local.interruption_methods) > 1 ? { interruption_methods = local.interruption_methods } : {},
   )
@@ -22,7 +24,8 @@ locals {
   )
 
   helm_values = {
-    config = local.exporter_config
+    # Null takes the chart's own subscription names away.
+    config = merge(local.exporter_config, var.pubsub ? {} : { pubsub = null })
     serviceAccount = merge(
       {
         create = true

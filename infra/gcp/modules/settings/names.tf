@@ -1,7 +1,10 @@
 # Every name, and who is who.
 
 locals {
-  events = {
+  # Without Pub/Sub there is nothing to be made for them.
+  events = var.pubsub ? local.named_events : {}
+
+  named_events = {
     interruption = {
       topic        = "${var.prefix}-interruption-topic"
       subscription = "${var.prefix}-interruption-subscription"

@@ -2,6 +2,11 @@ output "project" {
   value = var.project
 }
 
+output "pubsub" {
+  description = "Whether events come by Pub/Sub."
+  value       = var.pubsub
+}
+
 output "labels" {
   value = local.labels
 }

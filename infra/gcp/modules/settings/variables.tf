@@ -41,6 +41,11 @@ variable "labels" {
   }
 }
 
+variable "pubsub" {
+  type     = bool
+  nullable = false
+}
+
 variable "monitored_projects" {
   type     = set(string)
   nullable = false

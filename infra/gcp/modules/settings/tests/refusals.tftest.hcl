@@ -4,6 +4,7 @@ variables {
   project = "acme-prod"
   prefix  = "sie"
   labels  = {}
+  pubsub  = true
 
   monitored_projects         = []
   folder_id                  = null

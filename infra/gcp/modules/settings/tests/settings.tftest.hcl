@@ -4,6 +4,7 @@ variables {
   project = "acme-prod"
   prefix  = "sie"
   labels  = {}
+  pubsub  = true
 
   monitored_projects         = []
   folder_id                  = null
@@ -293,6 +294,30 @@ run "organization_with_a_role_of_its_own" {
   assert {
     condition     = output.discover && output.custom_role_organization_id == null
     error_message = "No role is made."
+  }
+}
+
+run "without_pubsub" {
+  command = plan
+
+  variables {
+    pubsub             = false
+    monitored_projects = ["acme-prod", "acme-shop"]
+  }
+
+  assert {
+    condition     = length(output.events) == 0 && length(output.project_sinks) == 0
+    error_message = "No topic, subscription or sink."
+  }
+
+  assert {
+    condition     = yamldecode(output.exporter_config) == { project_name = "acme-prod", gcp = { projects = ["acme-prod", "acme-shop"] } }
+    error_message = "The configuration file names no subscription."
+  }
+
+  assert {
+    condition     = contains(keys(yamldecode(output.helm_values).config), "pubsub") && yamldecode(output.helm_values).config.pubsub == null
+    error_message = "The chart's default subscriptions are taken away."
   }
 }
 
