@@ -148,6 +148,50 @@ def test_notes_say_which_projects_are_listed(gcp, said, tmp_path):
     assert ("as soon as one of them is listed" in notes) == bool(gcp)
 
 
+def configuration(*options):
+    """The exporter's configuration file as a release has it."""
+    things = documents(helm_template("spot-interruption-exporter", *options))
+    (text,) = [thing["data"]["config.yaml"] for thing in things if "config.yaml" in thing.get("data", {})]
+    return yaml.safe_load(text)
+
+
+def test_without_pubsub_no_subscription_is_in_the_configuration_file():
+    config = configuration("--values", HERE / "values/spot-interruption-exporter/without-pubsub.yaml")
+    assert "pubsub" not in config and config["project_name"] == "example-project"
+
+
+def test_without_pubsub_below_an_umbrella():
+    values = {"config": {"project_name": "example-project", "pubsub": None}}
+    things = documents(umbrella_template({"spot": "spot-interruption-exporter"}, {"spot": values}))
+    (text,) = [thing["data"]["config.yaml"] for thing in things if "config.yaml" in thing.get("data", {})]
+    assert "pubsub" not in yaml.safe_load(text)
+
+
+def test_operations_that_are_off_are_so_as_a_word():
+    config = configuration("--values", HERE / "values/spot-interruption-exporter/operations-off.yaml")
+    assert config["compute"] == {"operations": "off"}
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({}, "from two Pub/Sub subscriptions, and every 5m asks Compute Engine"),
+        ({"compute": {"operations": "off"}}, "from two Pub/Sub subscriptions. If a log sink is broken, nothing tells"),
+        ({"compute": {"operations": "source"}}, "from two Pub/Sub subscriptions and, every 30s, from Compute Engine's operations."),
+        ({"pubsub": None}, "from Compute Engine's operations, every 30s."),
+        ({"pubsub": None, "compute": {"operations": "source"}}, "from Compute Engine's operations, every 30s."),
+        ({"pubsub": None, "compute": {"operations_interval": "1m"}}, "from Compute Engine's operations, every 1m."),
+    ],
+)
+def test_notes_say_where_interruptions_come_from(config, said, tmp_path):
+    values = tmp_path / "values.yaml"
+    values.write_text(yaml.safe_dump({"config": {"project_name": "example-project"} | config}))
+    command = ["helm", "install", "acme", chart("spot-interruption-exporter"), "--dry-run=client", "--values", values]
+    notes = run(*command).partition("NOTES:")[2]
+    assert said in notes
+    assert ("subscriptions are open" in notes) == ("pubsub" not in config)
+
+
 def test_an_empty_list_is_not_in_the_configuration_file():
     """Nothing is said of more projects where there are none, whatever the version of the image knows of them."""
     for name in ["defaults", "terraform"]:

@@ -25,6 +25,16 @@
 {{- fail "config.gcp.discover_query narrows a search, and config.gcp.discover says where to search" -}}
 {{- end -}}
 {{- if $gcp }}{{ $_ := set $config "gcp" $gcp }}{{ else }}{{ $_ := unset $config "gcp" }}{{ end -}}
+{{- if not (include "spot-interruption-exporter.pubsub" .) -}}
+{{- $_ := unset $config "pubsub" -}}
+{{- if has (toString (dig "operations" "source" ($config.compute | default dict))) (list "off" "false" "reconcile") -}}
+{{- fail "config.compute.operations must be source without config.pubsub, or nothing tells of interruptions" -}}
+{{- end -}}
+{{- end -}}
+{{- /* YAML takes a bare off for false. */ -}}
+{{- if eq "false" (toString (dig "operations" "" ($config.compute | default dict))) -}}
+{{- $_ := set $config.compute "operations" "off" -}}
+{{- end -}}
 {{- if include "exporter.web.enabled" . -}}
 {{- $_ := set $config "web" (dict "config_file" (include "exporter.web.path" .) "open_probes" .Values.webConfig.openProbes) -}}
 {{- end -}}
@@ -32,6 +42,33 @@
 {{- $_ := set $config "state" (dict "path" (include "spot-interruption-exporter.stateDirectory" .)) -}}
 {{- end -}}
 {{- toYaml $config -}}
+{{- end -}}
+
+{{/* Not empty if events come by Pub/Sub. `config.pubsub: null` takes the names of the subscriptions away. */}}
+{{- define "spot-interruption-exporter.pubsub" -}}
+{{- $pubsub := .Values.config.pubsub | default dict -}}
+{{- $creation := $pubsub.instance_creation_subscription_name -}}
+{{- $interruption := $pubsub.instance_interruption_subscription_name -}}
+{{- if and $creation $interruption }}true
+{{- else if or $creation $interruption -}}
+{{- fail "config.pubsub needs both instance_creation_subscription_name and instance_interruption_subscription_name; config.pubsub=null does without Pub/Sub" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Where interruptions come from, as sentences. */}}
+{{- define "spot-interruption-exporter.source" -}}
+{{- $compute := .Values.config.compute | default dict -}}
+{{- if not (include "spot-interruption-exporter.pubsub" .) -}}
+It learns of interruptions from Compute Engine's operations, every {{ $compute.operations_interval | default "30s" }}. With Pub/Sub
+(config.pubsub) they come within seconds.
+{{- else if has (toString $compute.operations) (list "off" "false") -}}
+It learns of interruptions from two Pub/Sub subscriptions. If a log sink is broken, nothing tells (config.compute.operations).
+{{- else if eq "source" (toString $compute.operations) -}}
+It learns of interruptions from two Pub/Sub subscriptions and, every {{ $compute.operations_interval | default "30s" }}, from Compute Engine's operations.
+{{- else -}}
+It learns of interruptions from two Pub/Sub subscriptions, and every {{ $compute.operations_interval | default "5m" }} asks Compute Engine for those of which no
+message came.
+{{- end -}}
 {{- end -}}
 
 {{/* Which projects are listed, as sentences. Of many, the number. */}}
