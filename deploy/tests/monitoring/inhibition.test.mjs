@@ -110,6 +110,15 @@ test("a condition that does not hold silences the alert that says the same", asy
   assert.deepEqual(names(found), ["SpotInterruptionExporterStateFailing"]);
 });
 
+test("operations that are the source and cannot be listed are one alert", async () => {
+  const found = await inhibited(
+    { alert: "SpotInterruptionExporterNotReady", ...spot, condition: "operations" },
+    { alert: "SpotInterruptionExporterOperationsFailing", ...spot },
+    { alert: "SpotInterruptionExporterScopesFailing", ...spot },
+  );
+  assert.deepEqual(names(found), ["SpotInterruptionExporterOperationsFailing"]);
+});
+
 test("the rules name alerts that exist, and none that pages is a target", () => {
   for (const { source_matchers, target_matchers } of inhibition.inhibit_rules) {
     for (const [matchers, targets] of [[source_matchers, false], [target_matchers, true]]) {
