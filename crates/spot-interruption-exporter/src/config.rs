@@ -60,7 +60,7 @@ struct Written {
     #[serde(default)]
     state: StateWritten,
     #[serde(default)]
-    web: WebWritten,
+    web: PagesWritten,
     attribution_grace: Option<String>,
     dedup_window: Option<String>,
     tombstone_ttl: Option<String>,
@@ -82,6 +82,15 @@ struct StateWritten {
     path: Option<String>,
 }
 
+/// The section `web`: what the common crate reads, and the page of this exporter.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PagesWritten {
+    config_file: Option<String>,
+    open_probes: Option<String>,
+    interruptions: Option<String>,
+}
+
 /// A configuration that can be run.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -101,6 +110,8 @@ pub struct Config {
     pub attribution: Settings,
     /// Who may use the server, and how.
     pub web: Web,
+    /// Whether `/interruptions` is served.
+    pub interruptions_page: bool,
 }
 
 impl Config {
@@ -141,6 +152,10 @@ impl Config {
         ]);
         settings.extend(Logging::settings(variable, "info", "json"));
         settings.extend(Web::settings(variable));
+        settings.push(
+            option("web.interruptions", "Show the last 1,000 interruptions by name at /interruptions")
+                .default("true"),
+        );
         settings
     }
 }
@@ -197,6 +212,10 @@ fn validate(loaded: &Loaded<Written>, environment: &Environment) -> Result<Confi
         text.trim().parse::<u16>().map_err(|_| "is no port; allowed is a number from 0 to 65535".to_owned())
     })?;
     let addresses = ListenAddress::validate(loaded, "prometheus.address", prometheus.address.as_ref())?;
+    let web = WebWritten {
+        config_file: written.web.config_file.clone(),
+        open_probes: written.web.open_probes.clone(),
+    };
     let duration = |key: &str, text: Option<&String>, default: Duration, least: Duration| {
         loaded.duration(key, text, default, least)
     };
@@ -235,7 +254,8 @@ fn validate(loaded: &Loaded<Written>, environment: &Environment) -> Result<Confi
         })?,
         cluster_label: cluster_label(loaded)?,
         attribution,
-        web: Web::validate(loaded, &written.web)?,
+        web: Web::validate(loaded, &web)?,
+        interruptions_page: loaded.switch("web.interruptions", written.web.interruptions.as_ref(), true)?,
         google,
     })
 }

@@ -22,6 +22,7 @@ pub mod durable;
 pub mod event;
 pub mod instance;
 mod interruption_log;
+mod interruptions;
 pub mod inventory;
 pub mod ledger;
 mod lenient;
@@ -125,8 +126,14 @@ pub async fn run(
         grace: config.attribution.attribution_grace,
     };
     let feeding = google.start(&config.google, feed);
+    let interruptions = config
+        .interruptions_page
+        .then(|| interruptions::route(core.state.clone(), core.labels.reasons.clone()));
     let families = Families { state: core.state.clone(), labels: core.labels };
-    let site = Site::new(NAME, ABOUT, config.metrics_path, readiness, registry, families, config.web);
+    let mut site = Site::new(NAME, ABOUT, config.metrics_path, readiness, registry, families, config.web);
+    if let Some(route) = interruptions {
+        site = site.route(route);
+    }
 
     let stopping = stop.clone();
     let service = async {

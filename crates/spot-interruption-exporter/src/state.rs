@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::attribution::Attribution;
+use crate::interruptions::Recent;
 use crate::ledger::Ledger;
 
 /// What the pipeline knows and has counted, shared with the scrape. The lock is held for the time of a batch or
@@ -15,6 +16,8 @@ pub struct State<T> {
     pub ledger: Ledger,
     /// By profile: whether it has or had spot instances, or an interruption. It is shown from zero on and for good.
     pub(crate) shown: Vec<bool>,
+    /// The last interruptions by name.
+    pub(crate) recent: Recent,
 }
 
 /// A handle to the state.
@@ -30,7 +33,12 @@ impl<T> Clone for Shared<T> {
 impl<T> Shared<T> {
     /// Shares a state.
     pub fn new(attribution: Attribution<T>, ledger: Ledger) -> Self {
-        Self(Arc::new(Mutex::new(State { attribution, ledger, shown: Vec::new() })))
+        Self(Arc::new(Mutex::new(State {
+            attribution,
+            ledger,
+            shown: Vec::new(),
+            recent: Recent::default(),
+        })))
     }
 
     /// The state, for a moment.

@@ -31,7 +31,7 @@ use crate::interruption_log::{InterruptionLog, subject};
 use crate::inventory::{Moment, Scope};
 use crate::metrics::OwnMetrics;
 use crate::source::{Acknowledge, Attempts, Confirmation, Decode, Input, LookUp, Queue};
-use crate::state::Shared;
+use crate::state::{Shared, State};
 
 /// A message's handle and where it came from: what the state machine keeps for us.
 #[derive(Debug)]
@@ -218,7 +218,7 @@ impl<T: Acknowledge, P: Decode + LookUp, S: Commit> Pipeline<T, P, S> {
         let now = Instant::now();
         let (instant, timestamp) = (now.into_std(), Timestamp::now());
         let mut state = self.state.lock();
-        let attribution = &mut state.attribution;
+        let State { attribution, recent, .. } = &mut *state;
         if is_safe {
             let decided = attribution.decided(instant);
             attribution.settle(decided, instant);
@@ -287,6 +287,7 @@ impl<T: Acknowledge, P: Decode + LookUp, S: Commit> Pipeline<T, P, S> {
             gathered.ledger.record(ticket.queue, &outcome, timestamp);
             let inventory = attribution.inventory();
             interruptions.write(&ticket.subject, &outcome, inventory, (instant, timestamp));
+            recent.record(&ticket.subject, ticket.queue, &outcome, timestamp);
             log(&ticket.message_id, &outcome);
             flow.resolved(ticket.queue, ticket.size);
             if let Some((scope, listing)) = &ticket.offered

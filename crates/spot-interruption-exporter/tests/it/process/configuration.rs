@@ -76,6 +76,7 @@ async fn every_key_can_come_from_the_environment() {
         // An empty file is a web configuration that asks for nothing.
         ("SIE_WEB__CONFIG_FILE", "/dev/null"),
         ("SIE_WEB__OPEN_PROBES", "true"),
+        ("SIE_WEB__INTERRUPTIONS", "true"),
     ];
     assert_eq!(variables.len(), spot_interruption_exporter::Config::settings().len());
     let (code, stderr) = check("", &variables).await;

@@ -10,6 +10,7 @@ mod events;
 mod exactly_once;
 mod faults;
 mod golden;
+mod interruptions;
 mod limits;
 mod lines;
 mod operations;

@@ -1,0 +1,266 @@
+//! `/interruptions`: the last interruptions by name, which labels must not carry.
+//!
+//! The pipeline adds each interruption that it decides to a ring of fixed size. The page copies what it shows out of it.
+
+mod page;
+mod query;
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+pub(crate) use self::page::route;
+use crate::attribution::{Counted, Outcome, Why};
+use crate::event::{InterruptionReason, Reasons};
+use crate::instance::{CompactRef, InstanceId, InstanceRef};
+use crate::inventory::{Inventory, Profile, ProfileId};
+use crate::source::Queue;
+
+/// The path of the page.
+pub(crate) const PATH: &str = "/interruptions";
+
+/// How many interruptions are kept.
+const CAPACITY: usize = 1_000;
+
+/// Bytes of a text that are kept and shown. No name at Google Cloud is as long, but a message can say anything.
+const TEXT_BYTES: usize = 256;
+
+/// The last interruptions, in the order in which they were decided. What an interruption has in common with others, its
+/// profile, stays in the inventory.
+#[derive(Debug, Default)]
+pub(crate) struct Recent(VecDeque<Interruption>);
+
+#[derive(Debug)]
+struct Interruption {
+    instance: CompactRef,
+    at: Option<Timestamp>,
+    decided_at: Timestamp,
+    /// `None` where it belongs to no known cluster.
+    profile: Option<ProfileId>,
+    reason: InterruptionReason,
+    lifetime: Option<Duration>,
+    queue: Queue,
+    why: Option<Why>,
+}
+
+impl Recent {
+    /// Adds an interruption, if the outcome is that of one. The oldest makes room.
+    pub(crate) fn record(
+        &mut self,
+        instance: &CompactRef,
+        queue: Queue,
+        outcome: &Outcome,
+        decided_at: Timestamp,
+    ) {
+        let (profile, reason, at, lifetime, why) = match *outcome {
+            Outcome::Counted(Counted { profile, reason, at, lifetime }) => {
+                (Some(profile), reason, at, lifetime, None)
+            }
+            Outcome::Unattributed { reason, at, why } => (None, reason, at, None, Some(why)),
+            _ => return,
+        };
+        if self.0.len() >= CAPACITY {
+            self.0.pop_front();
+        }
+        let instance = bounded(instance);
+        self.0.push_back(Interruption { instance, at, decided_at, profile, reason, lifetime, queue, why });
+    }
+
+    /// What is shown of each, the newest event first.
+    pub(crate) fn rows(&self, inventory: &Inventory, reasons: &Reasons) -> Vec<Row> {
+        let mut rows: Vec<(Timestamp, Row)> = self
+            .0
+            .iter()
+            .rev()
+            .map(|interruption| {
+                let profile = interruption.profile.map(|profile| inventory.profile(profile));
+                (interruption.at.unwrap_or(interruption.decided_at), interruption.row(profile, reasons))
+            })
+            .collect();
+        rows.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+        rows.into_iter().map(|(_, row)| row).collect()
+    }
+}
+
+/// One interruption as it is shown. What is not known is `null`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Row {
+    /// When it happened, by the event.
+    #[serde(serialize_with = "as_text")]
+    time: Option<Timestamp>,
+    instance: Option<String>,
+    /// As text: it is larger than what JavaScript takes for a number.
+    id: Option<String>,
+    project: Option<String>,
+    zone: Option<String>,
+    cluster: Option<String>,
+    node_pool: Option<String>,
+    machine_type: Option<String>,
+    reason: String,
+    lifetime_seconds: Option<f64>,
+    /// From the event until it was counted.
+    delay_seconds: Option<f64>,
+    /// How it was learnt: `message` or `operation`.
+    learnt_by: &'static str,
+    /// Why it belongs to no known cluster.
+    unattributed: Option<&'static str>,
+}
+
+impl Interruption {
+    fn row(&self, profile: Option<&Profile>, reasons: &Reasons) -> Row {
+        let InstanceRef { id, project, zone, name } = self.instance.get();
+        let known = |field: fn(&Profile) -> &str| profile.map(field).filter(|text| !text.is_empty()).map(cut);
+        let delay = self.at.map(|at| Duration::try_from(self.decided_at.duration_since(at)));
+        Row {
+            time: self.at,
+            instance: name.map(Cow::into_owned),
+            id: id.map(InstanceId::get).map(|id| id.to_string()),
+            project: project.map(Cow::into_owned).or_else(|| known(|profile| &profile.project)),
+            zone: zone.map(Cow::into_owned).or_else(|| known(|profile| &profile.zone)),
+            cluster: known(|profile| &profile.cluster),
+            node_pool: known(|profile| &profile.node_pool),
+            machine_type: known(|profile| &profile.machine_type),
+            reason: reasons.label(self.reason).to_owned(),
+            lifetime_seconds: self.lifetime.map(|lifetime| lifetime.as_secs_f64()),
+            // An event can come from a clock that is ahead of this one.
+            delay_seconds: delay.map(|delay| delay.unwrap_or_default().as_secs_f64()),
+            learnt_by: match self.queue {
+                Queue::Creations | Queue::Interruptions => "message",
+                Queue::Operations | Queue::Reconciled => "operation",
+            },
+            unattributed: self.why.map(Why::label),
+        }
+    }
+}
+
+fn as_text<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => serializer.collect_str(time),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// The same reference with texts of bounded length.
+fn bounded(instance: &CompactRef) -> CompactRef {
+    let InstanceRef { id, project, zone, name } = instance.get();
+    let [project, zone, name] = [project, zone, name].map(|text| text.map(|text| cut(&text).into()));
+    CompactRef::from(&InstanceRef { id, project, zone, name })
+}
+
+/// The beginning of a text, up to the bound.
+fn cut(text: &str) -> String {
+    text[..text.floor_char_boundary(TEXT_BYTES)].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attribution::{Attribution, Settings};
+
+    fn instance(id: u64, name: &str) -> CompactRef {
+        let name = Some(name.into());
+        CompactRef::from(&InstanceRef {
+            id: InstanceId::new(id),
+            project: Some("p".into()),
+            zone: Some("z".into()),
+            name,
+        })
+    }
+
+    fn second(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn unattributed(at: i64, reasons: &mut Reasons) -> Outcome {
+        Outcome::Unattributed {
+            reason: reasons.labelled("preempted"),
+            at: Some(second(at)),
+            why: Why::NotFound,
+        }
+    }
+
+    fn rows(recent: &Recent, reasons: &Reasons) -> Vec<Row> {
+        let settings = Settings {
+            attribution_grace: Duration::ZERO,
+            dedup_window: Duration::ZERO,
+            tombstone_ttl: Duration::ZERO,
+            project: "p".to_owned(),
+        };
+        let attribution: Attribution<()> = Attribution::new(settings);
+        recent.rows(attribution.inventory(), reasons)
+    }
+
+    #[test]
+    fn the_last_thousand_are_kept() {
+        let (mut recent, mut reasons) = (Recent::default(), Reasons::default());
+        for id in 1..=1_500 {
+            let outcome = unattributed(id, &mut reasons);
+            recent.record(&instance(id as u64, "i"), Queue::Interruptions, &outcome, second(2_000));
+        }
+        let rows = rows(&recent, &reasons);
+        assert_eq!(rows.len(), CAPACITY);
+        assert_eq!(rows.first().unwrap().id.as_deref(), Some("1500"));
+        assert_eq!(rows.last().unwrap().id.as_deref(), Some("501"));
+    }
+
+    #[test]
+    fn the_newest_event_comes_first_whenever_it_was_decided() {
+        let (mut recent, mut reasons) = (Recent::default(), Reasons::default());
+        for (at, queue) in [(20, Queue::Interruptions), (30, Queue::Operations), (10, Queue::Reconciled)] {
+            let outcome = unattributed(at, &mut reasons);
+            recent.record(&instance(at as u64, "i"), queue, &outcome, second(25));
+        }
+        let rows = rows(&recent, &reasons);
+        let shown: Vec<_> = rows.iter().map(|row| (row.id.as_deref(), row.learnt_by)).collect();
+        let expected = [(Some("30"), "operation"), (Some("20"), "message"), (Some("10"), "operation")];
+        assert_eq!(shown, expected);
+        assert_eq!(rows[0].delay_seconds, Some(0.0), "an event of the future");
+        assert_eq!(rows[2].delay_seconds, Some(15.0));
+        assert_eq!(rows[0].unattributed, Some("not_found"));
+    }
+
+    #[test]
+    fn what_is_no_interruption_is_not_recorded() {
+        let mut recent = Recent::default();
+        for outcome in [Outcome::Duplicate, Outcome::Added] {
+            recent.record(&instance(1, "i"), Queue::Interruptions, &outcome, second(1));
+        }
+        assert!(recent.0.is_empty());
+    }
+
+    #[test]
+    fn texts_are_bounded() {
+        let (mut recent, mut reasons) = (Recent::default(), Reasons::default());
+        let outcome = unattributed(1, &mut reasons);
+        recent.record(&instance(1, &"ä".repeat(1_000_000)), Queue::Interruptions, &outcome, second(1));
+        assert_eq!(rows(&recent, &reasons)[0].instance.as_deref(), Some(&*"ä".repeat(128)));
+        assert_eq!(cut(&format!("a{}", "ä".repeat(128))).len(), 255, "no character is cut in two");
+    }
+}
+
+#[cfg(test)]
+mod tests_rows {
+    use super::Row;
+
+    /// A row for tests.
+    pub(super) fn row(id: &str, cluster: Option<&str>, zone: &str, machine_type: Option<&str>) -> Row {
+        Row {
+            time: None,
+            instance: Some(format!("instance-{id}")),
+            id: Some(id.to_owned()),
+            project: Some("p".to_owned()),
+            zone: Some(zone.to_owned()),
+            cluster: cluster.map(str::to_owned),
+            node_pool: None,
+            machine_type: machine_type.map(str::to_owned),
+            reason: "preempted".to_owned(),
+            lifetime_seconds: Some(60.0),
+            delay_seconds: None,
+            learnt_by: "message",
+            unattributed: None,
+        }
+    }
+}
