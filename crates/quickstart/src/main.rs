@@ -17,7 +17,7 @@ use exporter_common::http::{ListenAddress, Listener};
 use exporter_common::program::{self, Program};
 use exporter_common::shutdown::Signals;
 use exporter_common::telemetry::{self, LogFormat, Logging};
-use sandbox::google::{CREATION_SUBSCRIPTION, Google, INTERRUPTION_SUBSCRIPTION, PROJECT};
+use sandbox::google::{CREATION_SUBSCRIPTION, Google, INTERRUPTION_SUBSCRIPTION, ORGANIZATION, PROJECT};
 use sandbox::spacelift::{DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, Spacelift};
 use tokio::sync::watch;
 use tracing::level_filters::LevelFilter;
@@ -25,6 +25,9 @@ use tracing::level_filters::LevelFilter;
 /// Simulated seconds in a second: Spacelift's day passes within minutes, and spot VMs live for minutes, not hours.
 const SPACELIFT_SPEED: f64 = 1.0;
 const GOOGLE_SPEED: f64 = 60.0;
+
+/// A second project, which the exporter finds by itself, and its number.
+const FOUND_PROJECT: (&str, u64) = ("example-shop", 210_987_654_321);
 
 /// How often the summary is printed.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(5);
@@ -53,8 +56,13 @@ async fn run() -> anyhow::Result<()> {
     let spacelift = Spacelift::builder().listen(listen).living(seed(), SPACELIFT_SPEED);
     let spacelift = spacelift.start().await.with_context(|| taken(SPACELIFT, listen))?;
     let (pubsub, compute) = (address(&flags, PUBSUB)?, address(&flags, COMPUTE)?);
-    let mut google =
-        Google::builder().pubsub_listen(pubsub).compute_listen(compute).seed(seed()).speed(GOOGLE_SPEED);
+    let (found, number) = FOUND_PROJECT;
+    let mut google = Google::builder()
+        .add_project(found, number)
+        .pubsub_listen(pubsub)
+        .compute_listen(compute)
+        .seed(seed())
+        .speed(GOOGLE_SPEED);
     if let Some(host) = &emulator {
         google = google.emulator(host.as_str());
     }
@@ -78,7 +86,11 @@ async fn run() -> anyhow::Result<()> {
 
     introduce(&[
         ("simulated Spacelift", &spacelift.url(), "its account as JSON: /_sandbox/account"),
-        ("simulated Compute API", &google.compute().url(), "what happened in its world: /_sandbox/truth"),
+        (
+            "simulated Compute API",
+            &google.compute().url(),
+            "what happened in its two projects: /_sandbox/truth",
+        ),
         (if emulator.is_some() { "Google's emulator" } else { "simulated Pub/Sub" }, &pubsub, ""),
         ("spacelift-promex", &promex_url, "/metrics, /health, /ready"),
         ("spot-interruption-exporter", &spot_url, "/metrics, /health, /ready"),
@@ -163,6 +175,9 @@ fn spot_config(pubsub: &str, compute: &str) -> anyhow::Result<spot_interruption_
         ("SIE_PUBSUB__ENDPOINT", pubsub),
         ("SIE_COMPUTE__ENDPOINT", compute),
         ("SIE_COMPUTE__RESYNC_INTERVAL", "5s"),
+        ("SIE_GCP__DISCOVER", ORGANIZATION),
+        // The simulated asset inventory shares the port of the Compute API.
+        ("SIE_GCP__ASSET_ENDPOINT", compute),
     ]);
     Ok(spot_interruption_exporter::Config::load(&Arguments::default(), &environment)?)
 }

@@ -1,5 +1,7 @@
-//! A line now and then that shows the numbers move, read from the exporter like Prometheus reads them.
+//! Lines now and then that show the numbers move, read from the exporter like Prometheus reads them.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -12,7 +14,7 @@ use tokio::time::interval;
 
 use crate::say;
 
-/// Prints a line for each exporter every `pause`, for ever.
+/// Prints what each exporter sees every `pause`, for ever.
 pub(crate) async fn print(promex: String, spot: String, pause: Duration) {
     let client = Client::builder(TokioExecutor::new()).build_http();
     let mut tick = interval(pause);
@@ -50,30 +52,66 @@ fn spacelift(exposition: &str) -> String {
 
 fn interruptions(exposition: &str) -> String {
     let family = |name: &str| sum(exposition, name);
-    format!(
+    let mut lines = format!(
         "  spot:      {:>3} instances in {} clusters, {:>4} interruptions, {} held, {} unattributed",
         family("spot_instances"),
         count(exposition, "interruption_events_total"),
         family("interruption_events_total"),
         family("spot_interruption_exporter_held_interruptions"),
         family("interruption_events_unattributed_total"),
-    )
+    );
+    for (project, Project { instances, interruptions }) in projects(exposition) {
+        // Writing to a string cannot fail.
+        let _ = write!(
+            lines,
+            "\n             {instances:>3} instances and {interruptions:>4} interruptions in {project}"
+        );
+    }
+    lines
 }
 
-/// The samples of a family.
-fn samples<'a>(exposition: &'a str, family: &'a str) -> impl Iterator<Item = f64> + 'a {
+/// What there is in a project.
+#[derive(Default)]
+struct Project {
+    instances: f64,
+    interruptions: f64,
+}
+
+/// What there is in each project that the exporter sees, by id.
+fn projects(exposition: &str) -> BTreeMap<&str, Project> {
+    let mut projects = BTreeMap::<_, Project>::new();
+    for (line, instances) in samples(exposition, "spot_instances") {
+        if let Some(project) = project_of(line) {
+            projects.entry(project).or_default().instances += instances;
+        }
+    }
+    for (line, interruptions) in samples(exposition, "spot_interruptions_total") {
+        if let Some(project) = project_of(line) {
+            projects.entry(project).or_default().interruptions += interruptions;
+        }
+    }
+    projects
+}
+
+/// The project among the labels of a sample.
+fn project_of(line: &str) -> Option<&str> {
+    line.split_once(r#",project=""#)?.1.split('"').next()
+}
+
+/// The samples of a family, each with its line.
+fn samples<'a>(exposition: &'a str, family: &'a str) -> impl Iterator<Item = (&'a str, f64)> + 'a {
     exposition.lines().filter_map(move |line| {
         let rest = line.strip_prefix(family)?;
         if !rest.starts_with(['{', ' ']) {
             return None;
         }
-        rest.rsplit(' ').next()?.parse().ok()
+        Some((line, rest.rsplit(' ').next()?.parse().ok()?))
     })
 }
 
 fn sum(exposition: &str, family: &str) -> f64 {
     // The sum of nothing is a negative zero, which nobody wants to read.
-    samples(exposition, family).sum::<f64>() + 0.0
+    samples(exposition, family).map(|(_, value)| value).sum::<f64>() + 0.0
 }
 
 fn count(exposition: &str, family: &str) -> f64 {

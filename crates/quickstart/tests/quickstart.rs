@@ -10,6 +10,9 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{ChildStdout, Command};
 use tokio::time::timeout;
 
+/// The configured one, and the one that is found.
+const PROJECTS: [&str; 2] = ["example-project", "example-shop"];
+
 #[tokio::test]
 async fn starts_shows_and_stops() {
     the_world(None).await;
@@ -34,16 +37,29 @@ async fn the_world(emulator: Option<String>) {
     let spot = line(&mut lines, "  spot-interruption-exporter ").await;
     let summary = line(&mut lines, "runs waiting").await;
     assert!(summary.contains(" 0 collectors failing"), "{summary}");
+    for project in PROJECTS {
+        line(&mut lines, &format!(" interruptions in {project}")).await;
+    }
 
     let metrics = get(&format!("{}/metrics", url(&promex)), &[]).await;
     assert!(metrics.has_family("spacelift_worker_pool_workers"));
     let counted = timeout(Duration::from_secs(60), async {
-        while get(&format!("{}/metrics", url(&spot)), &[]).await.sum("interruption_events_total") == 0.0 {
+        loop {
+            let metrics = get(&format!("{}/metrics", url(&spot)), &[]).await.text();
+            let counts = |project: &str| {
+                let label = format!("project=\"{project}\"");
+                let interruptions =
+                    metrics.lines().filter(|line| line.starts_with("spot_interruptions_total{"));
+                interruptions.into_iter().any(|line| line.contains(&label) && !line.ends_with(" 0"))
+            };
+            if PROJECTS.into_iter().all(counts) {
+                return;
+            }
             // What it counts is only visible by asking again.
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });
-    counted.await.expect("no interruption is counted");
+    counted.await.expect("no interruption is counted in one of the projects");
 
     let pid = child.id().unwrap().to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
