@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 use thiserror::Error;
 
-use super::{Inventory, Key, Loss, Lost, Profile, ProfileId, Sighting, State, Tracked, Unwritten, name_hash};
+use super::names::name_hash;
+use super::{Inventory, Key, Loss, Lost, Profile, ProfileId, Sighting, State, Tracked, Unwritten};
 use crate::instance::InstanceId;
 use crate::timeline::{Timeline, TimelineChanges};
 
