@@ -158,11 +158,13 @@ fn memory(measure: &str, number: usize) {
 
 fn measure_memory(measure: &str, number: usize) {
     let now = Instant::now();
-    let before = resident();
+    let before = status("VmRSS:");
     let mut attribution = attribution::<u64>();
+    let seeding = Instant::now();
     if measure != "held" {
         seed(&mut attribution, number, now);
     }
+    let seeding = seeding.elapsed();
     if measure != "instances" {
         let methods = InterruptionMethods::default();
         for instance in 1..=number {
@@ -175,19 +177,21 @@ fn measure_memory(measure: &str, number: usize) {
             while attribution.poll_resolved().is_some() {}
         }
     }
-    let after = resident();
+    let after = status("VmRSS:");
     let each = after.saturating_sub(before) as f64 / number as f64;
     println!(
-        "memory of {number} {measure}: {:.1} MiB, {each:.0} bytes each; the process {:.1} MiB",
+        "memory of {number} {measure}: {:.1} MiB, {each:.0} bytes each; the process {:.1} MiB, at most {:.1} MiB; seeded in {:.3} s",
         after.saturating_sub(before) as f64 / 1_048_576.0,
-        after as f64 / 1_048_576.0
+        after as f64 / 1_048_576.0,
+        status("VmHWM:") as f64 / 1_048_576.0,
+        seeding.as_secs_f64()
     );
     black_box(attribution);
 }
 
-/// The process's resident memory in bytes, or zero where there is no `/proc`.
-fn resident() -> u64 {
+/// A field of the process's status in bytes, such as its resident memory, or zero where there is no `/proc`.
+fn status(field: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or_default() * 1024
 }

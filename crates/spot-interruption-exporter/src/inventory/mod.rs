@@ -11,7 +11,7 @@
 //! instance that is just being made. One in no scope leaves a day after the last sign of it.
 //!
 //! There can be a hundred thousand instances, so each costs little: what they have in common is kept once, as a
-//! [`Profile`], and the two indices hold nothing but positions.
+//! [`Profile`], and so is the name, which the instance and the index share.
 
 mod interruption;
 mod names;
@@ -21,13 +21,11 @@ mod resync;
 mod scope;
 mod tracked;
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::num::NonZeroI64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hashbrown::HashTable;
 use jiff::Timestamp;
 use slab::Slab;
 
@@ -40,7 +38,7 @@ use self::scope::Scopes;
 pub use self::scope::{Scope, UNLISTED_TTL, Unseen};
 pub use self::tracked::State;
 use self::tracked::{Sighting, Tracked};
-use crate::instance::{Instance, InstanceRef};
+use crate::instance::{Instance, InstanceId, InstanceRef};
 use crate::timeline::Timeline;
 
 /// All known instances.
@@ -50,9 +48,9 @@ pub struct Inventory {
     project: Box<str>,
     tombstone_ttl: Duration,
     tracked: Slab<Tracked>,
-    by_id: HashTable<Key>,
-    by_name: HashTable<Key>,
-    hasher: RandomState,
+    by_id: HashMap<InstanceId, Key>,
+    /// Instances of one name are in different zones or projects.
+    by_name: BTreeSet<(Arc<str>, Key)>,
     profiles: Profiles,
     /// By profile: how many spot instances run.
     spot_running: Vec<u32>,
@@ -97,9 +95,8 @@ impl Inventory {
             project: project.into(),
             tombstone_ttl,
             tracked: Slab::new(),
-            by_id: HashTable::new(),
-            by_name: HashTable::new(),
-            hasher: RandomState::new(),
+            by_id: HashMap::new(),
+            by_name: BTreeSet::new(),
             profiles: Profiles::default(),
             spot_running: Vec::new(),
             clusters: Clusters::default(),
@@ -348,10 +345,8 @@ impl Inventory {
         self.losses.remove(&key);
         self.scopes.forget(key);
         let tracked = self.tracked.remove(key as usize);
-        if let Some(id) = tracked.id
-            && let Ok(entry) = self.by_id.find_entry(self.hasher.hash_one(id), |&other| other == key)
-        {
-            entry.remove();
+        if let Some(id) = tracked.id {
+            self.by_id.remove(&id);
         }
     }
 }

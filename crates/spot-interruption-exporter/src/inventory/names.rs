@@ -1,8 +1,8 @@
 //! By id and by name: which instance is meant.
 
-use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
-use super::{Inventory, Key, Profiles, State, Tracked, microseconds};
+use super::{Inventory, Key, State, microseconds};
 use crate::instance::{Instance, InstanceId, InstanceRef};
 
 impl Inventory {
@@ -28,7 +28,7 @@ impl Inventory {
     }
 
     pub(super) fn find_by_id(&self, id: InstanceId) -> Option<Key> {
-        self.by_id.find(self.hasher.hash_one(id), |&key| self.at(key).id == Some(id)).copied()
+        self.by_id.get(&id).copied()
     }
 
     /// The instance that has this name now. Two projects can have one each; a reference that leaves the project
@@ -38,15 +38,15 @@ impl Inventory {
         let is_meant = |key: &Key| {
             let tracked = self.at(*key);
             let profile = self.profiles.get(tracked.profile);
-            *tracked.name == *name
-                && *profile.zone == *zone
+            *profile.zone == *zone
                 && match instance.project.as_deref() {
                     Some(project) => !tracked.is_project_known || *profile.project == *project,
                     None => true,
                 }
         };
-        let candidates = self.by_name.iter_hash(self.hasher.hash_one((zone, name))).copied();
-        candidates.filter(is_meant).max_by_key(|&key| self.at(key).created_at)
+        let from_first = self.by_name.range((Arc::from(name), Key::MIN)..);
+        let named = from_first.take_while(|(other, _)| **other == *name).map(|(_, key)| *key);
+        named.filter(is_meant).max_by_key(|&key| self.at(key).created_at)
     }
 
     pub(super) fn learn_id(&mut self, key: Key, id: Option<InstanceId>) {
@@ -54,10 +54,7 @@ impl Inventory {
         let tracked = &mut self.tracked[key as usize];
         if tracked.id.is_none() {
             tracked.id = Some(id);
-            let (tracked, hasher) = (&self.tracked, &self.hasher);
-            // The index holds only instances that have an id.
-            let hash = |key: &Key| tracked[*key as usize].id.map_or(0, |id| hasher.hash_one(id));
-            self.by_id.insert_unique(hash(&key), key, hash);
+            self.by_id.insert(id, key);
             self.touch(key);
         }
     }
@@ -81,9 +78,7 @@ impl Inventory {
             Some(holder) => self.retire(holder),
             None => {}
         }
-        let (tracked, profiles, hasher) = (&self.tracked, &self.profiles, &self.hasher);
-        let hash = |key: &Key| name_hash(hasher, profiles, &tracked[*key as usize]);
-        self.by_name.insert_unique(hash(&key), key, hash);
+        self.give_name(key);
         self.touch(key);
     }
 
@@ -108,20 +103,17 @@ impl Inventory {
         }
     }
 
+    pub(super) fn give_name(&mut self, key: Key) {
+        self.by_name.insert((Arc::clone(&self.at(key).name), key));
+    }
+
     pub(super) fn unname(&mut self, key: Key) {
-        let hash = name_hash(&self.hasher, &self.profiles, self.at(key));
-        if let Ok(entry) = self.by_name.find_entry(hash, |&other| other == key) {
-            entry.remove();
+        if self.by_name.remove(&(Arc::clone(&self.at(key).name), key)) {
             self.touch(key);
         }
     }
 
     pub(super) fn has_name(&self, key: Key) -> bool {
-        let hash = name_hash(&self.hasher, &self.profiles, self.at(key));
-        self.by_name.find(hash, |&other| other == key).is_some()
+        self.by_name.contains(&(Arc::clone(&self.at(key).name), key))
     }
-}
-
-pub(super) fn name_hash(hasher: &RandomState, profiles: &Profiles, tracked: &Tracked) -> u64 {
-    hasher.hash_one((&*profiles.get(tracked.profile).zone, &*tracked.name))
 }

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 use thiserror::Error;
 
-use super::names::name_hash;
 use super::{Inventory, Key, Loss, Lost, Profile, ProfileId, Sighting, State, Tracked, Unwritten};
 use crate::instance::InstanceId;
 use crate::timeline::{Timeline, TimelineChanges};
@@ -138,9 +137,7 @@ impl Inventory {
             inventory.spot_running[profile.index()] += u32::from(is_running);
         }
         for key in holders {
-            let (tracked, profiles, hasher) = (&inventory.tracked, &inventory.profiles, &inventory.hasher);
-            let hash = |key: &Key| name_hash(hasher, profiles, &tracked[*key as usize]);
-            inventory.by_name.insert_unique(hash(&key), key, hash);
+            inventory.give_name(key);
         }
         inventory.scopes.add_profiles(inventory.profiles.all());
         for (key, tracked) in &inventory.tracked {
@@ -164,7 +161,7 @@ impl Inventory {
             let tracked = self.tracked.get(key as usize)?;
             Some(InstanceRecord {
                 id: tracked.id,
-                name: tracked.name.clone(),
+                name: (&*tracked.name).into(),
                 has_name: self.has_name(key),
                 created_at: tracked.created_at,
                 profile: tracked.profile,
@@ -206,7 +203,7 @@ impl From<InstanceRecord> for Tracked {
         Self {
             // The index of ids gets to know it when it is learned.
             id: None,
-            name: record.name,
+            name: record.name.into(),
             created_at: record.created_at,
             profile: record.profile,
             state: record.state,

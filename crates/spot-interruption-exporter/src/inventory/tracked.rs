@@ -1,6 +1,7 @@
 //! What is kept of one instance.
 
 use std::num::NonZeroI64;
+use std::sync::Arc;
 
 use super::ProfileId;
 use crate::instance::{InstanceId, InstanceRef};
@@ -11,7 +12,7 @@ pub(super) struct Tracked {
     /// Given by the provider; hand-made events do without.
     pub(super) id: Option<InstanceId>,
     /// Empty when only the id is known.
-    pub(super) name: Box<str>,
+    pub(super) name: Arc<str>,
     /// In microseconds since 1970.
     pub(super) created_at: Option<NonZeroI64>,
     pub(super) profile: ProfileId,
