@@ -35,6 +35,7 @@ bench:
     cargo bench -p spacelift-promex --bench scrape
     cargo bench -p spot-interruption-exporter --bench core
     cargo bench -p spot-interruption-exporter --bench storm
+    cargo bench -p spot-interruption-exporter --bench projects
     cargo bench -p exporter-common --bench users
 
 # Memory after 100,000 scrapes of the small account.

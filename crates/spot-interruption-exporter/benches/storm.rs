@@ -6,20 +6,18 @@
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for people at a terminal")]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+mod exporter;
+
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use harness::{Usage, mebibytes};
+use harness::mebibytes;
 use sandbox::google::Instance;
 use sandbox::google::audit_log::AuditLog;
 use sandbox::google::compute::Compute;
-use sandbox::google::pubsub::PubSub;
 use tokio::runtime::Runtime;
 
-const PROJECT: &str = "example-project";
+use self::exporter::{Exporter, PROJECT, pubsub, subscription, sum, topic};
 
 fn main() {
     // Cargo runs bench targets in its tests as well, where nobody wants to wait for this.
@@ -41,14 +39,8 @@ fn main() {
 }
 
 fn measure(runtime: &Runtime, instances: u64, interruptions: usize, state: Option<&Path>) {
-    let (pubsub, compute) = runtime.block_on(async {
-        let pubsub = PubSub::builder().start().await.unwrap();
-        for name in ["creation", "interruption"] {
-            pubsub.create_topic(&topic(name)).unwrap();
-            pubsub.create_subscription(&subscription(name), &topic(name)).unwrap();
-        }
-        (pubsub, Compute::builder().project(PROJECT, 1).start().await.unwrap())
-    });
+    let (pubsub, compute) = runtime
+        .block_on(async { (pubsub().await, Compute::builder().project(PROJECT, 1).start().await.unwrap()) });
     let nodes: Vec<Instance> = (1..=instances).map(node).collect();
     compute.insert_all(nodes.clone());
     let mut log = AuditLog::new(PROJECT, 1);
@@ -56,8 +48,9 @@ fn measure(runtime: &Runtime, instances: u64, interruptions: usize, state: Optio
         nodes.iter().take(interruptions).map(|node| log.preempted(node).to_string()).collect();
 
     let began = Instant::now();
-    let exporter = Exporter::start(&pubsub.endpoint(), &compute.url(), state);
-    while !exporter.get("/ready").starts_with("HTTP/1.1 200") {
+    let variables = state.map(|state| ("SIE_STATE__PATH", state.to_str().unwrap()));
+    let exporter = Exporter::start(&pubsub.endpoint(), &compute.url(), variables.as_slice());
+    while !exporter.is_ready() {
         std::thread::sleep(Duration::from_millis(5));
     }
     let ready = began.elapsed();
@@ -76,10 +69,7 @@ fn measure(runtime: &Runtime, instances: u64, interruptions: usize, state: Optio
     let took = began.elapsed();
     let cpu = exporter.usage().cpu - cpu;
     let metrics = exporter.get("/metrics");
-    let sum = |family: &str| -> f64 {
-        let samples = metrics.lines().filter(|line| line.starts_with(family));
-        samples.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
-    };
+    let sum = |beginning| sum(&metrics, beginning);
     assert_eq!(sum("interruption_events_total{"), interruptions as f64);
     let commits = sum("spot_interruption_exporter_state_commit_duration_seconds_count");
     let commit = sum("spot_interruption_exporter_state_commit_duration_seconds_sum") / commits.max(1.0);
@@ -98,14 +88,6 @@ fn measure(runtime: &Runtime, instances: u64, interruptions: usize, state: Optio
     );
 }
 
-fn topic(name: &str) -> String {
-    format!("projects/{PROJECT}/topics/{name}")
-}
-
-fn subscription(name: &str) -> String {
-    format!("projects/{PROJECT}/subscriptions/{name}")
-}
-
 /// Twenty clusters with three zones and four node pools each.
 fn node(id: u64) -> Instance {
     let cluster = format!("cluster-{}", id % 20);
@@ -114,52 +96,4 @@ fn node(id: u64) -> Instance {
         .spot()
         .machine_type(["n2-standard-4", "c3-standard-8"][(id % 2) as usize])
         .gke(&cluster, "europe-west1", ["blue", "green", "red", "grey"][(id % 4) as usize])
-}
-
-/// A running exporter; killed when dropped.
-struct Exporter {
-    child: Child,
-    address: String,
-}
-
-impl Exporter {
-    fn start(pubsub: &str, compute: &str, state: Option<&Path>) -> Self {
-        let mut child = Command::new(harness::measured(env!("CARGO_BIN_EXE_spot-interruption-exporter")))
-            .env_clear()
-            .envs(state.map(|state| ("SIE_STATE__PATH", state)))
-            .env("SIE_PROJECT_NAME", PROJECT)
-            .env("SIE_PUBSUB__INSTANCE_CREATION_SUBSCRIPTION_NAME", "creation")
-            .env("SIE_PUBSUB__INSTANCE_INTERRUPTION_SUBSCRIPTION_NAME", "interruption")
-            .env("SIE_PUBSUB__ENDPOINT", pubsub)
-            .env("SIE_COMPUTE__ENDPOINT", compute)
-            .env("SIE_PROMETHEUS__ADDRESS", "127.0.0.1:0")
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let line: serde_json::Value = serde_json::from_str(&log.next().unwrap().unwrap()).unwrap();
-        let address = line["address"].as_str().unwrap().to_owned();
-        std::thread::spawn(move || log.count());
-        Self { child, address }
-    }
-
-    /// A whole answer, head included.
-    fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    }
-
-    fn usage(&self) -> Usage {
-        Usage::of(self.child.id())
-    }
-}
-
-impl Drop for Exporter {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

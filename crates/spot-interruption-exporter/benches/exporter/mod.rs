@@ -1,0 +1,87 @@
+//! The exporter as a process, and what it uses.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+
+use harness::Usage;
+use sandbox::google::pubsub::PubSub;
+
+pub(crate) const PROJECT: &str = "example-project";
+
+pub(crate) fn topic(name: &str) -> String {
+    format!("projects/{PROJECT}/topics/{name}")
+}
+
+pub(crate) fn subscription(name: &str) -> String {
+    format!("projects/{PROJECT}/subscriptions/{name}")
+}
+
+/// A simulated Pub/Sub with the exporter's topics and subscriptions.
+pub(crate) async fn pubsub() -> PubSub {
+    let pubsub = PubSub::builder().start().await.unwrap();
+    for name in ["creation", "interruption"] {
+        pubsub.create_topic(&topic(name)).unwrap();
+        pubsub.create_subscription(&subscription(name), &topic(name)).unwrap();
+    }
+    pubsub
+}
+
+/// A running exporter; killed when dropped.
+pub(crate) struct Exporter {
+    child: Child,
+    address: String,
+}
+
+impl Exporter {
+    /// Starts it with these variables beside those that it always needs.
+    pub(crate) fn start(pubsub: &str, compute: &str, variables: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(harness::measured(env!("CARGO_BIN_EXE_spot-interruption-exporter")))
+            .env_clear()
+            .envs(variables.iter().copied())
+            .env("SIE_PROJECT_NAME", PROJECT)
+            .env("SIE_PUBSUB__INSTANCE_CREATION_SUBSCRIPTION_NAME", "creation")
+            .env("SIE_PUBSUB__INSTANCE_INTERRUPTION_SUBSCRIPTION_NAME", "interruption")
+            .env("SIE_PUBSUB__ENDPOINT", pubsub)
+            .env("SIE_COMPUTE__ENDPOINT", compute)
+            .env("SIE_PROMETHEUS__ADDRESS", "127.0.0.1:0")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let line: serde_json::Value = serde_json::from_str(&log.next().unwrap().unwrap()).unwrap();
+        let address = line["address"].as_str().unwrap().to_owned();
+        std::thread::spawn(move || log.count());
+        Self { child, address }
+    }
+
+    /// A whole answer, head included.
+    pub(crate) fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.get("/ready").starts_with("HTTP/1.1 200")
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        Usage::of(self.child.id())
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The sum of the samples that begin so.
+pub(crate) fn sum(metrics: &str, beginning: &str) -> f64 {
+    let samples = metrics.lines().filter(|line| line.starts_with(beginning));
+    samples.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+}

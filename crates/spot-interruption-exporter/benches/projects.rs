@@ -1,0 +1,105 @@
+//! What many projects cost: 30,000 nodes in one project, in 30 and in 300, with a Compute API that answers at once and
+//! one that takes 100 ms for each answer.
+//!
+//! `cargo bench -p spot-interruption-exporter --bench projects` prints the table of `BENCHMARKS.md`. CPU time and memory
+//! are the exporter's own, from `/proc`.
+
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for people at a terminal")]
+
+mod exporter;
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use harness::mebibytes;
+use sandbox::google::Instance;
+use sandbox::google::compute::{Compute, Operation, Reply};
+use tokio::runtime::Runtime;
+
+use self::exporter::{Exporter, PROJECT, pubsub, sum};
+
+const NODES: u64 = 30_000;
+
+/// Between two listings of a project; longer than any round takes, so that one round can be told from the next.
+const INTERVAL: Duration = Duration::from_secs(30);
+
+fn main() {
+    // Cargo runs bench targets in its tests as well, where nobody wants to wait for this.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let runtime = Runtime::new().unwrap();
+    println!(
+        "| projects | nodes in each | an answer takes | ready after | requests | CPU until ready | idle | ready | after a further round | peak | its requests | its CPU |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
+    for (projects, delay) in [(1, 0), (30, 0), (300, 0), (300, 100)] {
+        measure(&runtime, projects, Duration::from_millis(delay));
+    }
+}
+
+fn measure(runtime: &Runtime, projects: u64, delay: Duration) {
+    let names: Vec<String> = (1..projects).map(|number| format!("team-{number}")).collect();
+    let (pubsub, compute) = runtime.block_on(async {
+        let mut compute = Compute::builder().project(PROJECT, 1);
+        for (number, name) in (2..).zip(&names) {
+            compute = compute.add_project(name, number);
+        }
+        (pubsub().await, compute.start().await.unwrap())
+    });
+    let each = NODES / projects;
+    for (number, project) in (0..).zip(compute.projects()) {
+        project.insert_all((1..=each).map(|node| instance(number * each + node, number)));
+    }
+    // Each answer waits for itself only.
+    compute.override_reply(Operation::List, Reply::Delay(delay));
+
+    let interval = format!("{}s", INTERVAL.as_secs());
+    let projects_variable = names.join(",");
+    let mut variables = vec![("SIE_COMPUTE__RESYNC_INTERVAL", interval.as_str())];
+    if projects > 1 {
+        variables.push(("SIE_GCP__PROJECTS", &projects_variable));
+    }
+    let began = Instant::now();
+    let exporter = Exporter::start(&pubsub.endpoint(), &compute.url(), &variables);
+    let idle = exporter.usage().resident;
+    while !exporter.is_ready() {
+        sleep(Duration::from_millis(5));
+    }
+    let ready = began.elapsed();
+    let (seeded, requests) = (exporter.usage(), compute.requests().len());
+    assert_eq!(sum(&exporter.get("/metrics"), "spot_instances{"), NODES as f64);
+
+    // A scrape now and then costs less than what is measured, and none is made while nothing happens.
+    let cpu = exporter.usage().cpu;
+    sleep((began + ready + INTERVAL).saturating_duration_since(Instant::now()));
+    let listings =
+        || sum(&exporter.get("/metrics"), "spot_interruption_exporter_resyncs_total{outcome=\"success\"}");
+    while listings() < 2.0 * projects as f64 {
+        sleep(Duration::from_millis(500));
+    }
+    let (after, all) = (exporter.usage(), compute.requests().len());
+    println!(
+        "| {projects} | {each} | {} ms | {:.2} s | {requests} | {:.2} s | {} | {} | {} | {} | {} | {:.2} s |",
+        delay.as_millis(),
+        ready.as_secs_f64(),
+        seeded.cpu.as_secs_f64(),
+        mebibytes(idle),
+        mebibytes(seeded.resident),
+        mebibytes(after.resident),
+        mebibytes(after.peak),
+        all - requests,
+        (after.cpu - cpu).as_secs_f64(),
+    );
+}
+
+/// A cluster for each project, with three zones and two node pools.
+fn instance(id: u64, project: u64) -> Instance {
+    let cluster = format!("cluster-{project}");
+    let zone = ["europe-west1-b", "europe-west1-c", "europe-west1-d"][(id % 3) as usize];
+    Instance::new(id, zone, format!("gke-{cluster}-{id:08x}")).spot().machine_type("n2-standard-4").gke(
+        &cluster,
+        "europe-west1",
+        ["blue", "green"][(id % 2) as usize],
+    )
+}
