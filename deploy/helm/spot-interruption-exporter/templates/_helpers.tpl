@@ -36,7 +36,8 @@
 {{- $_ := set $config.compute "operations" "off" -}}
 {{- end -}}
 {{- if include "exporter.web.enabled" . -}}
-{{- $_ := set $config "web" (dict "config_file" (include "exporter.web.path" .) "open_probes" .Values.webConfig.openProbes) -}}
+{{- $web := dict "config_file" (include "exporter.web.path" .) "open_probes" .Values.webConfig.openProbes -}}
+{{- $_ := set $config "web" (merge $web ($config.web | default dict)) -}}
 {{- end -}}
 {{- if .Values.persistence.enabled -}}
 {{- $_ := set $config "state" (dict "path" (include "spot-interruption-exporter.stateDirectory" .)) -}}
