@@ -20,7 +20,7 @@ use google_cloud_pubsub::client::Subscriber;
 pub(crate) use google_cloud_pubsub::subscriber::handler::Handler;
 use google_cloud_pubsub::subscriber::{ShutdownBehavior, ShutdownToken};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -40,6 +40,11 @@ const LEASE_BEYOND_GRACE: Duration = Duration::from_secs(3_600);
 
 /// The least number of deliveries after which Pub/Sub can be told to move a message to the dead letters.
 const LEAST_ATTEMPTS: i32 = 5;
+
+/// Messages that are taken in a row before other tasks have their turn. Google's client deals with new messages before
+/// acknowledgements, at most 128 of both in a turn: on a busy processor acknowledgements would wait for as long as messages
+/// come, leases would end meanwhile, and the same messages would come again without end.
+const TURN: usize = 32;
 
 /// How long the making of a client may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -171,10 +176,15 @@ impl Subscription {
         // The reading is one future that is only ever continued: to drop the client's `next` while it opens a
         // stream would start the opening over.
         let reading = pin!(async {
+            let mut taken = 0_usize;
             loop {
                 match stream.next().await {
                     Some(Ok((message, handler))) => {
                         something_came.store(true, Ordering::Relaxed);
+                        taken += 1;
+                        if taken.is_multiple_of(TURN) {
+                            yield_now().await;
+                        }
                         let attempts = handler.delivery_attempt().map(|made| Attempts {
                             made,
                             most: said.most_attempts().unwrap_or(LEAST_ATTEMPTS),
