@@ -180,6 +180,15 @@ impl Operations {
         let name = scope.name();
         let listed = match listed {
             Ok(listed) => listed,
+            // Without the API there are no operations. Whether there should be, the listing of instances says.
+            Err(Failure { is_disabled: true, .. }) => {
+                projects.succeeded(scope, OFF_INTERVAL);
+                self.metrics.operations_listed(true);
+                let Some(project) = projects.get_mut(scope) else { return Ok(()) };
+                project.state = Some(State::Complete);
+                project.listed_at = Some(Instant::now());
+                return self.note_offered(projects).await;
+            }
             Err(failure) => {
                 let is_off = self.mode == OperationsMode::Reconcile && is_refusal(&failure);
                 let line = match is_off {

@@ -197,6 +197,8 @@ async fn projects_are_discovered() {
     let running = ["team-a", "team-b", "team-c", "elsewhere"].map(|cluster| spot(cluster)(&scrape));
     assert_eq!(running, [1.0, 0.0, 1.0, 0.0], "the list and what is found add up");
     assert_eq!((scopes(&scrape, "complete"), scopes(&scrape, "failing")), (4.0, 0.0));
+    let operations = "spot_interruption_exporter_operations_scopes{state=\"complete\"}";
+    exporter.scraped("operations too", |scrape| scrape.sample(operations) == Some(4.0)).await;
     let asked = world.assets.requests();
     assert_eq!(asked[0].query["assetTypes"], "cloudresourcemanager.googleapis.com/Project");
     assert_eq!(scrape.sample("spot_interruption_exporter_discovery_total{outcome=\"success\"}"), Some(1.0));
