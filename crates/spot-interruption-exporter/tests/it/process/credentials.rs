@@ -182,7 +182,12 @@ async fn compute_is_asked_through_the_proxy_of_the_environment() {
     let world = World::sandbox().await;
     let proxy = Proxy::to(world.compute.address()).await;
     // Nothing else leads from there to the simulated API.
-    let variables = [("SIE_COMPUTE__ENDPOINT", "http://0.0.0.0:9"), ("HTTP_PROXY", &proxy.url)];
+    let variables = [
+        ("SIE_COMPUTE__ENDPOINT", "http://0.0.0.0:9"),
+        ("HTTP_PROXY", &proxy.url),
+        // One question at a time needs one connection.
+        ("SIE_COMPUTE__OPERATIONS", "off"),
+    ];
     world.ready(&variables).await;
     assert_eq!(proxy.connections(), (0, 1));
     let exporter = world.exporter(&[&variables[..], &[("NO_PROXY", "0.0.0.0")]].concat()).await;
