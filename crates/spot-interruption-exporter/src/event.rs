@@ -71,7 +71,7 @@ pub enum FailureReason {
     Stockout,
     /// The project's quota is exhausted.
     Quota,
-    /// Whoever asked may not.
+    /// The caller lacks the permission.
     Permission,
     /// Anything else.
     Other,

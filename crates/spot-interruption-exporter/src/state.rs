@@ -44,8 +44,8 @@ impl<T> Shared<T> {
     /// The state, for a moment.
     ///
     /// # Panics
-    /// Somebody panicked with the state in hand. What that left half-done is neither shown nor written down: whoever
-    /// needs the state ends too, and with the pipeline the process.
+    /// If a thread panicked while it held the lock. The state may be inconsistent then, so it is neither shown nor written
+    /// down: every task that needs it ends too, and with the pipeline the process.
     pub fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.0.lock().expect("a panic has left the state half-done")
     }

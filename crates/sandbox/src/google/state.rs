@@ -191,7 +191,7 @@ impl State {
 
     /// Lets events show in Compute Engine and publishes them.
     async fn report(&self, life: &mut Life, events: &[Event]) -> Result<(), Status> {
-        // The world's own time may run faster than that of whoever reads the entries.
+        // The world's time may run faster than real time; log entries carry real time.
         let now = SystemTime::now();
         for event in events {
             show(&life.compute, event, now);

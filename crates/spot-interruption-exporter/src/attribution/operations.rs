@@ -122,7 +122,7 @@ impl<T> Operations<T> {
 
     /// Forgets what had to be remembered until `now`; everything before `safe` is safe.
     pub(super) fn expire(&mut self, safe: Instant, now: Instant) {
-        // What is held has not been compared with what is told meanwhile.
+        // A held operation is compared with these ids when its grace ends, so ids added since it is held must stay.
         let held = self.held.first_key_value().map_or(now, |(_, held)| held.since);
         if let Some(offered) = self.offered_until {
             self.told.expire(safe.min(now).min(offered).min(held));

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::google::{api_error::error_body, fields::Fields, filter::Filter};
 
-/// What somebody without the role is told.
+/// The message of a 403 for a caller that lacks the role.
 pub(super) const FORBIDDEN: &str =
     "The caller does not have permission 'cloudasset.assets.searchAllResources'";
 

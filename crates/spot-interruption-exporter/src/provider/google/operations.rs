@@ -1,9 +1,9 @@
 //! Lists Compute Engine's own operations of every project again and again: preemptions, whether or not Pub/Sub tells of
 //! them, and in place of Pub/Sub creations too.
 //!
-//! Each listing overlaps the one before, since operations appear late and out of order. An operation is offered to the
-//! pipeline once; what it knows already, it drops. How far a project was listed is told by the API's clock, from the `Date`
-//! of its answers, so the clock of this host does not matter.
+//! Each listing overlaps the one before, since operations appear late and out of order. Each operation is passed to the
+//! pipeline once, and the pipeline drops those whose event it has counted. The cursor of a project is a time by the API's
+//! clock, taken from the `Date` header of its answers, so the clock of this host does not matter.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::resume_unwind;
@@ -30,7 +30,8 @@ use crate::metrics::{OperationsState, OwnMetrics};
 use crate::provider::Token;
 use crate::source::Input;
 
-/// How much more is asked for than is wanted: the API compares times as it likes, and they are compared exactly here.
+/// The filter sent to the API begins this much earlier than needed, since it may compare times as text in another time
+/// zone. The exact comparison happens here.
 const MARGIN: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The most operations that the API lists. A listing of so many may lack some.
