@@ -19,6 +19,7 @@ pub mod secret;
 pub mod shutdown;
 pub mod supervisor;
 pub mod telemetry;
+pub mod timeline;
 pub mod tls;
 pub mod upstream;
 mod yaml;

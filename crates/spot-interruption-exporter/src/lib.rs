@@ -31,7 +31,7 @@ pub mod pipeline;
 pub mod provider;
 pub mod source;
 pub mod state;
-pub mod timeline;
+pub use exporter_common::timeline;
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -42,9 +42,10 @@ pub struct TimelineChanges<V> {
     pub added: Vec<Entry<V>>,
 }
 
-/// The capacity to shrink a table to, once a storm has passed and it is nearly empty. It is far enough from growing
+/// The capacity to shrink a table to, once a burst has passed and it is nearly empty. It is far enough from growing
 /// again, so that neither happens often.
-pub(crate) fn shrunk(capacity: usize, len: usize) -> Option<usize> {
+#[must_use]
+pub fn shrunk(capacity: usize, len: usize) -> Option<usize> {
     const SMALL: usize = 1_024;
     (capacity > SMALL && len < capacity / 8).then_some(capacity / 4)
 }
