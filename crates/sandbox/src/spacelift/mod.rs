@@ -27,6 +27,7 @@ mod scenario;
 mod schema;
 mod session;
 mod ulid;
+pub mod webhook;
 mod world;
 
 pub use account::{

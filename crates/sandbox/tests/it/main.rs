@@ -13,3 +13,4 @@ mod scenarios;
 mod schema;
 mod sessions;
 mod sockets;
+mod webhook;

@@ -1,0 +1,82 @@
+//! Webhooks: what Spacelift sends about its runs, and how it signs it.
+//!
+//! A [`Delivery`] describes one state change of a [`RunInfo`]. Both shapes are rendered from it: the default
+//! payload, and what the notification policy in `deploy/spacelift/` makes of the same change. So a test of a receiver
+//! needs no JSON:
+//!
+//! ```
+//! use std::time::Duration;
+//! use sandbox::spacelift::webhook::{Changes, Delivery, RunInfo, Shape, signature};
+//!
+//! let created = Duration::from_secs(1_757_500_000);
+//! let run = RunInfo::new("01K5AAAAAAAAAAAAAAAAAAAAAA", "network")
+//!     .created_at(created)
+//!     .worker_pool("01K5BBBBBBBBBBBBBBBBBBBBBB", "blue")
+//!     .space("infra-01K5", "infra")
+//!     .changes(Changes { added: 2, ..Changes::default() });
+//! let delivery = Delivery::new(run)
+//!     .state("QUEUED", 0, created)
+//!     .state("PLANNING", 1, created + Duration::from_secs(5));
+//!
+//! let request = delivery.signed(Shape::Policy, "secret");
+//! assert_eq!(request.header("X-Signature-256"), Some(&*signature("secret", &request.body)));
+//! ```
+
+mod delivery;
+mod event;
+mod payload;
+mod run;
+mod signature;
+
+pub use delivery::{Delivery, SignedRequest};
+pub use event::{audit_event, internal_error, module_version};
+pub use run::{Changes, Commit, PolicyReceipt, RunInfo, StackInfo, WorkerPoolInfo};
+pub use signature::{sha1_signature, signature};
+
+use std::{fmt, str::FromStr};
+
+/// What the body of a delivery looks like.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Shape {
+    /// Spacelift's default payload.
+    #[default]
+    Default,
+    /// The payload that the notification policy in `deploy/spacelift/` makes.
+    Policy,
+    /// One delivery in each shape, as with a webhook for the stack and a policy beside it.
+    Both,
+}
+
+impl Shape {
+    /// Every shape, in the order of this type.
+    pub const ALL: [Self; 3] = [Self::Default, Self::Policy, Self::Both];
+
+    /// The name in lower case.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Policy => "policy",
+            Self::Both => "both",
+        }
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The name is none of [`Shape::ALL`].
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("unknown shape {0:?}, expected default, policy or both")]
+pub struct UnknownShape(String);
+
+impl FromStr for Shape {
+    type Err = UnknownShape;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|shape| shape.name() == name).ok_or_else(|| UnknownShape(name.to_owned()))
+    }
+}

@@ -1,0 +1,3 @@
+//! Deliveries about runs.
+
+mod payload;
