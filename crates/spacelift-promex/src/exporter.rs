@@ -1,14 +1,15 @@
 //! The exporter: turns a round of the API into the metrics of a scrape.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use exporter_common::http::{Scrape, ScrapeError, ScrapeRequest};
+use exporter_common::http::{Fact, Scrape, ScrapeError, ScrapeRequest, ago};
 use exporter_common::metrics::{Number, gauge, gauges};
 use prometheus_client::collector::Collector as PrometheusCollector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Registry;
+use tokio::time::Instant;
 
 use crate::client::Client;
 use crate::collectors::{DocumentError, Writer};
@@ -26,6 +27,8 @@ pub struct Exporter {
     partial_scrapes: bool,
     timeout: Duration,
     timeout_offset: Duration,
+    /// When the last scrape was, and what the landing page says of it.
+    last: Mutex<Option<(Instant, Vec<Fact>)>>,
 }
 
 impl Exporter {
@@ -40,6 +43,7 @@ impl Exporter {
             partial_scrapes: config.partial_scrapes,
             timeout: config.scrape_timeout,
             timeout_offset: config.scrape_timeout_offset,
+            last: Mutex::default(),
         })
     }
 
@@ -57,6 +61,7 @@ fn less_offset(timeout: Duration, offset: Duration) -> Duration {
 impl Scrape for Exporter {
     async fn scrape(&self, request: &ScrapeRequest) -> Result<Registry, ScrapeError> {
         let scraped = self.rounds.scrape(self.timeout(request.timeout()), request.cut_off()).await;
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), facts(&scraped)));
         if fails(&scraped, self.partial_scrapes, self.rounds.questions()) {
             return Err(error(&scraped));
         }
@@ -64,6 +69,38 @@ impl Scrape for Exporter {
         registry.register_collector(Box::new(ScrapedFamilies(scraped)));
         Ok(registry)
     }
+
+    fn facts(&self) -> Vec<Fact> {
+        match &*self.last.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some((at, facts)) => {
+                let mut all = vec![Fact::new("Last scrape", ago(at.elapsed()))];
+                all.extend_from_slice(facts);
+                all
+            }
+            None => vec![Fact::new("Last scrape", "none yet")],
+        }
+    }
+}
+
+/// What the landing page says of a scrape.
+fn facts(scraped: &Scraped) -> Vec<Fact> {
+    let list = |items: Vec<String>| if items.is_empty() { "none".to_owned() } else { items.join("; ") };
+    let (mut succeeded, mut failed, mut unsupported) = (Vec::new(), Vec::new(), Vec::new());
+    for Outcome { collector, result, .. } in &scraped.outcomes {
+        let name = collector.name.to_owned();
+        match result {
+            Ok(_) => succeeded.push(name),
+            Err(Failure::Unsupported(_)) => unsupported.push(name),
+            Err(failure) => failed.push(format!("{name}: {failure}")),
+        }
+    }
+    let is_problem = !failed.is_empty();
+    vec![
+        Fact::new("Its requests took", format!("{:.3} s", scraped.duration.as_secs_f64())),
+        Fact::new("Collectors that succeeded", list(succeeded)),
+        Fact::new("Collectors that failed", list(failed)).problem_if(is_problem),
+        Fact::new("Collectors without data here", list(unsupported)),
+    ]
 }
 
 /// Whether the scrape as a whole failed: in partial mode when nothing came and something failed, in strict

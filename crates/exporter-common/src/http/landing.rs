@@ -1,5 +1,9 @@
 //! The landing page: what is well and what is not, and where to look further.
 
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::Response;
 
@@ -7,16 +11,52 @@ use super::html::{escape, page};
 use crate::build_info;
 use crate::readiness::{ConditionState, Readiness};
 
+/// Something about the exporter as it is now: a row of the landing page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fact {
+    name: Cow<'static, str>,
+    value: String,
+    is_problem: bool,
+}
+
+impl Fact {
+    /// A name and a value, both of them plain text.
+    pub fn new(name: impl Into<Cow<'static, str>>, value: impl Display) -> Self {
+        Self { name: name.into(), value: value.to_string(), is_problem: false }
+    }
+
+    /// The same fact, highlighted if it is a problem.
+    #[must_use]
+    pub fn problem_if(mut self, is_problem: bool) -> Self {
+        self.is_problem = is_problem;
+        self
+    }
+}
+
+/// How long ago something was, in its largest whole unit.
+#[must_use]
+pub fn ago(age: Duration) -> String {
+    let seconds = age.as_secs();
+    match seconds {
+        0..120 => format!("{seconds} s ago"),
+        120..7_200 => format!("{} min ago", seconds / 60),
+        7_200..172_800 => format!("{} h ago", seconds / 3_600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
+}
+
 /// Its links are relative, so that they hold behind a proxy that puts a prefix before the paths.
 pub(super) fn landing_page<'a>(
     name: &str,
     about: &str,
     readiness: &Readiness,
+    facts: &[Fact],
     links: impl Iterator<Item = (&'static str, &'a str)>,
 ) -> Response<Bytes> {
     let (version, commit) = (build_info::VERSION, build_info::COMMIT);
     let (about, summary) = (escape(about), summary(readiness));
     let conditions: String = readiness.conditions().iter().map(row).collect();
+    let facts = facts_table(facts);
     let links: String = links
         .map(|(name, path)| {
             format!("<li><a href=\"{}\">{}</a></li>\n", escape(&relative(path)), escape(name))
@@ -24,7 +64,7 @@ pub(super) fn landing_page<'a>(
         .collect();
     let body = format!(
         "<p>{about}</p>\n<p>Version {version}, commit {commit}</p>\n{summary}<table>\n\
-         <tr><th>Condition</th><th>State</th><th>Reason</th></tr>\n{conditions}</table>\n<ul>\n{links}</ul>\n"
+         <tr><th>Condition</th><th>State</th><th>Reason</th></tr>\n{conditions}</table>\n{facts}<ul>\n{links}</ul>\n"
     );
     page(name, &body)
 }
@@ -49,6 +89,17 @@ fn row(condition: &ConditionState) -> String {
     format!("<tr{class}><td>{name}</td><td>{state}</td><td>{reason}</td></tr>\n")
 }
 
+fn facts_table(facts: &[Fact]) -> String {
+    if facts.is_empty() {
+        return String::new();
+    }
+    let row = |Fact { name, value, is_problem }: &Fact| {
+        let class = if *is_problem { " class=\"warn\"" } else { "" };
+        format!("<tr{class}><th>{}</th><td>{}</td></tr>\n", escape(name), escape(value))
+    };
+    format!("<h2>Now</h2>\n<table>\n{}</table>\n", facts.iter().map(row).collect::<String>())
+}
+
 /// A path as a link on the landing page. One that begins like another host or a scheme is marked as a path.
 fn relative(path: &str) -> String {
     let path = path.strip_prefix('/').unwrap_or(path);
@@ -61,8 +112,39 @@ mod tests {
     use super::*;
 
     fn text(readiness: &Readiness) -> String {
-        let page = landing_page("test", "A <test>", readiness, [("Metrics", "/a:b\"")].into_iter());
+        with_facts(readiness, &[])
+    }
+
+    fn with_facts(readiness: &Readiness, facts: &[Fact]) -> String {
+        let page = landing_page("test", "A <test>", readiness, facts, [("Metrics", "/a:b\"")].into_iter());
         String::from_utf8(page.into_body().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn facts_are_escaped_rows() {
+        let readiness = Readiness::default();
+        assert!(!text(&readiness).contains("<h2>"), "without facts there is no table of them");
+        let facts = [
+            Fact::new("Last <event>", ago(Duration::from_secs(12))),
+            Fact::new("Failing", "<script>").problem_if(true),
+        ];
+        let page = with_facts(&readiness, &facts);
+        assert!(page.contains("<tr><th>Last &lt;event&gt;</th><td>12 s ago</td></tr>"), "{page}");
+        assert!(page.contains("<tr class=\"warn\"><th>Failing</th><td>&lt;script&gt;</td></tr>"), "{page}");
+    }
+
+    #[test]
+    fn ages_are_short() {
+        for (seconds, expected) in [
+            (0, "0 s ago"),
+            (119, "119 s ago"),
+            (120, "2 min ago"),
+            (7_199, "119 min ago"),
+            (7_200, "2 h ago"),
+            (172_800, "2 days ago"),
+        ] {
+            assert_eq!(ago(Duration::from_secs(seconds)), expected);
+        }
     }
 
     #[test]

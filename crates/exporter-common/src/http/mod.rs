@@ -21,6 +21,7 @@ mod visit;
 pub mod web;
 
 pub use connection::Limits;
+pub use landing::{Fact, ago};
 pub use listen::{BindError, ListenAddress, ListenAddressError, Listener};
 pub use negotiate::{Accepted, Encoding, Escaping, accepted_encoding, accepted_format, prefers_html};
 pub use routes::{Answering, Route};

@@ -8,6 +8,8 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::landing::Fact;
+
 /// The header in which Prometheus says how long it waits for the answer.
 const TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
 
@@ -17,6 +19,11 @@ pub trait Scrape: Send + Sync + 'static {
     ///
     /// The future may be dropped half-way, when the client goes away.
     fn scrape(&self, request: &ScrapeRequest) -> impl Future<Output = Result<Registry, ScrapeError>> + Send;
+
+    /// What the landing page says of the exporter as it is now. It is asked for each time the page is shown.
+    fn facts(&self) -> Vec<Fact> {
+        Vec::new()
+    }
 }
 
 /// Why there are no metrics. The reasons become the body of the answer, a line each.

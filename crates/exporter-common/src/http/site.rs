@@ -236,7 +236,9 @@ impl<S: Scrape> Site<S> {
             Page::Health => text(StatusCode::OK, "ok\n"),
             Page::Ready => self.ready(),
             Page::Landing => {
-                landing_page(self.name, self.about, &self.readiness, self.routes.links()).map(Content::from)
+                let facts = self.scrape.facts();
+                landing_page(self.name, self.about, &self.readiness, &facts, self.routes.links())
+                    .map(Content::from)
             }
             Page::Other(handler) => self.bounded_page(handler, request, client, limits).await,
         }

@@ -295,3 +295,23 @@ async fn gone_pools_are_gone() {
     api.set_account(account);
     assert_eq!(count(&exporter.scrape().await.text()), 1);
 }
+
+/// The landing page says of the last scrape when it was and what failed.
+#[tokio::test]
+async fn the_landing_page_names_what_failed() {
+    let api = Spacelift::builder().scenario(Scenario::PartialFailure).start().await.unwrap();
+    let exporter = Exporter::ready(&api, &[]).await;
+    let before = exporter.get("/").await.text();
+    assert!(before.contains("<th>Last scrape</th><td>none yet</td>"), "{before}");
+    let scrape = exporter.scrape().await;
+    let page = exporter.get("/").await.text();
+    assert!(page.contains("<tr><th>Last scrape</th><td>") && page.contains(" s ago</td>"), "{page}");
+    let row = page.lines().find(|line| line.contains("<th>Collectors that failed</th>")).unwrap();
+    assert!(row.contains("class=\"warn\""), "{row}");
+    for line in scrape.text().lines() {
+        if let Some(rest) = line.strip_prefix("spacelift_scrape_collector_success{collector=\"") {
+            let (name, success) = rest.split_once("\"} ").unwrap();
+            assert_eq!(row.contains(&format!("{name}: ")), success.starts_with('0'), "{name}: {row}");
+        }
+    }
+}
