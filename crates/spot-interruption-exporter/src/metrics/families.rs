@@ -43,7 +43,7 @@ impl<T: fmt::Debug + Send + 'static> Collector for StateFamilies<T> {
         let labels = &self.labels;
         let state = &mut *self.state.lock();
         state.notice();
-        let State { attribution, ledger, shown, recent: _ } = state;
+        let State { attribution, ledger, shown, .. } = state;
         let inventory = attribution.inventory();
         let profiles = inventory.profiles();
         let encoder = &mut encoder;

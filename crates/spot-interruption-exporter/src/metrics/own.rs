@@ -8,6 +8,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::scopes::ScopeStates;
 use crate::instance::Instance;
 
 /// Handles of the families about what the exporter itself does.
@@ -15,9 +16,11 @@ use crate::instance::Instance;
 pub struct OwnMetrics {
     restarts: Family<SubscriptionLabel, Counter>,
     resyncs: Family<OutcomeLabel, Counter>,
-    scopes: Family<StateLabel, Gauge>,
+    /// The scopes whose instances are listed.
+    pub(crate) scopes: ScopeStates,
     searches: Family<OutcomeLabel, Counter>,
-    operations: Family<StateLabel, Gauge>,
+    /// The scopes whose operations are listed.
+    pub(crate) operations: ScopeStates,
     operation_listings: Family<OutcomeLabel, Counter>,
     last_resync: Gauge,
     lookups: Family<OutcomeLabel, Counter>,
@@ -37,59 +40,8 @@ struct OutcomeLabel {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StateLabel {
-    state: &'static str,
-}
-
-/// How the last listing of a scope went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ScopeState {
-    /// It listed the whole scope.
-    Complete,
-    /// It listed what could be seen.
-    Partial,
-    /// It failed.
-    Failing,
-}
-
-impl ScopeState {
-    const ALL: [Self; 3] = [Self::Complete, Self::Partial, Self::Failing];
-
-    fn label(self) -> StateLabel {
-        let state = match self {
-            Self::Complete => "complete",
-            Self::Partial => "partial",
-            Self::Failing => "failing",
-        };
-        StateLabel { state }
-    }
-}
-
-/// How the last listing of a scope's operations went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OperationsState {
-    /// It listed them all.
-    Complete,
-    /// It listed what could be seen.
-    Partial,
-    /// It failed.
-    Failing,
-    /// The exporter may not list them.
-    Off,
-}
-
-impl OperationsState {
-    const ALL: [Self; 4] = [Self::Complete, Self::Partial, Self::Failing, Self::Off];
-
-    fn label(self) -> StateLabel {
-        let state = match self {
-            Self::Complete => "complete",
-            Self::Partial => "partial",
-            Self::Failing => "failing",
-            Self::Off => "off",
-        };
-        StateLabel { state }
-    }
+pub(super) struct StateLabel {
+    pub(super) state: &'static str,
 }
 
 const SUCCESS: OutcomeLabel = OutcomeLabel { outcome: "success" };
@@ -105,9 +57,9 @@ impl OwnMetrics {
         let metrics = Self {
             restarts: Family::default(),
             resyncs: Family::default(),
-            scopes: Family::default(),
+            scopes: ScopeStates::of_instances(),
             searches: Family::default(),
-            operations: Family::default(),
+            operations: ScopeStates::of_operations(),
             operation_listings: Family::default(),
             last_resync: Gauge::default(),
             lookups: Family::default(),
@@ -123,15 +75,9 @@ impl OwnMetrics {
         for outcome in [SUCCESS, FAILURE] {
             drop(metrics.searches.get_or_create(&outcome));
         }
-        for state in OperationsState::ALL {
-            drop(metrics.operations.get_or_create(&state.label()));
-        }
         for outcome in [SUCCESS, PARTIAL, FAILURE] {
             drop(metrics.operation_listings.get_or_create(&outcome));
             drop(metrics.resyncs.get_or_create(&outcome));
-        }
-        for state in ScopeState::ALL {
-            drop(metrics.scopes.get_or_create(&state.label()));
         }
         for outcome in [FOUND, MISSING, FAILED] {
             drop(metrics.lookups.get_or_create(&outcome));
@@ -149,7 +95,7 @@ impl OwnMetrics {
         registry.register(
             "spot_interruption_exporter_scopes",
             "Projects whose instances are listed, by what came of the last listing; partial where a zone did not answer",
-            metrics.scopes.clone(),
+            metrics.scopes.gauge(),
         );
         registry.register(
             "spot_interruption_exporter_discovery",
@@ -164,7 +110,7 @@ impl OwnMetrics {
         registry.register(
             "spot_interruption_exporter_operations_scopes",
             "Projects whose operations are listed, by what came of the last listing; off where the permission is missing",
-            metrics.operations.clone(),
+            metrics.operations.gauge(),
         );
         registry.register(
             "spot_interruption_exporter_operations_listings",
@@ -211,19 +157,9 @@ impl OwnMetrics {
         self.last_resync.set(end.as_second());
     }
 
-    /// Takes note of the number of scopes in a state.
-    pub(crate) fn scopes(&self, state: ScopeState, number: usize) {
-        self.scopes.get_or_create(&state.label()).set(i64::try_from(number).unwrap_or(i64::MAX));
-    }
-
     /// Counts a search for scopes.
     pub(crate) fn searched(&self, is_success: bool) {
         self.searches.get_or_create(if is_success { &SUCCESS } else { &FAILURE }).inc();
-    }
-
-    /// Takes note of the number of scopes in a state.
-    pub(crate) fn operations(&self, state: OperationsState, number: usize) {
-        self.operations.get_or_create(&state.label()).set(i64::try_from(number).unwrap_or(i64::MAX));
     }
 
     /// Counts a listing of operations that did not fail.

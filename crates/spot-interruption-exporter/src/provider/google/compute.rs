@@ -14,8 +14,8 @@ use crate::attribution::Lookup;
 use crate::instance::Instance;
 use crate::metrics::OwnMetrics;
 use crate::provider::google::config::Endpoint;
-use crate::provider::google::listing::{self, Page};
-use crate::provider::google::operation;
+use crate::provider::google::listing::{self, InstancePage};
+use crate::provider::google::operation::{self, OperationPage};
 use crate::provider::google::resource::Resource;
 use crate::provider::google::rest::{Answer, Failure, Rest};
 use crate::source::{LookUp, LookUpError};
@@ -91,7 +91,7 @@ impl Compute {
     }
 
     /// One page of `instances.aggregatedList`; the first one has no token.
-    pub(super) async fn page(&self, project: &str, token: &str) -> Result<Page, Failure> {
+    pub(super) async fn page(&self, project: &str, token: &str) -> Result<InstancePage, Failure> {
         let fields = listing::fields();
         let mut query = vec![
             ("filter", NODES),
@@ -104,7 +104,7 @@ impl Compute {
             query.push(("pageToken", token));
         }
         let answer = self.ask(project, &["aggregated", "instances"], &query, LARGEST_PAGE).await?;
-        Ok(Page::parse(&answer.body)?)
+        Ok(InstancePage::aggregated(&answer.body)?)
     }
 
     /// One page of a project's or a zone's operations, and when it was made by the API's clock; the first one has no
@@ -115,7 +115,7 @@ impl Compute {
         zone: Option<&str>,
         filter: &str,
         token: &str,
-    ) -> Result<(operation::Page, Option<Timestamp>), Failure> {
+    ) -> Result<(OperationPage, Option<Timestamp>), Failure> {
         let fields = if zone.is_some() { operation::zone_fields() } else { operation::aggregated_fields() };
         let mut query = vec![
             ("filter", filter),
@@ -129,11 +129,11 @@ impl Compute {
         Ok(match zone {
             Some(zone) => {
                 let answer = self.ask(project, &["zones", zone, "operations"], &query, LARGEST_PAGE).await?;
-                (operation::Page::of_zone(&answer.body)?, answer.date)
+                (OperationPage::of_zone(&answer.body)?, answer.date)
             }
             None => {
                 let answer = self.ask(project, &["aggregated", "operations"], &query, LARGEST_PAGE).await?;
-                (operation::Page::aggregated(&answer.body)?, answer.date)
+                (OperationPage::aggregated(&answer.body)?, answer.date)
             }
         })
     }

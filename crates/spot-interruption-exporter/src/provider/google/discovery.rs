@@ -17,8 +17,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::config::Endpoint;
-use super::listing::Pages;
 use super::names::{ProjectNumbers, is_project_id, project_number};
+use super::page::Pages;
 use super::rest::{Failure, Rest};
 
 /// Where the API is, unless something else is configured.

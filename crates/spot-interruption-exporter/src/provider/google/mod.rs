@@ -9,6 +9,7 @@ mod listing;
 mod names;
 mod operation;
 mod operations;
+mod page;
 mod probe;
 pub(crate) mod pubsub;
 pub mod resource;

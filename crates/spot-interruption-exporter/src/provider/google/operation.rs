@@ -1,20 +1,18 @@
 //! A page of `aggregated/operations`, or of a zone's, and what an operation of Compute Engine tells.
 //!
-//! Like a list of instances, the frame is read strictly and the operations in it leniently.
+//! Like a list of instances, the [frame](super::page) is read strictly and the operations in it leniently.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::de::MapAccess;
 use serde::{Deserialize, Deserializer};
 
 use super::audit_log::InterruptionMethods;
-use super::listing::Warning;
-use super::names::{instance_from_path, unseen_part};
+use super::names::instance_from_path;
+use super::page::{Item, Page};
 use crate::event::{Entry, Event};
 use crate::instance::{InstanceId, InstanceRef};
-use crate::inventory::Unseen;
 use crate::lenient::{self, Lenient, Object};
 
 /// The type of an operation that creates something.
@@ -33,18 +31,17 @@ pub(super) fn zone_fields() -> String {
     format!("items({FIELDS}),nextPageToken,warning/code")
 }
 
-/// What a page consists of.
-#[derive(Debug, Default)]
-pub(super) struct Page {
-    pub(super) operations: Vec<Operation>,
-    /// Every zone that the page names, with operations or without.
-    pub(super) zones: Vec<String>,
-    /// Where the next page begins.
-    pub(super) next: Option<String>,
-    /// The parts of the project that could not be seen.
-    pub(super) unseen: Unseen,
-    /// What the API says of the first of them.
-    pub(super) reason: Option<String>,
+/// A page of operations.
+pub(super) type OperationPage = Page<Operation>;
+
+impl Item for Operation {
+    type Raw<'a> = RawOperation<'a>;
+
+    const PLURAL: &'static str = "operations";
+
+    fn read(raw: RawOperation<'_>) -> Option<Self> {
+        raw.into_operation()
+    }
 }
 
 /// An operation, as far as it says something here.
@@ -69,93 +66,9 @@ impl Operation {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Aggregated<'a> {
-    #[serde(borrow)]
-    items: Option<BTreeMap<String, Option<Part<'a>>>>,
-    next_page_token: Option<String>,
-    unreachables: Option<Vec<String>>,
-    warning: Option<Warning>,
-}
-
-#[derive(Deserialize)]
-struct Part<'a> {
-    #[serde(borrow)]
-    operations: Option<Vec<RawOperation<'a>>>,
-    warning: Option<Warning>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct OfZone<'a> {
-    #[serde(borrow)]
-    items: Option<Vec<RawOperation<'a>>>,
-    next_page_token: Option<String>,
-    warning: Option<Warning>,
-}
-
-impl Page {
-    /// Reads an answer about all zones.
-    pub(super) fn aggregated(answer: &[u8]) -> Result<Self, String> {
-        let answer: Aggregated<'_> = serde_json::from_slice(answer).map_err(|error| no_page(&error))?;
-        let mut page = Self { next: next(answer.next_page_token), ..Self::default() };
-        for name in answer.unreachables.into_iter().flatten() {
-            page.is_blind(&name, format!("{name} cannot be reached"));
-        }
-        for (name, part) in answer.items.unwrap_or_default() {
-            page.zones.extend(name.strip_prefix("zones/").map(str::to_owned));
-            let Some(part) = part else { continue };
-            if let Some(code) = part.warning.and_then(Warning::trouble) {
-                page.is_blind(&name, format!("{name}: {code}"));
-            }
-            page.extend(part.operations);
-        }
-        page.warn(answer.warning);
-        Ok(page)
-    }
-
-    /// Reads an answer about one zone.
-    pub(super) fn of_zone(answer: &[u8]) -> Result<Self, String> {
-        let answer: OfZone<'_> = serde_json::from_slice(answer).map_err(|error| no_page(&error))?;
-        let mut page = Self { next: next(answer.next_page_token), ..Self::default() };
-        page.extend(answer.items);
-        page.warn(answer.warning);
-        Ok(page)
-    }
-
-    fn extend(&mut self, operations: Option<Vec<RawOperation<'_>>>) {
-        self.operations.extend(operations.into_iter().flatten().filter_map(RawOperation::into_operation));
-    }
-
-    fn is_blind(&mut self, name: &str, reason: String) {
-        match unseen_part(name) {
-            Some(zone) => self.unseen.add_zone(zone),
-            None => self.unseen.add_everything(),
-        }
-        self.reason.get_or_insert(reason);
-    }
-
-    fn warn(&mut self, warning: Option<Warning>) {
-        if let Some(code) = warning.and_then(Warning::trouble)
-            && self.unseen.is_empty()
-        {
-            self.unseen.add_everything();
-            self.reason.get_or_insert(code);
-        }
-    }
-}
-
-fn no_page(error: &serde_json::Error) -> String {
-    format!("the answer is no list of operations: {error}")
-}
-
-fn next(token: Option<String>) -> Option<String> {
-    token.filter(|token| !token.is_empty())
-}
-
+/// An operation as the API writes it.
 #[derive(Default)]
-struct RawOperation<'a> {
+pub(super) struct RawOperation<'a> {
     name: Option<Cow<'a, str>>,
     kind: Option<Cow<'a, str>>,
     target_link: Option<Cow<'a, str>>,
@@ -228,11 +141,11 @@ mod tests {
             r#"{{"items": {{"zones/a": {{"operations": [{PREEMPTED}, {failed}, {disk}, {{"name": 7}}]}},
                 "zones/b": {{"warning": {{"code": "NO_RESULTS_ON_PAGE"}}}}, "global": null}}, "nextPageToken": "t"}}"#
         );
-        let page = Page::aggregated(text.as_bytes()).unwrap();
-        assert_eq!((page.operations.len(), page.next.as_deref()), (1, Some("t")));
+        let page = OperationPage::aggregated(text.as_bytes()).unwrap();
+        assert_eq!((page.items.len(), page.next.as_deref()), (1, Some("t")));
         assert_eq!(page.zones, ["a", "b"]);
         assert!(page.unseen.is_empty());
-        let operation = page.operations[0].clone();
+        let operation = page.items[0].clone();
         assert_eq!(operation.at, "2025-05-07T15:20:20.201Z".parse().unwrap());
         let entry = operation.entry(&InterruptionMethods::default()).unwrap();
         assert_eq!(entry.operation_id.as_deref(), Some("systemevent-1"));
@@ -248,13 +161,14 @@ mod tests {
             (r#"{"unreachables": ["projects/p/zones/b"]}"#, "projects/p/zones/b cannot be reached"),
             (r#"{"warning": {"code": "UNREACHABLE"}}"#, "UNREACHABLE"),
         ] {
-            let page = Page::aggregated(answer.as_bytes()).unwrap();
+            let page = OperationPage::aggregated(answer.as_bytes()).unwrap();
             assert!(page.reason.as_deref() == Some(reason) && !page.unseen.is_empty(), "{answer}");
         }
-        assert_eq!(Page::of_zone(br#"{"items": []}"#).unwrap().reason, None);
+        assert_eq!(OperationPage::of_zone(br#"{"items": []}"#).unwrap().reason, None);
         for answer in ["", "null", "[]", r#"{"items": 7}"#] {
             assert!(
-                Page::aggregated(answer.as_bytes()).is_err() && Page::of_zone(answer.as_bytes()).is_err()
+                OperationPage::aggregated(answer.as_bytes()).is_err()
+                    && OperationPage::of_zone(answer.as_bytes()).is_err()
             );
         }
     }

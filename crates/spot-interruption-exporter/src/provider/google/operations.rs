@@ -6,7 +6,6 @@
 //! clock, taken from the `Date` header of its answers, so the clock of this host does not matter.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::panic::resume_unwind;
 use std::time::Duration;
 
 use exporter_common::failure_log::LogLine;
@@ -14,19 +13,18 @@ use exporter_common::readiness::Condition;
 use http::StatusCode;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::audit_log::InterruptionMethods;
 use super::compute::Compute;
 use super::config::OperationsMode;
-use super::listing::Pages;
-use super::operation::{INSERT, Operation, Page};
+use super::operation::{INSERT, Operation};
+use super::page::{Page, Pages};
 use super::rest::Failure;
-use super::schedule::Schedule;
+use super::schedule::{Outcome, Schedule};
 use crate::attribution::OPERATION_LATENESS;
 use crate::inventory::Scope;
-use crate::metrics::{OperationsState, OwnMetrics};
+use crate::metrics::{OwnMetrics, ScopeState};
 use crate::provider::Token;
 use crate::source::Input;
 
@@ -75,19 +73,10 @@ struct Project {
     /// When the last complete listing began. Before the first there is nothing to wait for, unless the listing goes on
     /// where another process ended.
     listed_at: Option<Instant>,
-    state: Option<State>,
 }
 
-/// What came of the last listing of a project.
-#[derive(Debug, PartialEq)]
-enum State {
-    Complete,
-    /// Why it is only a part.
-    Partial(String),
-    Failed(String),
-    /// Why they may not be listed.
-    Off(String),
-}
+/// The projects, with the listings that run.
+type Projects = Schedule<Project, Result<Listed, Failure>>;
 
 /// What a listing is to have.
 #[derive(Debug)]
@@ -116,30 +105,26 @@ impl Operations {
     /// # Panics
     /// With a listing that panicked: a defect of this program.
     pub(super) async fn run(mut self) {
-        let mut projects: Schedule<Project> = Schedule::new();
-        let mut running = JoinSet::new();
+        let mut projects = Projects::new();
         let mut number = 0;
         let listed = self.scopes.borrow_and_update().clone();
         self.set_projects(&mut projects, &listed);
         loop {
-            while let Some((scope, project)) = projects.begin_next(running.len(), Instant::now()) {
+            let list = |scope: &Scope, project: &Project| {
                 let lister = Lister {
                     compute: self.compute.clone(),
                     methods: self.methods.clone(),
                     inserts: self.mode == OperationsMode::Source,
                     scope: scope.clone(),
                 };
-                let wanted = Wanted {
+                lister.run(Wanted {
                     cursor: project.cursor,
                     floor: project.floor,
                     watched_since: project.watched_since,
-                };
-                running.spawn(lister.run(wanted));
-            }
-            let count = running.len();
+                })
+            };
             tokio::select! {
-                Some(ended) = running.join_next() => {
-                    let (scope, listed) = ended.unwrap_or_else(|error| resume_unwind(error.into_panic()));
+                (scope, listed) = projects.next_ended(list) => {
                     number += 1;
                     if self.take(&scope, &mut projects, number, listed).await.is_err() {
                         return;
@@ -152,21 +137,19 @@ impl Operations {
                     let listed = self.scopes.borrow_and_update().clone();
                     self.set_projects(&mut projects, &listed);
                 }
-                () = projects.due(count) => {}
                 () = self.inputs.closed() => return,
             }
             self.report(&projects);
         }
     }
 
-    fn set_projects(&self, projects: &mut Schedule<Project>, scopes: &BTreeSet<Scope>) {
+    fn set_projects(&self, projects: &mut Projects, scopes: &BTreeSet<Scope>) {
         projects.set(scopes, |scope| Project {
             cursor: self.cursors.get(scope).copied(),
             watched_since: Timestamp::now(),
             floor: None,
             offered: HashMap::new(),
             listed_at: (!self.cursors.contains_key(scope)).then(Instant::now),
-            state: None,
         });
     }
 
@@ -174,7 +157,7 @@ impl Operations {
     async fn take(
         &self,
         scope: &Scope,
-        projects: &mut Schedule<Project>,
+        projects: &mut Projects,
         number: u64,
         listed: Result<Listed, Failure>,
     ) -> Result<(), mpsc::error::SendError<Input<Token>>> {
@@ -186,18 +169,16 @@ impl Operations {
                 projects.succeeded(scope, OFF_INTERVAL);
                 self.metrics.operations_listed(true);
                 let Some(project) = projects.get_mut(scope) else { return Ok(()) };
-                project.state = Some(State::Complete);
                 project.listed_at = Some(Instant::now());
                 return self.note_offered(projects).await;
             }
             Err(failure) => {
                 let is_off = self.mode == OperationsMode::Reconcile && is_refusal(&failure);
                 let line = match is_off {
-                    true => projects.impaired(scope, OFF_INTERVAL, &failure.reason),
+                    true => projects.impaired(scope, OFF_INTERVAL, Outcome::Off(failure.reason.clone())),
                     false => projects.failed(scope, &failure),
                 };
                 self.metrics.operations_failed();
-                let Some(project) = projects.get_mut(scope) else { return Ok(()) };
                 let reason = failure.reason;
                 if is_off && line.is_some() {
                     tracing::warn!(
@@ -210,14 +191,13 @@ impl Operations {
                 } else {
                     tracing::debug!(project = name, reason, "cannot list operations");
                 }
-                project.state = Some(if is_off { State::Off(reason) } else { State::Failed(reason) });
                 return self.note_offered(projects).await;
             }
         };
         let Listed { operations, from, date, began, partial } = listed;
         let line = match &partial {
             None => projects.succeeded(scope, self.interval),
-            Some(reason) => projects.impaired(scope, self.interval, reason),
+            Some(reason) => projects.impaired(scope, self.interval, Outcome::Partial(reason.clone())),
         };
         self.metrics.operations_listed(partial.is_none());
         let Some(project) = projects.get_mut(scope) else { return Ok(()) };
@@ -247,7 +227,6 @@ impl Operations {
                 tracing::debug!(project = name, new = count, "listed operations");
             }
         }
-        project.state = Some(partial.map_or(State::Complete, State::Partial));
         if count > 0 {
             let operations = fresh.into_iter().map(|entry| (entry, Token::Operation)).collect();
             let wait = self.mode == OperationsMode::Reconcile;
@@ -259,13 +238,10 @@ impl Operations {
     }
 
     /// Tells the pipeline up to when the operations of all projects were offered.
-    async fn note_offered(
-        &self,
-        projects: &Schedule<Project>,
-    ) -> Result<(), mpsc::error::SendError<Input<Token>>> {
-        let listed = projects.iter().map(|(_, project)| match project.state {
+    async fn note_offered(&self, projects: &Projects) -> Result<(), mpsc::error::SendError<Input<Token>>> {
+        let listed = projects.iter().map(|(scope, project)| match projects.outcome(scope) {
             // There is nothing to wait for.
-            Some(State::Off(_)) => Some(Instant::now()),
+            Some(Outcome::Off(_)) => Some(Instant::now()),
             _ => project.listed_at,
         });
         // `None`, the least of all, if there is one that is not known yet.
@@ -276,24 +252,15 @@ impl Operations {
     }
 
     /// Tells metrics and `/ready` how the projects are.
-    fn report(&self, projects: &Schedule<Project>) {
-        let count = |wanted: fn(&State) -> bool| {
-            projects.iter().filter_map(|(_, project)| project.state.as_ref()).filter(|it| wanted(it)).count()
-        };
-        let complete = count(|state| *state == State::Complete);
-        let partial = count(|state| matches!(state, State::Partial(_)));
-        let failing = count(|state| matches!(state, State::Failed(_)));
-        let off = count(|state| matches!(state, State::Off(_)));
-        self.metrics.operations(OperationsState::Complete, complete);
-        self.metrics.operations(OperationsState::Partial, partial);
-        self.metrics.operations(OperationsState::Failing, failing);
-        self.metrics.operations(OperationsState::Off, off);
+    fn report(&self, projects: &Projects) {
+        let states = self.metrics.operations.set(projects.states());
+        let complete = states.number(ScopeState::Complete);
+        let partial = states.number(ScopeState::Partial);
+        let failing = states.number(ScopeState::Failing);
+        let off = states.number(ScopeState::Off);
         let number = projects.len();
         let tried = complete + partial + failing + off;
-        let problems = projects.problems(|project| match &project.state {
-            Some(State::Partial(reason) | State::Failed(reason) | State::Off(reason)) => Some(reason),
-            _ => None,
-        });
+        let problems = projects.problems(|_| true);
         let troubled = partial + failing + off;
         let text = format!("Compute API, listing operations of {troubled} of {number} projects: {problems}");
         match self.mode {
@@ -340,11 +307,10 @@ struct Gathered {
 }
 
 impl Lister {
-    async fn run(self, wanted: Wanted) -> (Scope, Result<Listed, Failure>) {
-        let listed = timeout(LISTING_TIMEOUT, self.list(&wanted)).await.unwrap_or_else(|_| {
+    async fn run(self, wanted: Wanted) -> Result<Listed, Failure> {
+        timeout(LISTING_TIMEOUT, self.list(&wanted)).await.unwrap_or_else(|_| {
             Err(Failure::from(format!("the list has not ended within {} s", LISTING_TIMEOUT.as_secs())))
-        });
-        (self.scope, listed)
+        })
     }
 
     async fn list(&self, wanted: &Wanted) -> Result<Listed, Failure> {
@@ -398,8 +364,8 @@ impl Lister {
         let mut pages = Pages::default();
         loop {
             let page = self.compute.operations(self.scope.name(), zone, &filter, &token).await?;
-            let (Page { operations, zones, next, reason, .. }, date) = page;
-            gathered.operations.extend(operations);
+            let (Page { items, zones, next, reason, .. }, date) = page;
+            gathered.operations.extend(items);
             gathered.zones.extend(zones);
             gathered.reason = gathered.reason.or(reason);
             gathered.date = gathered.date.or(date);

@@ -4,7 +4,6 @@
 //! listed at the same time. The projects are those that are configured and those that [`Discovery`] finds.
 
 use std::collections::BTreeSet;
-use std::panic::resume_unwind;
 use std::time::Duration;
 
 use exporter_common::failure_log::LogLine;
@@ -12,14 +11,13 @@ use exporter_common::readiness::Condition;
 use http::StatusCode;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::compute::Compute;
 use super::discovery::Discovery;
-use super::listing::Pages;
+use super::page::Pages;
 use super::rest::Failure;
-use super::schedule::Schedule;
+use super::schedule::{Outcome, Schedule};
 use crate::inventory::{Scope, Unseen};
 use crate::metrics::{OwnMetrics, ScopeState};
 use crate::provider::Token;
@@ -60,8 +58,8 @@ pub(super) struct Resync {
     pub(super) unlisted: mpsc::UnboundedReceiver<Scope>,
 }
 
-/// What came of a listing.
-type Ended = (Scope, Result<Listing, Failure>);
+/// The projects, with the listings that run.
+type Projects = Schedule<Project, Result<Listing, Failure>>;
 
 /// A listing that has ended, of the whole project or of a part.
 #[derive(Debug)]
@@ -78,18 +76,8 @@ struct Listing {
 #[derive(Debug)]
 struct Project {
     is_configured: bool,
-    outcome: Option<Outcome>,
     /// The end of the last listing that did not fail.
     listed_at: Option<Timestamp>,
-}
-
-/// What came of the last listing of a project.
-#[derive(Debug)]
-enum Outcome {
-    Complete,
-    /// Why it is only a part.
-    Partial(String),
-    Failed(String),
 }
 
 impl Resync {
@@ -98,8 +86,7 @@ impl Resync {
     /// # Panics
     /// With a listing that panicked: a defect of this program.
     pub(super) async fn run(mut self) {
-        let mut projects: Schedule<Project> = Schedule::new();
-        let mut running: JoinSet<Ended> = JoinSet::new();
+        let mut projects = Projects::new();
         let mut unlisted = BTreeSet::new();
         let mut were_all_tried = false;
         let mut is_discovered = self.discovery.is_none();
@@ -108,22 +95,18 @@ impl Resync {
             return;
         }
         loop {
-            while let Some((scope, project)) = projects.begin_next(running.len(), Instant::now()) {
+            let list = |scope: &Scope, project: &Project| {
                 let lister = Lister { compute: self.compute.clone(), inputs: self.inputs.clone() };
-                running.spawn(lister.run(scope.clone(), project.is_configured));
-            }
+                lister.run(scope.clone(), project.is_configured)
+            };
             let searched = async {
                 match &mut self.discovery {
                     Some(discovery) => discovery.searched().await,
                     None => std::future::pending().await,
                 }
             };
-            let count = running.len();
             tokio::select! {
-                Some(ended) = running.join_next() => {
-                    let (scope, listed) = ended.unwrap_or_else(|error| resume_unwind(error.into_panic()));
-                    self.note(&scope, &mut projects, listed);
-                }
+                (scope, listed) = projects.next_ended(list) => self.note(&scope, &mut projects, listed),
                 found = searched => {
                     is_discovered = true;
                     if let Some(found) = self.note_search(found) {
@@ -141,26 +124,21 @@ impl Resync {
                         None => report_unlisted(&mut unlisted, &projects),
                     }
                 }
-                () = projects.due(count) => {}
                 () = self.inputs.closed() => return,
             }
-            were_all_tried |= is_discovered && projects.iter().all(|(_, project)| project.outcome.is_some());
+            were_all_tried |= is_discovered && projects.outcomes().all(|(_, outcome)| outcome.is_some());
             self.report(&projects, were_all_tried);
         }
     }
 
     /// Makes the projects those that are configured and those that were found.
-    fn set_projects(&self, projects: &mut Schedule<Project>, found: &BTreeSet<String>) {
+    fn set_projects(&self, projects: &mut Projects, found: &BTreeSet<String>) {
         let scopes = |ids: &mut dyn Iterator<Item = &String>| -> BTreeSet<Scope> {
             ids.map(|id| Scope::project(id.as_str())).collect()
         };
         let configured = scopes(&mut self.configured.iter());
         let all = &configured | &scopes(&mut found.iter());
-        let new = |scope: &Scope| Project {
-            is_configured: configured.contains(scope),
-            outcome: None,
-            listed_at: None,
-        };
+        let new = |scope: &Scope| Project { is_configured: configured.contains(scope), listed_at: None };
         for gone in projects.set(&all, new) {
             let project = gone.name();
             tracing::warn!(project, "the project is not found any more and is not listed from now on");
@@ -171,7 +149,7 @@ impl Resync {
     /// Tells the pipeline what is listed.
     async fn announce(
         &self,
-        projects: &Schedule<Project>,
+        projects: &Projects,
         is_discovered: bool,
     ) -> Result<(), mpsc::error::SendError<Input<Token>>> {
         let scopes = projects.scopes().cloned().collect();
@@ -200,10 +178,13 @@ impl Resync {
     }
 
     /// Counts and logs what came of a listing, and decides when the next one is due.
-    fn note(&self, scope: &Scope, projects: &mut Schedule<Project>, listed: Result<Listing, Failure>) {
+    fn note(&self, scope: &Scope, projects: &mut Projects, listed: Result<Listing, Failure>) {
+        let was_complete = projects.outcome(scope) == Some(&Outcome::Complete);
         let line = match &listed {
             Ok(Listing { partial: None, .. }) => projects.succeeded(scope, self.interval),
-            Ok(Listing { partial: Some(reason), .. }) => projects.impaired(scope, self.interval, reason),
+            Ok(Listing { partial: Some(reason), .. }) => {
+                projects.impaired(scope, self.interval, Outcome::Partial(reason.clone()))
+            }
             Err(failure) => projects.failed(scope, failure),
         };
         let name = scope.name();
@@ -231,15 +212,11 @@ impl Resync {
                             "listed a part of the instances"
                         );
                     }
-                    project.outcome = Some(Outcome::Partial(reason));
-                    return;
-                }
-                if gone > 0 || !matches!(project.outcome, Some(Outcome::Complete)) {
+                } else if gone > 0 || !was_complete {
                     tracing::info!(project = name, instances, gone, seconds, "listed all instances");
                 } else {
                     tracing::debug!(project = name, instances, gone, seconds, "listed all instances");
                 }
-                project.outcome = Some(Outcome::Complete);
             }
             Err(Failure { reason, .. }) => {
                 self.metrics.resync_failed();
@@ -250,36 +227,23 @@ impl Resync {
                     Some(_) => tracing::warn!(project = name, reason, "cannot list all instances"),
                     None => tracing::debug!(project = name, reason, "cannot list all instances"),
                 }
-                project.outcome = Some(Outcome::Failed(reason));
             }
         }
     }
 
     /// Tells metrics and `/ready` how the projects are.
-    fn report(&self, projects: &Schedule<Project>, were_all_tried: bool) {
-        let count = |wanted: fn(&Outcome) -> bool| {
-            projects
-                .iter()
-                .filter_map(|(_, project)| project.outcome.as_ref())
-                .filter(|it| wanted(it))
-                .count()
-        };
-        let complete = count(|outcome| matches!(outcome, Outcome::Complete));
-        let partial = count(|outcome| matches!(outcome, Outcome::Partial(_)));
-        let failing = count(|outcome| matches!(outcome, Outcome::Failed(_)));
-        self.metrics.scopes(ScopeState::Complete, complete);
-        self.metrics.scopes(ScopeState::Partial, partial);
-        self.metrics.scopes(ScopeState::Failing, failing);
+    fn report(&self, projects: &Projects, were_all_tried: bool) {
+        let states = self.metrics.scopes.set(projects.states());
+        let complete = states.number(ScopeState::Complete);
+        let partial = states.number(ScopeState::Partial);
+        let failing = states.number(ScopeState::Failing);
         if let Some(oldest) = projects.iter().filter_map(|(_, project)| project.listed_at).min() {
             self.metrics.last_resync(oldest);
         }
-        let failures = projects.problems(|project| match &project.outcome {
-            Some(Outcome::Failed(reason)) => Some(reason),
-            _ => None,
-        });
+        let failures = projects.problems(|state| state == ScopeState::Failing);
         let number = projects.len();
-        if let Some((scope, Project { outcome: Some(Outcome::Failed(reason)), .. })) =
-            projects.iter().next().filter(|_| number == 1)
+        if let Some((scope, Some(Outcome::Failed(reason)))) =
+            projects.outcomes().next().filter(|_| number == 1)
         {
             let reason = format!("Compute API, listing instances of project {scope}: {reason}");
             self.conditions.listed.missing(reason);
@@ -301,10 +265,7 @@ impl Resync {
                 .push(format!("Compute API: {failing} of {number} projects cannot be listed: {failures}"));
         }
         if partial > 0 {
-            let parts = projects.problems(|project| match &project.outcome {
-                Some(Outcome::Partial(reason)) => Some(reason),
-                _ => None,
-            });
+            let parts = projects.problems(|state| state == ScopeState::Partial);
             impaired.push(format!("Compute API: {partial} of {number} projects listed in part: {parts}"));
         }
         match impaired.is_empty() {
@@ -315,7 +276,7 @@ impl Resync {
 }
 
 /// Names the projects that events are about and that are not listed, each once.
-fn report_unlisted(unlisted: &mut BTreeSet<Scope>, projects: &Schedule<Project>) {
+fn report_unlisted(unlisted: &mut BTreeSet<Scope>, projects: &Projects) {
     for scope in std::mem::take(unlisted) {
         if !projects.contains(&scope) {
             let project = scope.name();
@@ -335,7 +296,7 @@ struct Lister {
 }
 
 impl Lister {
-    async fn run(self, scope: Scope, is_configured: bool) -> Ended {
+    async fn run(self, scope: Scope, is_configured: bool) -> Result<Listing, Failure> {
         let started = Instant::now();
         let listed = timeout(LISTING_TIMEOUT, self.list(&scope)).await.unwrap_or_else(|_| {
             Err(Failure::from(format!("the list has not ended within {} s", LISTING_TIMEOUT.as_secs())))
@@ -346,16 +307,16 @@ impl Lister {
             Err(Failure { is_disabled: true, .. }) if !is_configured => (0, Unseen::default(), None),
             Err(failure) => {
                 // Without a pipeline it does not matter.
-                let _ = self.inputs.send(Input::ListingFailed(scope.clone())).await;
-                return (scope, Err(failure));
+                let _ = self.inputs.send(Input::ListingFailed(scope)).await;
+                return Err(failure);
             }
         };
         let (sender, gone) = tokio::sync::oneshot::channel();
-        let finished = Input::ListingFinished { scope: scope.clone(), unseen, gone: sender };
+        let finished = Input::ListingFinished { scope, unseen, gone: sender };
         let _ = self.inputs.send(finished).await;
         let gone = gone.await.unwrap_or_default();
         let took = started.elapsed();
-        (scope, Ok(Listing { instances, gone, partial, took }))
+        Ok(Listing { instances, gone, partial, took })
     }
 
     /// Passes on every page and says how many instances there were, and what could not be seen, and why.
@@ -368,11 +329,11 @@ impl Lister {
             let mut page = self.compute.page(scope.name(), &token).await?;
             unseen.extend(page.unseen);
             partial = partial.or(page.reason);
-            count += page.instances.len();
-            for instance in &mut page.instances {
+            count += page.items.len();
+            for instance in &mut page.items {
                 instance.instance.project = Some(scope.name().to_owned().into());
             }
-            let _ = self.inputs.send(Input::Listed(scope.clone(), page.instances)).await;
+            let _ = self.inputs.send(Input::Listed(scope.clone(), page.items)).await;
             let Some(next) = page.next else { break };
             pages.follow(&next)?;
             token = next;

@@ -3,14 +3,17 @@
 //! Each project has its own time, its own backoff and its own history of failures; four are asked at the same time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::resume_unwind;
 use std::time::Duration;
 
 use exporter_common::backoff::Backoff;
 use exporter_common::failure_log::{FailureLog, LogLine};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::rest::Failure;
 use crate::inventory::Scope;
+use crate::metrics::ScopeState;
 
 /// Projects that are asked at the same time.
 const CONCURRENT: usize = 4;
@@ -22,10 +25,41 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Projects that are named in a text, before the number of the others is.
 const NAMED: usize = 3;
 
-/// The projects, with what else is known of each.
+/// The projects, with what else is known of each, and the requests that run. `R` is what a request brings.
 #[derive(Debug)]
-pub(super) struct Schedule<T> {
+pub(super) struct Schedule<T, R> {
     entries: BTreeMap<Scope, Entry<T>>,
+    running: JoinSet<(Scope, R)>,
+}
+
+/// What came of the last request about a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Complete,
+    /// Why it brought only a part.
+    Partial(String),
+    Failed(String),
+    /// Why the exporter may not ask.
+    Off(String),
+}
+
+impl Outcome {
+    pub(super) fn state(&self) -> ScopeState {
+        match self {
+            Self::Complete => ScopeState::Complete,
+            Self::Partial(_) => ScopeState::Partial,
+            Self::Failed(_) => ScopeState::Failing,
+            Self::Off(_) => ScopeState::Off,
+        }
+    }
+
+    /// Why it is not complete.
+    pub(super) fn problem(&self) -> Option<&str> {
+        match self {
+            Self::Complete => None,
+            Self::Partial(reason) | Self::Failed(reason) | Self::Off(reason) => Some(reason),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -34,12 +68,13 @@ struct Entry<T> {
     due: Instant,
     backoff: Backoff,
     log: FailureLog,
+    outcome: Option<Outcome>,
     data: T,
 }
 
-impl<T> Schedule<T> {
+impl<T, R: Send + 'static> Schedule<T, R> {
     pub(super) fn new() -> Self {
-        Self { entries: BTreeMap::new() }
+        Self { entries: BTreeMap::new(), running: JoinSet::new() }
     }
 
     /// Makes the projects these, new ones due at once, and returns those that are gone.
@@ -52,6 +87,7 @@ impl<T> Schedule<T> {
                 due: Instant::now(),
                 backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
                 log: FailureLog::default(),
+                outcome: None,
                 data: new(scope),
             });
         }
@@ -78,20 +114,52 @@ impl<T> Schedule<T> {
         self.entries.get_mut(scope).map(|entry| &mut entry.data)
     }
 
-    /// The project to ask next, if one is due. `running` requests run.
-    pub(super) fn begin_next(&mut self, running: usize, now: Instant) -> Option<(&Scope, &mut T)> {
-        let due = self.entries.iter_mut().filter(|(_, entry)| !entry.is_running && entry.due <= now);
-        let (scope, entry) = due.min_by_key(|(_, entry)| entry.due).filter(|_| running < CONCURRENT)?;
-        entry.is_running = true;
-        Some((scope, &mut entry.data))
+    /// What came of the last request about each project.
+    pub(super) fn outcomes(&self) -> impl Iterator<Item = (&Scope, Option<&Outcome>)> {
+        self.entries.iter().map(|(scope, entry)| (scope, entry.outcome.as_ref()))
     }
 
-    /// Waits until [`begin_next`](Self::begin_next) has something to tell, unless a request ends before.
-    pub(super) async fn due(&self, running: usize) {
-        let waiting = self.entries.values().filter(|entry| !entry.is_running);
-        match waiting.map(|entry| entry.due).min().filter(|_| running < CONCURRENT) {
-            Some(due) => sleep_until(due).await,
-            None => std::future::pending().await,
+    /// What came of the last request about a project.
+    pub(super) fn outcome(&self, scope: &Scope) -> Option<&Outcome> {
+        self.entries.get(scope)?.outcome.as_ref()
+    }
+
+    /// The state of each project that was asked.
+    pub(super) fn states(&self) -> impl Iterator<Item = (&Scope, ScopeState)> {
+        self.outcomes().filter_map(|(scope, outcome)| Some((scope, outcome?.state())))
+    }
+
+    /// Asks whatever is due, and waits until a request has ended. Nothing is lost if the future is dropped before.
+    ///
+    /// # Panics
+    /// With a request that panicked: a defect of this program.
+    pub(super) async fn next_ended<F>(&mut self, mut ask: impl FnMut(&Scope, &T) -> F) -> (Scope, R)
+    where
+        F: Future<Output = R> + Send + 'static,
+    {
+        loop {
+            let now = Instant::now();
+            while self.running.len() < CONCURRENT {
+                let due = self.entries.iter_mut().filter(|(_, entry)| !entry.is_running && entry.due <= now);
+                let Some((scope, entry)) = due.min_by_key(|(_, entry)| entry.due) else { break };
+                entry.is_running = true;
+                let (scope, request) = (scope.clone(), ask(scope, &entry.data));
+                self.running.spawn(async move { (scope, request.await) });
+            }
+            let waiting = self.entries.values().filter(|entry| !entry.is_running);
+            let due = waiting.map(|entry| entry.due).min().filter(|_| self.running.len() < CONCURRENT);
+            let due = async {
+                match due {
+                    Some(due) => sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                Some(ended) = self.running.join_next() => {
+                    return ended.unwrap_or_else(|error| resume_unwind(error.into_panic()));
+                }
+                () = due => {}
+            }
         }
     }
 
@@ -102,17 +170,26 @@ impl<T> Schedule<T> {
         entry.is_running = false;
         entry.due = now + interval;
         entry.backoff.reset();
+        entry.outcome = Some(Outcome::Complete);
         entry.log.succeeded(now)
     }
 
-    /// A request has succeeded in part, for a reason. Like [`succeeded`](Self::succeeded), but what is logged is the reason.
-    pub(super) fn impaired(&mut self, scope: &Scope, interval: Duration, reason: &str) -> Option<LogLine> {
+    /// A request has had an outcome that is not all there is, without being worth a retry. Like
+    /// [`succeeded`](Self::succeeded), but what is logged is the reason.
+    pub(super) fn impaired(
+        &mut self,
+        scope: &Scope,
+        interval: Duration,
+        outcome: Outcome,
+    ) -> Option<LogLine> {
         let now = Instant::now();
         let entry = self.entries.get_mut(scope)?;
         entry.is_running = false;
         entry.due = now + interval;
         entry.backoff.reset();
-        entry.log.failed(reason, now)
+        let line = entry.log.failed(outcome.problem().unwrap_or_default(), now);
+        entry.outcome = Some(outcome);
+        line
     }
 
     /// A request has failed. The next one is due after the backoff, or when the API wants to be asked. Returns the line
@@ -122,6 +199,7 @@ impl<T> Schedule<T> {
         let entry = self.entries.get_mut(scope)?;
         entry.is_running = false;
         entry.due = now + entry.backoff.pause().max(failure.retry_after.unwrap_or_default());
+        entry.outcome = Some(Outcome::Failed(failure.reason.clone()));
         entry.log.failed(&failure.reason, now)
     }
 
@@ -132,18 +210,17 @@ impl<T> Schedule<T> {
         }
     }
 
-    /// The first projects with a problem, each with it, and the number of the others.
-    pub(super) fn problems(&self, problem: impl Fn(&T) -> Option<&str>) -> String {
-        let problems = self.entries.iter().filter_map(|(scope, entry)| {
-            let problem = problem(&entry.data)?;
-            Some(format!("{scope}: {problem}"))
-        });
-        let mut problems: Vec<String> = problems.collect();
-        let others = problems.len().saturating_sub(NAMED);
-        problems.truncate(NAMED);
+    /// The first projects with an outcome that is wanted, each with its problem, and the number of the others.
+    pub(super) fn problems(&self, wanted: impl Fn(ScopeState) -> bool) -> String {
+        let outcomes = self.outcomes().filter_map(|(scope, outcome)| Some((scope, outcome?)));
+        let wanted = outcomes.filter(|(_, outcome)| wanted(outcome.state()));
+        let mut problems =
+            wanted.filter_map(|(scope, outcome)| Some(format!("{scope}: {}", outcome.problem()?)));
+        let mut named: Vec<String> = problems.by_ref().take(NAMED).collect();
+        let others = problems.count();
         if others > 0 {
-            problems.push(format!("and {others} more"));
+            named.push(format!("and {others} more"));
         }
-        problems.join("; ")
+        named.join("; ")
     }
 }

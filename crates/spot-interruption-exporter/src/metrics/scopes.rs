@@ -1,0 +1,157 @@
+//! How the scopes are: numbers for the metrics, and some names for a person who looks.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+
+use super::own::StateLabel;
+use crate::inventory::Scope;
+
+/// Scopes in a state that are remembered by name.
+const NAMED: usize = 10;
+
+/// How the last listing of a scope went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScopeState {
+    /// It listed the whole scope.
+    Complete,
+    /// It listed what could be seen.
+    Partial,
+    /// It failed.
+    Failing,
+    /// The exporter may not list it.
+    Off,
+}
+
+impl ScopeState {
+    const ALL: [Self; 4] = [Self::Complete, Self::Partial, Self::Failing, Self::Off];
+
+    /// The value of the label `state`.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Partial => "partial",
+            Self::Failing => "failing",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// The scopes by state.
+#[derive(Debug, Clone)]
+pub(crate) struct ScopeStates {
+    /// Those that can be.
+    states: &'static [ScopeState],
+    gauge: Family<StateLabel, Gauge>,
+    last: Arc<Mutex<ScopeSummary>>,
+}
+
+/// The scopes by state, at one moment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct ScopeSummary([InState; ScopeState::ALL.len()]);
+
+/// The scopes in one state.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct InState {
+    number: usize,
+    /// The first of them.
+    named: Vec<Scope>,
+}
+
+impl ScopeStates {
+    /// Of the instances of scopes.
+    pub(super) fn of_instances() -> Self {
+        Self::new(&[ScopeState::Complete, ScopeState::Partial, ScopeState::Failing])
+    }
+
+    /// Of their operations.
+    pub(super) fn of_operations() -> Self {
+        Self::new(&ScopeState::ALL)
+    }
+
+    fn new(states: &'static [ScopeState]) -> Self {
+        let gauge = Family::default();
+        for state in states {
+            drop(gauge.get_or_create(&StateLabel { state: state.label() }));
+        }
+        Self { states, gauge, last: Arc::default() }
+    }
+
+    /// The gauge, to be registered.
+    pub(super) fn gauge(&self) -> Family<StateLabel, Gauge> {
+        self.gauge.clone()
+    }
+
+    /// Takes note of the state of every scope that was listed so far.
+    pub(crate) fn set<'a>(&self, scopes: impl Iterator<Item = (&'a Scope, ScopeState)>) -> ScopeSummary {
+        let mut summary = ScopeSummary::default();
+        for (scope, state) in scopes {
+            let InState { number, named } = &mut summary.0[state as usize];
+            *number += 1;
+            if named.len() < NAMED && state != ScopeState::Complete {
+                named.push(scope.clone());
+            }
+        }
+        for state in self.states {
+            let number = i64::try_from(summary.number(*state)).unwrap_or(i64::MAX);
+            self.gauge.get_or_create(&StateLabel { state: state.label() }).set(number);
+        }
+        self.lock().clone_from(&summary);
+        summary
+    }
+
+    /// What was last taken note of, state by state: the state, the number of scopes, and their names.
+    pub(crate) fn by_state(&self) -> Vec<(ScopeState, usize, String)> {
+        let summary = self.lock();
+        self.states.iter().map(|state| (*state, summary.number(*state), summary.names(*state))).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ScopeSummary> {
+        // An update is one assignment.
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ScopeSummary {
+    /// How many scopes are in a state.
+    pub(crate) fn number(&self, state: ScopeState) -> usize {
+        self.0[state as usize].number
+    }
+
+    /// The first scopes in a state, and how many more there are.
+    fn names(&self, state: ScopeState) -> String {
+        let InState { number, named } = &self.0[state as usize];
+        let mut names: Vec<String> = named.iter().map(ToString::to_string).collect();
+        let others = number - named.len();
+        if others > 0 {
+            names.push(format!("and {others} more"));
+        }
+        names.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_scopes_are_named() {
+        let states = ScopeStates::of_instances();
+        let scopes: Vec<Scope> =
+            (10..22).map(|number| Scope::project(format!("p{number}").as_str())).collect();
+        let complete = Scope::project("good");
+        let all = scopes.iter().map(|scope| (scope, ScopeState::Failing));
+        let summary = states.set(all.chain([(&complete, ScopeState::Complete)]));
+        assert_eq!(summary.number(ScopeState::Failing), 12);
+        let named: Vec<String> = (10..20).map(|number| format!("p{number}")).collect();
+        let expected = format!("{}, and 2 more", named.join(", "));
+        let by_state = states.by_state();
+        assert_eq!(by_state.len(), 3, "instances are never off");
+        assert_eq!(by_state[2], (ScopeState::Failing, 12, expected));
+        assert_eq!(states.gauge.get_or_create(&StateLabel { state: "failing" }).get(), 12);
+        states.set([(&complete, ScopeState::Complete)].into_iter());
+        assert_eq!(states.by_state()[2], (ScopeState::Failing, 0, String::new()));
+    }
+}
