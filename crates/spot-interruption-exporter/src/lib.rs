@@ -20,6 +20,7 @@ pub mod config;
 pub mod dedup;
 pub mod durable;
 pub mod event;
+mod facts;
 pub mod instance;
 mod interruption_log;
 mod interruptions;
@@ -38,7 +39,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 pub use exporter_common::durable::OpenError;
-use exporter_common::http::{Limits, Listener, Scrape, ScrapeError, ScrapeRequest, Site, serve};
+use exporter_common::http::{Fact, Limits, Listener, Scrape, ScrapeError, ScrapeRequest, Site, serve};
 use exporter_common::metrics::{BuildInfo, ProcessCollector};
 use exporter_common::readiness::Readiness;
 use exporter_common::shutdown::DRAIN;
@@ -115,7 +116,7 @@ pub async fn run(
 
     let google = Google::new(&config.google, metrics.clone());
     let provider = Provider::Google(google.clone());
-    let core = Core::start(&config, provider, metrics, &readiness, &mut supervisor)?;
+    let core = Core::start(&config, provider, metrics.clone(), &readiness, &mut supervisor)?;
     let feed = Feed {
         supervisor: &mut supervisor,
         readiness: &readiness,
@@ -129,7 +130,8 @@ pub async fn run(
     let interruptions = config
         .interruptions_page
         .then(|| interruptions::route(core.state.clone(), core.labels.reasons.clone()));
-    let families = Families { state: core.state.clone(), labels: core.labels };
+    let has_operations = config.google.operations != OperationsMode::Off;
+    let families = Families { state: core.state.clone(), labels: core.labels, metrics, has_operations };
     let mut site = Site::new(NAME, ABOUT, config.metrics_path, readiness, registry, families, config.web);
     if let Some(route) = interruptions {
         site = site.route(route);
@@ -231,6 +233,8 @@ async fn flush(feeding: Feeding, pipeline: Supervised<()>, state: &Shared<Ticket
 struct Families<T> {
     state: Shared<T>,
     labels: Labels,
+    metrics: OwnMetrics,
+    has_operations: bool,
 }
 
 impl<T: std::fmt::Debug + Send + 'static> Scrape for Families<T> {
@@ -239,5 +243,11 @@ impl<T: std::fmt::Debug + Send + 'static> Scrape for Families<T> {
         let families = StateFamilies { state: self.state.clone(), labels: self.labels.clone() };
         registry.register_collector(Box::new(families));
         Ok(registry)
+    }
+
+    fn facts(&self) -> Vec<Fact> {
+        let now = tokio::time::Instant::now().into_std();
+        let state = self.state.lock();
+        facts::facts(&state, &self.metrics, &self.labels.subscriptions, self.has_operations, now)
     }
 }

@@ -1,10 +1,12 @@
 //! What is known and counted, shared by the pipeline that changes it and the scrapes that show it.
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
 use crate::attribution::Attribution;
 use crate::interruptions::Recent;
 use crate::ledger::Ledger;
+use crate::source::Queue;
 
 /// What the pipeline knows and has counted, shared with the scrape. The lock is held for the time of a batch or
 /// of a scrape, never across an await.
@@ -18,6 +20,37 @@ pub struct State<T> {
     pub(crate) shown: Vec<bool>,
     /// The last interruptions by name.
     pub(crate) recent: Recent,
+    /// When something came last.
+    pub(crate) last: Last,
+}
+
+/// When something came last, by queue.
+#[derive(Debug, Default)]
+pub(crate) struct Last {
+    taken: [Option<Instant>; Queue::ALL.len()],
+    interruptions: [Option<Instant>; Queue::ALL.len()],
+}
+
+impl Last {
+    /// A message or an operation was taken.
+    pub(crate) fn note_taken(&mut self, queue: Queue, now: Instant) {
+        self.taken[queue as usize] = Some(now);
+    }
+
+    /// It turned out to be an interruption that counts.
+    pub(crate) fn note_interruption(&mut self, queue: Queue, now: Instant) {
+        self.interruptions[queue as usize] = Some(now);
+    }
+
+    /// When something was last taken from one of these queues.
+    pub(crate) fn taken(&self, queues: &[Queue]) -> Option<Instant> {
+        queues.iter().filter_map(|queue| self.taken[*queue as usize]).max()
+    }
+
+    /// When an interruption was last learnt from one of these queues.
+    pub(crate) fn interruption(&self, queues: &[Queue]) -> Option<Instant> {
+        queues.iter().filter_map(|queue| self.interruptions[*queue as usize]).max()
+    }
 }
 
 /// A handle to the state.
@@ -38,6 +71,7 @@ impl<T> Shared<T> {
             ledger,
             shown: Vec::new(),
             recent: Recent::default(),
+            last: Last::default(),
         })))
     }
 

@@ -218,7 +218,7 @@ impl<T: Acknowledge, P: Decode + LookUp, S: Commit> Pipeline<T, P, S> {
         let now = Instant::now();
         let (instant, timestamp) = (now.into_std(), Timestamp::now());
         let mut state = self.state.lock();
-        let State { attribution, recent, .. } = &mut *state;
+        let State { attribution, recent, last, .. } = &mut *state;
         if is_safe {
             let decided = attribution.decided(instant);
             attribution.settle(decided, instant);
@@ -230,6 +230,7 @@ impl<T: Acknowledge, P: Decode + LookUp, S: Commit> Pipeline<T, P, S> {
                     let parsed = self.provider.decode(queue, &data);
                     let size = data.len();
                     flow.took(queue, size);
+                    last.note_taken(queue, instant);
                     let subject = parsed.as_ref().map(subject).unwrap_or_default();
                     let ticket = Ticket {
                         queue,
@@ -271,6 +272,7 @@ impl<T: Acknowledge, P: Decode + LookUp, S: Commit> Pipeline<T, P, S> {
                             token,
                         };
                         flow.took(ticket.queue, 0);
+                        last.note_taken(ticket.queue, instant);
                         attribution.operation(entry, wait, ticket, instant);
                     }
                 }
@@ -285,6 +287,9 @@ impl<T: Acknowledge, P: Decode + LookUp, S: Commit> Pipeline<T, P, S> {
         }
         while let Some(Resolved { token: ticket, outcome }) = attribution.poll_resolved() {
             gathered.ledger.record(ticket.queue, &outcome, timestamp);
+            if matches!(outcome, Outcome::Counted(_) | Outcome::Unattributed { .. }) {
+                last.note_interruption(ticket.queue, instant);
+            }
             let inventory = attribution.inventory();
             interruptions.write(&ticket.subject, &outcome, inventory, (instant, timestamp));
             recent.record(&ticket.subject, ticket.queue, &outcome, timestamp);

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::world::{PROJECT, World, ZONE, node, total};
+use super::world::{PROJECT, World, ZONE, node, source, total};
 
 const BROWSER: [(&str, &str); 1] =
     [("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")];
@@ -85,14 +85,7 @@ async fn an_operation_is_named_as_such() {
     let world = World::sandbox().await;
     let lost = node(21, "silent");
     world.compute.insert(lost.clone());
-    let mut command = super::world::binary();
-    command
-        .env("SIE_PROJECT_NAME", PROJECT)
-        .env("SIE_COMPUTE__ENDPOINT", world.compute.url())
-        .env("SIE_COMPUTE__OPERATIONS_INTERVAL", "200ms")
-        .env("SIE_PROMETHEUS__ADDRESS", "127.0.0.1:0");
-    let exporter = Exporter::run(command).await;
-    exporter.readiness(200).await;
+    let exporter = source(&world.compute.url(), &[]).await;
     world.compute.insert_operation(ZoneOperation::preempted("systemevent-1", &lost, SystemTime::now()));
     let rows = shown(&exporter, "?cluster=silent").await;
     assert_eq!(rows[0]["learnt_by"], "operation", "{rows:?}");

@@ -11,6 +11,7 @@ mod exactly_once;
 mod faults;
 mod golden;
 mod interruptions;
+mod landing;
 mod limits;
 mod lines;
 mod operations;

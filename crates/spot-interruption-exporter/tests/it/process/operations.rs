@@ -3,13 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use harness::{Answer, Exporter};
-use sandbox::google::Google;
 use sandbox::google::audit_log::AuditLog;
 use sandbox::google::compute::{Operation, ZoneOperation};
+use sandbox::google::{CREATION_SUBSCRIPTION, Google, INTERRUPTION_SUBSCRIPTION};
 use serde_json::Value;
 
 use super::durable::kill;
-use super::world::{PROJECT, Way, World, binary, node, total};
+use super::world::{Way, World, node, source, source_command, total};
 
 const OFTEN: (&str, &str) = ("SIE_COMPUTE__OPERATIONS_INTERVAL", "200ms");
 const SHORT_GRACE: (&str, &str) = ("SIE_ATTRIBUTION_GRACE", "1s");
@@ -24,19 +24,6 @@ fn preemption(log: &mut AuditLog, instance: &sandbox::google::Instance) -> (Valu
     let entry = log.preempted(instance);
     let name = entry["operation"]["id"].as_str().unwrap().to_owned();
     (entry, ZoneOperation::preempted(name, instance, SystemTime::now()))
-}
-
-/// The exporter with nothing configured but a project, against a world that lives.
-async fn source(google: &Google, variables: &[(&str, &str)]) -> Exporter {
-    let mut command = binary();
-    command
-        .env("SIE_PROJECT_NAME", "example-project")
-        .env("SIE_COMPUTE__ENDPOINT", google.compute().url())
-        .env("SIE_PROMETHEUS__ADDRESS", "127.0.0.1:0")
-        .envs([OFTEN].iter().chain(variables).copied());
-    let exporter = Exporter::run(command).await;
-    exporter.readiness(200).await;
-    exporter
 }
 
 async fn listings(exporter: &Exporter, more: f64) {
@@ -115,7 +102,7 @@ async fn switched_off_it_asks_for_nothing() {
 #[tokio::test]
 async fn the_source_alone_counts_what_the_world_preempts() {
     let google = Google::builder().seed(5).start().await.unwrap();
-    let exporter = source(&google, &[("SIE_COMPUTE__RESYNC_INTERVAL", "1s")]).await;
+    let exporter = source(&google.compute().url(), &[("SIE_COMPUTE__RESYNC_INTERVAL", "1s")]).await;
     for _ in 0..20 {
         // A node lives longer than that.
         google.advance(Duration::from_secs(1)).await.unwrap();
@@ -135,14 +122,7 @@ async fn the_source_alone_counts_what_the_world_preempts() {
 #[tokio::test]
 async fn a_node_that_lives_between_two_listings_is_attributed() {
     let world = World::sandbox().await;
-    let mut command = binary();
-    command
-        .env("SIE_PROJECT_NAME", PROJECT)
-        .env("SIE_COMPUTE__ENDPOINT", world.compute.url())
-        .env("SIE_PROMETHEUS__ADDRESS", "127.0.0.1:0")
-        .envs([OFTEN]);
-    let exporter = Exporter::run(command).await;
-    exporter.readiness(200).await;
+    let exporter = source(&world.compute.url(), &[]).await;
     let short = node(1, "short-lived");
     world.compute.insert(short.clone());
     world.compute.insert_operation(ZoneOperation::inserted("operation-1", &short, SystemTime::now()));
@@ -157,13 +137,7 @@ async fn a_node_that_lives_between_two_listings_is_attributed() {
 async fn as_the_source_it_is_what_ready_waits_for() {
     let world = World::sandbox().await;
     world.compute.first().set_denied(["compute.zoneOperations.list", "compute.globalOperations.list"]);
-    let mut command = binary();
-    command
-        .env("SIE_PROJECT_NAME", PROJECT)
-        .env("SIE_COMPUTE__ENDPOINT", world.compute.url())
-        .env("SIE_PROMETHEUS__ADDRESS", "127.0.0.1:0")
-        .envs([OFTEN]);
-    let exporter = Exporter::run(command).await;
+    let exporter = Exporter::run(source_command(&world.compute.url())).await;
     exporter.scraped("it fails", |scrape| state(scrape, "failing") == Some(1.0)).await;
     let missing = exporter.readiness(503).await;
     assert!(missing.contains("Operations.list"), "{missing}");
@@ -174,15 +148,12 @@ async fn as_the_source_it_is_what_ready_waits_for() {
 #[tokio::test]
 async fn a_sink_that_stops_in_a_burst_costs_nothing() {
     let google = Google::builder().seed(7).start().await.unwrap();
-    let mut command = binary();
+    let mut command = source_command(&google.compute().url());
     command
-        .env("SIE_PROJECT_NAME", "example-project")
-        .env("SIE_PUBSUB__INSTANCE_CREATION_SUBSCRIPTION_NAME", "sie-creation-subscription")
-        .env("SIE_PUBSUB__INSTANCE_INTERRUPTION_SUBSCRIPTION_NAME", "sie-interruption-subscription")
+        .env("SIE_PUBSUB__INSTANCE_CREATION_SUBSCRIPTION_NAME", CREATION_SUBSCRIPTION)
+        .env("SIE_PUBSUB__INSTANCE_INTERRUPTION_SUBSCRIPTION_NAME", INTERRUPTION_SUBSCRIPTION)
         .env("SIE_PUBSUB__ENDPOINT", google.pubsub().unwrap().endpoint())
-        .env("SIE_COMPUTE__ENDPOINT", google.compute().url())
-        .env("SIE_PROMETHEUS__ADDRESS", "127.0.0.1:0")
-        .envs([OFTEN, SHORT_GRACE]);
+        .envs([SHORT_GRACE]);
     let exporter = Exporter::run(command).await;
     exporter.readiness(200).await;
     google.storm(0.2).await.unwrap();

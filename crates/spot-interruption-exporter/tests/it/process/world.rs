@@ -197,6 +197,26 @@ impl World {
     }
 }
 
+/// The exporter's binary with nothing configured but a project and where its Compute API is: without Pub/Sub.
+pub(crate) fn source_command(compute: &str) -> Command {
+    let mut command = binary();
+    command
+        .env("SIE_PROJECT_NAME", PROJECT)
+        .env("SIE_COMPUTE__ENDPOINT", compute)
+        .env("SIE_COMPUTE__OPERATIONS_INTERVAL", "200ms")
+        .env("SIE_PROMETHEUS__ADDRESS", "127.0.0.1:0");
+    command
+}
+
+/// The same, running and ready.
+pub(crate) async fn source(compute: &str, variables: &[(&str, &str)]) -> Exporter {
+    let mut command = source_command(compute);
+    command.envs(variables.iter().copied());
+    let exporter = Exporter::run(command).await;
+    exporter.readiness(200).await;
+    exporter
+}
+
 fn anonymous() -> Credentials {
     credentials::anonymous::Builder::new().build()
 }
