@@ -174,7 +174,7 @@ impl SignedRequest {
 
     /// The value of a header, by the name as it is written in [`headers`](Self::headers).
     #[must_use]
-    pub fn header(&self, name: &str) -> Option<&String> {
-        self.headers.iter().find(|(header, _)| *header == name).map(|(_, value)| value)
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(header, _)| *header == name).map(|(_, value)| value.as_str())
     }
 }

@@ -150,8 +150,8 @@ fn the_very_bytes_are_signed() {
     let request = finished().signed(Shape::Default, "a secret");
     let body: Value = serde_json::from_slice(&request.body).unwrap();
     assert_eq!(body, finished().default_payload());
-    assert_eq!(request.header("X-Signature-256"), Some(&signature("a secret", &request.body)));
-    assert_eq!(request.header("X-Signature"), Some(&sha1_signature("a secret", &request.body)));
+    assert_eq!(request.header("X-Signature-256"), Some(&*signature("a secret", &request.body)));
+    assert_eq!(request.header("X-Signature"), Some(&*sha1_signature("a secret", &request.body)));
     assert_eq!(finished().bodies(Shape::Both).len(), 2);
     assert_ne!(SignedRequest::new("x", "a").headers, SignedRequest::new("x", "b").headers);
     assert_eq!("both".parse(), Ok(Shape::Both));
