@@ -22,12 +22,16 @@ use sandbox::spacelift::{DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, Spacelift};
 use tokio::sync::watch;
 use tracing::level_filters::LevelFilter;
 
-/// Simulated seconds in a second: Spacelift's day passes within minutes, and spot VMs live for minutes, not hours.
+/// Simulated seconds in a second. The simulations' days pass within minutes as they are, and spot VMs live for minutes, not
+/// hours. Faster, nodes would come and go before an exporter could look at them.
 const SPACELIFT_SPEED: f64 = 1.0;
-const GOOGLE_SPEED: f64 = 60.0;
+const GOOGLE_SPEED: f64 = 4.0;
 
 /// A second project, which the exporter finds by itself, and its number.
 const FOUND_PROJECT: (&str, u64) = ("example-shop", 210_987_654_321);
+
+/// How long the simulated Google Cloud waits at most for the exporters to be ready.
+const READY: Duration = Duration::from_secs(20);
 
 /// How often the summary is printed.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(5);
@@ -62,7 +66,8 @@ async fn run() -> anyhow::Result<()> {
         .pubsub_listen(pubsub)
         .compute_listen(compute)
         .seed(seed())
-        .speed(GOOGLE_SPEED);
+        // Time stands still until both exporters watch, so that both see everything.
+        .speed(0.0);
     if let Some(host) = &emulator {
         google = google.emulator(host.as_str());
     }
@@ -77,12 +82,14 @@ async fn run() -> anyhow::Result<()> {
 
     let promex = bind(&flags, PROMEX)?;
     let spot = bind(&flags, SPOT)?;
-    let (promex_url, spot_url) = (url(&promex)?, url(&spot)?);
+    let operations = bind(&flags, OPERATIONS)?;
+    let (promex_url, spot_url, operations_url) = (url(&promex)?, url(&spot)?, url(&operations)?);
     let (stop, stopped) = watch::channel(false);
     let promex = spacelift_promex::run(promex_config(&spacelift.url())?, promex, wait(stopped.clone()));
-    let spot =
-        spot_interruption_exporter::run(spot_config(&pubsub, &google.compute().url())?, spot, wait(stopped));
-    let (promex, spot) = (tokio::spawn(promex), tokio::spawn(spot));
+    let compute = google.compute().url();
+    let spot = spot_interruption_exporter::run(spot_config(&pubsub, &compute)?, spot, wait(stopped.clone()));
+    let operations = spot_interruption_exporter::run(operations_config(&compute)?, operations, wait(stopped));
+    let (promex, spot, operations) = (tokio::spawn(promex), tokio::spawn(spot), tokio::spawn(operations));
 
     introduce(&[
         ("simulated Spacelift", &spacelift.url(), "its account as JSON: /_sandbox/account"),
@@ -93,16 +100,30 @@ async fn run() -> anyhow::Result<()> {
         ),
         (if emulator.is_some() { "Google's emulator" } else { "simulated Pub/Sub" }, &pubsub, ""),
         ("spacelift-promex", &promex_url, "/metrics, /health, /ready"),
-        ("spot-interruption-exporter", &spot_url, "/metrics, /health, /ready"),
+        ("spot-interruption-exporter", &spot_url, "/metrics, /interruptions, /health, /ready"),
+        ("  the same without Pub/Sub", &operations_url, "one project, by Compute Engine's operations alone"),
     ]);
-    suggest(&spacelift.url(), &promex_url, &spot_url);
-    let summary = tokio::spawn(summary::print(promex_url, spot_url, SUMMARY_INTERVAL));
+    suggest(&spacelift.url(), &compute, &promex_url, &spot_url);
+    let start = {
+        let (spot, operations) = (spot_url.clone(), operations_url.clone());
+        async move {
+            summary::ready(&[&spot, &operations], READY).await;
+            google.set_speed(GOOGLE_SPEED);
+            // The simulation ends with its handle.
+            std::future::pending::<()>().await;
+            drop(google);
+        }
+    };
+    let start = tokio::spawn(start);
+    let summary = tokio::spawn(summary::print(promex_url, spot_url, operations_url, SUMMARY_INTERVAL));
 
     signals.shutdown().await;
     summary.abort();
     stop.send_replace(true);
     promex.await??;
     spot.await??;
+    operations.await??;
+    start.abort();
     spacelift.stop().await;
     say("Stopped.");
     Ok(())
@@ -113,6 +134,7 @@ const PUBSUB: &str = "pubsub-address";
 const COMPUTE: &str = "compute-address";
 const PROMEX: &str = "promex-address";
 const SPOT: &str = "spot-address";
+const OPERATIONS: &str = "operations-address";
 
 fn flags() -> Command {
     let address = |name: &'static str, default: &'static str, help: &'static str| {
@@ -124,6 +146,7 @@ fn flags() -> Command {
         address(COMPUTE, "127.0.0.1:8086", "Where the simulated Compute API listens"),
         address(PROMEX, "127.0.0.1:9953", "Where spacelift-promex listens"),
         address(SPOT, "127.0.0.1:8090", "Where spot-interruption-exporter listens"),
+        address(OPERATIONS, "127.0.0.1:8091", "Where a second one listens, which does without Pub/Sub"),
     ])
 }
 
@@ -174,10 +197,25 @@ fn spot_config(pubsub: &str, compute: &str) -> anyhow::Result<spot_interruption_
         ("SIE_PUBSUB__INSTANCE_INTERRUPTION_SUBSCRIPTION_NAME", INTERRUPTION_SUBSCRIPTION),
         ("SIE_PUBSUB__ENDPOINT", pubsub),
         ("SIE_COMPUTE__ENDPOINT", compute),
-        ("SIE_COMPUTE__RESYNC_INTERVAL", "5s"),
+        ("SIE_COMPUTE__RESYNC_INTERVAL", "2s"),
+        // What Pub/Sub misses is counted within seconds, while the instance still exists.
+        ("SIE_COMPUTE__OPERATIONS_INTERVAL", "1s"),
+        ("SIE_ATTRIBUTION_GRACE", "2s"),
         ("SIE_GCP__DISCOVER", ORGANIZATION),
         // The simulated asset inventory shares the port of the Compute API.
         ("SIE_GCP__ASSET_ENDPOINT", compute),
+    ]);
+    Ok(spot_interruption_exporter::Config::load(&Arguments::default(), &environment)?)
+}
+
+/// The same exporter without Pub/Sub: a project, and where its Compute API is.
+fn operations_config(compute: &str) -> anyhow::Result<spot_interruption_exporter::Config> {
+    let environment = Environment::from_iter([
+        ("SIE_PROJECT_NAME", PROJECT),
+        ("SIE_COMPUTE__ENDPOINT", compute),
+        // A day passes in minutes here.
+        ("SIE_COMPUTE__OPERATIONS_INTERVAL", "1s"),
+        ("SIE_COMPUTE__RESYNC_INTERVAL", "2s"),
     ]);
     Ok(spot_interruption_exporter::Config::load(&Arguments::default(), &environment)?)
 }
@@ -199,13 +237,15 @@ fn introduce(parts: &[(&str, &str, &str)]) {
     }
 }
 
-fn suggest(spacelift: &str, promex: &str, spot: &str) {
+fn suggest(spacelift: &str, compute: &str, promex: &str, spot: &str) {
     say(&format!(
         "\nTry:\n\n\
          \x20 curl -s {promex}/metrics | grep worker_pool\n\
          \x20 curl -s {spot}/metrics | grep interruption_events_total\n\
          \x20 curl -X PUT -d partial_failure {spacelift}/_sandbox/scenario   # then look at spacelift_scrape_collector_success\n\
-         \x20 curl -X PUT -d healthy {spacelift}/_sandbox/scenario\n\n\
+         \x20 curl -X PUT -d healthy {spacelift}/_sandbox/scenario\n\
+         \x20 curl -X PUT -d off {compute}/_sandbox/sink   # Pub/Sub gets no events; operations count them all the same\n\
+         \x20 curl -X PUT -d 0 {compute}/_sandbox/speed    # the world stands still, and both ways of counting agree\n\n\
          Ctrl-C ends it. What the exporters see, every {} seconds:\n",
         SUMMARY_INTERVAL.as_secs()
     ));

@@ -10,13 +10,14 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use tokio::time::interval;
+use sandbox::google::PROJECT;
+use tokio::time::{interval, timeout};
 
 use crate::say;
 
 /// Prints what each exporter sees every `pause`, for ever.
-pub(crate) async fn print(promex: String, spot: String, pause: Duration) {
-    let client = Client::builder(TokioExecutor::new()).build_http();
+pub(crate) async fn print(promex: String, spot: String, operations: String, pause: Duration) {
+    let client = client();
     let mut tick = interval(pause);
     loop {
         tick.tick().await;
@@ -26,7 +27,32 @@ pub(crate) async fn print(promex: String, spot: String, pause: Duration) {
                 Err(error) => say(&format!("  no metrics from {exporter}: {error:#}")),
             }
         }
+        // In this order, so that what happens in between does not look missed.
+        let by_operations = scrape(&client, &format!("{operations}/metrics")).await;
+        let by_pubsub = scrape(&client, &format!("{spot}/metrics")).await;
+        if let (Ok(by_pubsub), Ok(by_operations)) = (by_pubsub, by_operations) {
+            say(&both_ways(&by_pubsub, &by_operations));
+        }
     }
+}
+
+/// Waits until all exporters are ready, for some time at most.
+pub(crate) async fn ready(exporters: &[&str], patience: Duration) {
+    let client = client();
+    let ready = async {
+        for exporter in exporters {
+            while scrape(&client, &format!("{exporter}/ready")).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    };
+    if timeout(patience, ready).await.is_err() {
+        say("  an exporter is not ready; what happens until then counts by Pub/Sub only");
+    }
+}
+
+fn client() -> Client<HttpConnector, Empty<Bytes>> {
+    Client::builder(TokioExecutor::new()).build_http()
 }
 
 async fn scrape(client: &Client<HttpConnector, Empty<Bytes>>, url: &str) -> anyhow::Result<String> {
@@ -68,6 +94,16 @@ fn interruptions(exposition: &str) -> String {
         );
     }
     lines
+}
+
+/// The interruptions of the project that both exporters watch.
+fn both_ways(by_pubsub: &str, by_operations: &str) -> String {
+    let count = |exposition| projects(exposition).get(PROJECT).map_or(0.0, |project| project.interruptions);
+    format!(
+        "             in {PROJECT}: {:>4} interruptions by Pub/Sub, {:>4} by operations",
+        count(by_pubsub),
+        count(by_operations)
+    )
 }
 
 /// What there is in a project.

@@ -6,7 +6,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use harness::{get, pubsub_emulator};
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::TcpStream;
 use tokio::process::{ChildStdout, Command};
 use tokio::time::timeout;
 
@@ -28,13 +29,16 @@ async fn uses_the_emulator_where_there_is_one() {
 async fn the_world(emulator: Option<String>) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_quickstart"));
     command.env_clear().envs(emulator.iter().map(|host| ("PUBSUB_EMULATOR_HOST", host)));
-    for part in ["spacelift", "pubsub", "compute", "promex", "spot"] {
+    for part in ["spacelift", "pubsub", "compute", "promex", "spot", "operations"] {
         command.args([&format!("--{part}-address"), "127.0.0.1:0"]);
     }
     let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let compute = line(&mut lines, "  simulated Compute API ").await;
     let promex = line(&mut lines, "  spacelift-promex ").await;
     let spot = line(&mut lines, "  spot-interruption-exporter ").await;
+    line(&mut lines, "  the same without Pub/Sub ").await;
+    let compute = url(&compute);
     let summary = line(&mut lines, "runs waiting").await;
     assert!(summary.contains(" 0 collectors failing"), "{summary}");
     for project in PROJECTS {
@@ -61,6 +65,13 @@ async fn the_world(emulator: Option<String>) {
     });
     counted.await.expect("no interruption is counted in one of the projects");
 
+    // Both ways of counting agree once the world stands still, and again when the sink has lost what came after.
+    control(&compute, "PUT /_sandbox/speed", "0").await;
+    let before = agreement(&mut lines, 0).await;
+    control(&compute, "PUT /_sandbox/sink", "off").await;
+    control(&compute, "POST /_sandbox/storm", "0.3").await;
+    agreement(&mut lines, before).await;
+
     let pid = child.id().unwrap().to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     let status =
@@ -79,6 +90,33 @@ async fn line(lines: &mut Lines<BufReader<ChildStdout>>, part: &str) -> String {
         }
     };
     timeout(Duration::from_secs(30), found).await.unwrap_or_else(|_| panic!("no line with {part}"))
+}
+
+/// Tells the simulated Google Cloud what to do.
+async fn control(compute: &str, what: &str, body: &str) {
+    let (address, length) = (compute.strip_prefix("http://").unwrap(), body.len());
+    let head = format!("{what} HTTP/1.1\r\nhost: {address}\r\ncontent-length: {length}\r\n");
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(format!("{head}connection: close\r\n\r\n{body}").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    timeout(Duration::from_secs(30), stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 20"), "{answer}");
+}
+
+/// Waits until the summary has one number for both ways, beyond another, and returns it.
+async fn agreement(lines: &mut Lines<BufReader<ChildStdout>>, beyond: u64) -> u64 {
+    let mut last = String::new();
+    for _ in 0..24 {
+        last = line(lines, " by operations").await;
+        let counts: Vec<u64> = last.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        if let [by_pubsub, by_operations] = counts[..]
+            && by_pubsub == by_operations
+            && by_pubsub > beyond
+        {
+            return by_pubsub;
+        }
+    }
+    panic!("the two ways of counting do not agree: {last}");
 }
 
 fn url(line: &str) -> String {
