@@ -11,6 +11,7 @@ mod exactly_once;
 mod faults;
 mod golden;
 mod interruptions;
+mod kills;
 mod landing;
 mod limits;
 mod lines;

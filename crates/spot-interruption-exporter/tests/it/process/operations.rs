@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::durable::kill;
 use super::world::{Way, World, node, source, source_command, total};
 
-const OFTEN: (&str, &str) = ("SIE_COMPUTE__OPERATIONS_INTERVAL", "200ms");
+pub(super) const OFTEN: (&str, &str) = ("SIE_COMPUTE__OPERATIONS_INTERVAL", "200ms");
 const SHORT_GRACE: (&str, &str) = ("SIE_ATTRIBUTION_GRACE", "1s");
 const RECONCILED: &str = "spot_interruption_exporter_reconciled_total";
 
@@ -20,13 +20,13 @@ fn state(scrape: &Answer, state: &str) -> Option<f64> {
 }
 
 /// The log entry of a preemption, and the operation that it belongs to.
-fn preemption(log: &mut AuditLog, instance: &sandbox::google::Instance) -> (Value, ZoneOperation) {
+pub(super) fn preemption(log: &mut AuditLog, instance: &sandbox::google::Instance) -> (Value, ZoneOperation) {
     let entry = log.preempted(instance);
     let name = entry["operation"]["id"].as_str().unwrap().to_owned();
     (entry, ZoneOperation::preempted(name, instance, SystemTime::now()))
 }
 
-async fn listings(exporter: &Exporter, more: f64) {
+pub(super) async fn listings(exporter: &Exporter, more: f64) {
     let series = "spot_interruption_exporter_operations_listings_total{outcome=\"success\"}";
     let now = exporter.scrape().await.sample(series).unwrap();
     exporter.scraped("it lists on", |scrape| scrape.sample(series) >= Some(now + more)).await;
