@@ -23,7 +23,7 @@ pub mod event;
 mod facts;
 pub mod instance;
 mod interruption_log;
-mod interruptions;
+pub mod interruptions;
 pub mod inventory;
 pub mod ledger;
 mod lenient;
@@ -55,6 +55,7 @@ use crate::attribution::Attribution;
 pub use crate::config::Config;
 use crate::durable::journal::Journal;
 use crate::durable::store::{self, Opened};
+use crate::interruptions::Recent;
 use crate::inventory::Scope;
 use crate::ledger::Ledger;
 use crate::metrics::{Labels, OwnMetrics, StateFamilies};
@@ -178,19 +179,24 @@ impl Core {
     ) -> Result<Self, OpenError> {
         let mut reasons = config.google.methods.reasons().clone();
         let settings = config.attribution.clone();
-        let (mut attribution, ledger, cursors, journal) = match &config.state_path {
+        let (mut attribution, ledger, cursors, recent, journal) = match &config.state_path {
             Some(path) => {
                 let condition = readiness.condition("state", "durable state: not open yet");
-                let Opened { store, attribution, ledger, cursors } =
-                    store::open(path, &settings, &mut reasons, Instant::now())?;
-                (attribution, ledger, cursors, Some(Journal::new(store, condition, &metrics)))
+                let opened = store::open(path, &settings, &mut reasons, Instant::now())?;
+                let Opened { store, attribution, ledger, cursors, recent } = opened;
+                let journal = Journal::new(store, condition, &metrics);
+                (attribution, ledger, cursors, recent, Some(journal))
             }
-            None => (Attribution::new(settings), Ledger::default(), BTreeMap::new(), None),
+            None => {
+                let attribution = Attribution::new(settings);
+                (attribution, Ledger::default(), BTreeMap::new(), Recent::default(), None)
+            }
         };
         if config.google.operations != OperationsMode::Off {
             attribution.watch_operations();
         }
         let state = Shared::new(attribution, ledger);
+        state.lock().recent = recent;
         let labels = Labels {
             cluster: config.cluster_label.as_str().into(),
             reasons: reasons.clone(),

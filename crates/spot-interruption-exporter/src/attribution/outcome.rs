@@ -68,6 +68,9 @@ pub enum Why {
 }
 
 impl Why {
+    /// Every one of them.
+    pub const ALL: [Self; 3] = [Self::NotKubernetes, Self::NotFound, Self::Unknown];
+
     /// The word for log lines.
     #[must_use]
     pub fn label(self) -> &'static str {

@@ -16,7 +16,7 @@ use crate::attribution::Decided;
 use crate::inventory::Scope;
 use crate::ledger::Ledger;
 use crate::metrics::OwnMetrics;
-use crate::state::Shared;
+use crate::state::{Shared, State};
 
 /// Where batches are written down.
 pub trait Commit: durable::Commit<Batch = Batch> {}
@@ -54,10 +54,11 @@ impl<T> Gathered<T> {
             return None;
         }
         let Self { ledger, tickets, cursors } = mem::take(self);
-        let attribution = &mut state.lock().attribution;
+        let State { attribution, recent, .. } = &mut *state.lock();
         let decided = attribution.decided(now);
         let changes = attribution.take_changes(now);
-        Some((Batch { ledger, changes, cursors, now }, Pending { tickets, decided }))
+        let recent = recent.take_changes();
+        Some((Batch { ledger, changes, cursors, recent, now }, Pending { tickets, decided }))
     }
 }
 

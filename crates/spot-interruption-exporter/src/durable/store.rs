@@ -7,9 +7,10 @@ use std::time::Instant;
 use exporter_common::durable;
 use jiff::Timestamp;
 
-use super::tables::{self, StateTables};
+use super::tables::{self, Contents, StateTables};
 use crate::attribution::{Attribution, Changes, Settings};
 use crate::event::Reasons;
+use crate::interruptions::{Recent, RecentChanges};
 use crate::inventory::Scope;
 use crate::ledger::Ledger;
 
@@ -25,6 +26,8 @@ pub struct Batch {
     pub changes: Changes,
     /// How far the operations of scopes are dealt with.
     pub cursors: BTreeMap<Scope, Timestamp>,
+    /// Interruptions that were not written before.
+    pub recent: RecentChanges,
     /// The moment of the attempt to write it.
     pub now: Instant,
 }
@@ -58,6 +61,8 @@ pub struct Opened<T> {
     pub ledger: Ledger,
     /// How far the operations of scopes are dealt with.
     pub cursors: BTreeMap<Scope, Timestamp>,
+    /// The last interruptions by name.
+    pub recent: Recent,
 }
 
 /// Opens a directory, or makes it, and reads what it holds. Reasons that are counted there and not configured any more
@@ -74,12 +79,13 @@ pub fn open<T>(
     let opened = Store::open(directory, &settings.project, now, |transaction, clock| {
         // What a failed attempt has learned is forgotten with it.
         let mut extended = reasons.clone();
-        let (record, ledger, cursors) = tables::read(transaction, clock, &mut extended)?;
+        let Contents { record, ledger, cursors, recent } = tables::read(transaction, clock, &mut extended)?;
         let attribution = Attribution::restore(settings.clone(), record, now)
             .map_err(|error| durable::StoreError::Record(error.to_string()))?;
-        Ok((StateTables { reasons: extended.clone() }, (attribution, ledger, cursors, extended)))
+        let tables = StateTables { reasons: extended.clone() };
+        Ok((tables, (attribution, ledger, cursors, recent, extended)))
     });
-    let (store, (attribution, ledger, cursors, extended)) = opened?;
+    let (store, (attribution, ledger, cursors, recent, extended)) = opened?;
     *reasons = extended;
-    Ok(Opened { store, attribution, ledger, cursors })
+    Ok(Opened { store, attribution, ledger, cursors, recent })
 }

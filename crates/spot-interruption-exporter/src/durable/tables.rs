@@ -11,11 +11,13 @@ use redb::{
     WriteTransaction,
 };
 
+use super::recent;
 use super::store::Batch;
 use crate::attribution::{Changes, Record};
 use crate::dedup::HashKey;
 use crate::event::{FailureReason, Reasons};
 use crate::instance::InstanceId;
+use crate::interruptions::Recent;
 use crate::inventory::{
     InstanceRecord, InventoryChanges, InventoryRecord, Key, Loss, Profile, ProfileId, Scope, State,
 };
@@ -108,8 +110,17 @@ impl Tables for StateTables {
         for (scope, cursor) in &batch.cursors {
             cursors.insert(scope.name(), cursor.as_microsecond())?;
         }
+        recent::write(transaction, &batch.recent, &self.reasons)?;
         write_ledger(transaction, &batch.ledger, &self.reasons)
     }
+}
+
+/// What the tables hold.
+pub(super) struct Contents {
+    pub(super) record: Record,
+    pub(super) ledger: Ledger,
+    pub(super) cursors: BTreeMap<Scope, Timestamp>,
+    pub(super) recent: Recent,
 }
 
 /// Everything that is known and counted. Reasons that `reasons` lacks are added to it.
@@ -117,7 +128,7 @@ pub(super) fn read(
     transaction: &ReadTransaction,
     clock: &Clock,
     reasons: &mut Reasons,
-) -> Result<(Record, Ledger, BTreeMap<Scope, Timestamp>), StoreError> {
+) -> Result<Contents, StoreError> {
     let inventory = InventoryRecord {
         profiles: in_order(
             transaction,
@@ -144,8 +155,13 @@ pub(super) fn read(
         operations: ids(OPERATION_IDS)?,
         inventory,
     };
-    let ledger = read_ledger(transaction, record.inventory.profiles.len(), reasons)?;
-    Ok((record, ledger, read_cursors(transaction)?))
+    let profiles = record.inventory.profiles.len();
+    Ok(Contents {
+        record,
+        ledger: read_ledger(transaction, profiles, reasons)?,
+        cursors: read_cursors(transaction)?,
+        recent: recent::read(transaction, profiles, reasons)?,
+    })
 }
 
 fn read_cursors(transaction: &ReadTransaction) -> Result<BTreeMap<Scope, Timestamp>, StoreError> {

@@ -23,7 +23,7 @@ use crate::source::Queue;
 pub(crate) const PATH: &str = "/interruptions";
 
 /// How many interruptions are kept.
-const CAPACITY: usize = 1_000;
+pub(crate) const CAPACITY: usize = 1_000;
 
 /// Bytes of a text that are kept and shown. No name at Google Cloud is as long, but a message can say anything.
 const TEXT_BYTES: usize = 256;
@@ -31,19 +31,30 @@ const TEXT_BYTES: usize = 256;
 /// The last interruptions, in the order in which they were decided. What an interruption has in common with others, its
 /// profile, stays in the inventory.
 #[derive(Debug, Default)]
-pub(crate) struct Recent(VecDeque<Interruption>);
+pub struct Recent {
+    list: VecDeque<Interruption>,
+    /// The number of the next one. Each has its own, from zero upwards.
+    next: u64,
+    /// The first number that is not written down.
+    unwritten: u64,
+}
 
-#[derive(Debug)]
-struct Interruption {
-    instance: CompactRef,
-    at: Option<Timestamp>,
-    decided_at: Timestamp,
+/// Interruptions that are not written down, each with its number.
+#[derive(Debug, Clone, Default)]
+pub struct RecentChanges(pub(crate) Vec<(u64, Interruption)>);
+
+/// One of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Interruption {
+    pub(crate) instance: CompactRef,
+    pub(crate) at: Option<Timestamp>,
+    pub(crate) decided_at: Timestamp,
     /// `None` where it belongs to no known cluster.
-    profile: Option<ProfileId>,
-    reason: InterruptionReason,
-    lifetime: Option<Duration>,
-    queue: Queue,
-    why: Option<Why>,
+    pub(crate) profile: Option<ProfileId>,
+    pub(crate) reason: InterruptionReason,
+    pub(crate) lifetime: Option<Duration>,
+    pub(crate) queue: Queue,
+    pub(crate) why: Option<Why>,
 }
 
 impl Recent {
@@ -62,17 +73,35 @@ impl Recent {
             Outcome::Unattributed { reason, at, why } => (None, reason, at, None, Some(why)),
             _ => return,
         };
-        if self.0.len() >= CAPACITY {
-            self.0.pop_front();
+        if self.list.len() >= CAPACITY {
+            self.list.pop_front();
         }
+        self.next += 1;
         let instance = bounded(instance);
-        self.0.push_back(Interruption { instance, at, decided_at, profile, reason, lifetime, queue, why });
+        let (at, decided_at) = (at.map(to_microseconds), to_microseconds(decided_at));
+        self.list.push_back(Interruption { instance, at, decided_at, profile, reason, lifetime, queue, why });
+    }
+
+    /// Those that were written down, in any order.
+    pub(crate) fn restore(mut rows: Vec<(u64, Interruption)>) -> Self {
+        rows.sort_by_key(|(number, _)| *number);
+        let next = rows.last().map_or(0, |(number, _)| number.saturating_add(1));
+        Self { list: rows.into_iter().map(|(_, row)| row).collect(), next, unwritten: next }
+    }
+
+    /// What was added since this was last asked, and is still here.
+    pub(crate) fn take_changes(&mut self) -> RecentChanges {
+        let first = self.next - self.list.len() as u64;
+        let known = self.unwritten.saturating_sub(first) as usize;
+        let numbers = first.max(self.unwritten)..self.next;
+        self.unwritten = self.next;
+        RecentChanges(numbers.zip(self.list.iter().skip(known).cloned()).collect())
     }
 
     /// What is shown of each, the newest event first.
     pub(crate) fn rows(&self, inventory: &Inventory, reasons: &Reasons) -> Vec<Row> {
         let mut rows: Vec<(Timestamp, Row)> = self
-            .0
+            .list
             .iter()
             .rev()
             .map(|interruption| {
@@ -141,6 +170,11 @@ fn as_text<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::
         Some(time) => serializer.collect_str(time),
         None => serializer.serialize_none(),
     }
+}
+
+/// A time as exact as it is written down, so that a restart changes nothing that is shown.
+fn to_microseconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
 }
 
 /// The same reference with texts of bounded length.
@@ -228,7 +262,33 @@ mod tests {
         for outcome in [Outcome::Duplicate, Outcome::Added] {
             recent.record(&instance(1, "i"), Queue::Interruptions, &outcome, second(1));
         }
-        assert!(recent.0.is_empty());
+        assert!(recent.list.is_empty());
+    }
+
+    #[test]
+    fn what_was_not_written_is_told_once() {
+        let (mut recent, mut reasons) = (Recent::default(), Reasons::default());
+        let numbers =
+            |changes: &RecentChanges| changes.0.iter().map(|(number, _)| *number).collect::<Vec<_>>();
+        let mut add = |recent: &mut Recent, count| {
+            for at in 0..count {
+                let outcome = unattributed(at, &mut reasons);
+                recent.record(&instance(1, "i"), Queue::Interruptions, &outcome, second(at));
+            }
+        };
+        assert!(numbers(&recent.take_changes()).is_empty());
+        add(&mut recent, 3);
+        assert_eq!(numbers(&recent.take_changes()), [0, 1, 2]);
+        add(&mut recent, 1_500);
+        let changes = recent.take_changes();
+        assert_eq!(numbers(&changes), (503..1_503).collect::<Vec<_>>(), "the others are gone already");
+        let mut rows = changes.0;
+        rows.reverse();
+        let mut again = Recent::restore(rows);
+        assert!(numbers(&again.take_changes()).is_empty());
+        add(&mut again, 1);
+        assert_eq!(numbers(&again.take_changes()), [1_503]);
+        assert_eq!(again.list.len(), CAPACITY);
     }
 
     #[test]

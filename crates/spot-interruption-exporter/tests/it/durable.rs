@@ -9,6 +9,7 @@ use exporter_common::durable::Commit as _;
 use proptest::prelude::*;
 use spot_interruption_exporter::attribution::Settings;
 use spot_interruption_exporter::durable::store::{self, Batch, Opened, Store};
+use spot_interruption_exporter::interruptions::RecentChanges;
 use spot_interruption_exporter::ledger::Ledger;
 use spot_interruption_exporter::provider::google::audit_log::InterruptionMethods;
 use tempfile::TempDir;
@@ -51,7 +52,13 @@ impl Durable {
         self.store
             .as_mut()
             .unwrap()
-            .commit(&Batch { ledger, changes, cursors: BTreeMap::new(), now: self.world.now })
+            .commit(&Batch {
+                ledger,
+                changes,
+                cursors: BTreeMap::new(),
+                recent: RecentChanges::default(),
+                now: self.world.now,
+            })
             .unwrap();
     }
 

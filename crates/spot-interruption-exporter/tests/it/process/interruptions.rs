@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use super::durable::kill;
 use super::world::{PROJECT, World, ZONE, node, source, total};
 
 const BROWSER: [(&str, &str); 1] =
@@ -78,6 +79,34 @@ async fn programs_get_json() {
     assert_eq!(rows(&exporter.get("/interruptions?cluster=prod").await).len(), 1);
     assert!(rows(&exporter.get("/interruptions?cluster=other").await).is_empty());
     assert_eq!(exporter.get("/interruptions?sort=name").await.status, 400);
+}
+
+/// With durable state.
+#[tokio::test]
+async fn they_outlive_the_process() {
+    let mut world = World::sandbox().await;
+    let nodes = [node(41, "prod"), node(42, "other")];
+    world.compute.insert_all(nodes.clone());
+    let directory = tempfile::tempdir().unwrap();
+    let variables =
+        [("SIE_ATTRIBUTION_GRACE", "1s"), ("SIE_STATE__PATH", directory.path().to_str().unwrap())];
+    let exporter = world.ready(&variables).await;
+    world.preempted(&[nodes[0].clone(), node(43, "nobody-knows-it")]).await;
+    exporter.scraped("one is counted", |scrape| scrape.sample(&total("prod")) == Some(1.0)).await;
+    exporter.scraped("the other is not", |scrape| scrape.sample(UNATTRIBUTED) == Some(1.0)).await;
+    let before = rows(&exporter.get("/interruptions").await);
+    assert_eq!(before.len(), 2);
+    kill(exporter).await;
+
+    let exporter = world.ready(&variables).await;
+    assert_eq!(rows(&exporter.get("/interruptions").await), before);
+    world.preempted(&nodes[1..]).await;
+    exporter.scraped("it is counted", |scrape| scrape.sample(&total("other")) == Some(1.0)).await;
+    let all = rows(&exporter.get("/interruptions").await);
+    kill(exporter).await;
+    let exporter = world.ready(&variables).await;
+    assert_eq!(rows(&exporter.get("/interruptions").await), all);
+    assert_eq!(all.len(), 3);
 }
 
 #[tokio::test]

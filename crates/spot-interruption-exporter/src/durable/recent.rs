@@ -1,0 +1,118 @@
+//! The last interruptions by name. Each has one of a fixed number of places, and the newest takes that of the oldest, so
+//! the table never grows beyond what the page shows, and a commit writes what is new.
+
+use std::time::Duration;
+
+use exporter_common::durable::StoreError;
+use jiff::Timestamp;
+use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
+
+use crate::attribution::Why;
+use crate::event::Reasons;
+use crate::instance::{CompactRef, InstanceId, InstanceRef};
+use crate::interruptions::{CAPACITY, Interruption, Recent, RecentChanges};
+use crate::inventory::ProfileId;
+use crate::source::Queue;
+
+/// By place: the number, the instance's id, its project, zone and name, the times of the event and of the decision in
+/// microseconds since 1970, the profile, the reason, the lifetime in seconds, the queue, and why it belongs to no known
+/// cluster. Files of 0.1.0 do not have it.
+const RECENT: TableDefinition<'_, u32, RecentRow<'_>> = TableDefinition::new("recent_interruptions");
+type RecentRow<'a> = (
+    u64,
+    Option<u64>,
+    [&'a str; 3],
+    Option<i64>,
+    i64,
+    Option<u32>,
+    &'a str,
+    Option<f64>,
+    u8,
+    Option<&'a str>,
+);
+
+pub(super) fn write(
+    transaction: &WriteTransaction,
+    changes: &RecentChanges,
+    reasons: &Reasons,
+) -> Result<(), StoreError> {
+    if changes.0.is_empty() {
+        return Ok(());
+    }
+    let mut table = transaction.open_table(RECENT)?;
+    for (number, interruption) in &changes.0 {
+        let Interruption { instance, at, decided_at, profile, reason, lifetime, queue, why } = interruption;
+        let InstanceRef { id, project, zone, name } = instance.get();
+        let texts = [&project, &zone, &name].map(|text| text.as_deref().unwrap_or_default());
+        let row = (
+            *number,
+            id.map(InstanceId::get),
+            texts,
+            at.map(Timestamp::as_microsecond),
+            decided_at.as_microsecond(),
+            profile.map(|profile| profile.index() as u32),
+            reasons.label(*reason),
+            lifetime.map(|lifetime| lifetime.as_secs_f64()),
+            *queue as u8,
+            why.map(Why::label),
+        );
+        table.insert((number % CAPACITY as u64) as u32, row)?;
+    }
+    Ok(())
+}
+
+/// What was written. Reasons that `reasons` lacks are added to it.
+pub(super) fn read(
+    transaction: &ReadTransaction,
+    profiles: usize,
+    reasons: &mut Reasons,
+) -> Result<Recent, StoreError> {
+    let table = match transaction.open_table(RECENT) {
+        Ok(table) => table,
+        Err(TableError::TableDoesNotExist(_)) => return Ok(Recent::default()),
+        Err(error) => return Err(error.into()),
+    };
+    let mut rows = Vec::new();
+    for row in table.iter()? {
+        let (place, row) = row?;
+        let row = row.value();
+        let number = row.0;
+        let interruption = interruption(row, profiles, reasons)
+            .ok_or_else(|| StoreError::Record(format!("interruption {} of the page", place.value())))?;
+        rows.push((number, interruption));
+    }
+    Ok(Recent::restore(rows))
+}
+
+/// `None` for a row that nobody has written.
+fn interruption(row: RecentRow<'_>, profiles: usize, reasons: &mut Reasons) -> Option<Interruption> {
+    let (_, id, texts, at, decided_at, profile, reason, lifetime, queue, why) = row;
+    let [project, zone, name] = texts.map(|text| (!text.is_empty()).then_some(text.into()));
+    let id = id.map(|id| InstanceId::new(id).ok_or(())).transpose().ok()?;
+    let profile = match profile {
+        Some(profile) => Some(ProfileId::of(Some(profile as usize).filter(|profile| *profile < profiles)?)),
+        None => None,
+    };
+    let lifetime = match lifetime {
+        Some(seconds) => Some(Duration::try_from_secs_f64(seconds).ok()?),
+        None => None,
+    };
+    let at = match at {
+        Some(at) => Some(Timestamp::from_microsecond(at).ok()?),
+        None => None,
+    };
+    let why = match why {
+        Some(label) => Some(Why::ALL.into_iter().find(|why| why.label() == label)?),
+        None => None,
+    };
+    Some(Interruption {
+        instance: CompactRef::from(&InstanceRef { id, project, zone, name }),
+        at,
+        decided_at: Timestamp::from_microsecond(decided_at).ok()?,
+        profile,
+        reason: reasons.labelled(reason),
+        lifetime,
+        queue: Queue::ALL.into_iter().find(|known| *known as u8 == queue)?,
+        why,
+    })
+}
