@@ -51,6 +51,11 @@ pub trait Program: Sized {
     /// Where it listens.
     fn listen_addresses(&self) -> &[ListenAddress];
 
+    /// Where it listens for what may come from everywhere: its public pages are served there, and nothing else.
+    fn public_addresses(&self) -> &[ListenAddress] {
+        &[]
+    }
+
     /// Runs until `shutdown` completes.
     fn run(
         self,
@@ -85,7 +90,8 @@ fn start<P: Program>() -> Result<(), String> {
         return Ok(());
     }
     block_on(async {
-        let listener = Listener::bind_all(config.listen_addresses()).map_err(one_line)?;
+        let mut listener = Listener::bind_all(config.listen_addresses()).map_err(one_line)?;
+        listener.bind_public(config.public_addresses()).map_err(one_line)?;
         let signals = Signals::listen().map_err(one_line)?;
         for address in listener.local_addresses().map_err(one_line)? {
             tracing::info!(%address, "listening");

@@ -29,6 +29,10 @@ pub struct Limits {
     pub streams: u32,
     /// Bytes of a request's head.
     pub head_bytes: usize,
+    /// Bytes of requests' bodies that arrive or are being processed at the same time.
+    pub body_bytes: usize,
+    /// From the end of a request's head to the end of its body.
+    pub body_time: Duration,
     /// From the first byte of a request (or from the connection's start, with its TLS handshake) to the end of its
     /// head.
     pub head_time: Duration,
@@ -46,6 +50,8 @@ impl Default for Limits {
             unsent_bytes: 128 * 1024 * 1024,
             streams: 16,
             head_bytes: 16 * 1024,
+            body_bytes: 64 * 1024 * 1024,
+            body_time: Duration::from_secs(30),
             head_time: Duration::from_secs(10),
             // Longer than any usual scrape interval, so that Prometheus keeps its connection.
             idle_time: Duration::from_secs(300),

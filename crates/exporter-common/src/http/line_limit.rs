@@ -8,9 +8,9 @@ use tokio::time::Instant;
 /// The least time between two lines of one kind.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Lets one line through in [`INTERVAL`].
+/// Lets one line through in ten seconds.
 #[derive(Debug, Default)]
-pub(super) struct LineLimit(Mutex<State>);
+pub struct LineLimit(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -20,7 +20,7 @@ struct State {
 
 impl LineLimit {
     /// Whether a line may be written now; if so, how many were left out since the one before.
-    pub(super) fn pass(&self) -> Option<u64> {
+    pub fn pass(&self) -> Option<u64> {
         // The state is two assignments that cannot panic.
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.last.is_some_and(|last| last.elapsed() < INTERVAL) {

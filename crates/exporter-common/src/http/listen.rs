@@ -121,9 +121,25 @@ const BACKLOG: i32 = 1_024;
 /// There may be several.
 #[derive(Debug)]
 pub struct Listener {
-    sockets: Vec<TcpListener>,
+    sockets: Vec<ListeningSocket>,
     /// The socket that is asked first, so that none is forgotten for another that is busy.
     next: usize,
+}
+
+#[derive(Debug)]
+struct ListeningSocket {
+    socket: TcpListener,
+    /// Whether it serves public pages only, and they only it.
+    is_public: bool,
+}
+
+/// A connection that was accepted.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) stream: TcpStream,
+    pub(super) peer: SocketAddr,
+    /// Whether it came by a public socket.
+    pub(super) is_public: bool,
 }
 
 /// An address could not be listened on.
@@ -140,7 +156,8 @@ impl Listener {
     /// # Errors
     /// The name does not resolve, the port is taken or not permitted.
     pub fn bind(address: &ListenAddress) -> io::Result<Self> {
-        Ok(Self { sockets: vec![Self::bind_one(address)?], next: 0 })
+        let socket = ListeningSocket { socket: Self::bind_one(address)?, is_public: false };
+        Ok(Self { sockets: vec![socket], next: 0 })
     }
 
     /// Binds every address. Must be called within a Tokio runtime.
@@ -148,20 +165,39 @@ impl Listener {
     /// # Errors
     /// One of them cannot be bound.
     pub fn bind_all(addresses: &[ListenAddress]) -> Result<Self, BindError> {
-        let bind = |address: &ListenAddress| {
-            Self::bind_one(address).map_err(|error| BindError { address: address.clone(), error })
-        };
-        Ok(Self { sockets: addresses.iter().map(bind).collect::<Result<_, _>>()?, next: 0 })
+        let mut listener = Self { sockets: Vec::new(), next: 0 };
+        listener.add(addresses, false)?;
+        Ok(listener)
+    }
+
+    /// Binds further addresses, at which the public pages are served and nothing else. Must be called within a Tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// One of them cannot be bound.
+    pub fn bind_public(&mut self, addresses: &[ListenAddress]) -> Result<(), BindError> {
+        self.add(addresses, true)
+    }
+
+    fn add(&mut self, addresses: &[ListenAddress], is_public: bool) -> Result<(), BindError> {
+        for address in addresses {
+            let socket =
+                Self::bind_one(address).map_err(|error| BindError { address: address.clone(), error })?;
+            self.sockets.push(ListeningSocket { socket, is_public });
+        }
+        Ok(())
     }
 
     /// The next connection to any of the sockets.
-    pub(super) async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+    pub(super) async fn accept(&mut self) -> io::Result<Accepted> {
         poll_fn(|context| {
             let count = self.sockets.len();
             for index in (0..count).map(|offset| (self.next + offset) % count) {
-                if let Poll::Ready(accepted) = self.sockets[index].poll_accept(context) {
+                let ListeningSocket { socket, is_public } = &self.sockets[index];
+                if let Poll::Ready(accepted) = socket.poll_accept(context) {
                     self.next = index + 1;
-                    return Poll::Ready(accepted);
+                    let is_public = *is_public;
+                    return Poll::Ready(accepted.map(|(stream, peer)| Accepted { stream, peer, is_public }));
                 }
             }
             Poll::Pending
@@ -212,15 +248,15 @@ impl Listener {
     /// # Errors
     /// The socket has none.
     pub fn local_address(&self) -> io::Result<SocketAddr> {
-        self.sockets.first().ok_or(io::ErrorKind::NotFound)?.local_addr()
+        self.sockets.first().ok_or(io::ErrorKind::NotFound)?.socket.local_addr()
     }
 
-    /// Every address that was bound.
+    /// Every address that was bound, the public ones last.
     ///
     /// # Errors
     /// A socket has none.
     pub fn local_addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        self.sockets.iter().map(TcpListener::local_addr).collect()
+        self.sockets.iter().map(|socket| socket.socket.local_addr()).collect()
     }
 }
 
@@ -300,7 +336,7 @@ mod tests {
         }
         let mut served = Vec::new();
         for _ in 0..4 {
-            served.push(listener.accept().await.unwrap().0.local_addr().unwrap());
+            served.push(listener.accept().await.unwrap().stream.local_addr().unwrap());
         }
         assert_eq!(served, [one, other, one, other]);
         let error = Listener::bind_all(&[one.to_string().parse().unwrap()]).unwrap_err().to_string();

@@ -5,6 +5,7 @@
 //! reaches its bound the one that has waited longest makes room. Who may ask at all is for [`web`] to say.
 
 mod answer;
+mod body;
 mod connection;
 pub mod html;
 mod landing;
@@ -20,8 +21,10 @@ mod site;
 mod visit;
 pub mod web;
 
+pub use body::BodyError;
 pub use connection::Limits;
 pub use landing::{Fact, ago};
+pub use line_limit::LineLimit;
 pub use listen::{BindError, ListenAddress, ListenAddressError, Listener};
 pub use negotiate::{Accepted, Encoding, Escaping, accepted_encoding, accepted_format, prefers_html};
 pub use routes::{Answering, Route};

@@ -9,15 +9,22 @@ use http::header::ALLOW;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 
 use super::answer::Content;
+use super::body::BodyError;
 
 /// The methods of a page that is only read. `OPTIONS` is answered for every page.
 pub(super) const READ: &[Method] = &[Method::GET, Method::HEAD];
 
+/// The methods of a page that receives bodies.
+const RECEIVE: &[Method] = &[Method::POST, Method::PUT];
+
 /// An answer to be waited for.
 pub type Answering = Pin<Box<dyn Future<Output = Response<Bytes>> + Send>>;
 
-/// Answers the requests of a page. The body of a request is empty: no page takes one.
-pub(super) type Handler = Box<dyn Fn(Request<Bytes>) -> Answering + Send + Sync>;
+/// Answers the requests of a page that is read.
+pub(super) type ReadHandler = Box<dyn Fn(Request<()>) -> Answering + Send + Sync>;
+
+/// Answers the requests of a page that receives bodies.
+pub(super) type ReceiveHandler = Box<dyn Fn(Request<Result<Bytes, BodyError>>) -> Answering + Send + Sync>;
 
 /// What answers.
 pub(super) enum Page {
@@ -26,7 +33,9 @@ pub(super) enum Page {
     Health,
     Ready,
     /// A page of the exporter's own.
-    Other(Handler),
+    Read(ReadHandler),
+    /// One that receives bodies of at most this many bytes.
+    Receive(usize, ReceiveHandler),
 }
 
 /// Whom a page answers where there is a web configuration.
@@ -36,6 +45,8 @@ pub(super) enum Access {
     Users,
     /// Everybody, if `web.open_probes` says so.
     Probe,
+    /// Everybody: the page checks its requests itself.
+    Everybody,
 }
 
 /// A page at a path.
@@ -45,6 +56,8 @@ pub struct Route {
     pub(super) access: Access,
     /// What the landing page calls it; `None` leaves it out there.
     link: Option<&'static str>,
+    /// Whether it is served on public sockets instead of the others.
+    is_public: bool,
     pub(super) page: Page,
 }
 
@@ -54,9 +67,26 @@ impl Route {
     pub fn read(
         path: &'static str,
         link: &'static str,
-        handler: impl Fn(Request<Bytes>) -> Answering + Send + Sync + 'static,
+        handler: impl Fn(Request<()>) -> Answering + Send + Sync + 'static,
     ) -> Self {
-        Self::new(path, Access::Users, Some(link), Page::Other(Box::new(handler)))
+        Self::new(path, Access::Users, Some(link), Page::Read(Box::new(handler)))
+    }
+
+    /// A page that receives a body of at most `max_body` bytes by `POST` or `PUT`, or the reason why it could not be
+    /// read. The users of the web configuration do not apply to it: the handler checks what it gets.
+    pub fn receive(
+        path: impl Into<Cow<'static, str>>,
+        max_body: usize,
+        handler: impl Fn(Request<Result<Bytes, BodyError>>) -> Answering + Send + Sync + 'static,
+    ) -> Self {
+        let page = Page::Receive(max_body, Box::new(handler));
+        Self { methods: RECEIVE, ..Self::new(path, Access::Everybody, None, page) }
+    }
+
+    /// Serves the page on the public sockets of the listener, and not on the others.
+    #[must_use]
+    pub fn on_public_sockets(self) -> Self {
+        Self { is_public: true, ..self }
     }
 
     fn new(
@@ -65,19 +95,20 @@ impl Route {
         link: Option<&'static str>,
         page: Page,
     ) -> Self {
-        Self { path: path.into(), methods: READ, access, link, page }
+        Self { path: path.into(), methods: READ, access, link, is_public: false, page }
     }
 }
 
 impl fmt::Debug for Route {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { path, methods, access, link, page: _ } = self;
+        let Self { path, methods, access, link, is_public, page: _ } = self;
         formatter
             .debug_struct("Route")
             .field("path", path)
             .field("methods", methods)
             .field("access", access)
             .field("link", link)
+            .field("is_public", is_public)
             .finish_non_exhaustive()
     }
 }
@@ -101,13 +132,14 @@ impl Routes {
     }
 
     pub(super) fn add(&mut self, route: Route) {
-        if self.at(&route.path).is_none() {
+        if self.at(&route.path, route.is_public).is_none() {
             self.0.push(route);
         }
     }
 
-    pub(super) fn at(&self, path: &str) -> Option<&Route> {
-        self.0.iter().find(|route| route.path == path)
+    /// The page at a path of a public socket, or of another one.
+    pub(super) fn at(&self, path: &str, is_public: bool) -> Option<&Route> {
+        self.0.iter().find(|route| route.path == path && route.is_public == is_public)
     }
 
     /// Name and path of what the landing page links to.
@@ -147,20 +179,29 @@ mod tests {
         let expected =
             [("Metrics", "/stats"), ("Health", "/health"), ("Readiness", "/ready"), ("Page", "/page")];
         assert_eq!(links, expected);
-        assert_eq!(routes.at("/page").unwrap().access, Access::Users);
+        assert_eq!(routes.at("/page", false).unwrap().access, Access::Users);
     }
 
     #[test]
     fn the_metrics_keep_their_path() {
         let mut routes = Routes::new("/page".to_owned());
         routes.add(page());
-        assert!(matches!(routes.at("/page").unwrap().page, Page::Metrics));
+        assert!(matches!(routes.at("/page", false).unwrap().page, Page::Metrics));
         assert_eq!(routes.links().filter(|(_, path)| *path == "/page").count(), 1);
+    }
+
+    #[test]
+    fn a_public_page_is_on_public_sockets_only() {
+        let mut routes = Routes::new("/metrics".to_owned());
+        let page = Route::receive("/hook", 1, |_| Box::pin(async { Response::default() }));
+        routes.add(page.on_public_sockets());
+        assert!(routes.at("/hook", true).is_some() && routes.at("/hook", false).is_none());
+        assert!(routes.at("/metrics", true).is_none() && routes.at("/", true).is_none());
     }
 
     #[test]
     fn options_are_allowed_everywhere() {
         assert_eq!(allow(READ), "GET, HEAD, OPTIONS");
-        assert_eq!(allow(&[Method::POST]), "POST, OPTIONS");
+        assert_eq!(allow(RECEIVE), "POST, PUT, OPTIONS");
     }
 }

@@ -13,6 +13,7 @@ use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::connection::{Limits, Watch};
+use super::listen::Accepted;
 use super::visit::Visit;
 use super::{Listener, Scrape, Site};
 use crate::shutdown::Hangups;
@@ -47,7 +48,7 @@ pub async fn serve<S: Scrape>(
         tokio::select! {
             () = &mut shutdown => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
+                Ok(Accepted { stream, peer, is_public }) => {
                     // Answers are written whole; waiting to fill a packet would only delay their end.
                     let _ = stream.set_nodelay(true);
                     if connections.open.len() >= limits.connections {
@@ -57,7 +58,8 @@ pub async fn serve<S: Scrape>(
                     connections.make_room(limits.connections);
                     let watch = Watch::new();
                     let open = Open { watch: watch.clone(), peer: peer.ip() };
-                    let visit = Visit { site: site.clone(), client: peer.ip(), watch, limits, closing: closing_seen.clone() };
+                    let (site, closing) = (site.clone(), closing_seen.clone());
+                    let visit = Visit { site, client: peer.ip(), is_public, watch, limits, closing };
                     connections.start(open, visit.run(stream));
                 }
                 Err(error) => {

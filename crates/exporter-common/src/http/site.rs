@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use http::header::{
     RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body::Body;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -20,11 +22,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::answer::{Content, text};
+use super::body::BodyMemory;
 use super::landing::landing_page;
 use super::negotiate::{Encoding, accepted_encoding, accepted_format};
 use super::quota::Quota;
 use super::rejection::{Rejection, Rejections};
-use super::routes::{Access, Handler, Page, READ, Route, Routes, allow, options};
+use super::routes::{Access, Page, READ, ReadHandler, ReceiveHandler, Route, Routes, allow, options};
 use super::scrape::{Scrape, ScrapeRequest};
 use super::{Limits, Web};
 use crate::metrics::encode;
@@ -47,6 +50,8 @@ pub struct Site<S> {
     in_flight: Quota,
     /// Bytes of expositions that are not sent yet.
     unsent: Quota,
+    /// Bytes of bodies that arrive or are being processed.
+    bodies: OnceLock<BodyMemory>,
     web: Web,
     rejections: Rejections,
     /// When scrapes that still run have to be answered; set at shutdown.
@@ -130,6 +135,7 @@ impl<S: Scrape> Site<S> {
             requests,
             in_flight: Quota::default(),
             unsent: Quota::default(),
+            bodies: OnceLock::new(),
             web,
             rejections,
             cut_off: watch::Sender::default(),
@@ -158,23 +164,31 @@ impl<S: Scrape> Site<S> {
         &self.rejections
     }
 
-    /// Answers whom the rules admit.
+    /// Answers whom the rules admit. `is_public` says whether the client came by a public socket.
     pub(super) async fn answer<B>(
         &self,
-        request: &Request<B>,
+        request: Request<B>,
         client: IpAddr,
+        is_public: bool,
         limits: &Limits,
-    ) -> Response<Content> {
-        if request.version() == Version::HTTP_2 && head_bytes(request) > limits.head_bytes {
+    ) -> Response<Content>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        if request.version() == Version::HTTP_2 && head_bytes(&request) > limits.head_bytes {
             return self.rejected(Rejection::HeadBytes);
         }
-        if let Err(problem) = check_host(request) {
+        if let Err(problem) = check_host(&request) {
             self.rejections.count(Rejection::Host);
             let mut response = text(StatusCode::BAD_REQUEST, problem);
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             return response;
         }
-        let route = self.routes.at(request.uri().path());
+        let route = self.routes.at(request.uri().path(), is_public);
+        if is_public && route.is_none() {
+            // Nobody may try passwords there.
+            return text(StatusCode::NOT_FOUND, "not found\n");
+        }
         let Some(rules) = self.web.rules().await else {
             return self.routed(route, request, client, limits).await;
         };
@@ -212,10 +226,13 @@ impl<S: Scrape> Site<S> {
     async fn routed<B>(
         &self,
         route: Option<&Route>,
-        request: &Request<B>,
+        request: Request<B>,
         client: IpAddr,
         limits: &Limits,
-    ) -> Response<Content> {
+    ) -> Response<Content>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
         let Some(route) = route else {
             // `OPTIONS *` asks about the server as a whole.
             return match *request.method() {
@@ -240,7 +257,8 @@ impl<S: Scrape> Site<S> {
                 landing_page(self.name, self.about, &self.readiness, &facts, self.routes.links())
                     .map(Content::from)
             }
-            Page::Other(handler) => self.bounded_page(handler, request, client, limits).await,
+            Page::Read(handler) => self.read_page(handler, request.map(drop), client, limits).await,
+            Page::Receive(max, handler) => self.receive(handler, *max, request, limits).await,
         }
     }
 
@@ -255,26 +273,47 @@ impl<S: Scrape> Site<S> {
     }
 
     /// The answer of a page of the exporter's own, which counts as unsent like a scrape's.
-    async fn bounded_page<B>(
+    async fn read_page(
         &self,
-        handler: &Handler,
-        request: &Request<B>,
+        handler: &ReadHandler,
+        request: Request<()>,
         client: IpAddr,
         limits: &Limits,
     ) -> Response<Content> {
         let Some(place) = self.in_flight.enter(client, limits.in_flight) else {
             return self.rejected(Rejection::InFlight);
         };
-        // No page takes a body yet.
-        let mut own = Request::new(Bytes::new());
-        *own.method_mut() = request.method().clone();
-        *own.uri_mut() = request.uri().clone();
-        own.headers_mut().clone_from(request.headers());
-        let response = handler(own).await;
+        let response = handler(request).await;
         match self.unsent.take(client, response.body().len(), limits.unsent_bytes) {
             Some(bytes) => response.map(|body| Content::from(body).holding(vec![place, bytes])),
             None => self.rejected(Rejection::InFlight),
         }
+    }
+
+    /// The answer of a page that receives a body. It has bounds of its own, so that it takes no place from scrapes.
+    async fn receive<B>(
+        &self,
+        handler: &ReceiveHandler,
+        max: usize,
+        request: Request<B>,
+        limits: &Limits,
+    ) -> Response<Content>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let (head, body) = request.into_parts();
+        let memory = self.bodies.get_or_init(|| BodyMemory::new(limits.body_bytes));
+        let received = memory.read(&head.headers, body, max, limits.body_time).await;
+        let body = match &received {
+            Ok(body) => Ok(body.bytes.clone()),
+            Err(error) => Err(*error),
+        };
+        let mut response = handler(Request::from_parts(head, body)).await.map(Content::from);
+        if received.is_err() {
+            // What is left of the body is not waited for.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     }
 
     /// The metrics, within the bounds on scrapes. An answer keeps its place in them until it is sent or given up, so

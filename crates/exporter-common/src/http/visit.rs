@@ -35,6 +35,8 @@ const RESETS: usize = 32;
 pub(super) struct Visit<S> {
     pub(super) site: Arc<Site<S>>,
     pub(super) client: IpAddr,
+    /// Whether it came by a public socket.
+    pub(super) is_public: bool,
     pub(super) watch: Arc<Watch>,
     pub(super) limits: Limits,
     pub(super) closing: watch::Receiver<bool>,
@@ -126,11 +128,12 @@ impl<S: Scrape> Visit<S> {
     ) -> impl HttpService<Incoming, ResBody = ContentBody, Error = Infallible, Future: Send + 'static> + use<S>
     {
         let (site, watch, client, limits) = (self.site.clone(), self.watch.clone(), self.client, self.limits);
+        let is_public = self.is_public;
         service_fn(move |request: Request<Incoming>| {
             let mut exchange = watch.asked();
             let site = site.clone();
             async move {
-                let response = site.answer(&request, client, &limits).await;
+                let response = site.answer(request, client, is_public, &limits).await;
                 exchange.answered();
                 Ok::<_, Infallible>(response.map(|content| content.into_body(frame, exchange)))
             }

@@ -8,6 +8,7 @@ mod config;
 mod durable;
 mod formats;
 mod http;
+mod receive;
 mod server;
 mod web;
 mod web_config;

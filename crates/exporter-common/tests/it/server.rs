@@ -5,8 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use exporter_common::http::{Limits, Listener, Scrape, ScrapeError, ScrapeRequest, Site, Web, serve};
+use bytes::Bytes;
+use exporter_common::http::{
+    BodyError, Limits, Listener, Route, Scrape, ScrapeError, ScrapeRequest, Site, Web, serve,
+};
 use exporter_common::readiness::{Condition, Readiness};
+use http::{Request, Response};
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -25,6 +29,8 @@ pub(crate) const UNLIMITED: Limits = Limits {
     unsent_bytes: usize::MAX,
     streams: 100,
     head_bytes: 16_384,
+    body_bytes: 64 * 1_024 * 1_024,
+    body_time: LONG,
     head_time: LONG,
     idle_time: LONG,
     stall_time: LONG,
@@ -50,8 +56,24 @@ impl Scrape for Source {
     }
 }
 
+/// The most that the pages receive, in bytes.
+pub(crate) const MAX_BODY: usize = 1_000;
+
+/// A page that says what it has received.
+fn receive(path: &'static str) -> Route {
+    Route::receive(path, MAX_BODY, |request: Request<Result<Bytes, BodyError>>| {
+        let said = match request.body() {
+            Ok(bytes) => format!("{} bytes", bytes.len()),
+            Err(error) => error.to_string(),
+        };
+        Box::pin(async { Response::new(Bytes::from(said)) })
+    })
+}
+
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    /// Where only the public pages are served.
+    pub(crate) public: SocketAddr,
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) readiness: Condition,
     stop: Option<oneshot::Sender<()>>,
@@ -65,18 +87,21 @@ impl Server {
     }
 
     pub(crate) fn start_with(limits: Limits, large: bool, web: Web) -> Self {
-        let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
-        let address = listener.local_address().unwrap();
+        let any = ["127.0.0.1:0".parse().unwrap()];
+        let mut listener = Listener::bind_all(&any).unwrap();
+        listener.bind_public(&any).unwrap();
+        let [address, public] = listener.local_addresses().unwrap()[..] else { panic!("not two") };
         let permits = Arc::new(Semaphore::new(0));
         let readiness = Readiness::default();
         let condition = readiness.condition("test", "testing");
         let source = Source { permits: permits.clone(), large: large.into() };
         let site =
             Site::new("test", "A test", "/metrics".to_owned(), readiness, Registry::default(), source, web);
+        let site = site.route(receive("/receive")).route(receive("/public").on_public_sockets());
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async { drop(stopped.await) };
         let running = tokio::spawn(serve(listener, site, limits, shutdown, Duration::from_secs(1)));
-        Self { address, permits, readiness: condition, stop: Some(stop), running }
+        Self { address, public, permits, readiness: condition, stop: Some(stop), running }
     }
 
     pub(crate) async fn connect(&self) -> TcpStream {

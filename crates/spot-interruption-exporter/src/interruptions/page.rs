@@ -17,7 +17,7 @@ use crate::state::Shared;
 
 /// The route of the page, which shows what is in the state.
 pub(crate) fn route<T: fmt::Debug + Send + 'static>(state: Shared<T>, reasons: Reasons) -> Route {
-    Route::read(PATH, "Interruptions", move |request: Request<Bytes>| {
+    Route::read(PATH, "Interruptions", move |request: Request<()>| {
         let rows = {
             let state = state.lock();
             state.recent.rows(state.attribution.inventory(), &reasons)

@@ -136,7 +136,7 @@ impl Web {
         headers: &HeaderMap,
         client: IpAddr,
     ) -> Result<(), Rejection> {
-        if self.open_probes && access == Access::Probe {
+        if access == Access::Everybody || (self.open_probes && access == Access::Probe) {
             return Ok(());
         }
         if rules.bucket.as_ref().is_some_and(|bucket| !bucket.take(Instant::now())) {

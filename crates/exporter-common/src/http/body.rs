@@ -1,0 +1,145 @@
+//! Bodies of requests, read within bounds on size, time and memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
+use http_body::Body;
+use http_body_util::BodyExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+/// Why the body of a request could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// It is larger than the page takes.
+    #[error("the body is too large")]
+    TooLarge,
+    /// It did not arrive in time.
+    #[error("the body did not arrive in time")]
+    TimedOut,
+    /// The bodies that arrive or are being processed already take all the memory that is set aside for them.
+    #[error("too many requests are being received")]
+    NoRoom,
+    /// The connection broke, or the body is not what HTTP allows.
+    #[error("the body could not be read")]
+    Broken,
+}
+
+/// The memory for bodies that arrive or are being processed, shared by all connections.
+#[derive(Debug)]
+pub(super) struct BodyMemory(Arc<Semaphore>);
+
+/// A body that was read. Its memory counts until this is dropped.
+#[derive(Debug)]
+pub(super) struct ReceivedBody {
+    pub(super) bytes: Bytes,
+    _memory: Option<OwnedSemaphorePermit>,
+}
+
+impl BodyMemory {
+    /// Memory of `bytes` bytes.
+    pub(super) fn new(bytes: usize) -> Self {
+        Self(Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))))
+    }
+
+    /// Reads a body of at most `max` bytes within `time`.
+    ///
+    /// # Errors
+    /// See [`BodyError`].
+    pub(super) async fn read<B>(
+        &self,
+        headers: &HeaderMap,
+        body: B,
+        max: usize,
+        time: Duration,
+    ) -> Result<ReceivedBody, BodyError>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        if content_length(headers).is_some_and(|length| length > max) {
+            return Err(BodyError::TooLarge);
+        }
+        timeout(time, self.read_frames(body, max)).await.unwrap_or(Err(BodyError::TimedOut))
+    }
+
+    async fn read_frames<B>(&self, mut body: B, max: usize) -> Result<ReceivedBody, BodyError>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let mut bytes = BytesMut::new();
+        let mut memory: Option<OwnedSemaphorePermit> = None;
+        while let Some(frame) = body.frame().await {
+            // Trailers say nothing to us.
+            let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
+            if data.len() > max - bytes.len() {
+                return Err(BodyError::TooLarge);
+            }
+            let more = u32::try_from(data.len()).map_err(|_| BodyError::TooLarge)?;
+            let more = self.0.clone().try_acquire_many_owned(more).map_err(|_| BodyError::NoRoom)?;
+            match &mut memory {
+                Some(memory) => memory.merge(more),
+                None => memory = Some(more),
+            }
+            bytes.extend_from_slice(&data);
+        }
+        Ok(ReceivedBody { bytes: bytes.freeze(), _memory: memory })
+    }
+}
+
+fn content_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::stream;
+    use http::HeaderValue;
+    use http_body::Frame;
+    use http_body_util::{Full, StreamBody};
+
+    use super::*;
+
+    const TIME: Duration = Duration::from_secs(30);
+
+    fn body(text: &'static str) -> Full<Bytes> {
+        Full::new(Bytes::from_static(text.as_bytes()))
+    }
+
+    async fn read(memory: &BodyMemory, text: &'static str, max: usize) -> Result<ReceivedBody, BodyError> {
+        memory.read(&HeaderMap::new(), body(text), max, TIME).await
+    }
+
+    #[tokio::test]
+    async fn a_body_is_bounded_whether_its_length_is_announced_or_not() {
+        let memory = BodyMemory::new(100);
+        assert_eq!(read(&memory, "12345", 5).await.unwrap().bytes, "12345");
+        assert_eq!(read(&memory, "123456", 5).await.unwrap_err(), BodyError::TooLarge);
+        let announced = HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from_static("6"))]);
+        let error = memory.read(&announced, body("1"), 5, TIME).await.unwrap_err();
+        assert_eq!(error, BodyError::TooLarge);
+    }
+
+    #[tokio::test]
+    async fn bodies_count_until_they_are_dropped() {
+        let memory = BodyMemory::new(8);
+        let first = read(&memory, "12345", 5).await.unwrap();
+        assert_eq!(read(&memory, "12345", 5).await.unwrap_err(), BodyError::NoRoom);
+        // What was refused gave its part back.
+        assert!(read(&memory, "123", 5).await.is_ok());
+        drop(first);
+        assert!(read(&memory, "12345", 5).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_ends_is_given_up() {
+        let memory = BodyMemory::new(8);
+        let never = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>());
+        let error = memory.read(&HeaderMap::new(), never, 5, TIME).await.unwrap_err();
+        assert_eq!(error, BodyError::TimedOut);
+    }
+}
