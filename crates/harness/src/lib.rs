@@ -42,7 +42,7 @@ pub use skips::{skipped, skipped_summary};
 pub use surroundings::{Clock, Hosts};
 pub use unread::{check_unread_log, run_unread};
 pub use usage::{Usage, measured, mebibytes};
-pub use web::{Answer, get, request};
+pub use web::{Answer, get, request, send};
 
 /// Nothing that a test waits for takes this long unless it never comes: the longest backoff of the exporters, and the
 /// longest time that they wait for an answer, are half of it.

@@ -1,6 +1,6 @@
 //! HTTP requests of a test.
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{HeaderMap, Request};
 use hyper_util::client::legacy::Client;
@@ -86,13 +86,18 @@ pub async fn get(url: &str, headers: &[(&str, &str)]) -> Answer {
 
 /// Sends a request without a body.
 pub async fn request(method: &str, url: &str, headers: &[(&str, &str)]) -> Answer {
-    let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    send(method, url, headers, Bytes::new()).await
+}
+
+/// Sends a request with a body.
+pub async fn send(method: &str, url: &str, headers: &[(&str, &str)], body: Bytes) -> Answer {
+    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
     let mut request = Request::builder().method(method).uri(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
     let exchange = async {
-        let (head, body) = client.request(request.body(Empty::new()).unwrap()).await.unwrap().into_parts();
+        let (head, body) = client.request(request.body(Full::new(body)).unwrap()).await.unwrap().into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Answer { status: head.status.as_u16(), headers: head.headers, body }
     };

@@ -24,5 +24,5 @@ pub use load::{Environment, Loaded, load};
 pub(crate) use nearest::nearest;
 pub use setting::{Kind, Setting};
 pub use url::{UrlError, parse_url};
-pub use values::{TextList, parse_bool, parse_metrics_path};
+pub use values::{TextList, parse_bool, parse_metrics_path, parse_page_path, parse_size};
 pub use variables::unknown_variables;

@@ -1,4 +1,4 @@
-//! Texts that mean something else: truth values and lists.
+//! Texts that mean something else: booleans, sizes, paths and lists.
 
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use std::fmt;
@@ -12,6 +12,15 @@ pub fn parse_bool(text: &str) -> Option<bool> {
     }
 }
 
+/// Reads a number of bytes, with or without a unit: `8388608`, `8192KiB`, `8MiB`; `None` for any other text.
+pub fn parse_size(text: &str) -> Option<u64> {
+    const UNITS: [(&str, u64); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)];
+    let text = text.trim();
+    let unit = UNITS.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)));
+    let (number, bytes) = unit.unwrap_or((text, 1));
+    number.trim_end().parse::<u64>().ok()?.checked_mul(bytes)
+}
+
 /// Paths at which something else is served.
 const OTHER_PATHS: [&str; 5] = ["/", "/health", "/ready", "/-/healthy", "/-/ready"];
 
@@ -20,17 +29,27 @@ const OTHER_PATHS: [&str; 5] = ["/", "/health", "/ready", "/-/healthy", "/-/read
 /// # Errors
 /// No request can have that path, or another page has it. Says what is allowed.
 pub fn parse_metrics_path(text: &str) -> Result<String, String> {
-    const ALLOWED: &str = "allowed is one such as /metrics";
+    parse_page_path(text, "the metrics", "/metrics")
+}
+
+/// Reads the path at which `page` is served, such as `example`.
+///
+/// # Errors
+/// No request can have that path, or another page has it. Says what is allowed.
+pub fn parse_page_path(text: &str, page: &str, example: &str) -> Result<String, String> {
     let path = text.trim();
     let is_path = path.starts_with('/')
         && !path.starts_with("//")
         && !path.split('/').any(|part| matches!(part, "." | ".."))
         && path.parse::<http::Uri>().is_ok_and(|uri| uri.path() == path && uri.query().is_none());
     if !is_path {
-        return Err(format!("cannot be the path of the metrics; {ALLOWED}"));
+        return Err(format!("cannot be the path of {page}; allowed is one such as {example}"));
     }
     if OTHER_PATHS.contains(&path) {
-        return Err(format!("is the path of another page; {ALLOWED}, other than {}", OTHER_PATHS.join(", ")));
+        let others = OTHER_PATHS.join(", ");
+        return Err(format!(
+            "is the path of another page; allowed is one such as {example}, other than {others}"
+        ));
     }
     Ok(path.to_owned())
 }
@@ -68,5 +87,22 @@ impl<'de> Deserialize<'de> for TextList {
         }
 
         deserializer.deserialize_any(ListVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_binary_units() {
+        for (text, size) in
+            [("8388608", 8_388_608), (" 8MiB ", 8_388_608), ("16 KiB", 16_384), ("1GiB", 1 << 30), ("7B", 7)]
+        {
+            assert_eq!(parse_size(text), Some(size), "{text}");
+        }
+        for text in ["", "MiB", "-1", "8MB", "8Mi", "1.5MiB", "99999999999GiB"] {
+            assert_eq!(parse_size(text), None, "{text}");
+        }
     }
 }

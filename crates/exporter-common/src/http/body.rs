@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, EXPECT};
 use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -28,6 +28,9 @@ pub enum BodyError {
     Broken,
 }
 
+/// Bytes of a body that are read although it is refused.
+const MAX_DISCARDED: usize = 64 * 1024 * 1024;
+
 /// The memory for bodies that arrive or are being processed, shared by all connections.
 #[derive(Debug)]
 pub(super) struct BodyMemory(Arc<Semaphore>);
@@ -45,7 +48,8 @@ impl BodyMemory {
         Self(Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))))
     }
 
-    /// Reads a body of at most `max` bytes within `time`.
+    /// Reads a body of at most `max` bytes within `time`. A larger one is read to its end and dropped, for many clients do
+    /// not look at an answer before they have sent everything; unless its client waits to be told to go on.
     ///
     /// # Errors
     /// See [`BodyError`].
@@ -59,13 +63,27 @@ impl BodyMemory {
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        if content_length(headers).is_some_and(|length| length > max) {
+        let mut body = body;
+        let is_too_large = content_length(headers).is_some_and(|length| length > max);
+        if is_too_large && headers.contains_key(EXPECT) {
             return Err(BodyError::TooLarge);
         }
-        timeout(time, self.read_frames(body, max)).await.unwrap_or(Err(BodyError::TimedOut))
+        let read = async {
+            let result =
+                if is_too_large { Err(BodyError::TooLarge) } else { self.read_frames(&mut body, max).await };
+            if let Err(BodyError::TooLarge | BodyError::NoRoom) = result {
+                discard(&mut body).await;
+            }
+            result
+        };
+        match timeout(time, read).await {
+            Ok(result) => result,
+            Err(_) if is_too_large => Err(BodyError::TooLarge),
+            Err(_) => Err(BodyError::TimedOut),
+        }
     }
 
-    async fn read_frames<B>(&self, mut body: B, max: usize) -> Result<ReceivedBody, BodyError>
+    async fn read_frames<B>(&self, body: &mut B, max: usize) -> Result<ReceivedBody, BodyError>
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -86,6 +104,21 @@ impl BodyMemory {
             bytes.extend_from_slice(&data);
         }
         Ok(ReceivedBody { bytes: bytes.freeze(), _memory: memory })
+    }
+}
+
+/// Reads what is left of a body, up to a bound.
+async fn discard<B>(body: &mut B)
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let mut left = MAX_DISCARDED;
+    while let Some(Ok(frame)) = body.frame().await {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        if length > left {
+            return;
+        }
+        left -= length;
     }
 }
 

@@ -30,14 +30,22 @@ async fn a_body_is_received_whole_and_the_connection_goes_on() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_is_not_read_to_its_end() {
+async fn a_body_that_is_too_large_is_refused() {
     let server = Server::start(UNLIMITED, false);
     let mut announced = server.connect().await;
-    send(&mut announced, "POST /receive HTTP/1.1\r\nhost: test\r\ncontent-length: 1001\r\n\r\n").await;
+    send(
+        &mut announced,
+        "POST /receive HTTP/1.1\r\nhost: test\r\ncontent-length: 1001\r\nexpect: 100-continue\r\n\r\n",
+    )
+    .await;
     let mut chunked = server.connect().await;
     send(&mut chunked, "POST /receive HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n").await;
     send(&mut chunked, &format!("{:x}\r\n{}\r\n", MAX_BODY + 1, "x".repeat(MAX_BODY + 1))).await;
-    for stream in [&mut announced, &mut chunked] {
+    send(&mut chunked, "0\r\n\r\n").await;
+    let mut sent = server.connect().await;
+    send(&mut sent, "POST /receive HTTP/1.1\r\nhost: test\r\ncontent-length: 1000000\r\n\r\n").await;
+    send(&mut sent, &"x".repeat(1_000_000)).await;
+    for stream in [&mut announced, &mut chunked, &mut sent] {
         let said = answer(stream).await;
         assert!(said.ends_with("the body is too large") && said.contains("connection: close"), "{said}");
         closed(stream).await;
