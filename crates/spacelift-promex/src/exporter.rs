@@ -16,6 +16,7 @@ use crate::collectors::{DocumentError, Writer};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::round::{Outcome, RoundSettings, Rounds, Scraped};
+use crate::runs;
 
 /// Of a client that waits for less than this, half is left for the way of the answer.
 const SHORT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -27,6 +28,8 @@ pub struct Exporter {
     partial_scrapes: bool,
     timeout: Duration,
     timeout_offset: Duration,
+    /// Whether the collector `runs` is on, which asks nothing.
+    has_runs: bool,
     /// When the last scrape was, and what the landing page says of it.
     last: Mutex<Option<(Instant, Vec<Fact>)>>,
 }
@@ -43,6 +46,7 @@ impl Exporter {
             partial_scrapes: config.partial_scrapes,
             timeout: config.scrape_timeout,
             timeout_offset: config.scrape_timeout_offset,
+            has_runs: config.runs.is_some(),
             last: Mutex::default(),
         })
     }
@@ -62,11 +66,11 @@ impl Scrape for Exporter {
     async fn scrape(&self, request: &ScrapeRequest) -> Result<Registry, ScrapeError> {
         let scraped = self.rounds.scrape(self.timeout(request.timeout()), request.cut_off()).await;
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), facts(&scraped)));
-        if fails(&scraped, self.partial_scrapes, self.rounds.questions()) {
+        if fails(&scraped, self.partial_scrapes, self.has_runs, self.rounds.questions()) {
             return Err(error(&scraped));
         }
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(ScrapedFamilies(scraped)));
+        registry.register_collector(Box::new(ScrapedFamilies { scraped, has_runs: self.has_runs }));
         Ok(registry)
     }
 
@@ -104,15 +108,15 @@ fn facts(scraped: &Scraped) -> Vec<Fact> {
 }
 
 /// Whether the scrape as a whole failed: in partial mode when nothing came and something failed, in strict
-/// mode when anything is missing. `asked` tells an empty round from one that crashed.
-fn fails(scraped: &Scraped, partial_scrapes: bool, asked: usize) -> bool {
+/// mode when anything is missing. What webhooks brought is something that came. `asked` tells an empty round from one that crashed.
+fn fails(scraped: &Scraped, partial_scrapes: bool, has_runs: bool, asked: usize) -> bool {
     let outcomes = &scraped.outcomes;
     if outcomes.len() < asked {
         return true;
     }
     let delivered = outcomes.iter().filter(|outcome| outcome.result.is_ok()).count();
     if partial_scrapes {
-        delivered == 0 && !outcomes.iter().all(Outcome::is_success)
+        delivered == 0 && !has_runs && !outcomes.iter().all(Outcome::is_success)
     } else {
         delivered < asked
     }
@@ -132,11 +136,16 @@ fn error(scraped: &Scraped) -> ScrapeError {
 
 /// The round as metric families.
 #[derive(Debug)]
-struct ScrapedFamilies(Arc<Scraped>);
+struct ScrapedFamilies {
+    scraped: Arc<Scraped>,
+    has_runs: bool,
+}
 
 impl PrometheusCollector for ScrapedFamilies {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Self(scraped) = self;
+        let Self { scraped, has_runs } = self;
+        // It is never asked, so it cannot fail.
+        let runs = |value: f64| has_runs.then_some(([("collector", runs::NAME)], Number(value)));
         for families in scraped.outcomes.iter().filter_map(|outcome| outcome.result.as_ref().ok()) {
             families.write(&mut Writer(&mut encoder))?;
         }
@@ -156,19 +165,19 @@ impl PrometheusCollector for ScrapedFamilies {
             &mut encoder,
             "spacelift_scrape_collector_duration_seconds",
             "Time that the collector's request to the Spacelift API took, in seconds",
-            each(|outcome| Number(outcome.duration.as_secs_f64())),
+            each(|outcome| Number(outcome.duration.as_secs_f64())).chain(runs(0.0)),
         )?;
         gauges(
             &mut encoder,
             "spacelift_scrape_collector_success",
             "Whether the collector succeeded (1) or failed (0) in this scrape",
-            each(|outcome| outcome.is_success().into()),
+            each(|outcome| outcome.is_success().into()).chain(runs(1.0)),
         )?;
         gauges(
             &mut encoder,
             "spacelift_scrape_collector_supported",
             "Whether the collector's data exists for this installation and API key (1) or not (0)",
-            each(|outcome| outcome.is_supported().into()),
+            each(|outcome| outcome.is_supported().into()).chain(runs(1.0)),
         )
     }
 }

@@ -3,6 +3,8 @@
 //! The way of a scrape: [`exporter`] shares the running `round` or starts one; each enabled collector of
 //! [`collectors`] asks its own question through [`client`], which gets its token from [`session`] and its connection
 //! from `transport`; the answers become families, and the common crate writes them.
+//!
+//! The way of a webhook: [`webhook`] checks and reads a delivery, [`runs`] makes counts of it, and every scrape shows them.
 
 mod access;
 mod api;
@@ -18,27 +20,34 @@ mod program;
 mod proxy;
 mod refusal;
 mod round;
+pub mod runs;
 mod schema;
 pub mod session;
 mod single_flight;
 mod telemetry;
 mod transport;
+pub mod webhook;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use exporter_common::http::{Limits, Listener, Site, serve};
+use exporter_common::durable::{Journal, OpenError, StateMetrics};
+use exporter_common::http::{Limits, Listener, Route, Site, serve};
 use exporter_common::metrics::{BuildInfo, ProcessCollector};
 use exporter_common::readiness::Readiness;
 use exporter_common::shutdown::DRAIN;
-use exporter_common::supervisor::{Supervisor, TaskEnded};
+use exporter_common::supervisor::{Supervised, Supervisor, TaskEnded};
 use exporter_common::telemetry::LogCollector;
 use http::uri::Scheme;
 use prometheus_client::registry::Registry;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
 use crate::collectors::DocumentError;
+use crate::config::RunsConfig;
+use crate::runs::{Known, Recorder, RunFamilies, Shared, Tracker};
 
 pub use client::Client;
 pub use config::Config;
@@ -54,6 +63,9 @@ pub const NAME: &str = "spacelift-promex";
 /// One sentence about it.
 pub const ABOUT: &str = "Prometheus exporter for Spacelift: worker pools, runs, usage and stacks";
 
+/// How long writing down the last deliveries may take at shutdown, after the server has drained.
+const FLUSH: Duration = Duration::from_secs(2);
+
 /// What ends a running exporter other than shutdown.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -66,6 +78,9 @@ pub enum RunError {
     /// The connection to the API cannot be set up at all, such as for want of trusted roots.
     #[error(transparent)]
     Transport(#[from] transport::TransportError),
+    /// There is to be durable state, and its directory cannot be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// A task that the exporter cannot do without has ended.
     #[error(transparent)]
     Task(#[from] TaskEnded),
@@ -93,11 +108,22 @@ pub async fn run(
     let proxy_authorization = plain_proxy.and_then(|proxy| proxy.authorization().cloned());
     let api = Arc::new(Api::new(http, config.graphql_endpoint(), proxy_authorization));
     let session = Arc::new(Session::new(&config, api.clone(), telemetry.clone(), &readiness));
-    let exporter = Exporter::new(&config, Client::new(api, session.clone(), telemetry))?;
-
-    let site = Site::new(NAME, ABOUT, config.metrics_path, readiness, registry, exporter, config.web);
     let stopping = CancellationToken::new();
     let mut supervisor = Supervisor::new(stopping.clone());
+    let receiver = match &config.runs {
+        Some(runs) => {
+            Some(Receiver::start(runs, &account(&config), &readiness, &mut registry, &mut supervisor)?)
+        }
+        None => None,
+    };
+    let exporter = Exporter::new(&config, Client::new(api, session.clone(), telemetry))?;
+
+    let mut site = Site::new(NAME, ABOUT, config.metrics_path, readiness, registry, exporter, config.web);
+    let mut recorder = None;
+    if let Some(Receiver { route, recorder: running }) = receiver {
+        site = site.route(route);
+        recorder = Some(running);
+    }
     let session = supervisor.spawn("session", session.keep());
     let shutdown = async {
         shutdown.await;
@@ -106,8 +132,55 @@ pub async fn run(
     tokio::select! {
         // In this order: a refusal ends the task too.
         biased;
-        () = serve(listener, site, Limits::of_process(), shutdown, DRAIN) => Ok(()),
-        Some(rejected) = session.output() => Err(rejected.into()),
-        failure = supervisor.failure() => Err(failure.into()),
+        () = serve(listener, site, Limits::of_process(), shutdown, DRAIN) => {}
+        Some(rejected) = session.output() => return Err(rejected.into()),
+        failure = supervisor.failure() => return Err(failure.into()),
+    }
+    // With the site its queue is gone, so the recorder writes down what is left and ends.
+    if let Some(recorder) = recorder
+        && timeout(FLUSH, recorder.output()).await.is_err()
+    {
+        tracing::warn!("the last deliveries could not be written down in time");
+    }
+    Ok(())
+}
+
+/// Whose runs are counted.
+fn account(config: &Config) -> String {
+    config.api_endpoint.host().unwrap_or_default().to_owned()
+}
+
+/// What receives webhooks and counts what they say.
+struct Receiver {
+    route: Route,
+    recorder: Supervised<()>,
+}
+
+impl Receiver {
+    /// Opens the durable state, if there is to be one, and starts the recorder.
+    fn start(
+        config: &RunsConfig,
+        account: &str,
+        readiness: &Readiness,
+        registry: &mut Registry,
+        supervisor: &mut Supervisor,
+    ) -> Result<Self, OpenError> {
+        let RunsConfig { webhook, settings, state_path } = config;
+        let (known, journal) = match state_path {
+            Some(path) => {
+                let (store, known) = runs::open(path, account, Instant::now())?;
+                let metrics = StateMetrics::default();
+                metrics.register(registry, "spacelift_promex");
+                (known, Some(Journal::new(store, readiness.optional_condition("state"), metrics)))
+            }
+            None => (Known::default(), None),
+        };
+        let Known { record, counts, last_delivery } = known;
+        let state = Shared::new(Tracker::new(*settings, record), counts, last_delivery, journal.is_some());
+        registry.register_collector(Box::new(RunFamilies(state.clone())));
+        let (recorder, jobs) = Recorder::new(state.clone(), journal);
+        let condition = readiness.optional_condition("webhook_secret");
+        let route = webhook::route(webhook, state, jobs, condition);
+        Ok(Self { route, recorder: supervisor.spawn("recorder", recorder.run()) })
     }
 }

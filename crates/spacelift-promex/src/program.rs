@@ -35,6 +35,10 @@ impl Program for Config {
         &self.listen_addresses
     }
 
+    fn public_addresses(&self) -> &[ListenAddress] {
+        self.runs.as_ref().map(|runs| &*runs.webhook.listen_addresses).unwrap_or_default()
+    }
+
     async fn run(self, listener: Listener, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
         crate::run(self, listener, shutdown).await
     }

@@ -1,6 +1,7 @@
 //! The exporter's options, as written and as validated.
 
 mod roots;
+mod runs;
 mod secret;
 
 use std::collections::BTreeMap;
@@ -21,9 +22,12 @@ use serde::Deserialize;
 use tracing::level_filters::LevelFilter;
 
 use self::roots::read_roots;
+pub use self::runs::RunsConfig;
+use self::runs::{RunsWritten, StateWritten, WebhookWritten};
 pub use self::secret::SecretSource;
 use crate::collectors::{ALL, Collector};
 use crate::proxy::Proxy;
+use crate::runs::{ABOUT as RUNS_ABOUT, NAME as RUNS};
 
 pub(crate) const VARIABLE_PREFIX: &str = "SPACELIFT_PROMEX_";
 
@@ -57,6 +61,12 @@ struct Written {
     dora_window: Option<String>,
     #[serde(default)]
     web: WebSection,
+    #[serde(default)]
+    webhook: WebhookWritten,
+    #[serde(default)]
+    runs: RunsWritten,
+    #[serde(default)]
+    state: StateWritten,
     #[serde(default)]
     collectors: BTreeMap<String, String>,
 }
@@ -99,6 +109,8 @@ pub struct Config {
     pub dora_window: Duration,
     /// The enabled collectors.
     pub collectors: Vec<&'static Collector>,
+    /// The collector `runs`, if it is on: it asks nothing and receives webhooks.
+    pub runs: Option<RunsConfig>,
     /// Who may use the server, and how.
     pub web: Web,
     /// How to log.
@@ -168,14 +180,17 @@ impl Config {
         );
         settings.extend(Web::settings(variable));
         settings.extend(Logging::settings(variable, "info", "json"));
-        settings.extend(ALL.iter().map(|collector| {
-            let Collector { name, about, on_by_default, .. } = collector;
+        settings.extend(runs::settings());
+        let collector = |name: &str, about: &'static str, default: String| {
             let variable = format!("{VARIABLE_PREFIX}COLLECTOR_{}", name.to_uppercase());
-            Setting::new(format!("collectors.{name}"), variable, *about)
+            Setting::new(format!("collectors.{name}"), variable, about)
                 .flag(format!("collector.{name}"))
                 .kind(Kind::Switch)
-                .default(on_by_default.to_string())
-        }));
+                .default(default)
+        };
+        settings
+            .extend(ALL.iter().map(|each| collector(each.name, each.about, each.on_by_default.to_string())));
+        settings.push(collector(RUNS, RUNS_ABOUT, "true with a webhook secret".to_owned()));
         settings
     }
 
@@ -215,7 +230,11 @@ fn validate(loaded: &Loaded<Written>, environment: &Environment) -> Result<Confi
     let extra_roots =
         loaded.optional("ca_cert_path", written.ca_cert_path.as_ref(), |path| read_roots(Path::new(path)))?;
     let api_endpoint = without_graphql(api_endpoint(loaded)?);
+    let metrics_path = loaded
+        .optional("web.telemetry_path", written.web.telemetry_path.as_ref(), parse_metrics_path)?
+        .unwrap_or_else(|| DEFAULT_PATH.to_owned());
     Ok(Config {
+        runs: runs::validate(loaded, &metrics_path)?,
         proxy: Proxy::of(&api_endpoint, environment)?,
         api_endpoint,
         api_key_id: loaded.required("api_key_id", written.api_key_id.as_ref(), |id| {
@@ -227,9 +246,7 @@ fn validate(loaded: &Loaded<Written>, environment: &Environment) -> Result<Confi
         extra_roots: extra_roots.unwrap_or_default(),
         listen_addresses: ListenAddress::validate(loaded, "listen_address", written.listen_address.as_ref())?
             .unwrap_or_else(|| vec![ListenAddress::any(DEFAULT_PORT)]),
-        metrics_path: loaded
-            .optional("web.telemetry_path", written.web.telemetry_path.as_ref(), parse_metrics_path)?
-            .unwrap_or_else(|| DEFAULT_PATH.to_owned()),
+        metrics_path,
         scrape_timeout: loaded.duration(
             "scrape_timeout",
             written.scrape_timeout.as_ref(),
@@ -308,9 +325,9 @@ fn secret(loaded: &Loaded<Written>) -> Result<SecretSource, ConfigError> {
 
 fn collectors(loaded: &Loaded<Written>) -> Result<Vec<&'static Collector>, ConfigError> {
     let written = &loaded.written.collectors;
-    if let Some(unknown) = written.keys().find(|name| ALL.iter().all(|collector| collector.name != *name)) {
+    let names: Vec<&str> = ALL.iter().map(|collector| collector.name).chain([RUNS]).collect();
+    if let Some(unknown) = written.keys().find(|name| !names.contains(&name.as_str())) {
         let key = format!("collectors.{unknown}");
-        let names: Vec<&str> = ALL.iter().map(|collector| collector.name).collect();
         let source = loaded.source(&key);
         return Err(ConfigError::new(format!(
             "unknown key {key} in {source}; allowed here: {}",

@@ -7,6 +7,7 @@ use std::path::Path;
 use sandbox::spacelift::{Account, Scenario, Spacelift};
 
 use super::support::{EVERYTHING, Exporter};
+use super::webhook::Receiver;
 
 /// What promtool says of names that are Spacelift's own exporter's or follow from the API's, and why each stays.
 const GRANDFATHERED: [(&str, &str); 5] = [
@@ -62,6 +63,15 @@ async fn hostile_names() {
     check("hostile", Account::hostile(), Scenario::Healthy).await;
 }
 
+/// What webhooks bring: a run in both payloads, one that waits, one that failed, and what is not counted.
+#[tokio::test]
+async fn webhooks() {
+    let receiver = Receiver::of_every_kind(&[]).await;
+    let text = receiver.scrape_of_every_kind().await.text();
+    harness::lint(&text, &GRANDFATHERED).await;
+    compare("webhooks.prom", &text);
+}
+
 async fn check(name: &str, account: Account, scenario: Scenario) {
     let api = Spacelift::builder().account(account).scenario(scenario).start().await.unwrap();
     let exporter = Exporter::ready(&api, &EVERYTHING).await;
@@ -84,6 +94,8 @@ fn compare(file: &str, exposition: &str) {
     harness::compare_exposition(&path, exposition, |name| {
         name.starts_with("spacelift_promex_")
             || name.ends_with("scrape_duration_seconds")
+            || name.starts_with("spacelift_webhook_delivery_delay")
+            || name.starts_with("spacelift_webhook_last_delivery")
             || name.ends_with("collector_duration_seconds")
     });
 }

@@ -12,6 +12,7 @@ use spacelift_promex::Config;
 use spacelift_promex::collectors::ALL;
 
 use super::support::Exporter;
+use super::webhook::Receiver;
 
 #[test]
 fn options() {
@@ -54,6 +55,14 @@ async fn metrics() {
         for (name, family) in added {
             table += &family.row(&std::mem::take(&mut first), name);
         }
+    }
+    let receiver = Receiver::of_every_kind(&none).await;
+    let mut first = "`runs` (on with a webhook secret)".to_owned();
+    let with = families(&receiver.scrape_of_every_kind().await.text());
+    for (name, family) in
+        with.iter().filter(|(name, _)| own.iter().all(|(own, _)| own != name) && !is_health(name))
+    {
+        table += &family.row(&std::mem::take(&mut first), name);
     }
     let exporter = Exporter::ready(&api, &[]).await;
     exporter.scrape().await;

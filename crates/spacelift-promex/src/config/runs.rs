@@ -1,0 +1,186 @@
+//! The options of webhooks and of what is kept of runs.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use exporter_common::config::{
+    ConfigError, Kind, Loaded, Setting, TextList, format_duration, parse_page_path, parse_size,
+};
+use exporter_common::http::ListenAddress;
+use exporter_common::secret::Secret;
+use serde::Deserialize;
+
+use super::{VARIABLE_PREFIX, Written};
+use crate::runs::{NAME, Settings};
+use crate::webhook::{self, WebhookConfig, WebhookSecret};
+
+const DEFAULT_PATH: &str = "/webhook";
+const DEFAULT_MAX_BODY: usize = 8 * 1024 * 1024;
+/// The bodies of all deliveries share this much memory.
+const MOST_MAX_BODY: usize = 64 * 1024 * 1024;
+const DEFAULT_MAX_STACKS: usize = 2_000;
+const DEFAULT_STACK_TTL: Duration = Duration::from_secs(30 * 24 * 3_600);
+const DEFAULT_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// The section `webhook` as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WebhookWritten {
+    secret: Option<Secret>,
+    secret_file: Option<String>,
+    path: Option<String>,
+    listen_address: Option<TextList>,
+    max_body: Option<String>,
+    account: Option<String>,
+}
+
+/// The section `runs` as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RunsWritten {
+    max_stacks: Option<String>,
+    stack_ttl: Option<String>,
+    max_age: Option<String>,
+}
+
+/// The section `state` as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StateWritten {
+    path: Option<String>,
+}
+
+/// What is kept of runs, and where deliveries about them are received.
+#[derive(Debug, Clone)]
+pub struct RunsConfig {
+    /// The receiver.
+    pub webhook: WebhookConfig,
+    /// Bounds on what is kept.
+    pub settings: Settings,
+    /// The directory of the durable state, if there is to be one.
+    pub state_path: Option<PathBuf>,
+}
+
+pub(super) fn settings() -> Vec<Setting> {
+    let option = |key: &'static str, help: &'static str| {
+        let variable = format!("{VARIABLE_PREFIX}{}", key.replace('.', "_").to_uppercase());
+        Setting::new(key, variable, help).flag(key.replace('_', "-"))
+    };
+    vec![
+        option("webhook.secret", "Secret of the webhooks that Spacelift delivers; this or the file turns their receiver on")
+            .kind(Kind::Secret)
+            .value_name("SECRET"),
+        option("webhook.secret_file", "File with the secret, read again when it changes; several lines are several secrets")
+            .value_name("PATH"),
+        option("webhook.path", "Path of the deliveries").value_name("PATH").default(DEFAULT_PATH),
+        option("webhook.listen_address", "Address at which the path of the deliveries is served and nothing else, to be exposed to the internet")
+            .value_name("ADDRESS"),
+        option("webhook.max_body", "The largest delivery, in bytes or with a unit such as 8MiB")
+            .value_name("SIZE")
+            .default("8MiB"),
+        option("webhook.account", "Name of the account whose deliveries are counted; others are ignored")
+            .value_name("NAME"),
+        option("runs.max_stacks", "Stacks that have series of their own; those beyond are counted as _other")
+            .value_name("NUMBER")
+            .default(DEFAULT_MAX_STACKS.to_string()),
+        option("runs.stack_ttl", "How long a stack of which nothing is heard keeps its series")
+            .value_name("DURATION")
+            .default(format_duration(DEFAULT_STACK_TTL)),
+        option("runs.max_age", "How long a run of which nothing is heard is taken to run; then it is counted as lost")
+            .value_name("DURATION")
+            .default(format_duration(DEFAULT_MAX_AGE)),
+        option("state.path", "Directory in which counts and runs survive a restart; none by default")
+            .value_name("PATH"),
+    ]
+}
+
+/// The configuration of the collector `runs`, if it is on. `metrics_path` is taken.
+pub(super) fn validate(
+    loaded: &Loaded<Written>,
+    metrics_path: &str,
+) -> Result<Option<RunsConfig>, ConfigError> {
+    let written = &loaded.written;
+    let WebhookWritten { path, listen_address, max_body, account, .. } = &written.webhook;
+    let listen_addresses =
+        ListenAddress::validate(loaded, "webhook.listen_address", listen_address.as_ref())?
+            .unwrap_or_default();
+    let path = loaded
+        .optional("webhook.path", path.as_ref(), |path| {
+            parse_page_path(path, "the deliveries", DEFAULT_PATH)
+        })?
+        .unwrap_or_else(|| DEFAULT_PATH.to_owned());
+    if path == metrics_path && listen_addresses.is_empty() {
+        return Err(loaded.invalid(
+            "webhook.path",
+            &path,
+            "is the path of the metrics; allowed is another one",
+        ));
+    }
+    let max_body = loaded.optional("webhook.max_body", max_body.as_ref(), |size| {
+        match parse_size(size).and_then(|size| usize::try_from(size).ok()) {
+            Some(size @ 1..=MOST_MAX_BODY) => Ok(size),
+            _ => Err("is no size between 1 and 64MiB; allowed is a number of bytes or one with KiB or MiB"
+                .to_owned()),
+        }
+    })?;
+    let account = loaded.optional("webhook.account", account.as_ref(), |name| Ok(name.trim().to_owned()))?;
+    let settings = Settings {
+        max_stacks: loaded
+            .optional("runs.max_stacks", written.runs.max_stacks.as_ref(), |number| {
+                let number = number.trim().parse().ok().filter(|number| (1..=100_000).contains(number));
+                number.ok_or_else(|| "is no number between 1 and 100000".to_owned())
+            })?
+            .unwrap_or(DEFAULT_MAX_STACKS),
+        stack_ttl: loaded.duration(
+            "runs.stack_ttl",
+            written.runs.stack_ttl.as_ref(),
+            DEFAULT_STACK_TTL,
+            Duration::from_secs(1),
+        )?,
+        max_age: loaded.duration(
+            "runs.max_age",
+            written.runs.max_age.as_ref(),
+            DEFAULT_MAX_AGE,
+            Duration::from_secs(1),
+        )?,
+    };
+    let state_path =
+        loaded.optional("state.path", written.state.path.as_ref(), |path| Ok(PathBuf::from(path)))?;
+    let secret = secret(loaded)?;
+    let key = format!("collectors.{NAME}");
+    let is_on = loaded.switch(&key, written.collectors.get(NAME), secret.is_some())?;
+    match secret {
+        None if is_on => Err(ConfigError::new(format!(
+            "{key} (from {}) needs the secret of webhooks; allowed is one of webhook.secret and webhook.secret_file",
+            loaded.source(&key)
+        ))),
+        Some(secret) if is_on => {
+            let max_body = max_body.unwrap_or(DEFAULT_MAX_BODY);
+            let webhook = WebhookConfig { secret, path, listen_addresses, max_body, account };
+            Ok(Some(RunsConfig { webhook, settings, state_path }))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn secret(loaded: &Loaded<Written>) -> Result<Option<WebhookSecret>, ConfigError> {
+    const VALUE: &str = "webhook.secret";
+    const FILE: &str = "webhook.secret_file";
+    let WebhookWritten { secret, secret_file, .. } = &loaded.written.webhook;
+    let value = loaded.secret(VALUE, secret.as_ref())?;
+    let file = loaded.optional(FILE, secret_file.as_ref(), |path| {
+        webhook::check(Path::new(path)).map_err(|problem| {
+            format!("cannot be used: {problem}; allowed is a readable file with a secret in each line")
+        })?;
+        Ok(PathBuf::from(path))
+    })?;
+    match (value, file) {
+        (Some(_), Some(_)) => Err(ConfigError::new(format!(
+            "{VALUE} (from {}) and {FILE} (from {}) are both set; allowed is one of them",
+            loaded.source(VALUE),
+            loaded.source(FILE)
+        ))),
+        (Some(value), None) => Ok(Some(WebhookSecret::Value(value))),
+        (None, file) => Ok(file.map(WebhookSecret::File)),
+    }
+}

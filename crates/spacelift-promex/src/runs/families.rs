@@ -1,0 +1,146 @@
+//! The families that show what is known and counted.
+
+use std::fmt;
+
+use exporter_common::metrics::{Number, gauge, gauges};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeLabelSet, LabelSetEncoder, MetricEncoder, NoLabelSet,
+};
+use prometheus_client::metrics::MetricType;
+
+use super::counts::{Counter, Counts, Distribution, FamilyInfo, Histogram, Labels};
+use super::state::Shared;
+use super::tracker::Tracker;
+use super::update::Timestamp;
+
+/// The families of the collector `runs`.
+#[derive(Debug)]
+pub(crate) struct RunFamilies(pub(crate) Shared);
+
+impl Collector for RunFamilies {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        self.0.view(|tracker, counts, last_delivery| {
+            for counter in Counter::ALL {
+                write_counters(&mut encoder, counter, counts)?;
+            }
+            for distribution in Distribution::ALL {
+                write_histograms(&mut encoder, distribution, counts)?;
+            }
+            write_runs(&mut encoder, tracker)?;
+            gauge(
+                &mut encoder,
+                "spacelift_webhook_last_delivery_timestamp_seconds",
+                "When the last well-signed delivery came, in seconds since 1970",
+                last_delivery.map(number),
+            )
+        })
+    }
+}
+
+fn write_counters(encoder: &mut DescriptorEncoder<'_>, counter: Counter, counts: &Counts) -> fmt::Result {
+    let first = (counter, Labels::default());
+    let series = counts.counters.range(first..).take_while(|((other, _), _)| *other == counter);
+    let mut series = series.peekable();
+    if series.peek().is_none() {
+        return Ok(());
+    }
+    let FamilyInfo { name, help, labels } = counter.info();
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for ((_, values), count) in series {
+        if labels.is_empty() {
+            return family.encode_counter::<NoLabelSet, Number, f64>(&Number(*count), None);
+        }
+        let labels = Pairs(labels, values);
+        family.encode_family(&labels)?.encode_counter::<NoLabelSet, Number, f64>(&Number(*count), None)?;
+    }
+    Ok(())
+}
+
+fn write_histograms(
+    encoder: &mut DescriptorEncoder<'_>,
+    distribution: Distribution,
+    counts: &Counts,
+) -> fmt::Result {
+    let first = (distribution, Labels::default());
+    let series = counts.histograms.range(first..).take_while(|((other, _), _)| *other == distribution);
+    let mut series = series.peekable();
+    if series.peek().is_none() {
+        return Ok(());
+    }
+    let FamilyInfo { name, help, labels } = distribution.info();
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+    for ((_, values), histogram) in series {
+        if labels.is_empty() {
+            return write_histogram(family, distribution, histogram);
+        }
+        write_histogram(family.encode_family(&Pairs(labels, values))?, distribution, histogram)?;
+    }
+    Ok(())
+}
+
+fn write_histogram(
+    mut encoder: MetricEncoder<'_>,
+    distribution: Distribution,
+    histogram: &Histogram,
+) -> fmt::Result {
+    let bounds = distribution.bounds().iter().copied().chain([f64::INFINITY]);
+    let buckets: Vec<(f64, u64)> = bounds.zip(histogram.buckets.iter().copied()).collect();
+    encoder.encode_histogram::<NoLabelSet>(histogram.sum, histogram.count(), &buckets, None)
+}
+
+fn write_runs(encoder: &mut DescriptorEncoder<'_>, tracker: &mut Tracker) -> fmt::Result {
+    let active = tracker.active();
+    gauges(
+        encoder,
+        "spacelift_runs_active",
+        "Runs that have not ended, by the state that they are in",
+        active.runs.iter().map(|([state, run_type, worker_pool], count)| {
+            let labels = [("state", state), ("run_type", run_type), ("worker_pool", worker_pool)];
+            (labels.map(|(name, value)| (name, value.as_str())), Number(*count as f64))
+        }),
+    )?;
+    gauges(
+        encoder,
+        "spacelift_run_state_oldest_timestamp_seconds",
+        "Since when the run that has been in a state for longest is in it, in seconds since 1970",
+        active
+            .oldest
+            .iter()
+            .map(|([stack, state], since)| ([("stack", stack.as_str()), ("state", state)], number(*since))),
+    )?;
+    gauges(
+        encoder,
+        "spacelift_stack_last_run_info",
+        "How the last run of a stack and type ended; always 1",
+        tracker.last_runs().map(|(stack, run_type, last)| {
+            let labels = [("stack", stack), ("run_type", run_type), ("final_state", &*last.final_state)];
+            (labels, Number(1.0))
+        }),
+    )?;
+    gauges(
+        encoder,
+        "spacelift_stack_last_run_timestamp_seconds",
+        "When the last run of a stack and type ended, in seconds since 1970",
+        tracker
+            .last_runs()
+            .map(|(stack, run_type, last)| ([("stack", stack), ("run_type", run_type)], number(last.ended))),
+    )
+}
+
+fn number(timestamp: Timestamp) -> Number {
+    Number(timestamp.seconds())
+}
+
+/// Names and values of labels.
+struct Pairs<'a>(&'a [&'static str], &'a Labels);
+
+impl EncodeLabelSet for Pairs<'_> {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        let Self(names, values) = self;
+        for (name, value) in names.iter().zip(values.iter()) {
+            [(*name, &**value)].encode(encoder)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,258 @@
+//! What is written down of runs, row by row.
+//!
+//! Records of runs, stacks and histograms are JSON: they are read once, at start.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use exporter_common::durable::{self, Clock, NUMBERS, OpenError, StoreError, Tables};
+use exporter_common::timeline::{Entry, Timeline, TimelineChanges};
+use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::counts::{Counter, Counts, Distribution, Histogram, Labels, is_of_stack};
+use super::run::Run;
+use super::stack::Stack;
+use super::state::Gathered;
+use super::tracker::Record;
+use super::update::Timestamp;
+
+/// By family and labels (a JSON list).
+const COUNTERS: TableDefinition<'_, (&str, &str), f64> = TableDefinition::new("counters");
+const HISTOGRAMS: TableDefinition<'_, (&str, &str), &str> = TableDefinition::new("histograms");
+/// By id.
+const RUNS: TableDefinition<'_, &str, &str> = TableDefinition::new("runs");
+const STACKS: TableDefinition<'_, &str, &str> = TableDefinition::new("stacks");
+/// By timeline and number: the end by the clock, and the hash of an id.
+const TIMELINES: TableDefinition<'_, (u8, u64), (u64, u64)> = TableDefinition::new("timelines");
+const ENDED: u8 = 0;
+const DELIVERIES: u8 = 1;
+/// In microseconds since 1970; 0 if there was none.
+const LAST_DELIVERY: &str = "last_delivery";
+
+/// An open state directory.
+pub(crate) type Store = durable::Store<RunTables>;
+
+/// What writes to the tables.
+#[derive(Debug)]
+pub(crate) struct RunTables;
+
+/// One commit's worth.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) gathered: Gathered,
+    /// The moment of the attempt to write it.
+    pub(crate) now: Instant,
+}
+
+impl durable::Batch for Batch {
+    fn moment(&self) -> Instant {
+        self.now
+    }
+
+    fn renew(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.now);
+        let changes = &mut self.gathered.changes;
+        for timeline in [&mut changes.ended, &mut changes.deliveries] {
+            for entry in &mut timeline.added {
+                entry.end += passed;
+            }
+        }
+        self.now = now;
+    }
+}
+
+/// What was written down.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// Runs and stacks.
+    pub(crate) record: Record,
+    /// What they add up to.
+    pub(crate) counts: Counts,
+    /// When the last well-signed delivery came.
+    pub(crate) last_delivery: Option<Timestamp>,
+}
+
+/// Opens a directory, or makes it, and reads what it holds. `account` is whose state it is.
+///
+/// # Errors
+/// The directory cannot be used. A file in it that cannot be believed is no error: it is set aside, and logged.
+pub(crate) fn open(directory: &Path, account: &str, now: Instant) -> Result<(Store, Known), OpenError> {
+    Store::open(directory, account, now, |transaction, clock| Ok((RunTables, read(transaction, clock)?)))
+}
+
+impl Tables for RunTables {
+    const VERSION: u64 = 1;
+    const OWNER: &'static str = "account";
+    const BEGINS_ANEW: &'static str =
+        "counting begins anew, and runs that have not ended come back with their next delivery";
+    type Batch = Batch;
+
+    fn create(transaction: &WriteTransaction) -> Result<(), StoreError> {
+        transaction.open_table(COUNTERS)?;
+        transaction.open_table(HISTOGRAMS)?;
+        transaction.open_table(RUNS)?;
+        transaction.open_table(STACKS)?;
+        transaction.open_table(TIMELINES)?;
+        transaction.open_table(NUMBERS)?.insert(LAST_DELIVERY, 0)?;
+        Ok(())
+    }
+
+    fn write(&self, transaction: &WriteTransaction, batch: &Batch, clock: &Clock) -> Result<(), StoreError> {
+        let Gathered { counts, forgotten, changes, last_delivery } = &batch.gathered;
+        write_counts(transaction, counts, forgotten)?;
+        write_records(transaction, RUNS, &changes.runs)?;
+        write_records(transaction, STACKS, &changes.stacks)?;
+        write_timeline(transaction, ENDED, &changes.ended, clock)?;
+        write_timeline(transaction, DELIVERIES, &changes.deliveries, clock)?;
+        if let Some(Timestamp(microseconds)) = last_delivery {
+            transaction.open_table(NUMBERS)?.insert(LAST_DELIVERY, *microseconds)?;
+        }
+        Ok(())
+    }
+}
+
+fn write_counts(
+    transaction: &WriteTransaction,
+    counts: &Counts,
+    forgotten: &[Box<str>],
+) -> Result<(), StoreError> {
+    let mut counters = transaction.open_table(COUNTERS)?;
+    if !forgotten.is_empty() {
+        let is_kept = |family: &str, labels: &str| {
+            let labels: Option<Labels> = from_json(labels).ok();
+            let counter = Counter::ALL.into_iter().find(|counter| counter.info().name == family);
+            let series = counter.zip(labels);
+            series.is_none_or(|(counter, labels)| {
+                !forgotten.iter().any(|stack| is_of_stack(counter, &labels, stack))
+            })
+        };
+        counters.retain(|(family, labels), _| is_kept(family, labels))?;
+    }
+    for ((counter, labels), by) in &counts.counters {
+        let labels = to_json(labels)?;
+        let key = (counter.info().name, &*labels);
+        let count = counters.get(key)?.map_or(0.0, |count| count.value());
+        counters.insert(key, count + by)?;
+    }
+    let mut histograms = transaction.open_table(HISTOGRAMS)?;
+    for ((distribution, labels), more) in &counts.histograms {
+        let labels = to_json(labels)?;
+        let key = (distribution.info().name, &*labels);
+        let known = histograms.get(key)?.map(|histogram| from_json(histogram.value())).transpose()?;
+        let mut histogram: Histogram = known.unwrap_or_default();
+        histogram.add(more);
+        histograms.insert(key, &*to_json(&histogram)?)?;
+    }
+    Ok(())
+}
+
+fn write_records<K: AsRef<str>, V: Serialize>(
+    transaction: &WriteTransaction,
+    table: TableDefinition<'_, &'static str, &'static str>,
+    records: &[(K, Option<V>)],
+) -> Result<(), StoreError> {
+    let mut table = transaction.open_table(table)?;
+    for (id, record) in records {
+        match record {
+            Some(record) => drop(table.insert(id.as_ref(), &*to_json(record)?)?),
+            None => drop(table.remove(id.as_ref())?),
+        }
+    }
+    Ok(())
+}
+
+fn write_timeline(
+    transaction: &WriteTransaction,
+    timeline: u8,
+    changes: &TimelineChanges<u64>,
+    clock: &Clock,
+) -> Result<(), StoreError> {
+    let mut table = transaction.open_table(TIMELINES)?;
+    for number in changes.forgotten.clone() {
+        table.remove((timeline, number))?;
+    }
+    for (number, entry) in (changes.next..).zip(&changes.added) {
+        table.insert((timeline, number), (clock.reading(entry.end), entry.value))?;
+    }
+    Ok(())
+}
+
+fn read(transaction: &ReadTransaction, clock: &Clock) -> Result<Known, StoreError> {
+    let mut counts = Counts::default();
+    for row in transaction.open_table(COUNTERS)?.iter()? {
+        let (key, count) = row?;
+        let (name, labels) = key.value();
+        let counter = Counter::ALL.into_iter().find(|counter| counter.info().name == name);
+        let counter = counter.ok_or_else(|| unknown(name))?;
+        let labels = labels_of(labels, counter.info().labels.len())?;
+        counts.counters.insert((counter, labels), count.value());
+    }
+    for row in transaction.open_table(HISTOGRAMS)?.iter()? {
+        let (key, histogram) = row?;
+        let (name, labels) = key.value();
+        let distribution =
+            Distribution::ALL.into_iter().find(|distribution| distribution.info().name == name);
+        let distribution = distribution.ok_or_else(|| unknown(name))?;
+        let labels = labels_of(labels, distribution.info().labels.len())?;
+        let histogram: Histogram = from_json(histogram.value())?;
+        if histogram.buckets.len() != distribution.bounds().len() + 1 {
+            return Err(StoreError::Record(format!("{name} has other buckets")));
+        }
+        counts.histograms.insert((distribution, labels), histogram);
+    }
+    let mut runs = Vec::new();
+    for row in transaction.open_table(RUNS)?.iter()? {
+        let (id, run) = row?;
+        runs.push((id.value().into(), from_json::<Run>(run.value())?));
+    }
+    let mut stacks = BTreeMap::new();
+    for row in transaction.open_table(STACKS)?.iter()? {
+        let (id, stack) = row?;
+        stacks.insert(id.value().into(), from_json::<Stack>(stack.value())?);
+    }
+    let ended = read_timeline(transaction, ENDED, clock)?;
+    let deliveries = read_timeline(transaction, DELIVERIES, clock)?;
+    let last_delivery = durable::number(transaction, LAST_DELIVERY)?;
+    let last_delivery = (last_delivery > 0).then_some(Timestamp(last_delivery));
+    Ok(Known { record: Record { runs, stacks, ended, deliveries }, counts, last_delivery })
+}
+
+fn read_timeline(
+    transaction: &ReadTransaction,
+    timeline: u8,
+    clock: &Clock,
+) -> Result<Timeline<u64>, StoreError> {
+    let table = transaction.open_table(TIMELINES)?;
+    let mut first = None;
+    let mut entries = Vec::new();
+    for row in table.range((timeline, 0)..=(timeline, u64::MAX))? {
+        let (key, row) = row?;
+        let ((_, number), (end, value)) = (key.value(), row.value());
+        let expected = *first.get_or_insert(number) + entries.len() as u64;
+        match clock.moment(end).filter(|_| number == expected) {
+            Some(end) => entries.push(Entry { end, value }),
+            None => return Err(StoreError::Record(format!("entry {number} of timeline {timeline}"))),
+        }
+    }
+    Ok(Timeline::restore(first.unwrap_or_default(), entries))
+}
+
+fn labels_of(json: &str, expected: usize) -> Result<Labels, StoreError> {
+    let labels: Labels = from_json(json)?;
+    if labels.len() == expected { Ok(labels) } else { Err(unknown(json)) }
+}
+
+fn unknown(what: &str) -> StoreError {
+    StoreError::Record(format!("{what} is not known"))
+}
+
+fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Record(error.to_string()))
+}
+
+fn from_json<T: DeserializeOwned>(json: &str) -> Result<T, StoreError> {
+    serde_json::from_str(json).map_err(|error| StoreError::Record(error.to_string()))
+}

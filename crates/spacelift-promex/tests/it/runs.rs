@@ -1,0 +1,291 @@
+//! Whatever order, repetition and loss of deliveries: what runs add up to is the same.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use exporter_common::timeline::{Entry, Timeline};
+use proptest::prelude::*;
+use spacelift_promex::runs::{
+    Changes, Counter, Counts, Distribution, Labels, Moment, Novelty, PolicyReceipt, Record, ResourceChanges,
+    Run, RunUpdate, Settings, Stack, Timestamp, Timing, Tracker, WorkerPool,
+};
+
+const SECOND: u64 = 1_000_000;
+const CREATED: u64 = 1_757_500_000 * SECOND;
+
+const SETTINGS: Settings = Settings {
+    max_stacks: 100,
+    stack_ttl: Duration::from_secs(30 * 24 * 3_600),
+    max_age: Duration::from_secs(7 * 24 * 3_600),
+};
+
+const STATES: [&str; 9] = [
+    "QUEUED",
+    "READY",
+    "PREPARING",
+    "INITIALIZING",
+    "PLANNING",
+    "UNCONFIRMED",
+    "REPLAN_REQUESTED",
+    "CONFIRMED",
+    "APPLYING",
+];
+const ENDS: [&str; 6] = ["CANCELED", "FAILED", "FINISHED", "DISCARDED", "STOPPED", "SKIPPED"];
+
+/// What is delivered about a run, in order: states with the seconds before them, then its end.
+#[derive(Debug, Clone)]
+struct History {
+    stack: usize,
+    states: Vec<(usize, u64)>,
+    end: usize,
+    drift_detection: bool,
+    added: u64,
+}
+
+impl History {
+    fn updates(&self, number: usize) -> Vec<RunUpdate> {
+        let mut at = CREATED + number as u64 * SECOND;
+        let base = RunUpdate {
+            run: format!("run-{number}"),
+            stack: ["network", "cluster", "apps"][self.stack].to_owned(),
+            created: Some(Timestamp(at)),
+            run_type: Some(["TRACKED", "PROPOSED"][self.stack % 2].to_owned()),
+            drift_detection: Some(self.drift_detection),
+            worker_pool: (self.stack > 0).then(|| WorkerPool::Private("blue".to_owned())),
+            changes: Some(ResourceChanges { added: self.added, ..ResourceChanges::default() }),
+            ..RunUpdate::default()
+        };
+        let states = self.states.iter().map(|(state, seconds)| (STATES[*state], *seconds));
+        let steps = states.chain([(ENDS[self.end], 7)]).enumerate();
+        let updates = steps.map(|(version, (state, seconds))| {
+            at += seconds * SECOND;
+            let version = Some(version as u64);
+            RunUpdate { state: state.to_owned(), version, at: Some(Timestamp(at)), ..base.clone() }
+        });
+        updates.collect()
+    }
+}
+
+fn history() -> impl Strategy<Value = History> {
+    let states = prop::collection::vec((0..STATES.len(), 0..500_u64), 0..8);
+    (0..3_usize, states, 0..ENDS.len(), any::<bool>(), 0..5_u64).prop_map(
+        |(stack, states, end, drift_detection, added)| History { stack, states, end, drift_detection, added },
+    )
+}
+
+/// Everything that is delivered about some runs, and what arrives of it: each delivery up to three times, the end of a
+/// run at least once, in any order.
+fn deliveries() -> impl Strategy<Value = (Vec<RunUpdate>, Vec<RunUpdate>)> {
+    prop::collection::vec(history(), 1..6).prop_flat_map(|histories| {
+        let sent: Vec<RunUpdate> =
+            histories.iter().enumerate().flat_map(|(number, history)| history.updates(number)).collect();
+        let copies = prop::collection::vec(0..4_usize, sent.len());
+        (Just(sent), copies).prop_flat_map(|(sent, copies)| {
+            let arrived: Vec<RunUpdate> = sent
+                .iter()
+                .zip(copies)
+                .flat_map(|(update, copies)| {
+                    let least = usize::from(ENDS.contains(&update.state.as_str()));
+                    std::iter::repeat_n(update.clone(), copies.max(least))
+                })
+                .collect();
+            (Just(sent), Just(arrived).prop_shuffle())
+        })
+    })
+}
+
+fn moment() -> Moment {
+    Moment { timestamp: Timestamp(CREATED + 86_400 * SECOND), instant: Instant::now() }
+}
+
+fn tracker() -> Tracker {
+    Tracker::new(SETTINGS, Record::default())
+}
+
+fn count<'a>(updates: impl IntoIterator<Item = &'a RunUpdate>) -> (Tracker, Counts) {
+    let (mut tracker, mut counts) = (tracker(), Counts::default());
+    for update in updates {
+        tracker.apply(update, moment(), &mut counts);
+    }
+    (tracker, counts)
+}
+
+/// Counts without the phases of runs.
+fn without_phases(mut counts: Counts) -> Counts {
+    counts.histograms.retain(|(distribution, _), _| *distribution != Distribution::RunPhase);
+    counts
+}
+
+fn last_runs(tracker: &Tracker) -> Vec<String> {
+    tracker.last_runs().map(|last| format!("{last:?}")).collect()
+}
+
+fn value(counts: &Counts, counter: Counter, labels: &[&str]) -> Option<f64> {
+    let labels: Labels = labels.iter().map(|label| Box::from(*label)).collect();
+    counts.counters.get(&(counter, labels)).copied()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn order_repetition_and_loss_change_no_count((sent, arrived) in deliveries()) {
+        let (in_order, expected) = count(&sent);
+        let (shuffled, found) = count(&arrived);
+        prop_assert_eq!(without_phases(found), without_phases(expected));
+        prop_assert_eq!(last_runs(&shuffled), last_runs(&in_order));
+    }
+
+    #[test]
+    fn phases_are_the_same_if_all_arrive_before_the_end((sent, arrived) in deliveries()) {
+        // What is lost is delivered after all, and ends come last.
+        let is_end = |update: &&RunUpdate| ENDS.contains(&update.state.as_str());
+        let (ends, mut states): (Vec<&RunUpdate>, Vec<&RunUpdate>) = arrived.iter().partition(is_end);
+        states.extend(sent.iter().filter(|update| !is_end(update)));
+        let (_, found) = count(states.into_iter().chain(ends));
+        prop_assert_eq!(found, count(&sent).1);
+    }
+
+    #[test]
+    fn a_restart_anywhere_changes_nothing((_, arrived) in deliveries(), at in any::<prop::sample::Index>()) {
+        let (before, after) = arrived.split_at(at.index(arrived.len()));
+        let mut disk = Disk::default();
+        let mut counts = Counts::default();
+        let mut novelty = Vec::new();
+        for half in [before, after] {
+            let mut tracker = Tracker::new(SETTINGS, disk.record());
+            for update in half {
+                novelty.push(tracker.apply(update, moment(), &mut counts));
+                disk.write(tracker.take_changes(Instant::now()));
+            }
+        }
+        let mut tracker = tracker();
+        let mut expected = Counts::default();
+        let expected_novelty: Vec<Novelty> =
+            arrived.iter().map(|update| tracker.apply(update, moment(), &mut expected)).collect();
+        prop_assert_eq!(counts, expected);
+        prop_assert_eq!(novelty, expected_novelty);
+    }
+}
+
+/// What is written down, without a disk.
+#[derive(Default)]
+struct Disk {
+    runs: BTreeMap<Box<str>, Run>,
+    stacks: BTreeMap<Box<str>, Stack>,
+    timelines: [BTreeMap<u64, Entry<u64>>; 2],
+}
+
+impl Disk {
+    fn write(&mut self, changes: Changes) {
+        for (id, run) in changes.runs {
+            match run {
+                Some(run) => drop(self.runs.insert((*id).into(), run)),
+                None => drop(self.runs.remove(&*id)),
+            }
+        }
+        for (id, stack) in changes.stacks {
+            match stack {
+                Some(stack) => drop(self.stacks.insert(id, stack)),
+                None => drop(self.stacks.remove(&id)),
+            }
+        }
+        for (timeline, changes) in self.timelines.iter_mut().zip([changes.ended, changes.deliveries]) {
+            timeline.retain(|number, _| !changes.forgotten.contains(number));
+            timeline.extend((changes.next..).zip(changes.added));
+        }
+    }
+
+    fn record(&self) -> Record {
+        let [ended, deliveries] = self.timelines.each_ref().map(|timeline| {
+            let first = timeline.keys().next().copied().unwrap_or_default();
+            Timeline::restore(first, timeline.values().copied().collect())
+        });
+        let runs = self.runs.clone().into_iter().collect();
+        Record { runs, stacks: self.stacks.clone(), ended, deliveries }
+    }
+}
+
+#[test]
+fn the_policy_payload_adds_what_only_it_has() {
+    let history =
+        History { stack: 0, states: vec![(0, 0), (4, 10)], end: 2, drift_detection: false, added: 2 };
+    let default = history.updates(0);
+    let end = default.last().unwrap();
+    let policy = RunUpdate {
+        version: None,
+        space: Some("infra".to_owned()),
+        changes: Some(ResourceChanges { added: 2, replaced: Some(3), ..ResourceChanges::default() }),
+        timing: vec![
+            Timing { state: "QUEUED".to_owned(), nanoseconds: 10_000_000_000 },
+            Timing { state: "PLANNING".to_owned(), nanoseconds: 4_000_000_000 },
+            Timing { state: "PLANNING".to_owned(), nanoseconds: 3_000_000_000 },
+        ],
+        policies: vec![PolicyReceipt { policy_type: "PLAN".to_owned(), outcome: "allow".to_owned() }; 2],
+        ..end.clone()
+    };
+    let (_, late) = count(default.iter().chain([&policy, &policy]));
+    assert_eq!(value(&late, Counter::PolicyEvaluations, &["infra", "PLAN", "allow"]), Some(2.0));
+    assert_eq!(
+        value(&late, Counter::ResourceChanges, &["infra", "network", "TRACKED", "replaced"]),
+        Some(3.0)
+    );
+    assert_eq!(value(&late, Counter::ResourceChanges, &["", "network", "TRACKED", "added"]), Some(2.0));
+
+    let (_, first) = count([&policy].into_iter().chain(&default));
+    let labels = ["infra", "network", "TRACKED", "FINISHED", "false", "public"];
+    assert_eq!(value(&first, Counter::Runs, &labels), Some(1.0));
+    assert_eq!(value(&first, Counter::ResourceChanges, &["infra", "network", "TRACKED", "added"]), Some(2.0));
+    // Phases come from its timing, and agree with those of the deliveries.
+    let phases = |counts: &Counts| {
+        let mut phases = counts.clone();
+        phases.histograms.retain(|(distribution, _), _| *distribution == Distribution::RunPhase);
+        phases.histograms
+    };
+    assert_eq!(phases(&first), phases(&late));
+}
+
+#[test]
+fn stacks_beyond_the_bound_are_one() {
+    let mut tracker = Tracker::new(Settings { max_stacks: 2, ..SETTINGS }, Record::default());
+    let mut counts = Counts::default();
+    let history = History { stack: 0, states: vec![], end: 2, drift_detection: false, added: 0 };
+    for number in 0..5 {
+        let mut update = history.updates(number).remove(0);
+        update.stack = format!("stack-{number}");
+        tracker.apply(&update, moment(), &mut counts);
+    }
+    let runs = |stack| value(&counts, Counter::Runs, &["", stack, "TRACKED", "FINISHED", "false", "public"]);
+    assert_eq!(
+        [runs("stack-0"), runs("stack-1"), runs("stack-2"), runs("_other")],
+        [Some(1.0), Some(1.0), None, Some(3.0)]
+    );
+    assert_eq!(value(&counts, Counter::StackLimitExceeded, &[]), Some(3.0));
+    assert_eq!(tracker.last_runs().count(), 2);
+}
+
+#[test]
+fn runs_and_stacks_that_are_silent_leave() {
+    let (mut tracker, mut counts) = (tracker(), Counts::default());
+    let history = History { stack: 0, states: vec![(0, 0)], end: 2, drift_detection: false, added: 1 };
+    let updates = history.updates(0);
+    tracker.apply(&updates[0], moment(), &mut counts);
+    let after = |days: u64| Moment {
+        timestamp: Timestamp(moment().timestamp.0 + days * 86_400 * SECOND + 1),
+        instant: moment().instant,
+    };
+    assert!(tracker.expire(after(6), &mut counts).is_empty());
+    assert_eq!(tracker.active().runs.len(), 1);
+    tracker.expire(after(7), &mut counts);
+    let labels = ["", "network", "TRACKED", "lost", "false", "public"];
+    assert_eq!((tracker.active().runs.len(), value(&counts, Counter::Runs, &labels)), (0, Some(1.0)));
+    // Its end is no second end.
+    tracker.apply(&updates[1], after(7), &mut counts);
+    assert_eq!(
+        value(&counts, Counter::Runs, &["", "network", "TRACKED", "FINISHED", "false", "public"]),
+        Some(0.0)
+    );
+    assert_eq!(tracker.expire(after(37), &mut counts).len(), 0);
+    assert_eq!(tracker.expire(after(38), &mut counts).len(), 1);
+    assert!(counts.counters.keys().all(|(_, labels)| !labels.contains(&"network".into())));
+}
