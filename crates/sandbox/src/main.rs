@@ -13,7 +13,10 @@ use sandbox::{
         Google, PROJECT, PROJECT_NUMBER,
         compute::{Access, UnknownAccess},
     },
-    spacelift::{Account, DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, Scenario, Spacelift},
+    spacelift::{
+        Account, DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, Scenario, Spacelift,
+        webhook::{Shape, Webhook},
+    },
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -97,6 +100,18 @@ struct SpaceliftArgs {
     /// How many workers each pool of the fixed account has
     #[arg(long, env = "SANDBOX_WORKERS_PER_POOL", default_value_t = 10)]
     workers_per_pool: usize,
+
+    /// Where what happens to runs is delivered to, such as <http://localhost:9953/webhook>
+    #[arg(long, env = "SANDBOX_WEBHOOK_URL", requires = "webhook_secret", value_parser = webhook_url)]
+    webhook_url: Option<String>,
+
+    /// What deliveries are signed with
+    #[arg(long, env = "SANDBOX_WEBHOOK_SECRET", hide_env_values = true)]
+    webhook_secret: Option<String>,
+
+    /// The payload of deliveries: default, policy or both
+    #[arg(long, env = "SANDBOX_WEBHOOK_SHAPE", default_value_t)]
+    webhook_shape: Shape,
 }
 
 #[derive(Args)]
@@ -166,6 +181,10 @@ impl SpaceliftArgs {
         let builder = match self.pools {
             Some(pools) => builder.account(Account::with_pools(pools, self.workers_per_pool)).canned(true),
             None => builder.living(life.seed, life.speed),
+        };
+        let builder = match (self.webhook_url, self.webhook_secret) {
+            (Some(url), Some(secret)) => builder.webhook(Webhook::new(url, secret).shape(self.webhook_shape)),
+            _ => builder,
         };
         let spacelift = builder.start().await?;
         announce("spacelift", &spacelift.url())?;
@@ -245,6 +264,10 @@ fn speed(text: &str) -> Result<f64, String> {
         Ok(speed) if f64::is_finite(speed) && speed >= 0.0 => Ok(speed),
         _ => Err("expected a number that is not negative".to_owned()),
     }
+}
+
+fn webhook_url(text: &str) -> Result<String, String> {
+    if text.starts_with("http://") { Ok(text.to_owned()) } else { Err("expected an http URL".to_owned()) }
 }
 
 /// One line on standard output for each service, as soon as it can be reached.

@@ -19,6 +19,7 @@ use super::{
     EXCHANGE, Override, Recorded, Scenario,
     schema::{self, Schema},
     session::Sessions,
+    webhook::Webhooks,
     world::World,
 };
 use crate::{
@@ -46,7 +47,8 @@ pub enum Refusal {
 
 /// The simulated API with everything that it knows.
 pub(super) struct Api {
-    pub(super) world: World,
+    pub(super) world: Arc<World>,
+    pub(super) webhooks: Arc<Webhooks>,
     pub(super) sessions: Arc<Sessions>,
     pub(super) journal: Journal<Recorded>,
     pub(super) ca_pem: Option<String>,
@@ -92,7 +94,8 @@ impl Handler for Api {
 
 impl Api {
     pub(super) fn new(
-        world: World,
+        world: Arc<World>,
+        webhooks: Arc<Webhooks>,
         sessions: Sessions,
         scenario: Scenario,
         slowness: Duration,
@@ -101,6 +104,7 @@ impl Api {
         let sessions = Arc::new(sessions);
         Self {
             world,
+            webhooks,
             schema: schema::build(Arc::clone(&sessions)),
             sessions,
             journal: Journal::default(),

@@ -6,7 +6,7 @@ use hyper::{Method, Request, Response, StatusCode, body::Incoming};
 use serde_json::{Value, json};
 use tonic::async_trait;
 
-use super::{Account, Scenario, api::Api};
+use super::{Account, Scenario, api::Api, webhook};
 use crate::{
     http::{self, method_not_allowed, no_content, response, text},
     routes::Route,
@@ -26,6 +26,15 @@ GET PUT  /_sandbox/speed     simulated seconds in a second; 0 pauses
 GET      /_sandbox/requests  requests so far, by operation
 POST     /_sandbox/revoke    revokes every token
 GET      /_sandbox/ca.pem    the certificate to trust, with TLS
+GET DELETE      /_sandbox/runs            the runs as they really were, since the start or the last DELETE
+GET PUT DELETE  /_sandbox/webhook         where runs are delivered to, and what has become of it:
+                                          {\"url\": \"http://localhost:9953/webhook\", \"secret\": \"...\"} and, if need be,
+                                          \"shape\" (default, policy, both), \"account\", \"retry\", \"sha1\", \"others\"
+POST            /_sandbox/webhook/enable  enables the webhook again that ten failures in a row have disabled
+GET DELETE      /_sandbox/faults          what goes wrong with deliveries; DELETE ends it
+PUT DELETE      /_sandbox/faults/NAME     makes this go wrong, with the body as its measure:
+                    duplicates 0.1    reorder 0.1         lost 0.1 (not the last of a run)    lost_any 0.1
+                    delay 2s          old_payloads 0.1    bad_signatures 0.1
 GET      /health
 POST     /graphql            the API itself
 ";
@@ -83,7 +92,8 @@ fn answer(api: &Api, method: &Method, path: &str, body: &[u8]) -> Response<Body>
         ("" | "account" | "requests" | "ca.pem", _) => method_not_allowed("GET"),
         ("scenario" | "speed", _) => method_not_allowed("GET, PUT"),
         ("revoke", _) => method_not_allowed("POST"),
-        _ => text(StatusCode::NOT_FOUND, "not found\n"),
+        _ => webhook::control::answer(api, method, path, body)
+            .unwrap_or_else(|| text(StatusCode::NOT_FOUND, "not found\n")),
     }
 }
 

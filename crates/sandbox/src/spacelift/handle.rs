@@ -9,8 +9,15 @@ use std::{
 
 use super::{
     Account, DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, EXCHANGE, Living, Override, Recorded, Refusal,
-    Scenario, api::Api, control::ControlRoutes, session::Sessions, world::World,
+    Scenario,
+    api::Api,
+    control::ControlRoutes,
+    session::Sessions,
+    webhook::{self, Webhook, Webhooks},
+    world::World,
 };
+use tokio::task::JoinHandle;
+
 use crate::{
     ListenError,
     routes::Routes,
@@ -20,9 +27,17 @@ use crate::{
 
 /// A simulated Spacelift that listens. It stops when it is dropped.
 pub struct Spacelift {
-    api: Arc<Api>,
+    pub(super) api: Arc<Api>,
     tls: Option<Tls>,
     server: Server<Routes<Api>>,
+    /// Sends deliveries.
+    sender: JoinHandle<()>,
+}
+
+impl Drop for Spacelift {
+    fn drop(&mut self) {
+        self.sender.abort();
+    }
 }
 
 /// What a [`Spacelift`] is to be; every setting has a default.
@@ -37,6 +52,7 @@ pub struct Builder {
     token_lifetime: Duration,
     id: String,
     secret: String,
+    webhook: Option<Webhook>,
 }
 
 #[derive(Clone, Debug)]
@@ -68,6 +84,7 @@ impl Default for Builder {
             token_lifetime: Duration::from_secs(60),
             id: DEFAULT_API_KEY_ID.to_owned(),
             secret: DEFAULT_API_KEY_SECRET.to_owned(),
+            webhook: None,
         }
     }
 }
@@ -137,6 +154,13 @@ impl Builder {
         self
     }
 
+    /// Delivers what happens to the runs of a living account.
+    #[must_use]
+    pub fn webhook(mut self, webhook: Webhook) -> Self {
+        self.webhook = Some(webhook);
+        self
+    }
+
     /// Listens.
     ///
     /// # Errors
@@ -144,15 +168,20 @@ impl Builder {
     /// If the address cannot be listened on, or no certificate can be made.
     pub async fn start(self) -> Result<Spacelift, StartError> {
         let tls = self.tls.then(Tls::generate).transpose()?;
-        let world = match self.source {
-            Source::Fixed(account) => World::fixed(*account, self.canned),
+        let (webhooks, outbox) = Webhooks::new(self.webhook);
+        let webhooks = Arc::new(webhooks);
+        let (world, seed) = match self.source {
+            Source::Fixed(account) => (World::fixed(*account, self.canned, Arc::clone(&webhooks)), 0),
             Source::Living { seed, speed } => {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                World::living(Living::new(seed, now), speed, self.canned)
+                let living = Living::new(seed, now);
+                (World::living(living, speed, now, self.canned, Arc::clone(&webhooks)), seed)
             }
         };
+        let world = Arc::new(world);
         let api = Arc::new(Api::new(
-            world,
+            Arc::clone(&world),
+            Arc::clone(&webhooks),
             Sessions::new(self.id, self.secret, self.token_lifetime),
             self.scenario,
             self.slowness,
@@ -162,7 +191,8 @@ impl Builder {
         let control = ControlRoutes(Arc::clone(&api));
         let routes = Arc::new(Routes::new(Arc::clone(&api), vec![Box::new(control)]));
         let server = Server::start(self.listen, acceptor, routes).await?;
-        Ok(Spacelift { api, tls, server })
+        let sender = tokio::spawn(webhook::send(world, webhooks, outbox, seed));
+        Ok(Spacelift { api, tls, server, sender })
     }
 }
 

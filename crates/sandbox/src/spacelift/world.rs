@@ -9,19 +9,27 @@ use std::{
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{Account, Living};
+use super::{
+    Account, Living,
+    living::Transition,
+    webhook::{RunBook, Runs, Webhooks},
+};
 
 /// How many simulated seconds a request may have to catch up on after nobody has asked for long.
 const MAX_CATCH_UP: f64 = 3600.0;
 
 /// The account and, on request, the answers that were rendered from it.
-pub(super) struct World(Mutex<State>);
+pub(super) struct World {
+    state: Mutex<State>,
+    webhooks: Arc<Webhooks>,
+}
 
 struct State {
     account: Arc<Account>,
     life: Option<Life>,
     /// Rendered answers of the present account by operation name, if they are to be kept.
     canned: Option<HashMap<String, Canned>>,
+    runs: RunBook,
 }
 
 struct Life {
@@ -30,6 +38,8 @@ struct Life {
     speed: f64,
     /// Up to when the account has lived.
     at: Instant,
+    /// What the wall clock said then.
+    wall: Duration,
 }
 
 struct Canned {
@@ -38,18 +48,38 @@ struct Canned {
 }
 
 impl World {
-    pub(super) fn fixed(account: Account, canned: bool) -> Self {
-        Self::new(account, None, canned)
+    pub(super) fn fixed(account: Account, canned: bool, webhooks: Arc<Webhooks>) -> Self {
+        Self::new(account, None, RunBook::default(), canned, webhooks)
     }
 
-    pub(super) fn living(living: Living, speed: f64, canned: bool) -> Self {
+    /// A living account; `wall` is what the wall clock says, from which on it lives.
+    pub(super) fn living(
+        mut living: Living,
+        speed: f64,
+        wall: Duration,
+        canned: bool,
+        webhooks: Arc<Webhooks>,
+    ) -> Self {
         let account = living.snapshot();
-        Self::new(account, Some(Life { living, speed, at: Instant::now() }), canned)
+        let mut runs = RunBook::default();
+        let now = living.now();
+        for Transition { run, at } in living.take_transitions() {
+            // Before the start, time has passed as on the wall clock.
+            runs.enter(&run.info, run.state.name(), wall.saturating_sub(now - at), false);
+        }
+        runs.reset();
+        Self::new(account, Some(Life { living, speed, at: Instant::now(), wall }), runs, canned, webhooks)
     }
 
-    fn new(account: Account, life: Option<Life>, canned: bool) -> Self {
+    fn new(
+        account: Account,
+        life: Option<Life>,
+        runs: RunBook,
+        canned: bool,
+        webhooks: Arc<Webhooks>,
+    ) -> Self {
         let canned = canned.then(HashMap::new);
-        Self(Mutex::new(State { account: Arc::new(account), life, canned }))
+        Self { state: Mutex::new(State { account: Arc::new(account), life, canned, runs }), webhooks }
     }
 
     /// The account as it is now.
@@ -61,7 +91,28 @@ impl World {
     pub(super) fn set_account(&self, account: Account) {
         let mut state = self.state();
         state.life = None;
+        state.runs = RunBook::default();
         state.replace(account);
+    }
+
+    /// Whether the account lives.
+    pub(super) fn is_living(&self) -> bool {
+        self.lock().life.is_some()
+    }
+
+    /// Lets a living account live up to now, and hands what happened to its runs to the webhook.
+    pub(super) fn catch_up(&self) {
+        drop(self.state());
+    }
+
+    /// What has become of the runs of a living account.
+    pub(super) fn runs(&self) -> Runs {
+        self.state().runs.runs()
+    }
+
+    /// Forgets the runs that ended.
+    pub(super) fn reset_runs(&self) {
+        self.state().runs.reset();
     }
 
     /// Simulated seconds in a second; zero for an account that does not change.
@@ -95,24 +146,39 @@ impl World {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.catch_up();
+        let mut state = self.lock();
+        state.catch_up(&self.webhooks);
         state
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    fn catch_up(&mut self) {
+    fn catch_up(&mut self, webhooks: &Webhooks) {
         let Some(life) = &mut self.life else { return };
         let elapsed = life.at.elapsed();
         life.at += elapsed;
+        life.wall += elapsed;
         let seconds = (elapsed.as_secs_f64() * life.speed).clamp(0.0, MAX_CATCH_UP);
         // Only a speed that is no number gets past the clamp, and time stands still then.
         let simulated = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-        if life.living.advance(simulated) {
-            let account = life.living.snapshot();
-            self.replace(account);
+        if !life.living.advance(simulated) {
+            return;
         }
+        let (now, is_told) = (life.living.now(), webhooks.is_set());
+        for Transition { run, at } in life.living.take_transitions() {
+            let ago = Duration::try_from_secs_f64((now - at).as_secs_f64() / life.speed).unwrap_or_default();
+            let delivery =
+                self.runs.enter(&run.info, run.state.name(), life.wall.saturating_sub(ago), is_told);
+            if is_told {
+                webhooks.deliver(delivery);
+            }
+        }
+        let account = life.living.snapshot();
+        self.replace(account);
     }
 
     fn replace(&mut self, account: Account) {

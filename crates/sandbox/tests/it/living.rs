@@ -19,14 +19,22 @@ fn check(account: &Account) -> Result<(), TestCaseError> {
     prop_assert!((0..=public.parallelism).contains(&public.busy_workers), "{:?}", public);
     prop_assert!((0..=public.pending_runs).contains(&public.schedulable_runs_count), "{:?}", public);
     // Work does not wait while there is somebody to do it.
-    prop_assert!(public.pending_runs == 0 || public.busy_workers == public.parallelism, "{:?}", public);
+    prop_assert!(
+        public.schedulable_runs_count == 0 || public.busy_workers == public.parallelism,
+        "{:?}",
+        public
+    );
 
     for pool in &account.pools {
         let workers = pool.workers.len() as i64;
         let drained = pool.drained_workers() as i64;
         prop_assert!((0..=workers).contains(&pool.busy_workers), "{:?}", pool);
         prop_assert!((0..=pool.pending_runs).contains(&pool.schedulable_runs_count), "{:?}", pool);
-        prop_assert!(pool.pending_runs == 0 || pool.busy_workers >= workers - drained, "{:?}", pool);
+        prop_assert!(
+            pool.schedulable_runs_count == 0 || pool.busy_workers >= workers - drained,
+            "{:?}",
+            pool
+        );
     }
     let ids: Vec<_> = account.pools.iter().flat_map(|pool| &pool.workers).map(|worker| &worker.id).collect();
     prop_assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len());

@@ -4,7 +4,7 @@ use std::{process::Stdio, time::Duration};
 
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     process::Command,
     time::timeout,
 };
@@ -42,7 +42,13 @@ async fn says_where_it_listens_and_ends_when_asked() {
 
 #[tokio::test]
 async fn rejects_what_it_does_not_understand() {
-    for argument in ["--scenario=nonsense", "--speed=-1", "--token-lifetime=soon"] {
+    for argument in [
+        "--scenario=nonsense",
+        "--speed=-1",
+        "--token-lifetime=soon",
+        "--webhook-url=https://h/webhook",
+        "--webhook-shape=odd",
+    ] {
         let output = sandbox().args(["spacelift", argument]).output().await.unwrap();
         assert_eq!(output.status.code(), Some(2), "{argument}");
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -113,4 +119,30 @@ async fn serves_several_projects() {
 
     let output = sandbox().args(["google", "--projects=a=nonsense"]).output().await.unwrap();
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn delivers_runs_to_a_webhook() {
+    let receiver = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/webhook", receiver.local_addr().unwrap());
+    let mut program = sandbox()
+        .args(["spacelift", "--listen=127.0.0.1:0", "--speed=20", "--webhook-url", &url])
+        .env("SANDBOX_WEBHOOK_SECRET", "s")
+        .env("SANDBOX_WEBHOOK_SHAPE", "policy")
+        .spawn()
+        .unwrap();
+    let (mut stream, _) = timeout(Duration::from_secs(30), receiver.accept()).await.unwrap().unwrap();
+    let mut request = String::new();
+    while !request.contains("\"timing\"") {
+        let mut bytes = [0; 4096];
+        let count = stream.read(&mut bytes).await.unwrap();
+        request.push_str(str::from_utf8(&bytes[..count]).unwrap());
+    }
+    assert!(request.starts_with("POST /webhook HTTP/1.1\r\n"), "{request}");
+    assert!(request.contains("x-signature-256: sha256="), "{request}");
+    program.kill().await.unwrap();
+
+    let output = sandbox().args(["spacelift", "--webhook-url", &url]).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--webhook-secret"));
 }

@@ -2,10 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::{
-    pool::Run,
-    stack::{Stack, State},
-};
+use super::{run::Run, stack::Stack};
 use crate::spacelift::account::MetricPoint;
 
 /// What the figures about runs look back on.
@@ -27,7 +24,7 @@ pub(super) struct History {
 pub(super) struct Window(VecDeque<f64>);
 
 impl History {
-    pub(super) fn note_deployment(&mut self, now: Duration, run: Run, stack: &mut Stack) {
+    pub(super) fn note_deployment(&mut self, now: Duration, run: &Run, stack: &mut Stack) {
         self.deployments += 1;
         self.failures.push(0.0);
         self.lead_times.push((now - run.arrived).as_secs_f64());
@@ -35,7 +32,6 @@ impl History {
             self.recoveries.push((now - since).as_secs_f64());
         }
         stack.drifted = 0;
-        stack.enter(State::Finished, run);
     }
 }
 

@@ -2,14 +2,17 @@
 //!
 //! Each pool is a queue with several servers (M/M/c): runs arrive as a Poisson process whose rate follows the
 //! rhythm of a day and take an exponentially distributed time. A day has five minutes, so that whoever
-//! watches sees it. Everything else follows from the runs: a run changes its stack's state, a successful one
-//! ends its stack's drift, a busy worker uses minutes.
+//! watches sees it. Everything else follows from the runs: a run waits for its stack's lock and for a worker, goes
+//! through the states that Spacelift has, and changes its stack's; a successful one ends its stack's drift, a busy worker
+//! uses minutes.
 //!
 //! Time is a parameter and chance comes from a seed: the same calls yield the same account.
 
 mod history;
+mod job;
 mod plan;
 mod pool;
+mod run;
 mod stack;
 mod units;
 mod used;
@@ -18,11 +21,13 @@ use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
+pub(super) use self::run::Transition;
 use self::{
     history::History,
     plan::POOLS,
-    pool::{Event, Pool},
-    stack::{Stack, State},
+    pool::Pool,
+    run::{Kind, RunState},
+    stack::Stack,
     units::{DAY, TICK, count, whole},
     used::{BILLING_PERIOD, Used},
 };
@@ -31,12 +36,6 @@ use super::account::{
     SeatUsage, Seats, Usage,
 };
 
-/// The share of runs that fail.
-const FAILING: f64 = 0.07;
-/// The share of runs that wait for somebody to confirm what they would do.
-const ASKING: f64 = 0.07;
-/// How long they wait, on average.
-const CONFIRMATION: Duration = Duration::from_secs(45);
 /// From one drift to the next anywhere in the account, on average.
 const DRIFT_INTERVAL: Duration = Duration::from_secs(8);
 /// How far ahead a drift detection counts as upcoming.
@@ -57,6 +56,8 @@ pub struct Living {
     stacks: Vec<Stack>,
     used: Used,
     history: History,
+    /// What has happened to runs since the last step began.
+    transitions: Vec<Transition>,
 }
 
 impl Living {
@@ -83,6 +84,7 @@ impl Living {
             stacks,
             used: Used::up_to(born),
             history: History::default(),
+            transitions: Vec::new(),
         };
         living.advance(DAY);
         living
@@ -91,6 +93,7 @@ impl Living {
     /// Lets time pass and says whether anything may have changed. Less than half a second is added to the
     /// next call, so that it does not matter in how many steps time passes.
     pub fn advance(&mut self, elapsed: Duration) -> bool {
+        self.transitions.clear();
         self.owed += elapsed;
         let changed = self.owed >= TICK;
         while self.owed >= TICK {
@@ -100,10 +103,20 @@ impl Living {
         changed
     }
 
+    /// What has happened to runs in the last step.
+    pub(super) fn take_transitions(&mut self) -> Vec<Transition> {
+        std::mem::take(&mut self.transitions)
+    }
+
+    /// The present time, with what is less than a tick.
+    pub(super) fn now(&self) -> Duration {
+        self.now + self.owed
+    }
+
     /// The account at this moment.
     #[must_use]
     pub fn snapshot(&self) -> Account {
-        let used_seats = 38 + count(self.waiting(State::Unconfirmed).count()) % 9;
+        let used_seats = 38 + count(self.waiting(RunState::Unconfirmed).count()) % 9;
         Account {
             public_pool: Some(PublicWorkerPool {
                 busy_workers: count(self.public.busy()),
@@ -133,44 +146,33 @@ impl Living {
             self.used = Used::at_start_of_period(self.now);
         }
         let pools = std::iter::once(&mut self.public).chain(&mut self.private);
-        let events: Vec<Event> = pools.flat_map(|pool| pool.tick(self.now, &mut self.rng)).collect();
-        for event in events {
-            self.apply(event);
+        let transitions: Vec<Transition> =
+            pools.flat_map(|pool| pool.tick(self.now, &self.stacks, &mut self.rng)).collect();
+        for transition in &transitions {
+            self.apply(transition);
         }
-        self.confirm();
+        self.transitions.extend(transitions);
         self.drift();
         self.used.public += busy_time(&self.public);
         self.used.private += self.private.iter().map(busy_time).sum::<Duration>();
     }
 
-    fn apply(&mut self, event: Event) {
-        match event {
-            Event::Arrived(run) => self.stacks[run.stack].enter(State::Queued, run),
-            Event::Started(run) => self.stacks[run.stack].enter(State::Planning, run),
-            Event::Finished { run, duration } => {
-                self.history.durations.push(1e9 * duration.as_secs_f64());
-                let stack = &mut self.stacks[run.stack];
-                match self.rng.random::<f64>() {
-                    fate if fate < FAILING => {
-                        stack.enter(State::Failed, run);
-                        stack.failing_since.get_or_insert(self.now);
-                        self.history.failures.push(1.0);
-                    }
-                    fate if fate < FAILING + ASKING => stack.enter(State::Unconfirmed, run),
-                    _ => self.history.note_deployment(self.now, run, stack),
-                }
-            }
+    fn apply(&mut self, Transition { run, at }: &Transition) {
+        if matches!(run.state, RunState::Finished | RunState::Failed) {
+            self.history.durations.push(1e9 * run.work.as_secs_f64());
         }
-    }
-
-    /// Somebody confirms what waits for it, sooner or later.
-    fn confirm(&mut self) {
-        for stack in self.stacks.iter_mut().filter(|stack| stack.state == State::Unconfirmed) {
-            if self.rng.random_bool(TICK.div_duration_f64(CONFIRMATION))
-                && let Some(run) = stack.run.take()
-            {
-                self.history.note_deployment(self.now, run, stack);
+        if !run.has_lock {
+            return;
+        }
+        let stack = &mut self.stacks[run.stack];
+        stack.run = Some((run.info.id.as_str().into(), run.state));
+        match (run.kind, run.state) {
+            (Kind::Tracked, RunState::Finished) => self.history.note_deployment(*at, run, stack),
+            (Kind::Tracked, RunState::Failed) => {
+                stack.failing_since.get_or_insert(*at);
+                self.history.failures.push(1.0);
             }
+            _ => {}
         }
     }
 
@@ -209,7 +211,7 @@ impl Living {
         let mut by_state = BTreeMap::<_, u32>::new();
         let mut by_vendor = BTreeMap::<_, u32>::new();
         for stack in &self.stacks {
-            *by_state.entry(stack.state.name()).or_default() += 1;
+            *by_state.entry(stack.state()).or_default() += 1;
             *by_vendor.entry(stack.vendor).or_default() += stack.resources;
         }
         let mut by_size: Vec<&Stack> = self.stacks.iter().collect();
@@ -225,15 +227,15 @@ impl Living {
             largest_stacks: by_size.iter().take(10).map(|stack| stack.as_largest()).collect(),
             max_stack_size_by_resource_count: MetricPoint::single(largest.into()),
             median_run_duration: self.history.durations.median(),
-            needs_approval_runs: self.waiting(State::Unconfirmed).collect(),
+            needs_approval_runs: self.waiting(RunState::Unconfirmed).collect(),
             resources_count_by_drift: vec![
                 MetricPoint::labelled("IN_SYNC", (resources - drifted).into()),
                 MetricPoint::labelled("DRIFTED", drifted.into()),
             ],
             resources_count_by_vendor: points(by_vendor),
             runs_requiring_attention: self
-                .waiting(State::Unconfirmed)
-                .chain(self.waiting(State::Failed))
+                .waiting(RunState::Unconfirmed)
+                .chain(self.waiting(RunState::Failed))
                 .collect(),
             stacks_count_by_state: points(by_state),
             upcoming_drift_detection_schedules: self.upcoming_drift_detection(),
@@ -254,9 +256,9 @@ impl Living {
     }
 
     /// The runs of the stacks that are in a state.
-    fn waiting(&self, state: State) -> impl Iterator<Item = MetricsRun> {
-        let stacks = self.stacks.iter().filter(move |stack| stack.state == state);
-        stacks.filter_map(|stack| stack.run.as_ref()).map(|run| MetricsRun { id: run.id.clone() })
+    fn waiting(&self, wanted: RunState) -> impl Iterator<Item = MetricsRun> {
+        let runs = self.stacks.iter().filter_map(|stack| stack.run.as_ref());
+        runs.filter(move |(_, state)| *state == wanted).map(|(id, _)| MetricsRun { id: id.clone() })
     }
 
     /// Each stack has its drift detected once a day, one after the other.

@@ -1,13 +1,24 @@
 //! One worker pool as a queue with several servers.
 
-use std::{collections::VecDeque, f64::consts::TAU, ops::Range, time::Duration};
+use std::{
+    collections::{HashSet, VecDeque},
+    f64::consts::TAU,
+    ops::Range,
+    time::Duration,
+};
 
 use rand::{RngExt as _, rngs::StdRng};
 
-use super::units::{DAY, TICK, count};
+use super::{
+    job::{Machine, enter},
+    run::{Run, RunState, Transition},
+    stack::Stack,
+    units::{DAY, TICK, count},
+};
 use crate::spacelift::{
     account::{ID, Worker, WorkerPool},
     ulid::ulid,
+    webhook::WorkerPoolInfo,
 };
 
 /// How often a pool decides about its workers.
@@ -20,6 +31,13 @@ const JOINING: usize = 2;
 const REPLACEMENT: f64 = 0.04;
 /// With more waiting runs than this a pool shows a notification.
 const CROWDED: usize = 10;
+/// How long a run that needs somebody's decision waits for it, on average.
+const DECISION: Duration = Duration::from_secs(45);
+/// The shares of decisions to discard a run and to plan it again; the others confirm it.
+const DISCARDED: f64 = 0.12;
+const REPLANNED: f64 = 0.08;
+/// How long a run waits before somebody loses patience and cancels it, on average.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// When runs come to a pool and how long they take.
 #[derive(Clone, Copy, Debug)]
@@ -62,22 +80,6 @@ impl Fleet {
     }
 }
 
-/// A run on its way through the queue.
-#[derive(Clone, Debug)]
-pub(super) struct Run {
-    pub(super) id: ID,
-    /// The index of its stack.
-    pub(super) stack: usize,
-    pub(super) arrived: Duration,
-}
-
-/// What happened to a run.
-pub(super) enum Event {
-    Arrived(Run),
-    Started(Run),
-    Finished { run: Run, duration: Duration },
-}
-
 #[derive(Clone, Debug)]
 pub(super) struct Pool {
     id: ID,
@@ -87,36 +89,16 @@ pub(super) struct Pool {
     pub(super) stacks: Range<usize>,
     demand: Demand,
     machines: Vec<Machine>,
+    /// Runs that wait for their stack's lock or for a worker.
     pending: VecDeque<Run>,
+    /// Runs that wait for somebody's decision.
+    undecided: Vec<Run>,
+    /// The stacks that one run has for itself.
+    locked: HashSet<usize>,
     /// When it last decided about its workers.
     scaled: Duration,
     /// What the demand has to add up to until the next run arrives.
     until_arrival: f64,
-}
-
-#[derive(Clone, Debug)]
-struct Machine {
-    id: ID,
-    /// Since when it takes no new runs.
-    drained: Option<Duration>,
-    job: Option<Job>,
-}
-
-#[derive(Clone, Debug)]
-struct Job {
-    run: Run,
-    started: Duration,
-    ends: Duration,
-}
-
-impl Machine {
-    fn new(rng: &mut StdRng) -> Self {
-        Self { id: ulid(rng), drained: None, job: None }
-    }
-
-    fn is_free(&self) -> bool {
-        self.drained.is_none() && self.job.is_none()
-    }
 }
 
 impl Pool {
@@ -135,13 +117,15 @@ impl Pool {
             demand,
             machines: (0..fleet.wanted(0)).map(|_| Machine::new(rng)).collect(),
             pending: VecDeque::new(),
+            undecided: Vec::new(),
+            locked: HashSet::new(),
             scaled: Duration::ZERO,
             until_arrival: exponential(1.0, rng),
         }
     }
 
     pub(super) fn busy(&self) -> usize {
-        self.jobs().count()
+        self.machines.iter().filter(|machine| machine.job.is_some()).count()
     }
 
     /// Waiting runs.
@@ -149,10 +133,9 @@ impl Pool {
         self.pending.len()
     }
 
-    /// Waiting runs whose stack does not also run something, which would have to finish first.
+    /// Waiting runs that nothing but a free worker holds back.
     pub(super) fn schedulable(&self) -> usize {
-        let running = |stack| self.jobs().any(|job| job.run.stack == stack);
-        self.pending.iter().filter(|run| !running(run.stack)).count()
+        self.pending.iter().filter(|run| run.state != RunState::Queued).count()
     }
 
     pub(super) fn workers(&self) -> usize {
@@ -178,41 +161,102 @@ impl Pool {
         }
     }
 
-    /// Lives the tick that ends `now` and tells what happened in it.
-    pub(super) fn tick(&mut self, now: Duration, rng: &mut StdRng) -> Vec<Event> {
-        let mut events = Vec::new();
-        self.finish(now, &mut events);
-        self.receive(now, rng, &mut events);
+    /// Lives the tick that ends `now` and tells what happened to runs in it. `stacks` are those of all pools.
+    pub(super) fn tick(&mut self, now: Duration, stacks: &[Stack], rng: &mut StdRng) -> Vec<Transition> {
+        let mut log = Vec::new();
+        self.work(now, &mut log);
+        self.decide(now, rng, &mut log);
+        self.receive(now, stacks, rng, &mut log);
+        self.lock(now, &mut log);
         if now >= self.scaled + SCALING_INTERVAL {
             self.scaled = now;
             self.scale(now, rng);
         }
-        self.start(now, rng, &mut events);
-        events
+        self.start(now, &mut log);
+        log
     }
 
-    fn jobs(&self) -> impl Iterator<Item = &Job> {
-        self.machines.iter().filter_map(|machine| machine.job.as_ref())
-    }
-
-    fn finish(&mut self, now: Duration, events: &mut Vec<Event>) {
-        for machine in &mut self.machines {
-            if let Some(Job { run, started, .. }) = machine.job.take_if(|job| job.ends <= now) {
-                events.push(Event::Finished { run, duration: now - started });
+    fn work(&mut self, now: Duration, log: &mut Vec<Transition>) {
+        let left: Vec<Run> = self.machines.iter_mut().filter_map(|machine| machine.work(now, log)).collect();
+        for run in left {
+            if run.state.is_terminal() {
+                self.unlock(&run);
+            } else {
+                self.undecided.push(run);
             }
         }
     }
 
+    fn unlock(&mut self, run: &Run) {
+        if run.has_lock {
+            self.locked.remove(&run.stack);
+        }
+    }
+
+    /// People decide about runs that wait for it, and cancel some that wait for something else.
+    fn decide(&mut self, now: Duration, rng: &mut StdRng, log: &mut Vec<Transition>) {
+        for mut run in std::mem::take(&mut self.undecided) {
+            if !rng.random_bool(TICK.div_duration_f64(DECISION)) {
+                self.undecided.push(run);
+                continue;
+            }
+            let decision = match rng.random::<f64>() {
+                _ if run.state == RunState::PendingReview => RunState::Unconfirmed,
+                share if share < DISCARDED => RunState::Discarded,
+                share if share < DISCARDED + REPLANNED => RunState::ReplanRequested,
+                _ => RunState::Confirmed,
+            };
+            enter(&mut run, decision, now, log);
+            match decision {
+                RunState::Unconfirmed => self.undecided.push(run),
+                RunState::Discarded => self.unlock(&run),
+                // It was its turn already.
+                _ => self.pending.push_front(run),
+            }
+        }
+        self.pending.retain_mut(|run| {
+            let is_new = matches!(run.state, RunState::Queued | RunState::Ready);
+            let is_canceled = is_new && rng.random_bool(TICK.div_duration_f64(PATIENCE));
+            if is_canceled {
+                enter(run, RunState::Canceled, now, log);
+                if run.has_lock {
+                    self.locked.remove(&run.stack);
+                }
+            }
+            !is_canceled
+        });
+    }
+
     /// With the demand adding up to an exponentially distributed amount between two arrivals, they are a
     /// Poisson process that follows the demand.
-    fn receive(&mut self, now: Duration, rng: &mut StdRng, events: &mut Vec<Event>) {
+    fn receive(&mut self, now: Duration, stacks: &[Stack], rng: &mut StdRng, log: &mut Vec<Transition>) {
         self.until_arrival -= self.demand.at(now) * TICK.as_secs_f64();
         while self.until_arrival <= 0.0 {
             self.until_arrival += exponential(1.0, rng);
-            let run = Run { id: ulid(rng), stack: rng.random_range(self.stacks.clone()), arrived: now };
-            self.pending.push_back(run.clone());
-            events.push(Event::Arrived(run));
+            let stack = rng.random_range(self.stacks.clone());
+            let work = Duration::from_secs_f64(exponential(self.demand.mean_duration, rng));
+            let mut run = Run::new((stack, &stacks[stack]), self.info(), work, now, rng);
+            enter(&mut run, RunState::Queued, now, log);
+            self.pending.push_back(run);
         }
+    }
+
+    /// The runs at the front of their stack's queue get its lock, those that need none go on at once.
+    fn lock(&mut self, now: Duration, log: &mut Vec<Transition>) {
+        self.pending.retain_mut(|run| {
+            if run.state != RunState::Queued {
+                return true;
+            }
+            if let Some(end) = run.early_end() {
+                enter(run, end, now, log);
+                return false;
+            }
+            run.has_lock = run.kind.needs_lock() && self.locked.insert(run.stack);
+            if run.has_lock || !run.kind.needs_lock() {
+                enter(run, RunState::Ready, now, log);
+            }
+            true
+        });
     }
 
     fn scale(&mut self, now: Duration, rng: &mut StdRng) {
@@ -220,7 +264,7 @@ impl Pool {
             machine.job.is_some() || machine.drained.is_none_or(|since| now < since + DRAINING)
         });
         let active = self.machines.iter().filter(|machine| machine.drained.is_none()).count();
-        let wanted = self.fleet.wanted(self.busy() + self.pending());
+        let wanted = self.fleet.wanted(self.busy() + self.schedulable());
         for _ in active..wanted.min(active + JOINING) {
             self.machines.push(Machine::new(rng));
         }
@@ -237,13 +281,21 @@ impl Pool {
         }
     }
 
-    fn start(&mut self, now: Duration, rng: &mut StdRng, events: &mut Vec<Event>) {
+    fn start(&mut self, now: Duration, log: &mut Vec<Transition>) {
         for machine in self.machines.iter_mut().filter(|machine| machine.is_free()) {
-            let Some(run) = self.pending.pop_front() else { break };
-            events.push(Event::Started(run.clone()));
-            let duration = Duration::from_secs_f64(exponential(self.demand.mean_duration, rng));
-            machine.job = Some(Job { run, started: now, ends: now + duration });
+            let ready = self.pending.iter().position(|run| run.state != RunState::Queued);
+            let Some(run) = ready.and_then(|index| self.pending.remove(index)) else { break };
+            machine.start(run, now, log);
         }
+    }
+
+    /// How webhooks describe it; the public pool needs no description.
+    fn info(&self) -> Option<WorkerPoolInfo> {
+        (!matches!(self.fleet, Fleet::Slots(_))).then(|| WorkerPoolInfo {
+            id: self.id.to_string(),
+            name: self.name.to_owned(),
+            labels: vec![format!("env:{}", self.name)],
+        })
     }
 }
 

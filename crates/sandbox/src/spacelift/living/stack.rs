@@ -4,11 +4,21 @@ use std::time::Duration;
 
 use rand::{RngExt as _, rngs::StdRng};
 
-use super::pool::Run;
-use crate::spacelift::account::{LargestStack, StackTile};
+use super::run::RunState;
+use crate::spacelift::{
+    account::{ID, LargestStack, StackTile},
+    webhook::StackInfo,
+};
 
 const TOPICS: [&str; 8] =
     ["network", "dns", "database", "cluster", "iam", "storage", "observability", "edge"];
+/// The identity and the name of each space.
+const SPACES: [(&str, &str); 4] = [
+    ("root", "root"),
+    ("platform-01K5A3Q7W8", "platform"),
+    ("data-01K5A3QB2M", "data"),
+    ("products-01K5A3QE4T", "products"),
+];
 const VENDORS: [&str; 4] = ["hashicorp/aws", "hashicorp/google", "hashicorp/kubernetes", "datadog/datadog"];
 
 #[derive(Clone, Debug)]
@@ -18,20 +28,10 @@ pub(super) struct Stack {
     pub(super) resources: u32,
     pub(super) drifted: u32,
     pub(super) detects_drift: bool,
-    pub(super) state: State,
-    /// The run that brought it into its state; a new stack has had none.
-    pub(super) run: Option<Run>,
+    space: (&'static str, &'static str),
+    /// The run that changed its state last, and that state; a new stack has had none.
+    pub(super) run: Option<(ID, RunState)>,
     pub(super) failing_since: Option<Duration>,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum State {
-    New,
-    Queued,
-    Planning,
-    Unconfirmed,
-    Finished,
-    Failed,
 }
 
 impl Stack {
@@ -44,36 +44,40 @@ impl Stack {
             resources: rng.random_range(2..30_u32).pow(2),
             drifted: 0,
             detects_drift: rng.random_bool(0.6),
-            state: State::New,
+            space: SPACES[number % SPACES.len()],
             run: None,
             failing_since: None,
         }
     }
 
-    pub(super) fn enter(&mut self, state: State, run: Run) {
-        self.state = state;
-        self.run = Some(run);
+    /// Spacelift's name of its state.
+    pub(super) fn state(&self) -> &'static str {
+        self.run.as_ref().map_or("NONE", |(_, state)| state.name())
     }
 
     pub(super) fn tile(&self) -> StackTile {
-        StackTile::new(self.slug.replace('-', " "), &self.slug, self.state.name())
+        StackTile::new(self.name(), &self.slug, self.state())
+    }
+
+    /// How webhooks describe it.
+    pub(super) fn info(&self) -> StackInfo {
+        let (space_id, space_name) = self.space;
+        StackInfo {
+            id: self.slug.clone(),
+            name: self.name(),
+            description: None,
+            labels: vec![format!("team:{space_name}")],
+            repository: "infra".to_owned(),
+            space_id: space_id.to_owned(),
+            space_name: space_name.to_owned(),
+        }
+    }
+
+    fn name(&self) -> String {
+        self.slug.replace('-', " ")
     }
 
     pub(super) fn as_largest(&self) -> LargestStack {
         LargestStack { resources_count: self.resources.into(), stack_tile: self.tile() }
-    }
-}
-
-impl State {
-    /// Spacelift's name of it.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::New => "NONE",
-            Self::Queued => "QUEUED",
-            Self::Planning => "PLANNING",
-            Self::Unconfirmed => "UNCONFIRMED",
-            Self::Finished => "FINISHED",
-            Self::Failed => "FAILED",
-        }
     }
 }

@@ -21,17 +21,33 @@
 //! let request = delivery.signed(Shape::Policy, "secret");
 //! assert_eq!(request.header("X-Signature-256"), Some(&*signature("secret", &request.body)));
 //! ```
+//!
+//! A living account delivers what happens to its runs by itself, once it has a [`Webhook`]
+//! ([`Builder::webhook`](super::Builder::webhook), [`Spacelift::set_webhook`](super::Spacelift::set_webhook)), and
+//! [`Spacelift::runs`](super::Spacelift::runs) tells what a receiver should have found out. The times of deliveries are those of the
+//! wall clock, however fast the account lives.
 
+pub(super) mod control;
 mod delivery;
 mod event;
+mod handle;
+mod hooks;
 mod payload;
 mod run;
+mod sender;
+mod settings;
 mod signature;
+mod truth;
 
 pub use delivery::{Delivery, SignedRequest};
 pub use event::{audit_event, internal_error, module_version};
+pub(super) use hooks::{Outbox, Webhooks};
 pub use run::{Changes, Commit, PolicyReceipt, RunInfo, StackInfo, WorkerPoolInfo};
+pub(super) use sender::send;
+pub use settings::{Webhook, WebhookFaults, WebhookStatus};
 pub use signature::{sha1_signature, signature};
+pub(super) use truth::RunBook;
+pub use truth::{ActiveRuns, EndedRun, Outcome, Runs};
 
 use std::{fmt, str::FromStr};
 

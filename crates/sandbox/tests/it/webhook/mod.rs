@@ -1,3 +1,7 @@
 //! Deliveries about runs.
 
+mod delivery;
+mod faults;
+mod living;
 mod payload;
+mod receiver;
