@@ -1,7 +1,7 @@
 //! What many projects cost: 30,000 nodes in one project, in 30 and in 300, with a Compute API that answers at once and
-//! one that takes 100 ms for each answer.
+//! one that takes 100 ms for each answer; and what operations cost beside, with Pub/Sub and in its place.
 //!
-//! `cargo bench -p spot-interruption-exporter --bench projects` prints the table of `BENCHMARKS.md`. CPU time and memory
+//! `cargo bench -p spot-interruption-exporter --bench projects` prints the tables of `BENCHMARKS.md`. CPU time and memory
 //! are the exporter's own, from `/proc`.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for people at a terminal")]
@@ -14,9 +14,16 @@ use std::time::{Duration, Instant};
 use harness::mebibytes;
 use sandbox::google::Instance;
 use sandbox::google::compute::{Compute, Operation, Reply};
+use sandbox::google::pubsub::PubSub;
 use tokio::runtime::Runtime;
 
 use self::exporter::{Exporter, PROJECT, pubsub, sum};
+
+/// Rounds that are measured, for the memory to settle.
+const ROUNDS: u32 = 8;
+
+/// Between two rounds of instances and operations, where rounds are measured.
+const ROUND: Duration = Duration::from_secs(10);
 
 const NODES: u64 = 30_000;
 
@@ -36,9 +43,50 @@ fn main() {
     for (projects, delay) in [(1, 0), (30, 0), (300, 0), (300, 100)] {
         measure(&runtime, projects, Duration::from_millis(delay));
     }
+    println!("\n| operations | nodes | round | requests | CPU | resident | peak |");
+    println!("|---|---|---|---|---|---|---|");
+    for nodes in [NODES, 2 * NODES] {
+        for operations in ["off", "reconcile", "source"] {
+            rounds(&runtime, operations, nodes);
+        }
+    }
 }
 
-fn measure(runtime: &Runtime, projects: u64, delay: Duration) {
+/// Round by round, with 300 projects.
+fn rounds(runtime: &Runtime, operations: &str, nodes: u64) {
+    const PROJECTS: u64 = 300;
+    let (pubsub, compute, names) = world(runtime, PROJECTS, nodes);
+    let (interval, projects) = (format!("{}s", ROUND.as_secs()), names.join(","));
+    let variables = [
+        ("SIE_COMPUTE__RESYNC_INTERVAL", interval.as_str()),
+        ("SIE_COMPUTE__OPERATIONS_INTERVAL", interval.as_str()),
+        ("SIE_COMPUTE__OPERATIONS", operations),
+        ("SIE_GCP__PROJECTS", &projects),
+    ];
+    let endpoint = (operations != "source").then(|| pubsub.endpoint());
+    let began = Instant::now();
+    let exporter = Exporter::start(endpoint.as_deref(), &compute.url(), &variables);
+    while !exporter.is_ready() {
+        sleep(Duration::from_millis(5));
+    }
+    let mut before = (exporter.usage(), compute.requests().len());
+    for round in 1..=ROUNDS {
+        sleep((began + (round + 1) * ROUND).saturating_duration_since(Instant::now()));
+        let now = (exporter.usage(), compute.requests().len());
+        println!(
+            "| {operations} | {nodes} | {round} | {} | {:.2} s | {} | {} |",
+            now.1 - before.1,
+            (now.0.cpu - before.0.cpu).as_secs_f64(),
+            mebibytes(now.0.resident),
+            mebibytes(now.0.peak),
+        );
+        before = now;
+    }
+    assert_eq!(sum(&exporter.get("/metrics"), "spot_instances{"), nodes as f64);
+}
+
+/// Projects with so many nodes altogether, and the names of all projects but the first.
+fn world(runtime: &Runtime, projects: u64, nodes: u64) -> (PubSub, Compute, Vec<String>) {
     let names: Vec<String> = (1..projects).map(|number| format!("team-{number}")).collect();
     let (pubsub, compute) = runtime.block_on(async {
         let mut compute = Compute::builder().project(PROJECT, 1);
@@ -47,21 +95,28 @@ fn measure(runtime: &Runtime, projects: u64, delay: Duration) {
         }
         (pubsub().await, compute.start().await.unwrap())
     });
-    let each = NODES / projects;
+    let each = nodes / projects;
     for (number, project) in (0..).zip(compute.projects()) {
         project.insert_all((1..=each).map(|node| instance(number * each + node, number)));
     }
+    (pubsub, compute, names)
+}
+
+fn measure(runtime: &Runtime, projects: u64, delay: Duration) {
+    let (pubsub, compute, names) = world(runtime, projects, NODES);
+    let each = NODES / projects;
     // Each answer waits for itself only.
     compute.override_reply(Operation::List, Reply::Delay(delay));
 
     let interval = format!("{}s", INTERVAL.as_secs());
     let projects_variable = names.join(",");
-    let mut variables = vec![("SIE_COMPUTE__RESYNC_INTERVAL", interval.as_str())];
+    let mut variables =
+        vec![("SIE_COMPUTE__RESYNC_INTERVAL", interval.as_str()), ("SIE_COMPUTE__OPERATIONS", "off")];
     if projects > 1 {
         variables.push(("SIE_GCP__PROJECTS", &projects_variable));
     }
     let began = Instant::now();
-    let exporter = Exporter::start(&pubsub.endpoint(), &compute.url(), &variables);
+    let exporter = Exporter::start(Some(&pubsub.endpoint()), &compute.url(), &variables);
     let idle = exporter.usage().resident;
     while !exporter.is_ready() {
         sleep(Duration::from_millis(5));

@@ -49,7 +49,7 @@ fn measure(runtime: &Runtime, instances: u64, interruptions: usize, state: Optio
 
     let began = Instant::now();
     let variables = state.map(|state| ("SIE_STATE__PATH", state.to_str().unwrap()));
-    let exporter = Exporter::start(&pubsub.endpoint(), &compute.url(), variables.as_slice());
+    let exporter = Exporter::start(Some(&pubsub.endpoint()), &compute.url(), variables.as_slice());
     while !exporter.is_ready() {
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -34,15 +34,18 @@ pub(crate) struct Exporter {
 }
 
 impl Exporter {
-    /// Starts it with these variables beside those that it always needs.
-    pub(crate) fn start(pubsub: &str, compute: &str, variables: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(harness::measured(env!("CARGO_BIN_EXE_spot-interruption-exporter")))
-            .env_clear()
-            .envs(variables.iter().copied())
+    /// Starts it with these variables beside those that it always needs, with Pub/Sub if there is one.
+    pub(crate) fn start(pubsub: Option<&str>, compute: &str, variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(harness::measured(env!("CARGO_BIN_EXE_spot-interruption-exporter")));
+        command.env_clear().envs(variables.iter().copied());
+        if let Some(pubsub) = pubsub {
+            command
+                .env("SIE_PUBSUB__INSTANCE_CREATION_SUBSCRIPTION_NAME", "creation")
+                .env("SIE_PUBSUB__INSTANCE_INTERRUPTION_SUBSCRIPTION_NAME", "interruption")
+                .env("SIE_PUBSUB__ENDPOINT", pubsub);
+        }
+        let mut child = command
             .env("SIE_PROJECT_NAME", PROJECT)
-            .env("SIE_PUBSUB__INSTANCE_CREATION_SUBSCRIPTION_NAME", "creation")
-            .env("SIE_PUBSUB__INSTANCE_INTERRUPTION_SUBSCRIPTION_NAME", "interruption")
-            .env("SIE_PUBSUB__ENDPOINT", pubsub)
             .env("SIE_COMPUTE__ENDPOINT", compute)
             .env("SIE_PROMETHEUS__ADDRESS", "127.0.0.1:0")
             .stderr(Stdio::piped())

@@ -14,6 +14,7 @@
 //! [`Profile`], and so is the name, which the instance and the index share.
 
 mod interruption;
+mod members;
 mod names;
 mod profile;
 mod record;
@@ -31,6 +32,7 @@ use slab::Slab;
 
 use self::interruption::Lost;
 pub use self::interruption::{Interrupted, Interruption, Loss};
+use self::members::Members;
 use self::profile::Profiles;
 pub use self::profile::{Profile, ProfileId};
 pub use self::record::{InstanceRecord, InvalidRecord, InventoryChanges, InventoryRecord};
@@ -52,6 +54,8 @@ pub struct Inventory {
     /// Instances of one name are in different zones or projects.
     by_name: BTreeSet<(Arc<str>, Key)>,
     profiles: Profiles,
+    /// The instances by project.
+    members: Members,
     /// By profile: how many spot instances run.
     spot_running: Vec<u32>,
     clusters: Clusters,
@@ -98,6 +102,7 @@ impl Inventory {
             by_id: HashMap::new(),
             by_name: BTreeSet::new(),
             profiles: Profiles::default(),
+            members: Members::default(),
             spot_running: Vec::new(),
             clusters: Clusters::default(),
             losses: HashMap::new(),
@@ -246,6 +251,7 @@ impl Inventory {
             self.tracked.reserve_exact((self.tracked.len() / 8).max(64));
         }
         let key = self.tracked.insert(tracked) as Key;
+        self.members.insert(profile, key);
         self.touch(key);
         self.note_sign(key);
         self.learn_id(key, instance.instance.id);
@@ -302,6 +308,7 @@ impl Inventory {
         if profile.index() >= self.spot_running.len() {
             self.spot_running.resize(profile.index() + 1, 0);
             self.scopes.add_profiles(self.profiles.all());
+            self.members.add_profiles(self.profiles.all());
         }
         profile
     }
@@ -312,9 +319,10 @@ impl Inventory {
         if tracked.is_running_spot() {
             self.spot_running[tracked.profile.index()] -= 1;
         }
-        let before = tracked.written();
+        let (before, profile) = (tracked.written(), tracked.profile);
         change(tracked);
         let is_changed = tracked.written() != before;
+        self.members.change(profile, tracked.profile, key);
         if tracked.is_running_spot() {
             self.spot_running[tracked.profile.index()] += 1;
         }
@@ -345,6 +353,7 @@ impl Inventory {
         self.losses.remove(&key);
         self.scopes.forget(key);
         let tracked = self.tracked.remove(key as usize);
+        self.members.remove(tracked.profile, key);
         if let Some(id) = tracked.id {
             self.by_id.remove(&id);
         }

@@ -140,7 +140,9 @@ impl Inventory {
             inventory.give_name(key);
         }
         inventory.scopes.add_profiles(inventory.profiles.all());
+        inventory.members.add_profiles(inventory.profiles.all());
         for (key, tracked) in &inventory.tracked {
+            inventory.members.insert(tracked.profile, key as Key);
             if !inventory.scopes.is_listed(tracked.profile.index(), tracked.is_project_known) {
                 inventory.scopes.sign_of_unlisted(key as Key);
             }

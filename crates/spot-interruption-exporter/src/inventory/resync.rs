@@ -1,6 +1,6 @@
 //! Scopes and their resyncs: who is gone.
 
-use super::{Inventory, Key, Moment, Profile, Scope, Sighting, State, Unseen};
+use super::{Inventory, Key, Moment, Scope, Sighting, State, Unseen};
 
 impl Inventory {
     /// Replaces the scopes. An instance in none of them is dropped [some time](super::UNLISTED_TTL) after the last sign of it.
@@ -44,10 +44,9 @@ impl Inventory {
         if !self.scopes.begin(scope, now) {
             return;
         }
-        let is_covered: Vec<bool> = self.profiles.all().iter().map(|profile| scope.covers(profile)).collect();
-        for (_, tracked) in &mut self.tracked {
+        for key in self.members.of(scope.name()) {
+            let tracked = &mut self.tracked[key as usize];
             if tracked.sighting == Sighting::Recent
-                && is_covered[tracked.profile.index()]
                 && self.scopes.is_listed(tracked.profile.index(), tracked.is_project_known)
             {
                 tracked.sighting = Sighting::Outstanding;
@@ -61,13 +60,12 @@ impl Inventory {
         if !self.scopes.end(scope) {
             return 0;
         }
-        let is_seen = |profile: &Profile| scope.covers(profile) && !unseen.covers(&profile.zone);
-        let is_seen: Vec<bool> = self.profiles.all().iter().map(is_seen).collect();
         let mut gone = Vec::new();
         let mut stale = Vec::new();
-        for (key, tracked) in &mut self.tracked {
-            if !is_seen[tracked.profile.index()]
-                || !self.scopes.is_listed(tracked.profile.index(), tracked.is_project_known)
+        for key in self.members.of(scope.name()) {
+            let tracked = &mut self.tracked[key as usize];
+            if !self.scopes.is_listed(tracked.profile.index(), tracked.is_project_known)
+                || unseen.covers(&self.profiles.get(tracked.profile).zone)
             {
                 continue;
             }
@@ -75,10 +73,10 @@ impl Inventory {
                 _ if tracked.state == State::Interrupted => {}
                 Sighting::Recent => {}
                 Sighting::Outstanding => tracked.sighting = Sighting::Missed,
-                Sighting::Missed => gone.push(key as Key),
+                Sighting::Missed => gone.push(key),
                 Sighting::Recorded => {
                     tracked.sighting = Sighting::Missed;
-                    stale.push(key as Key);
+                    stale.push(key);
                 }
             }
         }

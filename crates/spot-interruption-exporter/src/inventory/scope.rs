@@ -28,11 +28,6 @@ impl Scope {
     pub fn name(&self) -> &str {
         &self.0
     }
-
-    /// Whether an instance of that profile is in it.
-    pub(super) fn covers(&self, profile: &Profile) -> bool {
-        *self.0 == *profile.project
-    }
 }
 
 impl fmt::Display for Scope {
