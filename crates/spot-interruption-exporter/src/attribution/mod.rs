@@ -20,6 +20,8 @@
 //! Where what is held leaves no room for others, it can be [given back](Attribution::give_back): its message comes again,
 //! and is held for the rest of its time.
 
+mod effect;
+mod lookups;
 mod operations;
 mod outcome;
 mod record;
@@ -30,16 +32,17 @@ mod waiting;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
+pub use self::lookups::LookupId;
 pub use self::operations::OPERATION_LATENESS;
 use self::operations::Operations;
 pub use self::outcome::{Choice, Counted, Lookup, Outcome, Resolved, Why};
 pub use self::record::{Changes, Decided, Record};
 use self::returned::Returned;
-use self::waiting::{Asked, CaseId, Held, Kind, Learnt, Message, Place, Waiting};
+use self::waiting::{Asked, Held, Kind, Learnt, Message, Place, Waiting};
 use crate::dedup::{Acquaintance, Dedup, Fingerprint, HashKey};
-use crate::event::{Entry, Event, FailedCreation, Ignored, InterruptionReason, Invalid};
-use crate::instance::{Instance, InstanceRef};
-use crate::inventory::{Interrupted, Interruption, Inventory, Loss, Scope};
+use crate::event::{Entry, Event, Ignored, InterruptionReason, Invalid};
+use crate::instance::InstanceRef;
+use crate::inventory::{Inventory, Scope};
 use crate::timeline::Timeline;
 
 /// How long things are waited for and remembered.
@@ -54,10 +57,6 @@ pub struct Settings {
     /// How long an interrupted instance stays known.
     pub tombstone_ttl: Duration,
 }
-
-/// Tells which look-up has found an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct LookupId(CaseId);
 
 /// The state machine. `T` is the token that each message brings.
 #[derive(Debug)]
@@ -204,63 +203,6 @@ impl<T> Attribution<T> {
         }
     }
 
-    /// The next instance to look up, if one is wanted now. Each is asked for once; whether to try again after an
-    /// error, until its deadline, is the caller's affair.
-    ///
-    /// Before each scope was listed once there is no hurry, for it is likely to answer most questions at once.
-    pub fn poll_lookup(&mut self, now: Instant) -> Option<Lookup> {
-        loop {
-            let (case, deadline) = self.waiting.next_lookup(now, self.is_seeded)?;
-            let Some(instance) = self.waiting.instance(case) else { continue };
-            // What has neither name nor id, or no zone, cannot be asked for, and was not queued.
-            let name = instance.name.map(String::from).or(instance.id.map(|id| id.to_string()));
-            let (Some(zone), Some(name)) = (instance.zone, name) else { continue };
-            return Some(Lookup {
-                id: LookupId(case),
-                project: instance.project.as_deref().unwrap_or(&self.settings.project).to_owned(),
-                zone: zone.into(),
-                instance: name,
-                deadline,
-            });
-        }
-    }
-
-    /// Whether a look-up is still wanted: the answer may have come in another way.
-    #[must_use]
-    pub fn wants(&self, lookup: LookupId) -> bool {
-        self.waiting.is_open(lookup.0)
-    }
-
-    /// Whether [`poll_lookup`](Self::poll_lookup) may have something to say.
-    #[must_use]
-    pub fn has_lookups(&self, now: Instant) -> bool {
-        self.waiting.next_lookup_by().is_some_and(|by| self.is_seeded || by <= now)
-    }
-
-    /// Notes that there is no instance of that name. Its creation event may still be on its way, so the grace goes on.
-    pub fn not_found(&mut self, lookup: LookupId) {
-        self.waiting.note_missing(lookup.0);
-    }
-
-    /// Takes an instance that was looked up and found, running or not. One that cannot be asked for is not reported:
-    /// the grace goes on.
-    pub fn found(&mut self, lookup: LookupId, found: &Instance<'_>, now: Instant) {
-        self.tick(now);
-        self.inventory.observe(found);
-        self.settle_waiting(&found.instance, now);
-
-        // An instance that belongs to no cluster will not come to belong to one. But the name that was asked for
-        // may meanwhile be another instance's.
-        let ids = (found.instance.id, self.waiting.instance(lookup.0).and_then(|asked| asked.id));
-        let is_the_same = !matches!(ids, (Some(found), Some(asked)) if found != asked);
-        if found.cluster.is_none() && is_the_same {
-            for held in self.waiting.close(lookup.0).map(|(_, messages)| messages).unwrap_or_default() {
-                let outcome = self.outcome_without_cluster(&held.message, Why::NotKubernetes, now);
-                self.finish(held, outcome);
-            }
-        }
-    }
-
     /// Does what time brings about: ends graces, tombstones and memories. Everything else that takes the moment
     /// does this first, so it is needed only when nothing else happens.
     pub fn tick(&mut self, now: Instant) {
@@ -367,27 +309,6 @@ impl<T> Attribution<T> {
         }
     }
 
-    /// Counts a creation that failed, if it was to be a spot node of a cluster, and takes back the announcement of its
-    /// instance.
-    fn failed(&mut self, failed: &FailedCreation<'_>, fingerprint: &Fingerprint, token: T) {
-        let FailedCreation { instance, is_described, on_demand, had_begun, reason } = failed;
-        if *had_begun {
-            self.inventory.withdraw(&instance.instance);
-        }
-        let Some(token) = self.admit(Kind::Creation, fingerprint, token) else { return };
-        let profile = match is_described {
-            // The last entry of an operation does not repeat the request; the first one told of the instance.
-            false => self.inventory.spot_profile(&instance.instance),
-            true if *on_demand || instance.cluster.is_none() => None,
-            true => Some(self.inventory.profile_of_failure(instance)),
-        };
-        let Some(profile) = profile else {
-            return self.resolve(token, Outcome::Ignored(Ignored::FailedCreation));
-        };
-        self.creations.commit(fingerprint);
-        self.resolve(token, Outcome::CreationFailed { profile, reason: *reason });
-    }
-
     /// Gives back the token of a new event. That of a known one comes back as a duplicate, but not before the event
     /// has had its effect.
     fn admit(&mut self, kind: Kind, fingerprint: &Fingerprint, token: T) -> Option<T> {
@@ -403,50 +324,6 @@ impl<T> Attribution<T> {
             Acquaintance::Seen => self.resolve(token, Outcome::Duplicate),
         }
         None
-    }
-
-    /// What a message about a known instance does, or `None` when the instance is unknown.
-    fn effect(&mut self, instance: &InstanceRef<'_>, kind: Kind, now: Instant) -> Option<Outcome> {
-        match kind {
-            Kind::Interruption { reason, at, learnt } => {
-                if learnt == Learnt::Operation && self.inventory.is_same_loss(instance, reason, at) {
-                    return Some(Outcome::Duplicate);
-                }
-                let loss = Loss { reason: Some(reason), at };
-                let Interrupted { profile, created_at } =
-                    match self.inventory.interrupt(instance, loss, now)? {
-                        Interruption::New(interrupted) => interrupted,
-                        Interruption::Repeated => return Some(Outcome::Duplicate),
-                    };
-                let lifetime = at.zip(created_at).and_then(|(at, created_at)| {
-                    // Clocks disagree a little; an age below zero is none.
-                    Duration::try_from(at.duration_since(created_at)).ok()
-                });
-                Some(Outcome::Counted(Counted { profile, reason, at, lifetime }))
-            }
-            Kind::Creation => self.inventory.knows(instance).then(|| {
-                self.inventory.learn(instance);
-                Outcome::Added
-            }),
-        }
-    }
-
-    /// What a message amounts to whose instance belongs to no known cluster.
-    fn outcome_without_cluster(&mut self, message: &Message<T>, why: Why, now: Instant) -> Outcome {
-        let Kind::Interruption { reason, at, .. } = message.kind else {
-            let is_outsider = why == Why::NotKubernetes;
-            return Outcome::Ignored(if is_outsider { Ignored::NotKubernetes } else { Ignored::Unresolved });
-        };
-        let instance = message.fingerprint.instance();
-        match self.strangers.insert(instance, reason) {
-            Some(before) if before != reason => {
-                self.strangers.insert(instance, before);
-                return Outcome::Duplicate;
-            }
-            Some(_) => {}
-            None => self.strangers_order.push(now + self.settings.tombstone_ttl, instance),
-        }
-        Outcome::Unattributed { reason, at, why }
     }
 
     /// Settles what has waited for an instance that may just have become known, or become known better.
