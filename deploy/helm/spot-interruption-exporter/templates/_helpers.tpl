@@ -9,10 +9,6 @@
 {{ .Values.config.prometheus.path }}
 {{- end -}}
 
-{{- define "spot-interruption-exporter.stateDirectory" -}}
-/var/lib/{{ .Chart.Name }}
-{{- end -}}
-
 {{/* The configuration file: the user's keys, and those that follow from other values. */}}
 {{- define "spot-interruption-exporter.config" -}}
 {{- $_ := required "config.project_name is required: the id of the Google Cloud project whose instances are watched" .Values.config.project_name -}}
@@ -40,7 +36,7 @@
 {{- $_ := set $config "web" (merge $web ($config.web | default dict)) -}}
 {{- end -}}
 {{- if .Values.persistence.enabled -}}
-{{- $_ := set $config "state" (dict "path" (include "spot-interruption-exporter.stateDirectory" .)) -}}
+{{- $_ := set $config "state" (dict "path" (include "exporter.state.directory" .)) -}}
 {{- end -}}
 {{- toYaml $config -}}
 {{- end -}}
@@ -112,8 +108,4 @@ Expressions within a term go together, so in the hard case each of the user's te
 {{- $_ := set $affinity "nodeAffinity" $node -}}
 {{- end -}}
 {{- toYaml $affinity -}}
-{{- end -}}
-
-{{- define "spot-interruption-exporter.claimName" -}}
-{{ .Values.persistence.existingClaim | default (include "exporter.fullname" .) }}
 {{- end -}}
