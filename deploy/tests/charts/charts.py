@@ -11,6 +11,8 @@ import yaml
 HERE = Path(__file__).parent
 DEPLOY = HERE.parent.parent
 CHARTS = ["spacelift-promex", "spot-interruption-exporter"]
+# Kinds of operators, whose schemas are custom_resources.mjs' business.
+CUSTOM_GROUPS = ["monitoring.coreos.com", "keda.sh", "gateway.networking.k8s.io"]
 
 
 def chart(name):
@@ -98,7 +100,7 @@ SOURCES = {
             run, "kubectl", "kustomize", DEPLOY / "kustomize" / name / directory
         )
         for name in CHARTS
-        for directory in ["base", "example-overlay"]
+        for directory in ["base", *(path.name for path in sorted((DEPLOY / "kustomize" / name).glob("*-overlay")))]
     },
     **{f"manifests/{name}": (DEPLOY / "manifests" / f"{name}.yaml").read_text for name in CHARTS},
 }

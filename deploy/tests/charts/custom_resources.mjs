@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 
 const packages = process.env.CHARTS_NODE_MODULES;
-const groups = { 'monitoring.coreos.com': 'prometheus-operator', 'keda.sh': 'keda' };
+const groups = { 'monitoring.coreos.com': 'prometheus-operator', 'keda.sh': 'keda', 'gateway.networking.k8s.io': 'gateway-api' };
 
 const objects = await json(process.stdin);
 const directory = mkdtempSync(join(tmpdir(), 'custom-resources-'));

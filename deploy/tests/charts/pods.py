@@ -53,6 +53,10 @@ def existing():
         "existing-certificate": {"tls.crt": crt, "tls.key": key, "ca.crt": crt},
         "existing-google-credentials": {"credentials.json": "{}", "key.json": "{}"},
         "existing-proxy": {"HTTPS_PROXY": "http://proxy.example.com:3128"},
+        "existing-webhook-secret": {
+            "SPACELIFT_PROMEX_WEBHOOK_SECRET": "9876543210",
+            "two-secrets": "9876543210\nabcdefghij\n",
+        },
         "existing-web-config": {
             "users.yaml": "basic_auth_users: {prometheus: $2b$10$WZGJILI3KnheJ3wwbxeMtehfPOeG3QNA46aIgHONkUjj2NC3y01oS}\n",
             "web-config.yaml": "tls_server_config: {cert_file: /certs/tls.crt, key_file: /certs/tls.key}\n",

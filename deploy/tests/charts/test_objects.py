@@ -61,8 +61,8 @@ def matches(selector, labels):
     return selector.items() <= labels.items()
 
 
-def port_of(container):
-    (port,) = container["ports"]
+def port_of(container, name="metrics"):
+    (port,) = [port for port in container["ports"] if port["name"] == name]
     return port
 
 
@@ -91,9 +91,16 @@ def test_selectors_find_the_pods_of_the_exporter_and_no_others(deployed_source):
 
 def test_service_leads_to_the_port_of_the_exporter(deployed_source):
     _, container = exporter(deployed_source)
-    (port,) = only(deployed_source, "Service")["spec"]["ports"]
-    assert port["name"] == "metrics"
-    assert port["targetPort"] in (port_of(container)["name"], port_of(container)["containerPort"])
+    ports = only(deployed_source, "Service")["spec"]["ports"]
+    assert {*names_of(ports)} == {*names_of(container["ports"])}
+    assert "metrics" in names_of(ports)
+    for port in ports:
+        there = port_of(container, port["name"])
+        assert port["targetPort"] in (there["name"], there["containerPort"])
+
+
+def names_of(ports):
+    return [port["name"] for port in ports]
 
 
 def test_service_monitor_leads_to_the_service(deployed_source):
@@ -103,7 +110,7 @@ def test_service_monitor_leads_to_the_service(deployed_source):
         assert matches(spec["selector"]["matchLabels"], service["metadata"]["labels"])
         looked_into = spec.get("namespaceSelector", {}).get("matchNames", [monitor["metadata"].get("namespace")])
         assert looked_into == [service["metadata"].get("namespace")]
-        assert [endpoint["port"] for endpoint in spec["endpoints"]] == [service["spec"]["ports"][0]["name"]]
+        assert [endpoint["port"] for endpoint in spec["endpoints"]] == ["metrics"]
 
 
 def test_pod_monitors_lead_to_the_pods(source):
@@ -139,8 +146,10 @@ def test_probes_and_monitors_speak_as_the_exporter_does(source):
 def test_network_policies_are_about_the_port_of_the_pod(source):
     _, container = exporter(source)
     for policy in of_kind(source, "NetworkPolicy"):
-        (rule,) = policy["spec"]["ingress"]
+        (rule, *others) = policy["spec"]["ingress"]
         assert [port["port"] for port in rule["ports"]] == [port_of(container)["containerPort"]]
+        open_to_others = [port["port"] for other in others for port in other["ports"]]
+        assert open_to_others == [port["containerPort"] for port in container["ports"] if port["name"] == "webhook"]
         if not source.endswith("/everything"):
             assert {"podSelector": {}} in rule["from"]
             assert policy["spec"]["policyTypes"] == ["Ingress"]

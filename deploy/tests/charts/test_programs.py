@@ -73,6 +73,8 @@ def test_program_accepts_its_pod(deployed_source, tmp_path):
         ("helm/spacelift-promex/tls", "web-config.yaml"),
         ("helm/spacelift-promex/tls", "tls/tls.crt"),
         ("helm/spacelift-promex/spacelifts-own-values", "root.pem"),
+        ("helm/spacelift-promex/webhooks", "SPACELIFT_PROMEX_WEBHOOK_SECRET"),
+        ("helm/spacelift-promex/webhooks-exposed", "two-secrets"),
         ("helm/spot-interruption-exporter/tls", "config.yaml"),
         ("helm/spot-interruption-exporter/tls", "web-config.yaml"),
         ("helm/spot-interruption-exporter/tls", "tls/tls.key"),
@@ -112,7 +114,7 @@ def test_every_option_can_be_a_value():
     """Each variable of the program is set by some render, or stands for what the chart does by other means."""
     told = subprocess.run([PROGRAMS["spacelift-promex"], "--help"], capture_output=True, text=True, check=True).stdout
     known = set(re.findall(r"\[variable: (SPACELIFT_PROMEX_\w+)\]", told))
-    sources = ["everything", "spacelifts-own-values", "tls"]
+    sources = ["everything", "spacelifts-own-values", "tls", "webhooks-exposed"]
     rendered = {name for source in sources for name in environment(f"helm/spacelift-promex/{source}")}
-    by_file = {"SPACELIFT_PROMEX_API_KEY_SECRET"}
+    by_file = {"SPACELIFT_PROMEX_API_KEY_SECRET", "SPACELIFT_PROMEX_WEBHOOK_SECRET"}
     assert {name for name in rendered if name.startswith("SPACELIFT_PROMEX_")} == known - by_file

@@ -6,7 +6,7 @@ import jsonschema
 import kubernetes_validate
 import yaml
 
-from charts import CHARTS, EXAMPLES, HERE, chart, objects
+from charts import CHARTS, CUSTOM_GROUPS, EXAMPLES, HERE, chart, objects
 
 # The oldest that the charts say they work on, and the newest that there is a schema of.
 OLDEST = (
@@ -25,7 +25,7 @@ def problem(thing):
         match thing["apiVersion"].partition("/")[0]:
             case _ if thing["apiVersion"] in WRITTEN:
                 jsonschema.validate(thing, WRITTEN[thing["apiVersion"]])
-            case "monitoring.coreos.com" | "keda.sh":
+            case group if group in CUSTOM_GROUPS:
                 pass  # problems_of_custom_resources
             case _:
                 for version in VERSIONS:

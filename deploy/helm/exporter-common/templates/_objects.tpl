@@ -10,35 +10,40 @@ automountServiceAccountToken: {{ .Values.serviceAccount.automountServiceAccountT
 {{- end -}}
 {{- end -}}
 
+{{/* Takes root, and ports: those that the exporter has beside the metrics' one, as a list. */}}
 {{- define "exporter.service" -}}
+{{- $service := .root.Values.service -}}
 apiVersion: v1
 kind: Service
 metadata:
-  {{- include "exporter.metadata" (dict "root" . "labels" .Values.service.labels "annotations" .Values.service.annotations) | nindent 2 }}
+  {{- include "exporter.metadata" (dict "root" .root "labels" $service.labels "annotations" $service.annotations) | nindent 2 }}
 spec:
-  type: {{ .Values.service.type }}
+  type: {{ $service.type }}
   {{- range $key := list "clusterIP" "ipFamilyPolicy" }}
-  {{- with get $.Values.service $key }}
+  {{- with get $service $key }}
   {{ $key }}: {{ . }}
   {{- end }}
   {{- end }}
-  {{- with .Values.service.ipFamilies }}
+  {{- with $service.ipFamilies }}
   ipFamilies:
     {{- toYaml . | nindent 4 }}
   {{- end }}
   selector:
-    {{- include "exporter.selectorLabels" . | nindent 4 }}
+    {{- include "exporter.selectorLabels" .root | nindent 4 }}
   ports:
     - name: metrics
-      port: {{ .Values.service.port }}
-      targetPort: {{ .Values.service.targetPort }}
+      port: {{ $service.port }}
+      targetPort: {{ $service.targetPort }}
       protocol: TCP
-      {{- if and .Values.service.nodePort (ne .Values.service.type "ClusterIP") }}
-      nodePort: {{ .Values.service.nodePort }}
+      {{- if and $service.nodePort (ne $service.type "ClusterIP") }}
+      nodePort: {{ $service.nodePort }}
       {{- end }}
+    {{- with .ports }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
 {{- end -}}
 
-{{/* Takes root and port, the pod's: policies look at packets behind the Service. */}}
+{{/* Takes root, port, the pod's (policies look at packets behind the Service), and rules beside those for the metrics. */}}
 {{- define "exporter.networkPolicy" -}}
 {{- $policy := .root.Values.networkPolicy -}}
 {{- if $policy.enabled -}}
@@ -69,6 +74,9 @@ spec:
             matchLabels:
               kubernetes.io/metadata.name: {{ $policy.monitoringNamespaceName }}
         {{- end }}
+    {{- with .rules }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
     {{- end }}
   {{- with $policy.egress }}
   egress:

@@ -5,13 +5,25 @@ replicas: {{ .Values.replicaCount }}
 {{- if not (kindIs "invalid" .Values.revisionHistoryLimit) }}
 revisionHistoryLimit: {{ .Values.revisionHistoryLimit }}
 {{- end }}
-{{- with .Values.strategy }}
+{{- with include "exporter.strategy" . | fromYaml }}
 strategy:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 selector:
   matchLabels:
     {{- include "exporter.selectorLabels" . | nindent 4 }}
+{{- end -}}
+
+{{/* How pods are replaced. A volume of one pod must be free before the next can have it. */}}
+{{- define "exporter.strategy" -}}
+{{- $strategy := .Values.strategy | default dict -}}
+{{- if .Values.persistence.enabled -}}
+{{- if ne ($strategy.type | default "Recreate") "Recreate" -}}
+{{- fail "strategy.type must be Recreate where persistence.enabled is true: two pods cannot share the volume" -}}
+{{- end -}}
+{{- $strategy = dict "type" "Recreate" -}}
+{{- end -}}
+{{- toYaml $strategy -}}
 {{- end -}}
 
 {{/*
@@ -63,7 +75,7 @@ initContainers:
 {{- end }}
 {{- end -}}
 
-{{/* The exporter's container, without what it is told. Takes root and port. */}}
+{{/* The exporter's container, without what it is told. Takes root, port, and ports beside the metrics' one, as a list. */}}
 {{- define "exporter.container" -}}
 name: {{ .root.Chart.Name }}
 image: {{ include "exporter.image" (dict "root" .root "image" .root.Values.image "tag" .root.Chart.AppVersion) }}
@@ -74,6 +86,9 @@ ports:
   - name: metrics
     containerPort: {{ .port }}
     protocol: TCP
+  {{- with .ports }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- range $key := list "startupProbe" "livenessProbe" "readinessProbe" }}
 {{- with get $.root.Values $key }}
 {{ $key }}:

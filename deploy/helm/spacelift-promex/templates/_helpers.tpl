@@ -59,10 +59,13 @@ secret:
 
 {{/*
 Every template includes this first. Values of Spacelift's own chart name the image of its exporter, which knows other options:
-the defaults take their place.
+the defaults take their place. So they do for what the release before did not have, where its values are reused.
 */}}
 {{- define "spacelift-promex.prepare" -}}
 {{- include "exporter.prepare" . -}}
+{{- range $key, $default := pick (.Files.Get "files/values.yaml" | fromYaml) "webhook" "runs" "persistence" -}}
+{{- if not (get $.Values $key) }}{{ $_ := set $.Values $key $default }}{{ end -}}
+{{- end -}}
 {{- if regexMatch "(^|/)(spacelift/promex|spacelift-io/prometheus-exporter)$" .Values.image.repository -}}
 {{- range $key, $default := pick (.Files.Get "files/values.yaml" | fromYaml).image "registry" "repository" "tag" "digest" -}}
 {{- $_ := set $.Values.image $key $default -}}
