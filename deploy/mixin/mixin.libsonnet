@@ -18,13 +18,17 @@ local marker = ' # threshold ';
 // Faster in every implementation than a search by std.findSubstr.
 local isMarked(text) = std.strReplace(text, marker, '') != text;
 
-// A line `... <number> # threshold <key>` by its parts, or null.
+// A line `... <number> # threshold <key>` or `... "<pattern>" # threshold <key>` by its parts, or null.
 local threshold(line) =
   if !isMarked(line) then null else
     local parts = std.split(line, marker);
-    local words = std.split(parts[0], ' ');
-    local last = std.length(words) - 1;
-    { before: std.join(' ', words[:last]), number: words[last], key: parts[1] };
+    if std.endsWith(parts[0], '"') then
+      local texts = std.split(parts[0], '"');
+      { before: texts[0], value: texts[1], key: parts[1], literal: std.escapeStringJson }
+    else
+      local words = std.split(parts[0], ' ');
+      local last = std.length(words) - 1;
+      { before: std.join(' ', words[:last]) + ' ', value: std.parseJson(words[last]), key: parts[1], literal: function(number) '%g' % number };
 
 local lines(rule) = if isMarked(rule.expr) then std.split(rule.expr, '\n') else [rule.expr];
 local thresholds(rule) = [t for t in std.map(threshold, lines(rule)) if t != null];
@@ -38,7 +42,10 @@ local configured(config, rule) =
   rule {
     expr: std.join('\n', [
       local t = threshold(line);
-      if t == null then line else '%s %s' % [t.before, if std.objectHas(own, t.key) then '%g' % own[t.key] else t.number]
+      if t == null then line else
+        local value = std.get(own, t.key, t.value);
+        assert std.type(value) == std.type(t.value) : 'thresholds.%s.%s must be a %s' % [rule.alert, t.key, std.type(t.value)];
+        t.before + t.literal(value)
       for line in lines(rule)
     ]),
     [if std.objectHas(own, 'for') then 'for']: own['for'],

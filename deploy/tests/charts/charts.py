@@ -75,11 +75,11 @@ def rule_groups(name):
     return yaml.safe_load((DEPLOY / "rules" / f"{name}.yaml").read_text())["groups"]
 
 
-THRESHOLD = re.compile(r"(-?[0-9][0-9.]*)[ \t]*# threshold ([a-z_]+)$", re.MULTILINE)
+THRESHOLD = re.compile(r"""(-?[0-9][0-9.]*|"[^"]*")[ \t]*# threshold ([a-z_]+)$""", re.MULTILINE)
 
 
 def thresholds_of(rule):
-    """The numbers in an alert's expression that values can change, by key."""
+    """The numbers and quoted patterns in an alert's expression that values can change, by key."""
     return {key: number for number, key in THRESHOLD.findall(rule["expr"])}
 
 

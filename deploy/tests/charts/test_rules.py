@@ -114,6 +114,13 @@ def test_the_cluster_label_is_substituted(tmp_path):
     assert groups_of(things) == without_marks(changed)
 
 
+PATTERN = r"^prod-(\w+|\d)$1"
+
+
+def is_number(literal):
+    return not literal.startswith('"')
+
+
 def tunable(name):
     return [rule for rule in rules(name) if "alert" in rule and thresholds_of(rule)]
 
@@ -122,23 +129,42 @@ def tunable(name):
 def test_thresholds_are_substituted(name, tmp_path):
     """Every one of them, by its key."""
     numbers = iter(range(7001, 8000))
-    wanted = {rule["alert"]: {key: next(numbers) for key in thresholds_of(rule)} | {"for": "77m"} for rule in tunable(name)}
+    wanted = {
+        rule["alert"]: {key: next(numbers) if is_number(old) else PATTERN for key, old in thresholds_of(rule).items()} | {"for": "77m"}
+        for rule in tunable(name)
+    }
     alerts = alerts_of(render(name, tmp_path, {"prometheusRule": {"enabled": True, "thresholds": wanted}}))
     for rule in tunable(name):
         expected = rule["expr"]
         for key, old in thresholds_of(rule).items():
-            expected = re.sub(rf"{re.escape(old)}[ \t]*# threshold {key}$", str(wanted[rule["alert"]][key]), expected, flags=re.MULTILINE)
+            literal = str(wanted[rule["alert"]][key]) if is_number(old) else json.dumps(PATTERN)
+            expected = re.sub(rf"{re.escape(old)}[ \t]*# threshold {key}$", lambda _: literal, expected, flags=re.MULTILINE)
         assert alerts[rule["alert"]]["expr"] == expected
         assert alerts[rule["alert"]]["for"] == "77m"
 
 
 @pytest.mark.parametrize("name", CHARTS)
 def test_a_number_alone_is_the_first_threshold(name, tmp_path):
-    wanted = {rule["alert"]: 0.125 for rule in tunable(name)}
-    alerts = alerts_of(render(name, tmp_path, {"prometheusRule": {"enabled": True, "thresholds": wanted}}))
-    for rule in tunable(name):
-        (_, old), *_ = thresholds_of(rule).items()
-        assert alerts[rule["alert"]]["expr"].count("0.125") == rule["expr"].count("0.125") + 1, old
+    numeric = {rule["alert"]: rule for rule in tunable(name) if any(map(is_number, thresholds_of(rule).values()))}
+    alerts = alerts_of(render(name, tmp_path, {"prometheusRule": {"enabled": True, "thresholds": dict.fromkeys(numeric, 0.125)}}))
+    for alert, rule in numeric.items():
+        key, old = next((key, old) for key, old in thresholds_of(rule).items() if is_number(old))
+        [expected] = without_marks([re.sub(rf"{re.escape(old)}(?=[ \t]*# threshold {key}$)", "0.125", rule["expr"], flags=re.MULTILINE)])
+        assert alerts[alert]["expr"] == expected
+
+
+def test_a_pattern_picks_the_stacks(tmp_path):
+    """What a regular expression may have, quotes, backslashes and dollars too, is in the rule as it is in the values."""
+    failed = {"stack": "prod-.*", "run_type": "TRACKED"}
+    inputs = {}
+    for stack in ["prod-network", "test-network"]:
+        inputs[series("spacelift_stack_last_run_info", failed, {"stack": stack, "final_state": "FAILED"})] = "1x60"
+        inputs[series("spacelift_stack_last_run_timestamp_seconds", failed, {"stack": stack})] = "0x60"
+    for pattern, stacks in [(None, ["prod-network", "test-network"]), (r"^prod-\w+$", ["prod-network"]), ('say "hi"|$1', [])]:
+        thresholds = {"SpaceliftRunFailed": {"stack": pattern}} if pattern else {}
+        things = render("spacelift-promex", tmp_path, {"prometheusRule": {"enabled": True, "thresholds": thresholds}})
+        firing = 'count by (stack) (ALERTS{alertname="SpaceliftRunFailed", alertstate="firing"})'
+        check_by_prometheus(groups_of(things), inputs, [(firing, [f'{{stack="{stack}"}}' for stack in stacks])], tmp_path)
 
 
 @pytest.mark.parametrize("name", CHARTS)

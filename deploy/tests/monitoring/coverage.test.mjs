@@ -11,8 +11,8 @@ const asks = (alert) => ({ expr }) => expr === `ALERTS{alertname="${alert}", ale
 const records = new Set(rules.filter((rule) => rule.record).map(({ record }) => record));
 const RUNBOOKS = "https://github.com/cloud-exporters/cloud-exporters/blob/main/deploy/rules/runbooks.md";
 
-// The charts replace the number before such a comment by a value of the chart.
-const THRESHOLD = /(?<=[ (])(\d+(?:\.\d+)?) # threshold ([a-z_]+)$/gm;
+// The charts replace the number or the pattern before such a comment by a value of the chart.
+const THRESHOLD = /((?<=[ (])\d+(?:\.\d+)?|(?<==~)"[^"]*") # threshold ([a-z_]+)$/gm;
 
 for (const { alert, expr, labels, annotations } of alerts) {
   const { severity } = labels;

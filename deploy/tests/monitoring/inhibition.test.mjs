@@ -91,6 +91,17 @@ test("a worker pool that is stuck silences its other alerts, and none of another
   ]);
 });
 
+test("a state that cannot be written silences what it does to webhooks", async () => {
+  const promex = { job: "spacelift-promex", app_kubernetes_io_instance: "acme" };
+  const found = await inhibited(
+    { alert: "SpaceliftPromexStateFailing", ...promex },
+    { alert: "SpaceliftPromexNotReady", ...promex, condition: "state" },
+    { alert: "SpaceliftWebhookDeliveriesRejected", ...promex, result: "overloaded" },
+    { alert: "SpaceliftWebhookSilent", ...promex, app_kubernetes_io_instance: "other" },
+  );
+  assert.deepEqual(names(found), ["SpaceliftPromexStateFailing", "SpaceliftWebhookDeliveriesRejected"]);
+});
+
 test("what keeps instances unknown silences its consequences, of the same release", async () => {
   const other = { ...spot, app_kubernetes_io_instance: "other" };
   const found = await inhibited(

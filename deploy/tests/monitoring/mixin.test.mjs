@@ -48,7 +48,7 @@ test("job, cluster label, thresholds, labels and tags follow the configuration",
   const mixin = evaluate({
     selectors: { "spacelift-promex": 'job=~"promex|other"', "spot-interruption-exporter": 'job="spot", namespace="monitoring"' },
     clusterLabel: "target_cluster",
-    thresholds: { SpotInterruptionNodesLost: { share: 0.4, for: "5m" }, SpaceliftWorkerPoolQueueLong: { runs: 50 } },
+    thresholds: { SpotInterruptionNodesLost: { share: 0.4, for: "5m" }, SpaceliftWorkerPoolQueueLong: { runs: 50 }, SpaceliftRunFailed: { stack: "prod-\\d+" } },
     disabled: ["SpotInterruptionHotspot"],
     additionalRuleLabels: { team: "platform" },
     dashboardTags: ["ours"],
@@ -62,6 +62,7 @@ test("job, cluster label, thresholds, labels and tags follow the configuration",
   assert.match(alerts.get("SpotInterruptionNodesLost").expr, /increase10m >= 3\n/);
   assert.equal(alerts.get("SpotInterruptionNodesLost").for, "5m");
   assert.match(alerts.get("SpaceliftWorkerPoolQueueLong").expr, />= 50\n/);
+  assert.match(alerts.get("SpaceliftRunFailed").expr, /stack=~"prod-\\\\d\+"\n/);
   assert.match(alerts.get("SpaceliftPromexDown").expr, /up\{job=~"promex\|other"\}/);
   assert.match(alerts.get("SpotInterruptionExporterDown").expr, /up\{job="spot", namespace="monitoring"\}/);
   assert.equal(alerts.size, of("alert").length - 1);
@@ -74,6 +75,8 @@ test("job, cluster label, thresholds, labels and tags follow the configuration",
 for (const [what, config, reason] of [
   ["an unknown alert's thresholds", { thresholds: { SpotInterruptionNodeLost: { share: 0.4 } } }, /there is no alert SpotInterruptionNodeLost/],
   ["an unknown alert that is disabled", { disabled: ["Nothing"] }, /there is no alert Nothing/],
+  ["a number for a pattern", { thresholds: { SpaceliftRunFailed: { stack: 7 } } }, /SpaceliftRunFailed.stack must be a string/],
+  ["a text for a number", { thresholds: { SpotInterruptionNodesLost: { share: "much" } } }, /SpotInterruptionNodesLost.share must be a number/],
   ["an unknown threshold", { thresholds: { SpotInterruptionNodesLost: { shares: 0.4 } } }, /has no shares, it has: for, share, interruptions/],
 ]) {
   test(`refuses ${what}`, () => assert.throws(() => evaluate(config), reason));

@@ -63,23 +63,30 @@ the exporter has one, clusterLabel; json says that quotes are escaped in the fil
 {{- end -}}
 
 {{/*
-The expression of an alert with the user's thresholds, and without the marks `# threshold KEY` behind the numbers. Takes alert,
-expr and thresholds, a map by key or the number that the first mark is for.
+The expression of an alert with the user's thresholds, and without the marks `# threshold KEY` behind the numbers and the quoted
+patterns. Takes alert, expr and thresholds, a map by key or the number that the first mark behind a number is for.
 */}}
 {{- define "exporter.rules.expr" -}}
 {{- $expr := .expr -}}
-{{- $keys := list -}}
-{{- range regexFindAll "# threshold [a-z_]+" .expr -1 }}{{ $keys = append $keys (trimPrefix "# threshold " .) }}{{ end -}}
+{{- $numbers := list -}}
+{{- range regexFindAll "[0-9.][ \t]*# threshold [a-z_]+" .expr -1 }}{{ $numbers = append $numbers (splitList " " . | last) }}{{ end -}}
+{{- $patterns := list -}}
+{{- range regexFindAll "\"[ \t]*# threshold [a-z_]+" .expr -1 }}{{ $patterns = append $patterns (splitList " " . | last) }}{{ end -}}
+{{- $keys := concat $numbers $patterns -}}
 {{- $thresholds := .thresholds -}}
 {{- if not (kindIs "map" $thresholds) -}}
-{{- if not $keys }}{{ fail (printf "prometheusRule.thresholds.%s: the alert has no threshold" .alert) }}{{ end -}}
-{{- $thresholds = dict (first $keys) $thresholds -}}
+{{- if not $numbers }}{{ fail (printf "prometheusRule.thresholds.%s: the alert has no threshold" .alert) }}{{ end -}}
+{{- $thresholds = dict (first $numbers) $thresholds -}}
 {{- end -}}
 {{- range $key, $value := omit $thresholds "for" -}}
 {{- if not (has $key $keys) -}}
 {{- fail (printf "prometheusRule.thresholds.%s.%s: there is no such threshold; there are: %s" $.alert $key (append $keys "for" | join ", ")) -}}
 {{- end -}}
-{{- $expr = regexReplaceAll (printf `(?m)-?[0-9][0-9.]*[ \t]*# threshold %s$` $key) $expr (toString $value) -}}
+{{- if ne (kindIs "string" $value) (has $key $patterns) -}}
+{{- fail (printf "prometheusRule.thresholds.%s.%s must be a %s" $.alert $key (ternary "regular expression" "number" (has $key $patterns))) -}}
+{{- end -}}
+{{- $literal := ternary (quote $value) (toString $value) (kindIs "string" $value) -}}
+{{- $expr = regexReplaceAllLiteral (printf `(?m)(-?[0-9][0-9.]*|"[^"]*")[ \t]*# threshold %s$` $key) $expr $literal -}}
 {{- end -}}
 {{- regexReplaceAll `(?m)[ \t]*# threshold [a-z_]+$` $expr "" -}}
 {{- end -}}
