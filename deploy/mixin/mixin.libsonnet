@@ -75,11 +75,16 @@ local configured(config, rule) =
   local files = {
     'spacelift-promex': {
       rules: importstr '../rules/spacelift-promex.yaml',
-      dashboard: importstr '../dashboards/spacelift-promex.json',
+      dashboards: {
+        'spacelift-promex.json': importstr '../dashboards/spacelift-promex.json',
+        'spacelift-runs.json': importstr '../dashboards/spacelift-runs.json',
+      },
     },
     'spot-interruption-exporter': {
       rules: importstr '../rules/spot-interruption-exporter.yaml',
-      dashboard: importstr '../dashboards/spot-interruption-exporter.json',
+      dashboards: {
+        'spot-interruption-exporter.json': importstr '../dashboards/spot-interruption-exporter.json',
+      },
     },
   },
   local groups = std.flatMap(
@@ -105,8 +110,8 @@ local configured(config, rule) =
   prometheusRules+:: { groups+: chosen('record') },
   prometheusAlerts+:: { groups+: chosen('alert') },
   grafanaDashboards+:: {
-    [exporter + '.json']:
-      std.parseJson(substituted(config, exporter, files[exporter].dashboard)) + { tags+: config.dashboardTags }
+    [file]: std.parseJson(substituted(config, exporter, files[exporter].dashboards[file])) + { tags+: config.dashboardTags }
     for exporter in std.objectFields(files)
+    for file in std.objectFields(files[exporter].dashboards)
   },
 }

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { known } from "./families.mjs";
-import { EXPORTERS, dashboards } from "./files.mjs";
+import { DASHBOARDS, dashboards } from "./files.mjs";
 import { builtIn, panelsOf, substitute } from "./grafana.mjs";
 import { RELEASE, labelsOf } from "./promql.mjs";
 
@@ -12,7 +12,14 @@ const families = known();
 const TARGETS = ["cluster", "namespace", "release", "job", "instance"];
 const VARIABLES = {
   "spacelift-promex": ["datasource", ...TARGETS, "pool", "detail"],
+  "spacelift-runs": ["datasource", ...TARGETS, "space", "stack", "run_type", "pool"],
   "spot-interruption-exporter": ["datasource", ...TARGETS, "project", "spot_cluster"],
+};
+// Labels that a variable of a dashboard chooses values of: what has such a label follows the variable.
+const CHOSEN = {
+  "spacelift-promex": {},
+  "spacelift-runs": { space: "space", stack: "stack", run_type: "run_type", worker_pool: "pool" },
+  "spot-interruption-exporter": { project: "project" },
 };
 // Panels that repeat fill one page at most: three rows of three.
 const MOST_REPEATED = 9;
@@ -26,7 +33,7 @@ function dataSources(value) {
 }
 
 dashboards.forEach((dashboard, index) => {
-  const name = EXPORTERS[index];
+  const name = Object.keys(DASHBOARDS)[index];
 
   test(`${name}: is ready to import anywhere`, () => {
     assert.equal(dashboard.uid, name);
@@ -83,12 +90,14 @@ dashboards.forEach((dashboard, index) => {
     });
   }
 
-  test(`${name}: what has a project follows the variable`, () => {
+  test(`${name}: what has a label that is chosen follows the variable`, () => {
     for (const { title, targets } of panelsOf(dashboard)) {
       for (const { expr } of targets) {
         for (const [, metric, selector] of expr.matchAll(/(\w+)(\{[^}]*\})/g)) {
-          if (!families.get(metric).has("project")) continue;
-          assert.ok(selector.endsWith(', project=~"$project"}'), `${title}: ${metric}${selector}`);
+          for (const [label, variable] of Object.entries(CHOSEN[name])) {
+            if (!families.get(metric).has(label)) continue;
+            assert.ok(selector.includes(`, ${label}=~"$${variable}"`), `${title}: ${metric}${selector} does not follow ${variable}`);
+          }
         }
       }
     }

@@ -19,7 +19,9 @@ export const rules = EXPORTERS.flatMap((name) =>
 );
 export const ruleTests = EXPORTERS.flatMap((name) => yaml(`deploy/rules/tests/${name}.yaml`).tests);
 export const runbooks = read("deploy/rules/runbooks.md");
-export const dashboards = EXPORTERS.map((name) => JSON.parse(read(`deploy/dashboards/${name}.json`)));
+// Each dashboard with the exporter that it is about.
+export const DASHBOARDS = { "spacelift-promex": "spacelift-promex", "spacelift-runs": "spacelift-promex", "spot-interruption-exporter": "spot-interruption-exporter" };
+export const dashboards = Object.keys(DASHBOARDS).map((name) => JSON.parse(read(`deploy/dashboards/${name}.json`)));
 
 const autoscaling = "deploy/examples/autoscaling";
 export const adapterRules = yaml(`${autoscaling}/prometheus-adapter-values.yaml`).rules.external;

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { adapterQuery, matchLabelsOf, seriesOf } from "./autoscaling.mjs";
-import { adapterRules, dashboards, hpa, rules, scaledObject } from "./files.mjs";
+import { DASHBOARDS, adapterRules, dashboards, hpa, rules, scaledObject } from "./files.mjs";
 import { builtIn, panelsOf, substitute, valuesOf } from "./grafana.mjs";
 import { FOUND_PROJECT, start, until } from "./world.mjs";
 
@@ -39,9 +39,9 @@ const answered = (query) =>
   });
 
 for (const dashboard of dashboards) {
-  // The jobs are called as the dashboards are.
+  // The jobs are called as the exporters are.
   const values = ({ interval } = {}) => ({
-    ...Object.fromEntries(dashboard.templating.list.map(({ name, allValue }) => [name, allValue ?? (name === "job" ? dashboard.uid : ".*")])),
+    ...Object.fromEntries(dashboard.templating.list.map(({ name, allValue }) => [name, allValue ?? (name === "job" ? DASHBOARDS[dashboard.uid] : ".*")])),
     ...builtIn(RANGE, world.scrapeInterval, interval),
   });
   for (const variable of dashboard.templating.list.filter(({ type }) => type === "query")) {

@@ -44,6 +44,6 @@
 {{- end }}
 {{- if not .root.Values.prometheusRule.enabled }}
 
-4. The chart has alerts (prometheusRule.enabled=true) and a Grafana dashboard (dashboards.enabled=true).
+4. The chart has alerts (prometheusRule.enabled=true) and Grafana dashboards (dashboards.enabled=true).
 {{- end }}
 {{- end -}}

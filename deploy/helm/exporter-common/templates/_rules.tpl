@@ -148,7 +148,10 @@ spec:
 {{- end -}}
 {{- end -}}
 
-{{/* Takes root, program and clusterLabel. The file in it is named by the release: Grafana's sidecar puts those of all releases into one directory. */}}
+{{/*
+Takes root, program, clusterLabel, and more: dashboards beside files/dashboard.json, by what their names end in. The files in it are named
+by the release: Grafana's sidecar puts those of all releases into one directory.
+*/}}
 {{- define "exporter.dashboards" -}}
 {{- with .root.Values.dashboards -}}
 {{- if .enabled -}}
@@ -163,8 +166,10 @@ metadata:
     "labels" .labels
     "annotations" .annotations) | nindent 2 }}
 data:
-  {{ $name }}.json: |
-    {{- include "exporter.substituted" (dict "root" $.root "program" $.program "clusterLabel" $.clusterLabel "file" "files/dashboard.json" "json" true) | trim | nindent 4 }}
+  {{- range $suffix, $file := merge (dict "" "files/dashboard.json") ($.more | default dict) }}
+  {{ $name }}{{ $suffix }}.json: |
+    {{- include "exporter.substituted" (dict "root" $.root "program" $.program "clusterLabel" $.clusterLabel "file" $file "json" true) | trim | nindent 4 }}
+  {{- end }}
 {{- end -}}
 {{- end -}}
 {{- end -}}
