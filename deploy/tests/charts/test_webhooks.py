@@ -1,9 +1,16 @@
 """Webhooks: what is open to Spacelift is one path on one port, and one pod receives it."""
 
+import contextlib
+import os
+import re
+import shlex
+import socket
+import subprocess
+
 import pytest
 import yaml
 
-from charts import HERE, chart, documents, helm_template, objects, of_kind, only, run
+from charts import DEPLOY, HERE, chart, documents, helm_template, objects, of_kind, only, run
 from pods import environment, exporter
 from targets import target
 
@@ -135,3 +142,85 @@ def test_notes_say_what_to_enter_at_spacelift(webhook, urls, tmp_path):
 
 def test_notes_say_nothing_of_webhooks_without_them(tmp_path):
     assert "Webhooks" not in notes(tmp_path, {})
+
+
+# docs/webhooks.md, whose commands are run as they stand there.
+
+DOCUMENT = (DEPLOY.parent / "docs/webhooks.md").read_text()
+
+
+def commands(heading):
+    """The first block of commands below a heading."""
+    below = DOCUMENT.partition(f"{heading}\n")[2]
+    return re.search(r"^```shell\n(.*?)^```", below, re.MULTILINE | re.DOTALL)[1]
+
+
+def test_the_documents_values_are_the_charts():
+    """What is set by hand there is a release with an Ingress, a volume and the secret."""
+    words = shlex.split(commands("### 2. The exporter").replace("\\\n", " "))
+    flags = words[words.index("--reset-then-reuse-values") + 1 :]
+    things = documents(helm_template(NAME, "--values", HERE / "values" / NAME / "defaults.yaml", *flags))
+    assert {"Ingress", "PersistentVolumeClaim"} <= {thing["kind"] for thing in things}
+    (ingress,) = [thing for thing in things if thing["kind"] == "Ingress"]
+    assert ingress["spec"]["tls"][0]["hosts"] == [rule["host"] for rule in ingress["spec"]["rules"]]
+
+
+def test_the_documents_thresholds_are_the_rules(tmp_path):
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
+    (rule,) = [thing for thing in render(yaml.safe_load(block), tmp_path) if thing["kind"] == "PrometheusRule"]
+    expressions = {rule["alert"]: rule["expr"] for group in rule["spec"]["groups"] for rule in group["rules"] if "alert" in rule}
+    assert 'stack=~"prod-.*"' in expressions["SpaceliftRunFailed"]
+    assert "> 7200" in expressions["SpaceliftRunUnconfirmed"]
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@contextlib.contextmanager
+def receiver(directory):
+    """The program with the document's secret, at the address of its port for webhooks."""
+    ports = {"SPACELIFT_PROMEX_LISTEN_ADDRESS": free_port(), "SPACELIFT_PROMEX_WEBHOOK_LISTEN_ADDRESS": free_port()}
+    variables = {name: f"127.0.0.1:{port}" for name, port in ports.items()} | {
+        "SPACELIFT_PROMEX_API_ENDPOINT": "http://127.0.0.1:9",
+        "SPACELIFT_PROMEX_API_KEY_ID": "01HXXXXXXXXXXXXXXXXXXXXXXX",
+        "SPACELIFT_PROMEX_API_KEY_SECRET": "secret",
+        "SPACELIFT_PROMEX_WEBHOOK_SECRET_FILE": str(directory / "webhook-secret"),
+    }
+    with subprocess.Popen([os.environ["SPACELIFT_PROMEX"], "serve"], env=variables, stderr=subprocess.DEVNULL) as program:
+        try:
+            yield f"http://127.0.0.1:{ports['SPACELIFT_PROMEX_WEBHOOK_LISTEN_ADDRESS']}"
+        finally:
+            program.terminate()
+
+
+def deliver(address, directory, script):
+    """A test delivery: status and answer."""
+    script = script.replace("https://hooks.example.com", address)
+    waiting = "curl --silent --show-error --retry 20 --retry-connrefused --retry-delay 1 --write-out '\\n%{http_code}'"
+    script = script.replace("curl --include", waiting)
+    result = subprocess.run(["bash", "-euc", script], cwd=directory, capture_output=True, text=True, check=True)
+    *answer, status = result.stdout.split()
+    return int(status), answer
+
+
+def test_the_documents_test_delivery_and_another_secret(tmp_path):
+    by_old = commands("### A test delivery")
+    header = '--header "X-Signature-256: sha256=$signature"'
+    assert header in by_old
+    unsigned, by_new = by_old.replace(header, ""), by_old.replace("cat webhook-secret)", "cat webhook-secret-new)")
+    # What is read from the file, as kubelet would bring it there.
+    by_old = by_old.replace("cat webhook-secret)", "cat webhook-secret-old)")
+    make = [line for line in (commands("### 1. A secret") + commands("## Another secret")).splitlines() if line.startswith(("openssl", "cat"))]
+    subprocess.run(["bash", "-euc", "\n".join([*make, "cp webhook-secret webhook-secret-old"])], cwd=tmp_path, check=True)
+    with receiver(tmp_path) as address:
+        assert deliver(address, tmp_path, by_old) == (200, ["ignored"])
+        assert deliver(address, tmp_path, unsigned) == (401, ["bad_signature"])
+        assert deliver(address, tmp_path, by_new)[0] == 401
+        for content, accepted in [("webhook-secrets", [by_old, by_new]), ("webhook-secret-new", [by_new])]:
+            (tmp_path / "webhook-secret").write_bytes((tmp_path / content).read_bytes())
+            # What was read last holds for a tenth of a second.
+            subprocess.run(["sleep", "0.2"], check=True)
+            assert [deliver(address, tmp_path, script)[0] for script in [by_old, by_new]] == [200 if script in accepted else 401 for script in [by_old, by_new]]
