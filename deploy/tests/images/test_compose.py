@@ -101,7 +101,7 @@ def test_grafana_opens_on_what_is_mounted():
     grafana = SERVICES["grafana"]
     seen = mounts(grafana)
     (provider,) = PROVIDERS["providers"]
-    assert {path.stem for path in seen[provider["options"]["path"]].glob("*.json")} == set(RELEASED)
+    assert {path.stem for path in seen[provider["options"]["path"]].glob("*.json")} == {*RELEASED, "spacelift-runs"}
     home = json.loads(seen[grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]].read_text())
     (datasource,) = DATASOURCES["datasources"]
     assert {panel["datasource"]["uid"] for panel in home["panels"]} == {datasource["uid"]}
@@ -110,6 +110,12 @@ def test_grafana_opens_on_what_is_mounted():
     (tag,) = home["links"][0]["tags"]
     for path in seen[provider["options"]["path"]].glob("*.json"):
         assert tag in json.loads(path.read_text())["tags"], path
+
+
+def test_webhooks_are_delivered_to_the_exporter_that_knows_their_secret():
+    sandbox, promex = (SERVICES[name]["environment"] for name in ["sandbox-spacelift", "spacelift-promex"])
+    assert sandbox["SANDBOX_WEBHOOK_URL"] == f"http://spacelift-promex:{RELEASED['spacelift-promex'].port}/webhook"
+    assert sandbox["SANDBOX_WEBHOOK_SECRET"] == promex["SPACELIFT_PROMEX_WEBHOOK_SECRET"]
 
 
 def test_anybody_may_look_at_grafana():

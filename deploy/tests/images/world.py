@@ -90,14 +90,14 @@ def check_grafana(tree):
     found = {dashboard["uid"] for dashboard in fetch(f"{GRAFANA}/search?type=dash-db")}
     wanted = {json.loads(path.read_text())["uid"] for path in (tree / "deploy/dashboards").glob("*.json")}
     assert found == wanted, found
-    print("Grafana opens on the home dashboard and has both others")
+    print("Grafana opens on the home dashboard and has all others")
 
 
 def check_prometheus(tree):
     await_true("every target is up", targets_up)
     jobs = {target["labels"]["job"] for target in get("targets")["activeTargets"]}
     assert {"spacelift-promex", "spot-interruption-exporter"} <= jobs, jobs
-    for counter in ("interruption_events_total", "spacelift_promex_api_requests_total"):
+    for counter in ("interruption_events_total", "spacelift_promex_api_requests_total", "spacelift_runs_total"):
         rises(counter)
     rules = [rule for group in get("rules")["groups"] for rule in group["rules"]]
     assert rules and not [rule["name"] for rule in rules if rule["health"] == "err"], rules

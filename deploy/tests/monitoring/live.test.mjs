@@ -26,6 +26,7 @@ before(async () => {
     const series = await prometheus.query("max by (worker_pool_id) (spacelift_worker_pool_workers)");
     return series.length > 0 && series.map(({ metric }) => metric.worker_pool_id);
   });
+  await until("runs", 60, async () => (await prometheus.query("spacelift_runs_total > 0")).length > 0);
   await until("interruptions", 60, async () => (await prometheus.query("interruption_events_total > 0")).length > 0);
 });
 
@@ -78,6 +79,15 @@ test("panels of collectors that are off say so", async () => {
     const [value] = mapped(panel).find(([, { text }]) => text === "collector off");
     assert.deepEqual(await shown(spacelift, panel, "plain"), [Number(value)], panel.title);
     assert.ok((await shown(spacelift, panel, "demo"))[0] >= 0, panel.title);
+  }
+});
+
+test("nothing is said of the runs of a release without webhooks", async () => {
+  const release = '{app_kubernetes_io_instance="plain"}';
+  assert.notEqual((await prometheus.query(`spacelift_build_info${release}`)).length, 0);
+  for (const metric of ["spacelift_webhook_deliveries_total", "spacelift_runs_active", "spacelift_webhook_last_delivery_timestamp_seconds"]) {
+    assert.deepEqual(await prometheus.query(metric + release), [], metric);
+    assert.notEqual((await prometheus.query(metric)).length, 0, metric);
   }
 });
 

@@ -14,6 +14,7 @@ import { Prometheus } from "./prometheus.mjs";
 
 const COLLECTORS = ["pools", "limits", "integrations", "stacks", "attention", "dora"];
 const SCRAPE_INTERVAL = 1;
+const WEBHOOK_SECRET = "known-to-the-sandbox-and-one-exporter";
 // A project that is not configured: the exporter finds it in the organisation.
 export const FOUND_PROJECT = "example-shop";
 
@@ -42,7 +43,7 @@ export async function freePorts(count) {
 export async function start({ speed }) {
   const directory = mkdtempSync(join(tmpdir(), "monitoring-"));
   const children = [];
-  const [spacelift, pubsub, compute, promex, plain, spot, prometheus] = (await freePorts(7)).map((port) => `127.0.0.1:${port}`);
+  const [spacelift, pubsub, compute, promex, plain, webhook, spot, prometheus] = (await freePorts(8)).map((port) => `127.0.0.1:${port}`);
 
   function run(name, program, args, environment = {}) {
     const log = join(directory, `${name}.log`);
@@ -76,10 +77,14 @@ export async function start({ speed }) {
   run("sandbox", process.env.MONITORING_SANDBOX, [
     ...["all", "--listen", spacelift, "--pubsub-listen", pubsub, "--compute-listen", compute, "--speed", speed],
     ...["--projects", FOUND_PROJECT],
+    ...["--webhook-url", `http://${webhook}/webhook`, "--webhook-secret", WEBHOOK_SECRET, "--webhook-shape", "both"],
   ]);
-  // Two releases: one with all collectors, one as it comes.
-  for (const [name, address, collectors] of [["spacelift-promex", promex, COLLECTORS], ["plain", plain, []]]) {
-    const flags = collectors.map((collector) => `--collector.${collector}`);
+  // Two releases: one with all collectors and webhooks, one as it comes.
+  const everything = [
+    ...COLLECTORS.map((collector) => `--collector.${collector}`),
+    ...["--webhook.secret", WEBHOOK_SECRET, "--webhook.listen-address", webhook, "--state.path", join(directory, "runs")],
+  ];
+  for (const [name, address, flags] of [["spacelift-promex", promex, everything], ["plain", plain, []]]) {
     run(name, process.env.MONITORING_SPACELIFT_PROMEX, ["serve", "--listen-address", address, ...flags], {
       SPACELIFT_PROMEX_API_ENDPOINT: `http://${spacelift}`,
       SPACELIFT_PROMEX_API_KEY_ID: "01K5SANDB0XAP1KEY000000000",
