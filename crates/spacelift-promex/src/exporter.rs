@@ -28,14 +28,18 @@ pub struct Exporter {
     partial_scrapes: bool,
     timeout: Duration,
     timeout_offset: Duration,
-    /// Whether the collector `runs` is on, which asks nothing.
-    has_runs: bool,
+    /// What the collector `runs` has, which asks nothing.
+    runs: Option<runs::Shared>,
     /// When the last scrape was, and what the landing page says of it.
     last: Mutex<Option<(Instant, Vec<Fact>)>>,
 }
 
 impl Exporter {
-    pub(crate) fn new(config: &Config, client: Client) -> Result<Self, DocumentError> {
+    pub(crate) fn new(
+        config: &Config,
+        client: Client,
+        runs: Option<runs::Shared>,
+    ) -> Result<Self, DocumentError> {
         let settings = RoundSettings {
             timeout: config.scrape_timeout,
             cache_ttl: config.cache_ttl,
@@ -46,7 +50,7 @@ impl Exporter {
             partial_scrapes: config.partial_scrapes,
             timeout: config.scrape_timeout,
             timeout_offset: config.scrape_timeout_offset,
-            has_runs: config.runs.is_some(),
+            runs,
             last: Mutex::default(),
         })
     }
@@ -66,23 +70,21 @@ impl Scrape for Exporter {
     async fn scrape(&self, request: &ScrapeRequest) -> Result<Registry, ScrapeError> {
         let scraped = self.rounds.scrape(self.timeout(request.timeout()), request.cut_off()).await;
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), facts(&scraped)));
-        if fails(&scraped, self.partial_scrapes, self.has_runs, self.rounds.questions()) {
+        if fails(&scraped, self.partial_scrapes, self.runs.is_some(), self.rounds.questions()) {
             return Err(error(&scraped));
         }
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(ScrapedFamilies { scraped, has_runs: self.has_runs }));
+        registry.register_collector(Box::new(ScrapedFamilies { scraped, has_runs: self.runs.is_some() }));
         Ok(registry)
     }
 
     fn facts(&self) -> Vec<Fact> {
-        match &*self.last.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some((at, facts)) => {
-                let mut all = vec![Fact::new("Last scrape", ago(at.elapsed()))];
-                all.extend_from_slice(facts);
-                all
-            }
+        let mut facts = match &*self.last.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some((at, facts)) => [&[Fact::new("Last scrape", ago(at.elapsed()))], &facts[..]].concat(),
             None => vec![Fact::new("Last scrape", "none yet")],
-        }
+        };
+        facts.extend(self.runs.iter().flat_map(runs::facts));
+        facts
     }
 }
 

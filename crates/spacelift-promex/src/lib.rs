@@ -116,11 +116,12 @@ pub async fn run(
         }
         None => None,
     };
-    let exporter = Exporter::new(&config, Client::new(api, session.clone(), telemetry))?;
+    let state = receiver.as_ref().map(|receiver| receiver.state.clone());
+    let exporter = Exporter::new(&config, Client::new(api, session.clone(), telemetry), state)?;
 
     let mut site = Site::new(NAME, ABOUT, config.metrics_path, readiness, registry, exporter, config.web);
     let mut recorder = None;
-    if let Some(Receiver { route, recorder: running }) = receiver {
+    if let Some(Receiver { route, recorder: running, state: _ }) = receiver {
         site = site.route(route);
         recorder = Some(running);
     }
@@ -152,6 +153,7 @@ fn account(config: &Config) -> String {
 
 /// What receives webhooks and counts what they say.
 struct Receiver {
+    state: Shared,
     route: Route,
     recorder: Supervised<()>,
 }
@@ -180,7 +182,7 @@ impl Receiver {
         registry.register_collector(Box::new(RunFamilies(state.clone())));
         let (recorder, jobs) = Recorder::new(state.clone(), journal);
         let condition = readiness.optional_condition("webhook_secret");
-        let route = webhook::route(webhook, state, jobs, condition);
-        Ok(Self { route, recorder: supervisor.spawn("recorder", recorder.run()) })
+        let route = webhook::route(webhook, state.clone(), jobs, condition);
+        Ok(Self { state, route, recorder: supervisor.spawn("recorder", recorder.run()) })
     }
 }

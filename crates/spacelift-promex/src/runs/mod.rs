@@ -6,6 +6,7 @@
 
 mod active;
 mod counts;
+mod facts;
 mod families;
 mod names;
 mod recorder;
@@ -18,6 +19,7 @@ mod update;
 mod window;
 
 pub use counts::{Counter, Counts, Distribution, Histogram, Labels};
+pub(crate) use facts::facts;
 pub(crate) use families::RunFamilies;
 pub(crate) use recorder::{Job, JobEvent, Jobs, Recorder};
 pub use run::Run;

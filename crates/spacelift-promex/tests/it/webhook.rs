@@ -170,6 +170,9 @@ async fn a_run_is_seen_from_its_queue_to_its_end() {
     }
     assert!(ended.sample("spacelift_webhook_last_delivery_timestamp_seconds").unwrap() > 1.7e9);
 
+    let landing = receiver.exporter.get("/").await.text();
+    assert!(landing.contains("Deliveries accepted") && landing.contains(">4<"), "{landing}");
+
     for delivery in &deliveries {
         assert_eq!(receiver.send(&delivery.signed(Shape::Default, SECRET)).await.status, 200);
     }
