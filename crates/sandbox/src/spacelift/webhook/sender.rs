@@ -55,11 +55,12 @@ pub(in crate::spacelift) async fn send(world: Arc<World>, hooks: Arc<Webhooks>, 
                 Some(outgoing) => sender.plan(outgoing),
                 None => return,
             },
+            // Before the look at the account, which on a busy machine may take longer than the pause before it.
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => sender.send_next().await,
             () = sleep_until(next_look), if looks => {
                 world.catch_up();
                 next_look = Instant::now() + PACE;
             }
-            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => sender.send_next().await,
             _ = settings.changed() => {}
         }
     }
