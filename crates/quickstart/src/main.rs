@@ -18,6 +18,7 @@ use exporter_common::program::{self, Program};
 use exporter_common::shutdown::Signals;
 use exporter_common::telemetry::{self, LogFormat, Logging};
 use sandbox::google::{CREATION_SUBSCRIPTION, Google, INTERRUPTION_SUBSCRIPTION, ORGANIZATION, PROJECT};
+use sandbox::spacelift::webhook::{Shape, Webhook};
 use sandbox::spacelift::{DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, Spacelift};
 use tokio::sync::watch;
 use tracing::level_filters::LevelFilter;
@@ -32,6 +33,9 @@ const FOUND_PROJECT: (&str, u64) = ("example-shop", 210_987_654_321);
 
 /// How long the simulated Google Cloud waits at most for the exporters to be ready.
 const READY: Duration = Duration::from_secs(20);
+
+/// What the simulated Spacelift signs its webhooks with.
+const WEBHOOK_SECRET: &str = "quickstart";
 
 /// How often the summary is printed.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(5);
@@ -85,6 +89,9 @@ async fn run() -> anyhow::Result<()> {
     let operations = bind(&flags, OPERATIONS)?;
     let (promex_url, spot_url, operations_url) = (url(&promex)?, url(&spot)?, url(&operations)?);
     let (stop, stopped) = watch::channel(false);
+    let webhook = Webhook::new(format!("{promex_url}/webhook"), WEBHOOK_SECRET);
+    // Of the two payloads the one that tells more.
+    spacelift.set_webhook(webhook.shape(Shape::Policy));
     let promex = spacelift_promex::run(promex_config(&spacelift.url())?, promex, wait(stopped.clone()));
     let compute = google.compute().url();
     let spot = spot_interruption_exporter::run(spot_config(&pubsub, &compute)?, spot, wait(stopped.clone()));
@@ -99,7 +106,7 @@ async fn run() -> anyhow::Result<()> {
             "what happened in its two projects: /_sandbox/truth",
         ),
         (if emulator.is_some() { "Google's emulator" } else { "simulated Pub/Sub" }, &pubsub, ""),
-        ("spacelift-promex", &promex_url, "/metrics, /health, /ready"),
+        ("spacelift-promex", &promex_url, "/metrics, /webhook, /health, /ready"),
         ("spot-interruption-exporter", &spot_url, "/metrics, /interruptions, /health, /ready"),
         ("  the same without Pub/Sub", &operations_url, "one project, by Compute Engine's operations alone"),
     ]);
@@ -178,6 +185,7 @@ fn promex_config(endpoint: &str) -> anyhow::Result<spacelift_promex::Config> {
     line.extend(
         ["--api-key-id", DEFAULT_API_KEY_ID, "--api-key-secret", DEFAULT_API_KEY_SECRET].map(Into::into),
     );
+    line.extend(["--webhook.secret", WEBHOOK_SECRET].map(Into::into));
     let collectors = spacelift_promex::collectors::ALL.iter();
     line.extend(collectors.map(|collector| format!("--collector.{}", collector.name).into()));
     let settings = spacelift_promex::Config::settings();
@@ -241,6 +249,7 @@ fn suggest(spacelift: &str, compute: &str, promex: &str, spot: &str) {
     say(&format!(
         "\nTry:\n\n\
          \x20 curl -s {promex}/metrics | grep worker_pool\n\
+         \x20 curl -s {promex}/metrics | grep -E 'spacelift_runs_(active|total)'\n\
          \x20 curl -s {spot}/metrics | grep interruption_events_total\n\
          \x20 curl -X PUT -d partial_failure {spacelift}/_sandbox/scenario   # then look at spacelift_scrape_collector_success\n\
          \x20 curl -X PUT -d healthy {spacelift}/_sandbox/scenario\n\

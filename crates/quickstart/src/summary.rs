@@ -65,7 +65,7 @@ async fn scrape(client: &Client<HttpConnector, Empty<Bytes>>, url: &str) -> anyh
 fn spacelift(exposition: &str) -> String {
     let family = |name: &str| sum(exposition, name);
     format!(
-        "  spacelift: {:>3} workers, {:>3} busy, {:>2} drained, {:>3} runs waiting, {:>7.0} private minutes used, {} collectors failing",
+        "  spacelift: {:>3} workers, {:>3} busy, {:>2} drained, {:>3} runs waiting, {:>7.0} private minutes used, {} collectors failing\n             by webhook: {:>3} runs active, {:>4} ended, {:>3} of them failed",
         family("spacelift_worker_pool_workers"),
         family("spacelift_worker_pool_workers_busy"),
         family("spacelift_worker_pool_workers_drained"),
@@ -73,6 +73,13 @@ fn spacelift(exposition: &str) -> String {
         family("spacelift_current_billing_period_used_private_seconds") / 60.0,
         count(exposition, "spacelift_scrape_collector_success")
             - family("spacelift_scrape_collector_success"),
+        family("spacelift_runs_active"),
+        family("spacelift_runs_total"),
+        samples(exposition, "spacelift_runs_total")
+            .filter(|(line, _)| line.contains("final_state=\"FAILED\""))
+            .map(|(_, count)| count)
+            .sum::<f64>()
+            + 0.0,
     )
 }
 

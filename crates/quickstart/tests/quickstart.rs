@@ -41,6 +41,8 @@ async fn the_world(emulator: Option<String>) {
     let compute = url(&compute);
     let summary = line(&mut lines, "runs waiting").await;
     assert!(summary.contains(" 0 collectors failing"), "{summary}");
+    let runs = line(&mut lines, " by webhook: ").await;
+    assert!(runs.contains(" runs active"), "{runs}");
     for project in PROJECTS {
         line(&mut lines, &format!(" interruptions in {project}")).await;
     }
