@@ -24,3 +24,4 @@ mod support;
 mod weather;
 mod web;
 mod webhook;
+mod webhook_world;

@@ -1,0 +1,181 @@
+//! A simulated account delivers what its runs do, and the exporter counts what really happened.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use harness::{Answer, PATIENCE, Prometheus};
+use sandbox::spacelift::Spacelift;
+use sandbox::spacelift::webhook::{Outcome, Shape, Webhook, WebhookFaults};
+
+use spacelift_promex::collectors::ALL;
+use tokio::time::timeout;
+
+use super::support::Exporter;
+
+const SECRET: &str = "correct horse";
+
+/// An account that lives, and an exporter that receives what happens in it.
+struct World {
+    spacelift: Spacelift,
+    exporter: Exporter,
+}
+
+impl World {
+    async fn start(seed: u64, shape: Shape, faults: WebhookFaults) -> Self {
+        let spacelift = Spacelift::builder().living(seed, 0.0).start().await.unwrap();
+        // Nothing is asked, so that the simulation has its time for the deliveries.
+        let none = ALL.iter().map(|collector| format!("--no-collector.{}", collector.name));
+        let flags: Vec<String> = none.chain([format!("--webhook.secret={SECRET}")]).collect();
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        let exporter = Exporter::ready(&spacelift, &flags).await;
+        let webhook = Webhook::new(format!("http://{}/webhook", exporter.address), SECRET);
+        spacelift.set_webhook(webhook.shape(shape).retry(true));
+        spacelift.set_webhook_faults(faults);
+        spacelift.reset_runs();
+        spacelift.set_speed(50.0);
+        let world = Self { spacelift, exporter };
+        // The account is only looked at by asking.
+        let lives = async {
+            while world.ended() < 100 {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        timeout(PATIENCE, lives).await.expect("few runs end");
+        world
+    }
+
+    fn ended(&self) -> u64 {
+        self.spacelift.runs().ended.values().sum()
+    }
+
+    /// Stops the account. The scrape shows all of it.
+    async fn stop(&self) -> Answer {
+        self.spacelift.set_speed(0.0);
+        self.spacelift.webhook_settled().await;
+        assert!(!self.spacelift.webhook_status().disabled);
+        let ended = self.ended();
+        self.exporter
+            .scraped("not all are counted", |answer| answer.sum("spacelift_runs_total") >= ended as f64)
+            .await
+    }
+}
+
+fn runs_total(
+    Outcome { space, stack, run_type, final_state, drift_detection, worker_pool }: &Outcome,
+) -> String {
+    format!(
+        "spacelift_runs_total{{space=\"{space}\",stack=\"{stack}\",run_type=\"{run_type}\",final_state=\"{final_state}\",drift_detection=\"{drift_detection}\",worker_pool=\"{worker_pool}\"}}"
+    )
+}
+
+fn check_ended(scrape: &Answer, ended: &BTreeMap<Outcome, u64>) {
+    for (outcome, count) in ended {
+        let series = runs_total(outcome);
+        assert_eq!(scrape.sample(&series), Some(*count as f64), "{series}");
+    }
+    assert_eq!(scrape.sum("spacelift_runs_total"), ended.values().sum::<u64>() as f64);
+    assert_eq!(scrape.sum("spacelift_run_duration_seconds_count"), ended.values().sum::<u64>() as f64);
+}
+
+#[tokio::test]
+async fn every_run_is_counted_as_it_was_and_nothing_else_runs() {
+    let world = World::start(1, Shape::Default, WebhookFaults::default()).await;
+    let scrape = world.stop().await;
+    let runs = world.spacelift.runs();
+    check_ended(&scrape, &runs.ended_without_space());
+    for (active, count) in &runs.active {
+        let series = format!(
+            "spacelift_runs_active{{state=\"{}\",run_type=\"{}\",worker_pool=\"{}\"}}",
+            active.state, active.run_type, active.worker_pool
+        );
+        assert_eq!(scrape.sample(&series), Some(*count as f64), "{series}");
+    }
+    assert_eq!(scrape.sum("spacelift_runs_active"), runs.active.values().sum::<u64>() as f64);
+    // The time of a run is that from its creation to its end.
+    let seconds: f64 = runs.last.iter().map(|run| (run.ended - run.created).as_secs_f64()).sum();
+    let counted = scrape.sum("spacelift_run_duration_seconds_sum");
+    // Creations are delivered in whole seconds.
+    let error = runs.last.len() as f64;
+    assert!((counted - seconds).abs() <= error, "{counted} {seconds}");
+    assert_eq!(scrape.sum("spacelift_internal_errors_total"), {
+        world.spacelift.webhook_status().internal_errors.values().sum::<u64>() as f64
+    });
+
+    let Some(prometheus) = Prometheus::scraping(&world.exporter.address).await else { return };
+    let found = prometheus.query("sum by (final_state) (spacelift_runs_total)").await;
+    let mut expected: BTreeMap<&str, u64> = BTreeMap::new();
+    for (outcome, count) in &runs.ended {
+        *expected.entry(&outcome.final_state).or_default() += count;
+    }
+    for (labels, value) in found {
+        let state = labels["final_state"].as_str().unwrap();
+        assert_eq!(value, expected.remove(state).unwrap_or_default() as f64, "{state}");
+    }
+    assert!(expected.is_empty(), "{expected:?}");
+    let p90 =
+        "histogram_quantile(0.9, sum by (le) (spacelift_run_phase_seconds_bucket{phase=\"READY\"})) > 0";
+    assert_eq!(prometheus.query(p90).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_bad_network_changes_no_count_of_runs() {
+    let faults = WebhookFaults {
+        duplicates: 0.3,
+        reorder: 0.3,
+        lost: 0.2,
+        bad_signatures: 0.1,
+        old_payloads: 0.3,
+        ..WebhookFaults::default()
+    };
+    let world = World::start(2, Shape::Default, faults).await;
+    let scrape = world.stop().await;
+    check_ended(&scrape, &world.spacelift.runs().ended_without_space());
+    let status = world.spacelift.webhook_status();
+    assert!(status.duplicates > 0 && status.lost > 0 && status.bad_signatures > 0, "{status:?}");
+    let series = "spacelift_webhook_deliveries_total{result=\"bad_signature\"}";
+    assert_eq!(scrape.sample(series), Some(status.bad_signatures as f64));
+}
+
+#[tokio::test]
+async fn the_policy_payload_tells_spaces_phases_and_policies() {
+    let world =
+        World::start(3, Shape::Policy, WebhookFaults { reorder: 0.2, ..WebhookFaults::default() }).await;
+    let scrape = world.stop().await;
+    let runs = world.spacelift.runs();
+    check_ended(&scrape, &runs.ended);
+    let mut phases: BTreeMap<(&str, &str, &str), f64> = BTreeMap::new();
+    let mut policies: BTreeMap<(&str, &str, &str), u64> = BTreeMap::new();
+    for run in &runs.last {
+        let Outcome { space, run_type, worker_pool, .. } = &run.outcome;
+        for (state, time) in &run.timing {
+            *phases.entry((state, run_type, worker_pool)).or_default() += time.as_secs_f64();
+        }
+        for (policy_type, outcome) in &run.policy_evaluations {
+            *policies.entry((space, policy_type, outcome)).or_default() += 1;
+        }
+    }
+    for ((phase, run_type, worker_pool), seconds) in phases {
+        let series = format!(
+            "spacelift_run_phase_seconds_sum{{phase=\"{phase}\",run_type=\"{run_type}\",worker_pool=\"{worker_pool}\"}}"
+        );
+        let counted = scrape.sample(&series).unwrap();
+        assert!((counted - seconds).abs() < 0.01, "{series}: {counted} {seconds}");
+    }
+    for ((space, policy_type, outcome), count) in policies {
+        let series = format!(
+            "spacelift_run_policy_evaluations_total{{space=\"{space}\",policy_type=\"{policy_type}\",policy_outcome=\"{outcome}\"}}"
+        );
+        assert_eq!(scrape.sample(&series), Some(count as f64), "{series}");
+    }
+}
+
+#[tokio::test]
+async fn both_payloads_count_each_run_once() {
+    let faults = WebhookFaults { duplicates: 0.1, reorder: 0.1, ..WebhookFaults::default() };
+    let world = World::start(4, Shape::Both, faults).await;
+    let scrape = world.stop().await;
+    let runs = world.spacelift.runs();
+    assert_eq!(scrape.sum("spacelift_runs_total"), runs.ended.values().sum::<u64>() as f64);
+    let evaluations: usize = runs.last.iter().map(|run| run.policy_evaluations.len()).sum();
+    assert_eq!(scrape.sum("spacelift_run_policy_evaluations_total"), evaluations as f64);
+}
