@@ -45,10 +45,8 @@ fn main() {
     }
     println!("\n| operations | nodes | round | requests | CPU | resident | peak |");
     println!("|---|---|---|---|---|---|---|");
-    for nodes in [NODES, 2 * NODES] {
-        for operations in ["off", "reconcile", "source"] {
-            rounds(&runtime, operations, nodes);
-        }
+    for (operations, nodes) in [("off", NODES), ("off", 2 * NODES), ("reconcile", NODES), ("source", NODES)] {
+        rounds(&runtime, operations, nodes);
     }
 }
 
