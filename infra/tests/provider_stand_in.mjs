@@ -1,5 +1,5 @@
-// Stands in for the google provider where that cannot be downloaded. It knows the provider's
-// schemas (see provider_schema.mjs) and nothing else, which is all that `terraform validate` and
+// Stands in for the google and spacelift providers where they cannot be downloaded. It knows the providers'
+// schemas (see provider_schema.mjs and spacelift_provider.json) and nothing else, which is all that `terraform validate` and
 // `terraform test` with a mocked provider ask for: with it they check every type, block, reference
 // and expression of the root module, and plan and apply it against made-up answers.
 //
@@ -33,6 +33,10 @@ for (const { kind, type } of typesUsed(join(HERE, "..", "gcp"))) {
   // Terraform itself says so where a type is unknown.
   if (schema) schemas[kind === "data" ? "data_source_schemas" : "resource_schemas"][type] = { version: 0, block: inProtocol(schema) };
 }
+// There is no package that these could be read from. They are what the provider's documentation says of the arguments.
+for (const [type, schema] of Object.entries(JSON.parse(readFileSync(join(HERE, "spacelift_provider.json"), "utf8")))) {
+  schemas.resource_schemas[type] = { version: 0, block: inProtocol(schema) };
+}
 
 const server = new Server();
 server.addService(tfplugin5.Provider.service, {
@@ -45,15 +49,15 @@ server.addService(tfplugin5.Provider.service, {
 
 server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) => {
   if (error) throw error;
-  const reattach = {
-    "registry.terraform.io/hashicorp/google": {
-      Protocol: "grpc",
-      ProtocolVersion: 5,
-      Pid: process.pid,
-      Test: true,
-      Addr: { Network: "tcp", String: `127.0.0.1:${port}` },
-    },
+  const endpoint = {
+    Protocol: "grpc",
+    ProtocolVersion: 5,
+    Pid: process.pid,
+    Test: true,
+    Addr: { Network: "tcp", String: `127.0.0.1:${port}` },
   };
+  const providers = ["hashicorp/google", "spacelift-io/spacelift"];
+  const reattach = Object.fromEntries(providers.map((name) => [`registry.terraform.io/${name}`, endpoint]));
   const [command, ...args] = process.argv.slice(2);
   const child = spawn(command, args, {
     stdio: "inherit",
@@ -75,12 +79,14 @@ function typesUsed(directory) {
 
 function inProtocol({ attributes, blocks }) {
   return {
-    attributes: Object.entries(attributes).map(([name, { type, required, computed, readOnly }]) => ({
+    attributes: Object.entries(attributes).map(([name, { type, required, computed, readOnly, sensitive, writeOnly }]) => ({
       name,
       type: Buffer.from(JSON.stringify(type)),
       required,
       optional: !required && !readOnly,
       computed,
+      sensitive,
+      write_only: writeOnly,
     })),
     block_types: Object.entries(blocks).map(([type_name, { required, repeats, set, block }]) => ({
       type_name,

@@ -81,7 +81,7 @@ pub(super) fn policy(delivery: &Delivery) -> Value {
     payload["stack"] = picked(&updated["stack"], &["id", "name", "labels"]);
     payload["stack"]["space"] = picked(&updated["stack"]["space"], &["id", "name"]);
     if updated["stack"].get("worker_pool").is_some() {
-        payload["stack"]["worker_pool"] = picked(&updated["stack"]["worker_pool"], &["id", "name"]);
+        payload["stack"]["worker_pool"] = picked(&updated["stack"]["worker_pool"], &["id", "name", "public"]);
     }
     payload["timing"] = updated["timing"].clone();
     payload["policy_receipts"] = updated["policy_receipts"].clone();

@@ -4,4 +4,5 @@ mod delivery;
 mod faults;
 mod living;
 mod payload;
+mod policy;
 mod receiver;

@@ -120,7 +120,7 @@ fn the_policy_payload_is_the_projection() {
         },
         "stack": {
             "id": "network", "name": "Network", "labels": ["team:core"],
-            "space": { "id": "infra-01", "name": "infra" }, "worker_pool": { "id": "01G8", "name": "blue" },
+            "space": { "id": "infra-01", "name": "infra" }, "worker_pool": { "id": "01G8", "name": "blue", "public": false },
         },
         "timing": [
             { "state": "QUEUED", "duration": 1_000_000_000_u64 },

@@ -1,0 +1,11 @@
+terraform {
+  # For secrets that are not kept in the state.
+  required_version = ">= 1.11"
+
+  required_providers {
+    spacelift = {
+      source  = "spacelift-io/spacelift"
+      version = "~> 1.0"
+    }
+  }
+}
