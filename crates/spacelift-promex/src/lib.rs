@@ -95,6 +95,10 @@ pub async fn run(
     listener: Listener,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
+    if !config.without_effect.is_empty() {
+        let keys = config.without_effect.join(", ");
+        tracing::warn!(keys, "these options have no effect without webhook.secret or webhook.secret_file");
+    }
     let mut registry = Registry::default();
     registry.register_collector(Box::new(BuildInfo { name: "spacelift_build_info" }));
     registry.register_collector(Box::new(ProcessCollector::new()));

@@ -111,6 +111,8 @@ pub struct Config {
     pub collectors: Vec<&'static Collector>,
     /// The collector `runs`, if it is on: it asks nothing and receives webhooks.
     pub runs: Option<RunsConfig>,
+    /// Keys that are set and mean nothing with the others.
+    pub without_effect: Vec<&'static str>,
     /// Who may use the server, and how.
     pub web: Web,
     /// How to log.
@@ -233,8 +235,10 @@ fn validate(loaded: &Loaded<Written>, environment: &Environment) -> Result<Confi
     let metrics_path = loaded
         .optional("web.telemetry_path", written.web.telemetry_path.as_ref(), parse_metrics_path)?
         .unwrap_or_else(|| DEFAULT_PATH.to_owned());
+    let runs = runs::validate(loaded, &metrics_path)?;
     Ok(Config {
-        runs: runs::validate(loaded, &metrics_path)?,
+        without_effect: if runs.is_some() { Vec::new() } else { runs::without_effect(written) },
+        runs,
         proxy: Proxy::of(&api_endpoint, environment)?,
         api_endpoint,
         api_key_id: loaded.required("api_key_id", written.api_key_id.as_ref(), |id| {

@@ -163,6 +163,27 @@ pub(super) fn validate(
     }
 }
 
+/// The keys that are set and mean nothing while the receiver is off.
+pub(super) fn without_effect(written: &Written) -> Vec<&'static str> {
+    let WebhookWritten { path, listen_address, max_body, account, .. } = &written.webhook;
+    let RunsWritten { max_stacks, stack_ttl, max_age } = &written.runs;
+    let texts = [
+        ("webhook.path", path),
+        ("webhook.max_body", max_body),
+        ("webhook.account", account),
+        ("runs.max_stacks", max_stacks),
+        ("runs.stack_ttl", stack_ttl),
+        ("runs.max_age", max_age),
+        ("state.path", &written.state.path),
+    ];
+    let is_set = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+    let mut keys: Vec<_> = texts.into_iter().filter(|(_, text)| is_set(text)).map(|(key, _)| key).collect();
+    if listen_address.as_ref().is_some_and(|list| !list.0.is_empty()) {
+        keys.push("webhook.listen_address");
+    }
+    keys
+}
+
 fn secret(loaded: &Loaded<Written>) -> Result<Option<WebhookSecret>, ConfigError> {
     const VALUE: &str = "webhook.secret";
     const FILE: &str = "webhook.secret_file";

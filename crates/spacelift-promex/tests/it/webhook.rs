@@ -301,7 +301,9 @@ async fn shapes_that_are_not_counted_are_answered_all_the_same() {
 #[tokio::test]
 async fn deliveries_have_a_door_of_their_own_and_are_off_without_a_secret() {
     let api = Spacelift::builder().account(Account::rich()).start().await.unwrap();
-    let off = Exporter::ready(&api, &[]).await;
+    let off = Exporter::ready(&api, &["--webhook.account", "acme"]).await;
+    let warning = off.log("have no effect").await;
+    assert!(warning.contains("webhook.account"), "{warning}");
     let url = format!("http://{}/webhook", off.address);
     assert_eq!(send("POST", &url, &[], Bytes::new()).await.status, 404);
     assert!(!off.scrape().await.has_family("spacelift_webhook_deliveries_total"));
