@@ -14,7 +14,12 @@ pub(super) struct Window {
     timeline: Timeline<u64>,
     length: Duration,
     max: usize,
+    /// When the last ids that were added end.
+    last_end: Option<Instant>,
 }
+
+/// Ids that are added within this time end at one moment, which the timeline keeps once.
+const GRANULARITY: Duration = Duration::from_secs(1);
 
 /// The hash of an id. It is written down, so it is the same in every process. Whoever sends ids knows the secret, so
 /// it need not withstand those who look for collisions.
@@ -27,7 +32,7 @@ pub(super) fn hash(id: &impl Hash) -> u64 {
 impl Window {
     /// Remembers at most `max` ids for `length`.
     pub(super) fn new(length: Duration, max: usize) -> Self {
-        Self { seen: HashSet::default(), timeline: Timeline::default(), length, max }
+        Self { seen: HashSet::default(), timeline: Timeline::default(), length, max, last_end: None }
     }
 
     /// Goes on from what was written down.
@@ -44,7 +49,11 @@ impl Window {
         if !self.seen.insert(id) {
             return false;
         }
-        self.timeline.push(now + self.length, id);
+        let end = now + self.length;
+        let end =
+            self.last_end.filter(|last| end.saturating_duration_since(*last) < GRANULARITY).unwrap_or(end);
+        self.last_end = Some(end);
+        self.timeline.push(end, id);
         while self.seen.len() > self.max {
             self.forget_until(None);
         }
