@@ -161,6 +161,17 @@ async fn the_policy_payload_tells_spaces_phases_and_policies() {
         let counted = scrape.sample(&series).unwrap();
         assert!((counted - seconds).abs() < 0.01, "{series}: {counted} {seconds}");
     }
+    // Of what a run that finished has changed, the policy payload tells what was replaced apart.
+    let finished = runs.last.iter().filter(|run| run.outcome.final_state == "FINISHED");
+    let replaced: u32 = finished.filter_map(|run| run.changes).map(|changes| changes.replaced).sum();
+    let counted: f64 = scrape
+        .text()
+        .lines()
+        .filter(|line| line.starts_with("spacelift_run_resource_changes_total{change_type=\"replaced\""))
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+        .sum();
+    assert_eq!(counted, f64::from(replaced));
+    assert!(replaced > 0);
     for ((space, policy_type, outcome), count) in policies {
         let series = format!(
             "spacelift_run_policy_evaluations_total{{space=\"{space}\",policy_type=\"{policy_type}\",policy_outcome=\"{outcome}\"}}"

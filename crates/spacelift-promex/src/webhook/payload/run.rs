@@ -37,7 +37,7 @@ pub(super) fn read(object: &Object<'_>) -> Option<Result<RunUpdate, PayloadError
         space,
         changes: changes(&run),
         timing: timing(object),
-        policies: policies(object),
+        policies: [policies(object), policies(&run)].concat(),
     }))
 }
 
@@ -78,7 +78,8 @@ fn changes(run: &Object<'_>) -> Option<ResourceChanges> {
             "added" | "create" | "created" => counts.added += 1,
             "changed" | "update" | "updated" => counts.changed += 1,
             "deleted" | "delete" => counts.deleted += 1,
-            "replaced" | "replace" => *counts.replaced.get_or_insert_default() += 1,
+            // Spacelift says in which order: `destroy-Before-create-replaced`.
+            action if action.ends_with("replaced") => *counts.replaced.get_or_insert_default() += 1,
             _ => {}
         }
     });

@@ -13,7 +13,7 @@ const POLICY: &str = r#"{"account": "acme", "state": "FINISHED", "username": "u"
     "run": {"id": "01EF9PFPNFFM2MQXTJKHK1B869", "type": "TRACKED", "created_at": 1596979665000000000,
         "updated_at": 1596979684123456789, "drift_detection": true, "changes": [
             {"action": "added", "phase": "plan"}, {"action": "changed", "phase": "plan"},
-            {"action": "added", "phase": "apply"}, {"action": "replaced", "phase": "apply"}, 7]},
+            {"action": "added", "phase": "apply"}, {"action": "destroy-Before-create-replaced", "phase": "apply"}, 7]},
     "stack": {"id": "network", "name": "Network", "space": {"id": "infra-01", "name": "infra"}},
     "timing": [{"state": "QUEUED", "duration": 1500000000}, {"state": 7}],
     "policy_receipts": [{"name": "p", "type": "PLAN", "outcome": "allow", "flags": []}, {"name": "p"}]}"#;
