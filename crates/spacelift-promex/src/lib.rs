@@ -182,7 +182,12 @@ impl Receiver {
             None => (Known::default(), None),
         };
         let Known { record, counts, last_delivery } = known;
-        let state = Shared::new(Tracker::new(*settings, record), counts, last_delivery, journal.is_some());
+        let state = Shared::new(
+            Tracker::new(*settings, record).with_labels_of(&counts),
+            counts,
+            last_delivery,
+            journal.is_some(),
+        );
         registry.register_collector(Box::new(RunFamilies(state.clone())));
         let (recorder, jobs) = Recorder::new(state.clone(), journal);
         let condition = readiness.optional_condition("webhook_secret");

@@ -23,6 +23,9 @@ pub enum BodyError {
     /// The bodies that arrive or are being processed already take all the memory that is set aside for them.
     #[error("too many requests are being received")]
     NoRoom,
+    /// Its head is not one that the page takes a body after; it was not kept.
+    #[error("the request is refused")]
+    Refused,
     /// The connection broke, or the body is not what HTTP allows.
     #[error("the body could not be read")]
     Broken,
@@ -81,6 +84,16 @@ impl BodyMemory {
             Err(_) if is_too_large => Err(BodyError::TooLarge),
             Err(_) => Err(BodyError::TimedOut),
         }
+    }
+
+    /// Reads a body to its end and keeps nothing.
+    pub(super) async fn refuse<B>(&self, mut body: B, time: Duration) -> BodyError
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        // However far it came.
+        let _ = timeout(time, discard(&mut body)).await;
+        BodyError::Refused
     }
 
     async fn read_frames<B>(&self, body: &mut B, max: usize) -> Result<ReceivedBody, BodyError>

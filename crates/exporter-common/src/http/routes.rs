@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use http::header::ALLOW;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 
 use super::answer::Content;
 use super::body::BodyError;
@@ -34,8 +34,16 @@ pub(super) enum Page {
     Ready,
     /// A page of the exporter's own.
     Read(ReadHandler),
-    /// One that receives bodies of at most this many bytes.
-    Receive(usize, ReceiveHandler),
+    Receive(Receive),
+}
+
+/// A page that receives bodies.
+pub(super) struct Receive {
+    /// The largest body in bytes.
+    pub(super) max_body: usize,
+    /// Whether a request with these headers may send one.
+    pub(super) check: Box<dyn Fn(&HeaderMap) -> bool + Send + Sync>,
+    pub(super) handler: ReceiveHandler,
 }
 
 /// Whom a page answers where there is a web configuration.
@@ -73,13 +81,14 @@ impl Route {
     }
 
     /// A page that receives a body of at most `max_body` bytes by `POST` or `PUT`, or the reason why it could not be
-    /// read. The users of the web configuration do not apply to it: the handler checks what it gets.
+    /// read. Nothing is kept of the body of a request whose headers `check` refuses. The users of the web configuration do not apply to it: the handler checks what it gets.
     pub fn receive(
         path: impl Into<Cow<'static, str>>,
         max_body: usize,
+        check: impl Fn(&HeaderMap) -> bool + Send + Sync + 'static,
         handler: impl Fn(Request<Result<Bytes, BodyError>>) -> Answering + Send + Sync + 'static,
     ) -> Self {
-        let page = Page::Receive(max_body, Box::new(handler));
+        let page = Page::Receive(Receive { max_body, check: Box::new(check), handler: Box::new(handler) });
         Self { methods: RECEIVE, ..Self::new(path, Access::Everybody, None, page) }
     }
 
@@ -193,7 +202,7 @@ mod tests {
     #[test]
     fn a_public_page_is_on_public_sockets_only() {
         let mut routes = Routes::new("/metrics".to_owned());
-        let page = Route::receive("/hook", 1, |_| Box::pin(async { Response::default() }));
+        let page = Route::receive("/hook", 1, |_| true, |_| Box::pin(async { Response::default() }));
         routes.add(page.on_public_sockets());
         assert!(routes.at("/hook", true).is_some() && routes.at("/hook", false).is_none());
         assert!(routes.at("/metrics", true).is_none() && routes.at("/", true).is_none());

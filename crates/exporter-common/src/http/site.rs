@@ -27,7 +27,7 @@ use super::landing::landing_page;
 use super::negotiate::{Encoding, accepted_encoding, accepted_format};
 use super::quota::Quota;
 use super::rejection::{Rejection, Rejections};
-use super::routes::{Access, Page, READ, ReadHandler, ReceiveHandler, Route, Routes, allow, options};
+use super::routes::{Access, Page, READ, ReadHandler, Receive, Route, Routes, allow, options};
 use super::scrape::{Scrape, ScrapeRequest};
 use super::{Limits, Web};
 use crate::metrics::encode;
@@ -258,7 +258,7 @@ impl<S: Scrape> Site<S> {
                     .map(Content::from)
             }
             Page::Read(handler) => self.read_page(handler, request.map(drop), client, limits).await,
-            Page::Receive(max, handler) => self.receive(handler, *max, request, limits).await,
+            Page::Receive(page) => self.receive(page, request, limits).await,
         }
     }
 
@@ -291,24 +291,22 @@ impl<S: Scrape> Site<S> {
     }
 
     /// The answer of a page that receives a body. It has bounds of its own, so that it takes no place from scrapes.
-    async fn receive<B>(
-        &self,
-        handler: &ReceiveHandler,
-        max: usize,
-        request: Request<B>,
-        limits: &Limits,
-    ) -> Response<Content>
+    async fn receive<B>(&self, page: &Receive, request: Request<B>, limits: &Limits) -> Response<Content>
     where
         B: Body<Data = Bytes> + Unpin,
     {
         let (head, body) = request.into_parts();
         let memory = self.bodies.get_or_init(|| BodyMemory::new(limits.body_bytes));
-        let received = memory.read(&head.headers, body, max, limits.body_time).await;
+        let received = if (page.check)(&head.headers) {
+            memory.read(&head.headers, body, page.max_body, limits.body_time).await
+        } else {
+            Err(memory.refuse(body, limits.body_time).await)
+        };
         let body = match &received {
             Ok(body) => Ok(body.bytes.clone()),
             Err(error) => Err(*error),
         };
-        let mut response = handler(Request::from_parts(head, body)).await.map(Content::from);
+        let mut response = (page.handler)(Request::from_parts(head, body)).await.map(Content::from);
         if received.is_err() {
             // What is left of the body is not waited for.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

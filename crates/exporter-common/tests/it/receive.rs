@@ -53,6 +53,20 @@ async fn a_body_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
+async fn nothing_is_kept_of_a_body_that_is_refused_by_its_head() {
+    let server = Server::start(Limits { body_bytes: 0, ..UNLIMITED }, false);
+    let mut stream = server.connect().await;
+    send(
+        &mut stream,
+        "POST /receive HTTP/1.1\r\nhost: test\r\nx-refused: 1\r\ncontent-length: 100000\r\n\r\n",
+    )
+    .await;
+    send(&mut stream, &"x".repeat(100_000)).await;
+    let said = answer(&mut stream).await;
+    assert!(said.ends_with("the request is refused"), "{said}");
+}
+
+#[tokio::test]
 async fn a_body_that_does_not_arrive_is_given_up() {
     let server = Server::start(Limits { body_time: SHORT, ..UNLIMITED }, false);
     let mut stream = server.connect().await;

@@ -10,7 +10,7 @@ use exporter_common::http::{
     BodyError, Limits, Listener, Route, Scrape, ScrapeError, ScrapeRequest, Site, Web, serve,
 };
 use exporter_common::readiness::{Condition, Readiness};
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -61,7 +61,8 @@ pub(crate) const MAX_BODY: usize = 1_000;
 
 /// A page that says what it has received.
 fn receive(path: &'static str) -> Route {
-    Route::receive(path, MAX_BODY, |request: Request<Result<Bytes, BodyError>>| {
+    let check = |headers: &HeaderMap| !headers.contains_key("x-refused");
+    Route::receive(path, MAX_BODY, check, |request: Request<Result<Bytes, BodyError>>| {
         let said = match request.body() {
             Ok(bytes) => format!("{} bytes", bytes.len()),
             Err(error) => error.to_string(),

@@ -1,6 +1,6 @@
 //! What deliveries add up to: counters and histograms by their labels.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -233,15 +233,19 @@ impl Counts {
         }
     }
 
-    /// Forgets the series of a stack.
-    pub fn forget_stack(&mut self, stack: &str) {
-        self.counters.retain(|(counter, labels), _| !is_of_stack(*counter, labels, stack));
+    /// Forgets the series of stacks.
+    pub fn forget_stacks(&mut self, stacks: &[Box<str>]) {
+        if !stacks.is_empty() {
+            let stacks: HashSet<&str> = stacks.iter().map(|stack| &**stack).collect();
+            self.counters.retain(|(counter, labels), _| !is_of_stacks(*counter, labels, &stacks));
+        }
     }
 }
 
-/// Whether a series is one of a stack.
-pub(super) fn is_of_stack(counter: Counter, labels: &[Box<str>], stack: &str) -> bool {
-    stack != OTHER && counter.stack_label().is_some_and(|index| &*labels[index] == stack)
+/// Whether a series is one of these stacks.
+pub(super) fn is_of_stacks(counter: Counter, labels: &[Box<str>], stacks: &HashSet<&str>) -> bool {
+    let stack = counter.stack_label().map(|index| &*labels[index]);
+    stack.is_some_and(|stack| stack != OTHER && stacks.contains(stack))
 }
 
 #[cfg(test)]
@@ -271,7 +275,7 @@ mod tests {
         counts.add(&more);
         assert_eq!(counts.counters[&(Counter::StackSeconds, labels(["network", "TRACKED"]))], 3.0);
         assert_eq!(counts.histograms[&(Distribution::DeliveryDelay, labels([]))].count(), 4);
-        counts.forget_stack("network");
+        counts.forget_stacks(&["network".into()]);
         assert_eq!(counts.counters.len(), 1);
     }
 

@@ -2,8 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::counts::Counts;
+use super::update::{PUBLIC, RUN_TYPES, STATES};
+
 /// What stands for every value beyond a bound.
 pub(crate) const OTHER: &str = "_other";
+
+const SEVERITIES: [&str; 3] = ["INFO", "WARNING", "ERROR"];
 
 /// The values of a label, of which only the first ones are shown as they are.
 #[derive(Debug)]
@@ -13,8 +18,10 @@ pub(super) struct BoundedNames {
 }
 
 impl BoundedNames {
-    pub(super) fn new(max: usize) -> Self {
-        Self { known: BTreeSet::new(), max }
+    /// Shows `known` names in any case, and `max` others.
+    pub(super) fn new(known: &[&str], max: usize) -> Self {
+        let known: BTreeSet<Box<str>> = known.iter().map(|name| Box::from(*name)).collect();
+        Self { max: known.len() + max, known }
     }
 
     /// The value to show for `name`.
@@ -43,16 +50,39 @@ pub(super) struct LabelBounds {
 }
 
 impl Default for LabelBounds {
-    /// Several times what Spacelift has today; of pools and spaces what a large account has.
+    /// What Spacelift has today and as much again; of pools and spaces what a large account has.
     fn default() -> Self {
         Self {
-            states: BoundedNames::new(64),
-            run_types: BoundedNames::new(32),
-            worker_pools: BoundedNames::new(500),
-            spaces: BoundedNames::new(1_000),
-            policy_types: BoundedNames::new(32),
-            policy_outcomes: BoundedNames::new(32),
-            severities: BoundedNames::new(16),
+            states: BoundedNames::new(&STATES, 64),
+            run_types: BoundedNames::new(&RUN_TYPES, 32),
+            worker_pools: BoundedNames::new(&[PUBLIC], 500),
+            spaces: BoundedNames::new(&[], 1_000),
+            policy_types: BoundedNames::new(&[], 32),
+            policy_outcomes: BoundedNames::new(&[], 32),
+            severities: BoundedNames::new(&SEVERITIES, 16),
+        }
+    }
+}
+
+impl LabelBounds {
+    /// Counts the names that are shown already, such as before a restart.
+    pub(super) fn admit(&mut self, counts: &Counts) {
+        let counters = counts.counters.keys().map(|(counter, labels)| (counter.info(), labels));
+        let histograms = counts.histograms.keys().map(|(distribution, labels)| (distribution.info(), labels));
+        for (family, labels) in counters.chain(histograms) {
+            for (label, value) in family.labels.iter().zip(labels) {
+                let names = match *label {
+                    "final_state" | "phase" => &mut self.states,
+                    "run_type" => &mut self.run_types,
+                    "worker_pool" => &mut self.worker_pools,
+                    "space" => &mut self.spaces,
+                    "policy_type" => &mut self.policy_types,
+                    "policy_outcome" => &mut self.policy_outcomes,
+                    "severity" => &mut self.severities,
+                    _ => continue,
+                };
+                names.bounded(value);
+            }
         }
     }
 }
@@ -63,8 +93,8 @@ mod tests {
 
     #[test]
     fn the_first_names_are_shown_and_the_others_are_one() {
-        let mut names = BoundedNames::new(2);
-        let shown = ["a", "b", "c", "a", "d"].map(|name| names.bounded(name));
-        assert_eq!(shown, ["a", "b", OTHER, "a", OTHER]);
+        let mut names = BoundedNames::new(&["known"], 2);
+        let shown = ["a", "b", "c", "a", "d", "known"].map(|name| names.bounded(name));
+        assert_eq!(shown, ["a", "b", OTHER, "a", OTHER, "known"]);
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::update::Timestamp;
 
 /// Deliveries of a run that are kept apart. A run that is planned anew again and again adds up the earliest of them.
-const MAX_STEPS: usize = 128;
+const MAX_STEPS: usize = 64;
 
 /// A run that has not ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,7 +91,8 @@ impl Run {
     fn add_up_first(&mut self) {
         let next = self.steps[1].at;
         let first = self.steps.remove(0);
-        *self.spent.entry(first.state).or_default() += next.0.saturating_sub(first.at.0);
+        let spent = self.spent.entry(first.state).or_default();
+        *spent = spent.saturating_add(next.0.saturating_sub(first.at.0));
     }
 
     /// The state that the run is in, and since when.
@@ -108,7 +109,8 @@ impl Run {
             self.spent.iter().map(|(state, spent)| (&**state, *spent)).collect();
         let ends = self.steps.iter().skip(1).map(|step| step.at).chain([end]);
         for (step, end) in self.steps.iter().zip(ends) {
-            *microseconds.entry(&step.state).or_default() += end.0.saturating_sub(step.at.0);
+            let spent = microseconds.entry(&step.state).or_default();
+            *spent = spent.saturating_add(end.0.saturating_sub(step.at.0));
         }
         microseconds.into_iter().map(|(state, spent)| (state, Timestamp(spent).seconds())).collect()
     }

@@ -1,6 +1,6 @@
 //! What is known of stacks: their number is bounded, and those of which nothing is heard leave.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -79,10 +79,20 @@ impl Stacks {
         self.changed.insert(id.into());
     }
 
-    /// Removes the stacks of which nothing was heard for too long, and returns them.
-    pub(super) fn expire(&mut self, now: Timestamp) -> Vec<Box<str>> {
+    /// Removes the stacks of which nothing was heard for too long, and returns them. Those with runs that have not ended
+    /// stay.
+    pub(super) fn expire<'a>(
+        &mut self,
+        now: Timestamp,
+        active: impl FnOnce() -> HashSet<&'a str>,
+    ) -> Vec<Box<str>> {
         let ttl = self.ttl.as_secs_f64();
-        let gone = self.stacks.extract_if(.., |_, stack| now.seconds_since(stack.heard) > ttl);
+        let is_old = |stack: &Stack| now.seconds_since(stack.heard) > ttl;
+        if !self.stacks.values().any(is_old) {
+            return Vec::new();
+        }
+        let active = active();
+        let gone = self.stacks.extract_if(.., |id, stack| is_old(stack) && !active.contains(&**id));
         let gone: Vec<Box<str>> = gone.map(|(id, _)| id).collect();
         self.changed.extend(gone.iter().cloned());
         gone

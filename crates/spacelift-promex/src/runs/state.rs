@@ -207,9 +207,7 @@ impl State {
     }
 
     fn add_shown(&mut self, counts: &Counts, forgotten: &[Box<str>]) {
-        for stack in forgotten {
-            self.shown.forget_stack(stack);
-        }
+        self.shown.forget_stacks(forgotten);
         self.shown.add(counts);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Records of runs, stacks and histograms are JSON: they are read once, at start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::counts::{Counter, Counts, Distribution, Histogram, Labels, is_of_stack};
+use super::counts::{Counter, Counts, Distribution, Histogram, Labels, is_of_stacks};
 use super::run::Run;
 use super::stack::Stack;
 use super::state::Gathered;
@@ -29,6 +29,7 @@ const STACKS: TableDefinition<'_, &str, &str> = TableDefinition::new("stacks");
 const TIMELINES: TableDefinition<'_, (u8, u64), (u64, u64)> = TableDefinition::new("timelines");
 const ENDED: u8 = 0;
 const DELIVERIES: u8 = 1;
+const NOTES: u8 = 2;
 /// In microseconds since 1970; 0 if there was none.
 const LAST_DELIVERY: &str = "last_delivery";
 
@@ -55,7 +56,7 @@ impl durable::Batch for Batch {
     fn renew(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.now);
         let changes = &mut self.gathered.changes;
-        for timeline in [&mut changes.ended, &mut changes.deliveries] {
+        for timeline in [&mut changes.ended, &mut changes.notes, &mut changes.deliveries] {
             for entry in &mut timeline.added {
                 entry.end += passed;
             }
@@ -106,6 +107,7 @@ impl Tables for RunTables {
         write_records(transaction, RUNS, &changes.runs)?;
         write_records(transaction, STACKS, &changes.stacks)?;
         write_timeline(transaction, ENDED, &changes.ended, clock)?;
+        write_timeline(transaction, NOTES, &changes.notes, clock)?;
         write_timeline(transaction, DELIVERIES, &changes.deliveries, clock)?;
         if let Some(Timestamp(microseconds)) = last_delivery {
             transaction.open_table(NUMBERS)?.insert(LAST_DELIVERY, *microseconds)?;
@@ -121,13 +123,12 @@ fn write_counts(
 ) -> Result<(), StoreError> {
     let mut counters = transaction.open_table(COUNTERS)?;
     if !forgotten.is_empty() {
+        let stacks: HashSet<&str> = forgotten.iter().map(|stack| &**stack).collect();
         let is_kept = |family: &str, labels: &str| {
             let labels: Option<Labels> = from_json(labels).ok();
             let counter = Counter::ALL.into_iter().find(|counter| counter.info().name == family);
             let series = counter.zip(labels);
-            series.is_none_or(|(counter, labels)| {
-                !forgotten.iter().any(|stack| is_of_stack(counter, &labels, stack))
-            })
+            series.is_none_or(|(counter, labels)| !is_of_stacks(counter, &labels, &stacks))
         };
         counters.retain(|(family, labels), _| is_kept(family, labels))?;
     }
@@ -214,10 +215,11 @@ fn read(transaction: &ReadTransaction, clock: &Clock) -> Result<Known, StoreErro
         stacks.insert(id.value().into(), from_json::<Stack>(stack.value())?);
     }
     let ended = read_timeline(transaction, ENDED, clock)?;
+    let notes = read_timeline(transaction, NOTES, clock)?;
     let deliveries = read_timeline(transaction, DELIVERIES, clock)?;
     let last_delivery = durable::number(transaction, LAST_DELIVERY)?;
     let last_delivery = (last_delivery > 0).then_some(Timestamp(last_delivery));
-    Ok(Known { record: Record { runs, stacks, ended, deliveries }, counts, last_delivery })
+    Ok(Known { record: Record { runs, stacks, ended, notes, deliveries }, counts, last_delivery })
 }
 
 fn read_timeline(

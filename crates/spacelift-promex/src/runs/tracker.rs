@@ -16,13 +16,16 @@ use super::names::{LabelBounds, OTHER};
 use super::run::Run;
 use super::stack::{LastRun, Stack, Stacks};
 use super::update::{
-    FAILED, FINISHED, ResourceChanges, RunUpdate, Timestamp, WorkerPool, created_by_id, is_terminal,
+    FAILED, FINISHED, PUBLIC, ResourceChanges, RunUpdate, Timestamp, WorkerPool, created_by_id, is_terminal,
 };
 use super::window::{Window, hash};
 
 /// How long a run that ended is known, so that a late delivery of it has no effect, and how many are.
 const ENDED_WINDOW: Duration = Duration::from_secs(7 * 24 * 3_600);
 const MAX_ENDED: usize = 1_000_000;
+
+/// How many of them are known to have been lost, or to be counted with their policy payload.
+const MAX_NOTES: usize = 200_000;
 
 /// How long each delivery of a run that ended is known, which only tells duplicates from late ones.
 const DELIVERY_WINDOW: Duration = Duration::from_secs(3_600);
@@ -32,9 +35,6 @@ const MAX_DELIVERIES: usize = 100_000;
 const LOST: &str = "lost";
 /// The type of a run whose deliveries do not say.
 const UNKNOWN: &str = "UNKNOWN";
-/// The label of the public worker pool, and of a run without one.
-const PUBLIC: &str = "public";
-
 /// The bounds that options set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
@@ -69,8 +69,10 @@ pub enum Novelty {
 pub struct Tracker {
     settings: Settings,
     active: ActiveRuns,
-    /// Runs that ended, and those of them whose policy payload is counted.
+    /// Runs that ended.
     ended: Window,
+    /// Those of them of which more is known: that they were lost, or that their policy payload is counted.
+    notes: Window,
     /// Deliveries of runs that ended.
     deliveries: Window,
     stacks: Stacks,
@@ -86,6 +88,8 @@ pub struct Record {
     pub stacks: BTreeMap<Box<str>, Stack>,
     /// Runs that ended.
     pub ended: Timeline<u64>,
+    /// What more is known of them.
+    pub notes: Timeline<u64>,
     /// Their deliveries.
     pub deliveries: Timeline<u64>,
 }
@@ -99,6 +103,8 @@ pub struct Changes {
     pub stacks: Vec<(Box<str>, Option<Stack>)>,
     /// Runs that ended.
     pub ended: TimelineChanges<u64>,
+    /// What more is known of them.
+    pub notes: TimelineChanges<u64>,
     /// Their deliveries.
     pub deliveries: TimelineChanges<u64>,
 }
@@ -107,8 +113,9 @@ impl Changes {
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { runs, stacks, ended, deliveries } = self;
-        runs.is_empty() && stacks.is_empty() && ended.is_empty() && deliveries.is_empty()
+        let Self { runs, stacks, ended, notes, deliveries } = self;
+        let timelines = [ended, notes, deliveries];
+        runs.is_empty() && stacks.is_empty() && timelines.iter().all(|changes| changes.is_empty())
     }
 }
 
@@ -125,15 +132,23 @@ impl Tracker {
     /// A tracker that knows what was written down.
     #[must_use]
     pub fn new(settings: Settings, record: Record) -> Self {
-        let Record { runs, stacks, ended, deliveries } = record;
+        let Record { runs, stacks, ended, notes, deliveries } = record;
         Self {
             settings,
             active: ActiveRuns::restore(runs),
             ended: Window::new(ENDED_WINDOW, MAX_ENDED).restore(ended),
+            notes: Window::new(ENDED_WINDOW, MAX_NOTES).restore(notes),
             deliveries: Window::new(DELIVERY_WINDOW, MAX_DELIVERIES).restore(deliveries),
             stacks: Stacks::new(stacks, settings.max_stacks, settings.stack_ttl),
             bounds: LabelBounds::default(),
         }
+    }
+
+    /// Takes the label values of counts that are shown already for known.
+    #[must_use]
+    pub fn with_labels_of(mut self, counts: &Counts) -> Self {
+        self.bounds.admit(counts);
+        self
     }
 
     /// A run has entered a state. What follows is added to `counts`.
@@ -154,8 +169,9 @@ impl Tracker {
         }
         learn(&mut run, update);
         let is_new = run.enter(update.version, &update.state, at);
-        let labels = self.run_labels(update, &run);
-        labels.touch(counts);
+        if run.run_type.is_some() {
+            self.run_labels(update, &run).touch(counts);
+        }
         self.active.put(&update.run, run);
         while let Some((id, run)) = self.active.take_lost(Timestamp(0)) {
             self.lose(&id, &run, now, counts);
@@ -183,13 +199,18 @@ impl Tracker {
         }
         self.count_policies(update, &labels.space, counts);
         if update.is_policy_payload() {
-            self.ended.insert(policy_id(&update.run), now.instant);
+            self.notes.insert(policy_id(&update.run), now.instant);
         }
         self.ended.insert(ended_id(&update.run), now.instant);
         for (version, state) in run.deliveries().chain([(update.version, &*update.state)]) {
             self.deliveries.insert(delivery_id(&update.run, version, state), now.instant);
         }
-        let last = LastRun { ended: at, run: update.run.as_str().into(), final_state: final_state.into() };
+        self.note_last_run(update, &labels, at);
+    }
+
+    fn note_last_run(&mut self, update: &RunUpdate, labels: &RunLabels, ended: Timestamp) {
+        let final_state = self.bounds.states.bounded(&update.state).into();
+        let last = LastRun { ended, run: update.run.as_str().into(), final_state };
         self.stacks.ended(&labels.stack, &labels.run_type, last);
     }
 
@@ -226,7 +247,16 @@ impl Tracker {
     /// the first one did not have is counted.
     fn apply_late(&mut self, update: &RunUpdate, stack: &str, now: Moment, counts: &mut Counts) -> Novelty {
         let is_end = is_terminal(&update.state);
-        if is_end && update.is_policy_payload() && self.ended.insert(policy_id(&update.run), now.instant) {
+        if is_end
+            && self.notes.contains(lost_id(&update.run))
+            && self.notes.insert(found_id(&update.run), now.instant)
+        {
+            // It was counted as lost, and is the last run of its stack all the same.
+            let labels = self.run_labels(update, &Run::new(stack, now.timestamp));
+            self.note_last_run(update, &labels, update.at.unwrap_or(now.timestamp));
+            return Novelty::New;
+        }
+        if is_end && update.is_policy_payload() && self.notes.insert(policy_id(&update.run), now.instant) {
             let labels = self.run_labels(update, &Run::new(stack, now.timestamp));
             self.count_policies(update, &labels.space, counts);
             let replaced = update.changes.and_then(|changes| changes.replaced);
@@ -266,11 +296,11 @@ impl Tracker {
             self.lose(&id, &run, now, counts);
         }
         self.ended.expire(now.instant);
+        self.notes.expire(now.instant);
         self.deliveries.expire(now.instant);
-        let gone = self.stacks.expire(now.timestamp);
-        for stack in &gone {
-            counts.forget_stack(stack);
-        }
+        let active = self.active.runs().map(|run| &*run.stack);
+        let gone = self.stacks.expire(now.timestamp, || active.collect());
+        counts.forget_stacks(&gone);
         gone
     }
 
@@ -278,6 +308,7 @@ impl Tracker {
     fn lose(&mut self, id: &str, run: &Run, now: Moment, counts: &mut Counts) {
         self.run_labels(&RunUpdate::default(), run).ended(LOST, counts);
         self.ended.insert(ended_id(id), now.instant);
+        self.notes.insert(lost_id(id), now.instant);
     }
 
     /// What the runs that have not ended are doing.
@@ -307,6 +338,7 @@ impl Tracker {
             runs: self.active.take_changes(),
             stacks: self.stacks.take_changes(),
             ended: self.ended.take_changes(now),
+            notes: self.notes.take_changes(now),
             deliveries: self.deliveries.take_changes(now),
         }
     }
@@ -390,6 +422,14 @@ impl RunLabels {
 
 fn ended_id(run: &str) -> u64 {
     hash(&("ended", run))
+}
+
+fn lost_id(run: &str) -> u64 {
+    hash(&("lost", run))
+}
+
+fn found_id(run: &str) -> u64 {
+    hash(&("found", run))
 }
 
 fn policy_id(run: &str) -> u64 {

@@ -90,6 +90,37 @@ pub struct RunUpdate {
     pub policies: Vec<PolicyReceipt>,
 }
 
+/// Every state of a run.
+pub(super) const STATES: [&str; 21] = [
+    "QUEUED",
+    "READY",
+    "PREPARING",
+    "PREPARING_APPLY",
+    "PREPARING_REPLAN",
+    "INITIALIZING",
+    "PLANNING",
+    "UNCONFIRMED",
+    "CONFIRMED",
+    "REPLAN_REQUESTED",
+    "PENDING_REVIEW",
+    "PENDING",
+    "APPLYING",
+    "PERFORMING",
+    "DESTROYING",
+    "CANCELED",
+    "FAILED",
+    "FINISHED",
+    "DISCARDED",
+    "STOPPED",
+    "SKIPPED",
+];
+
+/// Every type of run.
+pub(super) const RUN_TYPES: [&str; 6] = ["PROPOSED", "TRACKED", "TASK", "TESTING", "DESTROY", "PARSE"];
+
+/// The label of the public worker pool, and of a run without one.
+pub(super) const PUBLIC: &str = "public";
+
 /// States in which a run has ended.
 const TERMINAL: [&str; 6] = ["CANCELED", "FAILED", "FINISHED", "DISCARDED", "STOPPED", "SKIPPED"];
 
@@ -100,9 +131,9 @@ pub(super) fn is_terminal(state: &str) -> bool {
 }
 
 /// The state of a run that has done what it was to do.
-pub(crate) const FINISHED: &str = "FINISHED";
+pub(super) const FINISHED: &str = "FINISHED";
 /// The state of a run that could not.
-pub(crate) const FAILED: &str = "FAILED";
+pub(super) const FAILED: &str = "FAILED";
 
 /// When a run was created, by its id: a ULID begins with milliseconds since 1970 in Crockford's base 32.
 /// See the [specification](https://github.com/ulid/spec).

@@ -39,7 +39,7 @@ pub struct WebhookConfig {
     pub account: Option<String>,
 }
 
-/// Bodies from this size on are checked and read beside the thread that serves requests.
+/// Bodies from this size on are checked and parsed beside the thread that serves requests.
 const LARGE: usize = 64 * 1024;
 
 /// Receives deliveries.
@@ -49,7 +49,8 @@ struct Receiver {
     account: Option<String>,
     state: Shared,
     jobs: Jobs,
-    rejected_lines: LineLimit,
+    /// By result.
+    lines: [LineLimit; DeliveryResult::ALL.len()],
 }
 
 /// The page that receives deliveries. `condition` holds while the secret can be read.
@@ -59,59 +60,77 @@ pub(crate) fn route(config: &WebhookConfig, state: Shared, jobs: Jobs, condition
         account: config.account.clone(),
         state,
         jobs,
-        rejected_lines: LineLimit::default(),
+        lines: Default::default(),
     });
-    let route = Route::receive(config.path.clone(), config.max_body, move |request| {
+    let is_signed = |headers: &HeaderMap| Signature::of(headers).is_some();
+    let route = Route::receive(config.path.clone(), config.max_body, is_signed, move |request| {
         let receiver = receiver.clone();
-        Box::pin(async move {
-            let result = receiver.receive(request).await;
-            answer(result)
-        })
+        Box::pin(async move { receiver.receive(request).await })
     });
     if config.listen_addresses.is_empty() { route } else { route.on_public_sockets() }
 }
 
 impl Receiver {
-    async fn receive(&self, request: Request<Result<Bytes, BodyError>>) -> DeliveryResult {
+    async fn receive(&self, request: Request<Result<Bytes, BodyError>>) -> Response<Bytes> {
         let received = Moment::now();
         let (head, body) = request.into_parts();
         let result = match body {
             Ok(body) => self.signed(&head.headers, body, received).await,
-            Err(BodyError::TooLarge) => Err(DeliveryResult::TooLarge),
-            Err(_) => Err(DeliveryResult::Overloaded),
+            Err(error) => Err(match error {
+                BodyError::Refused => DeliveryResult::BadSignature,
+                BodyError::TooLarge => DeliveryResult::TooLarge,
+                BodyError::NoRoom => DeliveryResult::Overloaded,
+                BodyError::TimedOut | BodyError::Broken => {
+                    self.refused(DeliveryResult::Invalid);
+                    return answer(StatusCode::BAD_REQUEST, DeliveryResult::Invalid);
+                }
+            }),
         };
-        match result {
-            // The recorder counts what it is handed.
-            Ok(()) => DeliveryResult::Accepted,
-            Err(result) => {
-                self.state.count(result);
-                self.log(result);
-                result
-            }
-        }
+        // The recorder counts what it is handed.
+        let result = result.map_or_else(|result| self.refused(result), |()| DeliveryResult::Accepted);
+        let status = match result {
+            DeliveryResult::BadSignature => StatusCode::UNAUTHORIZED,
+            DeliveryResult::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            DeliveryResult::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::OK,
+        };
+        answer(status, result)
+    }
+
+    /// Counts and logs a delivery that goes no further.
+    fn refused(&self, result: DeliveryResult) -> DeliveryResult {
+        self.state.count(result);
+        self.log(result);
+        result
     }
 
     async fn signed(&self, headers: &HeaderMap, body: Bytes, received: Moment) -> Result<(), DeliveryResult> {
+        let body_length = body.len();
         let signature = Signature::of(headers).ok_or(DeliveryResult::BadSignature)?;
-        if !self.secrets.sign(&body, &signature).await {
-            return Err(DeliveryResult::BadSignature);
+        let keys = self.secrets.keys().await;
+        if keys.is_empty() {
+            // The secret's file could not be read yet.
+            return Err(DeliveryResult::Overloaded);
         }
-        self.state.received(received.timestamp);
-        let payload = if body.len() < LARGE {
-            payload::parse(&body)
+        let read = move || {
+            let is_signed = keys.iter().any(|key| signature.is_by(key, &body));
+            is_signed.then(|| payload::parse(&body)).ok_or(DeliveryResult::BadSignature)
+        };
+        let payload = if body_length < LARGE {
+            read()
         } else {
             // A parser that panicked would have been a defect; the delivery is unreadable to it all the same.
-            spawn_blocking(move || payload::parse(&body)).await.unwrap_or(Err(PayloadError::Json))
-        };
-        let Payload { account, event } = payload.map_err(|error| {
+            spawn_blocking(read).await.unwrap_or(Ok(Err(PayloadError::Json)))
+        }?;
+        let account = payload.as_ref().ok().and_then(|payload| payload.account.as_ref());
+        if self.account.as_ref().zip(account).is_some_and(|(expected, account)| expected != account) {
+            return Err(DeliveryResult::WrongAccount);
+        }
+        self.state.received(received.timestamp);
+        let Payload { event, account: _ } = payload.map_err(|error| {
             tracing::debug!(%error, "a delivery cannot be read");
             DeliveryResult::Invalid
         })?;
-        if let (Some(expected), Some(account)) = (&self.account, account)
-            && *expected != account
-        {
-            return Err(DeliveryResult::WrongAccount);
-        }
         let event = match event {
             Event::Run(update) => JobEvent::Run(update),
             Event::InternalError(severity) => JobEvent::InternalError(severity),
@@ -130,25 +149,20 @@ impl Receiver {
             DeliveryResult::Invalid => "it cannot be read",
             _ => return,
         };
-        if let Some(left_out) = self.rejected_lines.pass() {
+        if let Some(left_out) = self.lines[result as usize].pass() {
             tracing::warn!(
                 result = result.label(),
                 reason,
                 left_out,
-                "a delivery of a webhook was not counted"
+                "a delivery of a webhook was not accepted"
             );
         }
     }
 }
 
-/// The answer to a delivery, which names the result for whoever tries it by hand.
-fn answer(result: DeliveryResult) -> Response<Bytes> {
-    let status = match result {
-        DeliveryResult::BadSignature => StatusCode::UNAUTHORIZED,
-        DeliveryResult::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        DeliveryResult::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
-        _ => StatusCode::OK,
-    };
+/// The answer to a delivery, which names the result for whoever tries it by hand. One that is handed on is accepted,
+/// whether it turns out to be a duplicate or not.
+fn answer(status: StatusCode, result: DeliveryResult) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(format!("{}\n", result.label())));
     *response.status_mut() = status;
     let headers = response.headers_mut();

@@ -12,8 +12,6 @@ use exporter_common::secret::{Secret, SecretError, trim};
 use ring::hmac;
 use tokio::time::Instant;
 
-use super::signature::Signature;
-
 /// Where the secrets are.
 #[derive(Debug, Clone)]
 pub enum WebhookSecret {
@@ -26,6 +24,9 @@ pub enum WebhookSecret {
 /// The size of the file in bytes, and the time to read it.
 const MAX_FILE: u64 = 64 * 1024;
 const READ_BOUND: Duration = Duration::from_secs(2);
+
+/// Secrets in a file. Two are enough to rotate them.
+const MAX_SECRETS: usize = 16;
 
 /// For how long what was read from the file is taken for its content.
 const FRESH: Duration = Duration::from_millis(100);
@@ -60,7 +61,12 @@ fn parse(content: &[u8]) -> Result<Vec<Secret>, SecretError> {
     let text = std::str::from_utf8(content).map_err(|_| SecretError::Encoding)?;
     let lines = text.lines().map(trim).filter(|line| !line.is_empty());
     let secrets: Vec<Secret> = lines.map(Secret::parse).collect::<Result<_, _>>()?;
-    if secrets.is_empty() { Err(SecretError::Empty) } else { Ok(secrets) }
+    match secrets.len() {
+        0 => Err(SecretError::Empty),
+        1..=MAX_SECRETS => Ok(secrets),
+        // Every one of them may have to be tried for a delivery.
+        _ => Err(SecretError::Lines),
+    }
 }
 
 fn keys<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Arc<[hmac::Key]> {
@@ -77,19 +83,18 @@ impl Secrets {
         Self { source, reader: Reader::default(), current: Mutex::new(current), condition }
     }
 
-    /// Whether one of the secrets has signed `body`.
-    pub(super) async fn sign(&self, body: &[u8], signature: &Signature) -> bool {
-        let keys = self.keys().await;
-        keys.iter().any(|key| signature.is_by(key, body))
-    }
-
-    /// The keys as they are now. If the file cannot be read, the last ones stay.
-    async fn keys(&self) -> Arc<[hmac::Key]> {
+    /// The keys of the secrets as they are now. If the file cannot be read, the last ones stay; there are none if it was
+    /// never read.
+    pub(super) async fn keys(&self) -> Arc<[hmac::Key]> {
         let WebhookSecret::File(path) = &self.source else { return self.current().keys.clone() };
         {
-            let current = self.current();
+            let mut current = self.current();
             if current.read.is_some_and(|read| read.elapsed() < FRESH) {
                 return current.keys.clone();
+            }
+            if !current.keys.is_empty() {
+                // Whoever comes meanwhile need not wait for the file.
+                current.read = Some(Instant::now());
             }
         }
         let content = self.reader.read(path.clone(), MAX_FILE, READ_BOUND).await;
@@ -144,6 +149,7 @@ mod tests {
             (b"new\n\"old\"", SecretError::Quotes),
             (b"n\0e\0w\0", SecretError::Nul),
             (b"\xff\xfen\0", SecretError::Encoding),
+            (b"1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n11\n12\n13\n14\n15\n16\n17", SecretError::Lines),
         ] {
             assert_eq!(exposed(content), Err(error), "{content:?}");
         }

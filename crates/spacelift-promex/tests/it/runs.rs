@@ -173,7 +173,7 @@ proptest! {
 struct Disk {
     runs: BTreeMap<Box<str>, Run>,
     stacks: BTreeMap<Box<str>, Stack>,
-    timelines: [BTreeMap<u64, Entry<u64>>; 2],
+    timelines: [BTreeMap<u64, Entry<u64>>; 3],
 }
 
 impl Disk {
@@ -190,19 +190,21 @@ impl Disk {
                 None => drop(self.stacks.remove(&id)),
             }
         }
-        for (timeline, changes) in self.timelines.iter_mut().zip([changes.ended, changes.deliveries]) {
+        for (timeline, changes) in
+            self.timelines.iter_mut().zip([changes.ended, changes.notes, changes.deliveries])
+        {
             timeline.retain(|number, _| !changes.forgotten.contains(number));
             timeline.extend((changes.next..).zip(changes.added));
         }
     }
 
     fn record(&self) -> Record {
-        let [ended, deliveries] = self.timelines.each_ref().map(|timeline| {
+        let [ended, notes, deliveries] = self.timelines.each_ref().map(|timeline| {
             let first = timeline.keys().next().copied().unwrap_or_default();
             Timeline::restore(first, timeline.values().copied().collect())
         });
         let runs = self.runs.clone().into_iter().collect();
-        Record { runs, stacks: self.stacks.clone(), ended, deliveries }
+        Record { runs, stacks: self.stacks.clone(), ended, notes, deliveries }
     }
 }
 
@@ -279,13 +281,51 @@ fn runs_and_stacks_that_are_silent_leave() {
     tracker.expire(after(7), &mut counts);
     let labels = ["", "network", "TRACKED", "lost", "false", "public"];
     assert_eq!((tracker.active().runs.len(), value(&counts, Counter::Runs, &labels)), (0, Some(1.0)));
-    // Its end is no second end.
-    tracker.apply(&updates[1], after(7), &mut counts);
+    // Its end is no second end, but it is the last run of its stack.
+    assert_eq!(tracker.apply(&updates[1], after(7), &mut counts), Novelty::New);
+    assert_eq!(tracker.apply(&updates[1], after(7), &mut counts), Novelty::Duplicate);
+    assert_eq!(tracker.last_runs().count(), 1);
     assert_eq!(
         value(&counts, Counter::Runs, &["", "network", "TRACKED", "FINISHED", "false", "public"]),
         Some(0.0)
     );
     assert_eq!(tracker.expire(after(37), &mut counts).len(), 0);
     assert_eq!(tracker.expire(after(38), &mut counts).len(), 1);
+    assert!(counts.counters.keys().all(|(_, labels)| !labels.contains(&"network".into())));
+}
+
+#[test]
+fn names_that_nobody_knows_hide_none_that_spacelift_has() {
+    let (mut tracker, mut counts) = (tracker(), Counts::default());
+    let history = History { stack: 0, states: vec![(0, 0)], end: 2, drift_detection: false, added: 0 };
+    for number in 1..1_000 {
+        let mut update = history.updates(number).remove(0);
+        update.state = format!("STATE_{number}");
+        update.run_type = Some(format!("TYPE_{number}"));
+        tracker.apply(&update, moment(), &mut counts);
+    }
+    assert!(tracker.active().runs.len() < 200);
+    tracker.apply(&history.updates(0)[1], moment(), &mut counts);
+    let labels = ["", "network", "TRACKED", "FINISHED", "false", "public"];
+    assert_eq!(value(&counts, Counter::Runs, &labels), Some(1.0));
+    // A restart admits no more of them.
+    let mut restarted = Tracker::new(SETTINGS, Record::default()).with_labels_of(&counts);
+    let mut update = history.updates(1_000).remove(0);
+    update.run_type = Some("TYPE_1000".to_owned());
+    restarted.apply(&update, moment(), &mut counts);
+    assert!(counts.counters.keys().all(|(_, labels)| !labels.contains(&"TYPE_1000".into())));
+}
+
+#[test]
+fn a_stack_with_a_run_that_has_not_ended_stays() {
+    let settings = Settings { stack_ttl: Duration::from_secs(60), ..SETTINGS };
+    let (mut tracker, mut counts) = (Tracker::new(settings, Record::default()), Counts::default());
+    let history = History { stack: 0, states: vec![(0, 0)], end: 2, drift_detection: false, added: 0 };
+    let updates = history.updates(0);
+    tracker.apply(&updates[0], moment(), &mut counts);
+    let later = Moment { timestamp: Timestamp(moment().timestamp.0 + 3_600 * SECOND), ..moment() };
+    assert!(tracker.expire(later, &mut counts).is_empty());
+    tracker.apply(&updates[1], moment(), &mut counts);
+    assert_eq!(tracker.expire(later, &mut counts).len(), 1);
     assert!(counts.counters.keys().all(|(_, labels)| !labels.contains(&"network".into())));
 }

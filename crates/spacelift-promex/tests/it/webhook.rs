@@ -245,7 +245,7 @@ async fn only_what_is_well_signed_is_taken_and_all_of_that() {
     let other = delivery.signed(Shape::Default, "other secret");
     assert_eq!(receiver.send(&other).await.status, 401);
     receiver.scrape_with("bad_signature", 6.0).await;
-    let log = receiver.exporter.log("was not counted").await;
+    let log = receiver.exporter.log("was not accepted").await;
     assert!(log.contains("compare the webhook's secret"), "{log}");
 
     // Rotated: the file has another secret, and neither of the others.

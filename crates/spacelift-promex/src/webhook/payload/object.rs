@@ -56,10 +56,15 @@ impl<'a> Object<'a> {
         self.text(names).map(|text| text.to_uppercase())
     }
 
-    /// A number that is not negative, or such a number as text.
-    pub(super) fn number(&self, names: &[&str]) -> Option<f64> {
+    /// A number, or a number as text.
+    pub(super) fn signed(&self, names: &[&str]) -> Option<f64> {
         let number = self.read(names).or_else(|| self.text(names)?.parse().ok());
-        number.filter(|number: &f64| number.is_finite() && *number >= 0.0)
+        number.filter(|number: &f64| number.is_finite())
+    }
+
+    /// Likewise, if it is not negative.
+    pub(super) fn number(&self, names: &[&str]) -> Option<f64> {
+        self.signed(names).filter(|number| *number >= 0.0)
     }
 
     /// A whole number that is not negative.

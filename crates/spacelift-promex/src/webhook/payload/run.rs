@@ -6,7 +6,7 @@ use super::time::timestamp;
 use crate::runs::{PolicyReceipt, ResourceChanges, RunUpdate, Timestamp, Timing, WorkerPool};
 
 /// States and policies that a delivery may name. A run has a dozen of both.
-const MAX_ENTRIES: usize = 1_000;
+const MAX_ENTRIES: usize = 200;
 
 /// The run's new state; `None` if the delivery is not about one.
 pub(super) fn read(object: &Object<'_>) -> Option<Result<RunUpdate, PayloadError>> {
@@ -92,7 +92,8 @@ fn timing(object: &Object<'_>) -> Vec<Timing> {
     let mut timing = Vec::new();
     object.each_object(&["timing"], |entry| {
         let state = entry.upper(&["state"]);
-        let nanoseconds = entry.count(&["duration"]);
+        // A negative time, as clocks of different machines can make it, is none.
+        let nanoseconds = entry.signed(&["duration"]).map(|duration| duration.max(0.0) as u64);
         if let Some((state, nanoseconds)) = state.zip(nanoseconds).filter(|_| timing.len() < MAX_ENTRIES) {
             timing.push(Timing { state, nanoseconds });
         }

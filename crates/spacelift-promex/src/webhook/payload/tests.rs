@@ -15,7 +15,7 @@ const POLICY: &str = r#"{"account": "acme", "state": "FINISHED", "username": "u"
             {"action": "added", "phase": "plan"}, {"action": "changed", "phase": "plan"},
             {"action": "added", "phase": "apply"}, {"action": "destroy-Before-create-replaced", "phase": "apply"}, 7]},
     "stack": {"id": "network", "name": "Network", "space": {"id": "infra-01", "name": "infra"}},
-    "timing": [{"state": "QUEUED", "duration": 1500000000}, {"state": 7}],
+    "timing": [{"state": "QUEUED", "duration": 1500000000}, {"state": 7}, {"state": "READY", "duration": -5}],
     "policy_receipts": [{"name": "p", "type": "PLAN", "outcome": "allow", "flags": []}, {"name": "p"}]}"#;
 
 fn run(body: &str) -> RunUpdate {
@@ -56,7 +56,10 @@ fn reads_the_policy_payload() {
         drift_detection: Some(true),
         space: Some("infra-01".to_owned()),
         changes: Some(ResourceChanges { added: 1, changed: 0, deleted: 0, replaced: Some(1) }),
-        timing: vec![Timing { state: "QUEUED".to_owned(), nanoseconds: 1_500_000_000 }],
+        timing: vec![
+            Timing { state: "QUEUED".to_owned(), nanoseconds: 1_500_000_000 },
+            Timing { state: "READY".to_owned(), nanoseconds: 0 },
+        ],
         policies: vec![PolicyReceipt { policy_type: "PLAN".to_owned(), outcome: "allow".to_owned() }],
         ..RunUpdate::default()
     };

@@ -8,7 +8,10 @@ const SECONDS: f64 = 1e11;
 const MILLISECONDS: f64 = 1e14;
 const MICROSECONDS: f64 = 1e17;
 
-/// A moment; `None` for 0, with which Go writes that there is none.
+/// The end of what is believed, in microseconds: the year 2200.
+const END: f64 = 7_258_118_400e6;
+
+/// A moment; `None` for 0, with which Go writes that there is none, and for what no clock shows.
 pub(super) fn timestamp(number: f64) -> Option<Timestamp> {
     let microseconds = match number {
         number if number <= 0.0 => return None,
@@ -17,8 +20,7 @@ pub(super) fn timestamp(number: f64) -> Option<Timestamp> {
         number if number < MICROSECONDS => number,
         number => number / 1e3,
     };
-    // Below the range of `u64` by the bounds above, but for numbers without meaning, which are cut to its end.
-    Some(Timestamp(microseconds as u64))
+    (microseconds < END).then_some(Timestamp(microseconds as u64))
 }
 
 #[cfg(test)]
@@ -33,6 +35,6 @@ mod tests {
         assert_eq!(timestamp(1_596_979_684_123.0), Some(Timestamp(1_596_979_684_123_000)));
         assert_eq!(timestamp(1_596_979_684.5), Some(Timestamp(1_596_979_684_500_000)));
         assert_eq!((timestamp(0.0), timestamp(-1.0)), (None, None));
-        assert_eq!(timestamp(f64::MAX), Some(Timestamp(u64::MAX)));
+        assert_eq!((timestamp(f64::MAX), timestamp(7_258_118_400e3)), (None, None));
     }
 }
