@@ -109,7 +109,7 @@ async fn a_page_that_checks_its_requests_itself_has_no_users() {
     assert!(post(&mut stream, "/receive", 2).await.ends_with("2 bytes"));
     ask(&mut stream, "/metrics").await;
     assert!(answer(&mut stream).await.starts_with("HTTP/1.1 401"));
-    // Whoever comes by the public socket learns nothing about users.
+    // A public socket does not ask for a password.
     let mut public = TcpStream::connect(server.public).await.unwrap();
     ask(&mut public, "/metrics").await;
     assert!(answer(&mut public).await.starts_with("HTTP/1.1 404"));

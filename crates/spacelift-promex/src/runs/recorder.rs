@@ -29,7 +29,7 @@ pub(crate) struct Job {
     pub(crate) received: Moment,
 }
 
-/// A delivery in the queue, and who is told when what follows from it is safe.
+/// A delivery in the queue, and the channel that reports its commit.
 type Queued = (Job, Option<oneshot::Sender<()>>);
 
 /// What a delivery says.

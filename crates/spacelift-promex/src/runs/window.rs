@@ -21,8 +21,8 @@ pub(super) struct Window {
 /// Ids that are added within this time end at one moment, which the timeline keeps once.
 const GRANULARITY: Duration = Duration::from_secs(1);
 
-/// The hash of an id. It is written down, so it is the same in every process. Whoever sends ids knows the secret, so
-/// it need not withstand those who look for collisions.
+/// The hash of an id. It is the same in every process, because it is stored. It does not resist chosen collisions: only
+/// a sender that knows the secret chooses ids.
 pub(super) fn hash(id: &impl Hash) -> u64 {
     let mut hasher = SipHasher13::new();
     id.hash(&mut hasher);

@@ -160,8 +160,8 @@ impl Receiver {
     }
 }
 
-/// The answer to a delivery, which names the result for whoever tries it by hand. One that is handed on is accepted,
-/// whether it turns out to be a duplicate or not.
+/// The answer to a delivery. Its body names the result. A duplicate is answered `accepted`, because the recorder
+/// recognises duplicates later.
 fn answer(status: StatusCode, result: DeliveryResult) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(format!("{}\n", result.label())));
     *response.status_mut() = status;

@@ -93,7 +93,7 @@ impl Secrets {
                 return current.keys.clone();
             }
             if !current.keys.is_empty() {
-                // Whoever comes meanwhile need not wait for the file.
+                // Concurrent deliveries use the last keys instead of waiting for the file.
                 current.read = Some(Instant::now());
             }
         }

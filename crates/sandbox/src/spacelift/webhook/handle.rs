@@ -64,7 +64,7 @@ impl Spacelift {
         self.api.world.runs()
     }
 
-    /// Forgets the runs that ended, for whoever starts to receive only now.
+    /// Forgets the runs that ended, so that the counts start together with a receiver's.
     pub fn reset_runs(&self) {
         self.api.world.reset_runs();
     }
