@@ -5,7 +5,6 @@
 mod attribution;
 mod durable;
 mod events;
-mod losses;
 mod model;
 mod operations;
 mod pipeline;

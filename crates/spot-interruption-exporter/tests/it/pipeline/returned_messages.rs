@@ -1,0 +1,104 @@
+//! Held messages that are returned to Pub/Sub when too many are outstanding.
+
+use super::*;
+
+/// Pub/Sub with its bound on what is outstanding.
+struct Broker {
+    ready: VecDeque<u64>,
+    outstanding: usize,
+    deliveries: BTreeMap<u64, Vec<Instant>>,
+    attempts: Option<i32>,
+}
+
+impl Broker {
+    const MOST: usize = 20_000;
+
+    fn new(messages: impl Iterator<Item = u64>, attempts: Option<i32>) -> Self {
+        Self { ready: messages.collect(), outstanding: 0, deliveries: BTreeMap::new(), attempts }
+    }
+
+    /// Takes back what was handed back or acknowledged, and delivers what it may.
+    async fn step(&mut self, running: &Running) {
+        for (id, acknowledged) in running.mailbox.take() {
+            self.outstanding -= 1;
+            if !acknowledged {
+                self.ready.push_back(id[1..].parse().unwrap());
+            }
+        }
+        while self.outstanding < Self::MOST
+            && let Some(number) = self.ready.pop_front()
+        {
+            self.outstanding += 1;
+            let deliveries = self.deliveries.entry(number).or_default();
+            deliveries.push(Instant::now());
+            let made = i32::try_from(deliveries.len()).unwrap();
+            let mut message = interruption(number, running.token(&format!("m{number}")));
+            if let Input::Message { attempts, .. } = &mut message {
+                *attempts = self.attempts.map(|most| Attempts { made, most });
+            }
+            running.send(message).await;
+        }
+        settle().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn strangers_do_not_keep_a_known_node_waiting() {
+    const STRANGERS: u64 = 25_000;
+    const GRACE: Duration = Duration::from_secs(25);
+    for attempts in [None, Some(5)] {
+        let running = Running::with_grace(GRACE, 600 * SECOND, &Service::empty(), None);
+        running.list(vec![spot_node(STRANGERS + 1)]).await;
+        let mut broker = Broker::new(1..=STRANGERS + 1, attempts);
+        let began = Instant::now();
+        while running.counted() == 0 {
+            broker.step(&running).await;
+            assert!(began.elapsed() < 2 * SECOND, "{} outstanding", broker.outstanding);
+        }
+        while !broker.ready.is_empty() || broker.outstanding > 0 {
+            broker.step(&running).await;
+            sleep(SECOND / 4).await;
+            assert!(began.elapsed() < GRACE + 15 * SECOND, "{} outstanding", broker.outstanding);
+        }
+        assert_eq!((running.counted(), running.unattributed()), (1, STRANGERS));
+        let most = match attempts {
+            Some(most) => most as usize / 2,
+            None => 6,
+        };
+        for deliveries in broker.deliveries.values() {
+            assert!(deliveries.len() <= most.min(6), "{attempts:?}: {deliveries:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_given_back_while_nobody_waits() {
+    let running = Running::start(600 * SECOND, &Service::empty(), None);
+    running.list(Vec::new()).await;
+    let mut broker = Broker::new(1..=19_000, None);
+    broker.step(&running).await;
+    sleep(GRACE / 2).await;
+    assert!(running.mailbox.take().is_empty());
+    assert_eq!(running.state.lock().attribution.held_interruptions(), 19_000);
+}
+
+/// Few of them fill the bound when they are large.
+#[tokio::test(start_paused = true)]
+async fn bytes_are_bounded_too() {
+    let running = Running::start(600 * SECOND, &Service::empty(), None);
+    running.list(Vec::new()).await;
+    for number in 1..=34 {
+        let mut message = interruption(number, running.token(&format!("m{number}")));
+        if let Input::Message { data, .. } = &mut message {
+            let mut padded = data.to_vec();
+            padded.resize(1024 * 1024, b' ');
+            *data = padded.into();
+        }
+        running.send(message).await;
+    }
+    sleep(SECOND).await;
+    let returned = running.mailbox.take();
+    assert!((17..=20).contains(&returned.len()), "{}", returned.len());
+    assert!(returned.iter().all(|(_, acknowledged)| !acknowledged));
+    assert_eq!(returned[0].0, "m1", "the oldest one first");
+}
