@@ -6,7 +6,7 @@ import pytest
 import yaml
 from files import ROOT
 
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("infra/**/*.md"), *ROOT.glob("deploy/helm/*/README.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("infra/**/*.md"), *ROOT.glob("deploy/helm/*/README.md"), *ROOT.glob("crates/*/README.md")])
 BLOCK = re.compile(r"^[ ]*```(?:shell|bash|sh)\n(.*?)^[ ]*```$", re.MULTILINE | re.DOTALL)
 HELM = re.compile(r"helm (?:install|upgrade)\b[^\n]*?(?:charts|helm)/(spacelift-promex|spot-interruption-exporter)\b[^\n]*")
 COMMANDS = [

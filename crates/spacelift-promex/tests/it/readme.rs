@@ -83,5 +83,5 @@ fn is_health(name: &str) -> bool {
 }
 
 fn compare(table: &str, want: &str) {
-    harness::compare_table(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md"), table, want);
+    harness::compare_table(&Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"), table, want);
 }

@@ -9,7 +9,7 @@ use harness::{compare_table, families};
 use spot_interruption_exporter::Config;
 
 fn readme() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")
 }
 
 #[test]
