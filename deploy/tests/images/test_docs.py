@@ -1,5 +1,6 @@
 """Commands in the documents name values that the charts have, and files that are there."""
 
+import fnmatch
 import re
 
 import pytest
@@ -39,3 +40,33 @@ def test_a_path_in_a_command_is_there(document):
     for block in BLOCK.findall(document.read_text()):
         for path in re.findall(r"(?<![\w/.:-])(?:deploy|infra|docs|crates|\.ci)/[\w./-]+", block):
             assert (ROOT / path).exists(), path
+
+
+def rust_tests():
+    """The paths of all functions in Rust tests, such as config::nearest::tests::finds_a_typo, with the crate in front."""
+    for file in ROOT.glob("crates/*/**/*.rs"):
+        crate, *modules = file.relative_to(ROOT / "crates").with_suffix("").parts
+        text = file.read_text()
+        if "tests" not in modules:
+            _, _, text = text.partition("\nmod tests {")
+            modules.append("tests")
+        modules = [module for module in modules if module not in ("src", "it", "mod", "lib", "main")]
+        for name in re.findall(r"\bfn (\w+)", text):
+            yield "::".join([crate, *modules, name])
+
+
+PROMISES = re.compile(r"^\| (.*) \| ((?:`[^`]+`(?:, )?)+) \|$", re.MULTILINE)
+
+
+def test_a_test_that_a_promise_names_exists():
+    tests = list(rust_tests())
+    named = [name for _, cell in PROMISES.findall((ROOT / "RELIABILITY.md").read_text()) for name in re.findall(r"`([^`]+)`", cell)]
+    assert len(named) > 100
+
+    def exists(name):
+        if "/" in name:
+            return (ROOT / name).exists()
+        return any(fnmatch.fnmatchcase(test, f"*::{name}") for test in tests)
+
+    missing = [name for name in named if not exists(name)]
+    assert not missing, "\n".join(missing)
