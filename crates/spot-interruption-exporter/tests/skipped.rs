@@ -1,6 +1,6 @@
-//! The end of `cargo test --workspace`, where this is the last test: how many were skipped, and for want of what.
+//! Prints how many tests were skipped and which tools they need. It is the last test target of `cargo test --workspace`.
 
-#![allow(clippy::print_stdout, reason = "this is what it is for")]
+#![allow(clippy::print_stdout, reason = "the summary goes to standard output")]
 
 fn main() {
     println!("\n{}\n", harness::skipped_summary());

@@ -1,4 +1,4 @@
-//! The durable state: what is written down is what was known and counted, and what is not to be believed is not.
+//! The durable state: it restores counts and instances, and damaged files are not used.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,10 +14,10 @@ use spot_interruption_exporter::ledger::Ledger;
 use spot_interruption_exporter::provider::google::audit_log::InterruptionMethods;
 use tempfile::TempDir;
 
+use crate::fixture::*;
 use crate::model::{Model, apply, history};
-use crate::world::*;
 
-/// A directory in memory where there is one: the tests ask what is written, not how long a disk takes for it.
+/// A temporary directory, in memory if possible, because disk latency does not matter here.
 fn directory() -> TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
@@ -27,28 +27,29 @@ fn open(directory: &Path, settings: &Settings, now: Instant) -> Opened<u32> {
     store::open(directory, settings, &mut InterruptionMethods::default().reasons().clone(), now).unwrap()
 }
 
-/// A world that is written down.
-struct Durable {
+/// A fixture with durable state.
+struct DurableFixture {
     directory: TempDir,
-    world: World,
+    fixture: Fixture,
     store: Option<Store>,
     total: Ledger,
 }
 
-impl Durable {
+impl DurableFixture {
     fn new() -> Self {
         let directory = directory();
-        let mut world = World::unseeded();
-        let Opened { store, attribution, ledger, .. } = open(directory.path(), &world.settings, world.now);
+        let mut fixture = Fixture::without_listing();
+        let Opened { store, attribution, ledger, .. } =
+            open(directory.path(), &fixture.settings, fixture.now);
         assert_eq!(ledger, Ledger::default());
-        world.attribution = attribution;
-        Self { directory, world, store: Some(store), total: Ledger::default() }
+        fixture.attribution = attribution;
+        Self { directory, fixture, store: Some(store), total: Ledger::default() }
     }
 
     fn commit(&mut self) {
-        let ledger = std::mem::take(&mut self.world.batch);
+        let ledger = std::mem::take(&mut self.fixture.batch);
         self.total.add(&ledger);
-        let changes = self.world.attribution.take_changes(self.world.now);
+        let changes = self.fixture.attribution.take_changes(self.fixture.now);
         self.store
             .as_mut()
             .unwrap()
@@ -57,36 +58,35 @@ impl Durable {
                 changes,
                 cursors: BTreeMap::new(),
                 recent: RecentChanges::default(),
-                now: self.world.now,
+                now: self.fixture.now,
             })
             .unwrap();
     }
 
-    /// The process ends and another one begins.
+    /// Commits, closes the store and opens it again.
     fn restart(&mut self) {
         self.commit();
         self.store = None;
-        let opened = open(self.directory.path(), &self.world.settings, self.world.now);
+        let opened = open(self.directory.path(), &self.fixture.settings, self.fixture.now);
         assert_eq!(opened.ledger, self.total);
         self.store = Some(opened.store);
-        self.world.attribution = opened.attribution;
+        self.fixture.attribution = opened.attribution;
     }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// However often the process is restarted in the midst of a history: what follows is what would have followed,
-    /// but for what was held.
+    /// Restarts within a history change nothing except that held messages are dropped.
     #[test]
-    fn a_restart_changes_nothing(
+    fn continues_unchanged_after_restarts(
         steps in history(true),
         ends in prop::collection::vec(prop_oneof![6 => Just(None), 2 => Just(Some(false)), 1 => Just(Some(true))], 80),
     ) {
-        let mut durable = Durable::new();
+        let mut durable = DurableFixture::new();
         let mut model = Model::default();
         for (number, (step, end)) in steps.iter().zip(ends).enumerate() {
-            let mut actual = apply(&mut durable.world, step);
+            let mut actual = apply(&mut durable.fixture, step);
             let mut expected = model.apply(step);
             actual.sort();
             expected.sort();
@@ -99,25 +99,25 @@ proptest! {
                     model.restart();
                 }
             }
-            prop_assert_eq!(durable.world.known(), model.known.len(), "step {}: {:?}", number, step);
-            prop_assert_eq!(durable.world.spot_running() as usize, model.running(), "step {}: {:?}", number, step);
+            prop_assert_eq!(durable.fixture.known(), model.known.len(), "step {}: {:?}", number, step);
+            prop_assert_eq!(durable.fixture.spot_running() as usize, model.running(), "step {}: {:?}", number, step);
         }
     }
 }
 
-/// A state of some size, written in several commits.
-fn written() -> Durable {
-    let mut durable = Durable::new();
+/// A state of 500 instances, written in five commits.
+fn written() -> DurableFixture {
+    let mut durable = DurableFixture::new();
     for round in 0..5 {
         let names: Vec<String> = (0..100).map(|number| format!("n{round}-{number}")).collect();
         for (number, name) in names.iter().enumerate() {
-            durable.world.observe(&node(round * 100 + number as u64 + 1, name, "a"));
+            durable.fixture.list_one(&node(round * 100 + number as u64 + 1, name, "a"));
             if number % 2 == 0 {
                 let interrupted = interruption(named(0, name));
-                durable.world.deliver(name, logged(name, "op", interrupted));
+                durable.fixture.deliver(name, logged(name, "op", interrupted));
             }
         }
-        durable.world.pass(Duration::from_secs(1));
+        durable.fixture.advance(Duration::from_secs(1));
         durable.commit();
     }
     durable.store = None;
@@ -130,17 +130,17 @@ fn set_aside(directory: &Path) -> usize {
     names.filter(|name| name.to_string_lossy().starts_with("state.redb.unusable-")).count()
 }
 
-/// What became of a file that was tampered with.
+/// What happened to a damaged file.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
-    /// All of it is there: it was hit where nothing is.
-    Whole,
-    /// It was set aside, and nothing of it is believed.
+    /// It was opened with all its data, because only unused bytes were damaged.
+    Intact,
+    /// It was set aside, and none of its data is used.
     SetAside,
 }
 
-impl Durable {
-    /// Opens a copy of the directory whose database was changed.
+impl DurableFixture {
+    /// Opens a copy of the directory with a modified database.
     fn tampered(&self, tamper: impl FnOnce(&mut Vec<u8>)) -> Verdict {
         let copy = directory();
         for file in ["state.redb", "commits"] {
@@ -150,19 +150,19 @@ impl Durable {
         let mut bytes = fs::read(&path).unwrap();
         tamper(&mut bytes);
         fs::write(&path, bytes).unwrap();
-        let opened = open(copy.path(), &self.world.settings, self.world.now);
+        let opened = open(copy.path(), &self.fixture.settings, self.fixture.now);
         let known = opened.attribution.inventory().len();
         if set_aside(copy.path()) == 1 {
             assert_eq!((opened.ledger, known), (Ledger::default(), 0));
             Verdict::SetAside
         } else {
-            assert_eq!((opened.ledger, known), (self.total.clone(), self.world.known()));
-            Verdict::Whole
+            assert_eq!((opened.ledger, known), (self.total.clone(), self.fixture.known()));
+            Verdict::Intact
         }
     }
 }
 
-/// Numbers that are different in each place, and the same in each run.
+/// Returns a pseudo-random generator with a fixed seed.
 fn numbers() -> impl FnMut(usize) -> usize {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     move |below| {
@@ -174,7 +174,7 @@ fn numbers() -> impl FnMut(usize) -> usize {
 }
 
 #[test]
-fn a_damaged_file_is_set_aside_or_whole() {
+fn sets_aside_a_damaged_file_unless_its_data_is_intact() {
     let durable = written();
     let mut number = numbers();
     let mut set_aside = 0;
@@ -183,8 +183,8 @@ fn a_damaged_file_is_set_aside_or_whole() {
             0 => bytes.truncate(number(bytes.len())),
             _ => {
                 for _ in 0..=number(64) {
-                    let place = number(bytes.len());
-                    bytes[place] ^= 1 << number(8);
+                    let index = number(bytes.len());
+                    bytes[index] ^= 1 << number(8);
                 }
             }
         });
@@ -193,9 +193,9 @@ fn a_damaged_file_is_set_aside_or_whole() {
     assert!((100..200).contains(&set_aside), "{set_aside} of 200 were set aside");
 }
 
-/// Where one byte says which commit is the last one.
+/// The header contains the byte that selects the last commit.
 #[test]
-fn a_damaged_head_is_set_aside_or_whole() {
+fn sets_aside_a_damaged_header_unless_its_data_is_intact() {
     let durable = written();
     let mut set_aside = 0;
     for bit in (0..64 * 8).chain((64 * 8..512 * 8).step_by(7)) {
@@ -206,67 +206,68 @@ fn a_damaged_head_is_set_aside_or_whole() {
 }
 
 #[test]
-fn a_foreign_file_is_set_aside() {
+fn sets_aside_a_file_that_is_not_a_database() {
     let durable = written();
     assert_eq!(durable.tampered(|bytes| *bytes = b"hello".to_vec()), Verdict::SetAside);
     assert_eq!(durable.tampered(Vec::clear), Verdict::SetAside);
 }
 
-/// As after a backup was put back: it is whole, but it is not the last one.
+/// A restored backup is a valid database, but not the last commit.
 #[test]
-fn an_earlier_file_is_set_aside() {
-    let mut durable = Durable::new();
+fn sets_aside_an_older_copy() {
+    let mut durable = DurableFixture::new();
     durable.restart();
     let path = durable.directory.path().join("state.redb");
     durable.store = None;
     let earlier = fs::read(&path).unwrap();
-    durable.store = Some(open(durable.directory.path(), &durable.world.settings, durable.world.now).store);
+    durable.store =
+        Some(open(durable.directory.path(), &durable.fixture.settings, durable.fixture.now).store);
     durable.commit();
     durable.store = None;
-    assert_eq!(durable.tampered(|_| {}), Verdict::Whole);
+    assert_eq!(durable.tampered(|_| {}), Verdict::Intact);
     assert_eq!(durable.tampered(|bytes| *bytes = earlier), Verdict::SetAside);
 }
 
 #[test]
-fn another_projects_state_is_refused() {
+fn rejects_the_state_of_another_project() {
     let durable = written();
-    let settings = Settings { project: "other".to_owned(), ..durable.world.settings.clone() };
+    let settings = Settings { project: "other".to_owned(), ..durable.fixture.settings.clone() };
     let mut reasons = InterruptionMethods::default().reasons().clone();
-    let opened = store::open::<u32>(durable.directory.path(), &settings, &mut reasons, durable.world.now);
+    let opened = store::open::<u32>(durable.directory.path(), &settings, &mut reasons, durable.fixture.now);
     let error = opened.unwrap_err().to_string();
     assert!(error.contains("holds the state of project mock-project; allowed is"), "{error}");
     assert_eq!(set_aside(durable.directory.path()), 0);
 }
 
 #[test]
-fn no_more_than_three_files_stay_aside() {
+fn keeps_at_most_three_files_set_aside() {
     let durable = written();
     let path = durable.directory.path();
     for second in 1..=5 {
         fs::write(path.join(format!("state.redb.unusable-{second}")), "").unwrap();
     }
     fs::write(path.join("state.redb"), "hello").unwrap();
-    open(path, &durable.world.settings, durable.world.now);
+    open(path, &durable.fixture.settings, durable.fixture.now);
     assert_eq!(set_aside(path), 3);
     assert!(path.join("state.redb.unusable-5").exists() && !path.join("state.redb.unusable-3").exists());
 }
 
-/// What is forgotten makes room for what comes.
+/// Expired entries free space for new ones.
 #[test]
-fn the_file_stays_as_large_as_what_is_remembered() {
-    let mut durable = Durable::new();
+fn reuses_the_space_of_expired_entries() {
+    let mut durable = DurableFixture::new();
     let instances: Vec<String> = (0..200).map(|number| format!("n{number}")).collect();
     for (number, name) in instances.iter().enumerate() {
-        durable.world.observe(&node(number as u64 + 1, name, "a"));
+        durable.fixture.list_one(&node(number as u64 + 1, name, "a"));
     }
     let mut sizes = Vec::new();
     for round in 0..60 {
         for number in 0..1_000 {
             let id = format!("{round}-{number}");
             let interrupted = interruption(named(number % 200 + 1, &instances[number as usize % 200]));
-            durable.world.deliver(&id, logged(&id, &id, interrupted));
+            durable.fixture.deliver(&id, logged(&id, &id, interrupted));
         }
-        durable.world.pass(WINDOW / 5);
+        durable.fixture.advance(WINDOW / 5);
         durable.commit();
         sizes.push(durable.store.as_ref().unwrap().size());
     }
@@ -276,30 +277,30 @@ fn the_file_stays_as_large_as_what_is_remembered() {
 }
 
 /// `fixtures/state-0.1.0` was written by version 0.1.0: `n1` of cluster `a` and `n4` of `c` were interrupted by id, `n3`
-/// of `a` by name, `n2` of `b` runs, and one interruption was a stranger's.
+/// of `a` by name, `n2` of `b` is running, and one interruption was unattributed.
 #[test]
-fn a_state_of_0_1_0_opens_as_it_is() {
+fn opens_the_state_of_version_0_1_0() {
     let directory = directory();
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures/state-0.1.0");
     for file in ["state.redb", "commits"] {
         fs::copy(fixture.join(file), directory.path().join(file)).unwrap();
     }
-    let mut world = World::unseeded();
-    let Opened { store, attribution, ledger, .. } = open(directory.path(), &world.settings, world.now);
+    let mut fixture = Fixture::without_listing();
+    let Opened { store, attribution, ledger, .. } = open(directory.path(), &fixture.settings, fixture.now);
     assert_eq!(set_aside(directory.path()), 0);
     assert_eq!((ledger.total(), ledger.unattributed), (4, 1));
-    world.attribution = attribution;
-    let mut durable = Durable { directory, world, store: Some(store), total: ledger };
-    assert_eq!(durable.world.clusters(), ["a", "b", "c"]);
-    assert_eq!((durable.world.known(), durable.world.spot_running()), (4, 1));
+    fixture.attribution = attribution;
+    let mut durable = DurableFixture { directory, fixture, store: Some(store), total: ledger };
+    assert_eq!(durable.fixture.clusters(), ["a", "b", "c"]);
+    assert_eq!((durable.fixture.known(), durable.fixture.spot_running()), (4, 1));
 
-    // What was counted is known by the ids of its messages.
+    // Counted events are recognised by their message ids.
     let redelivered = logged("e2", "op-2", interruption(named(1, "n1")));
-    assert_eq!(durable.world.deliver("21", redelivered), words(&[(1, "duplicate")]));
+    assert_eq!(durable.fixture.deliver("21", redelivered), outcomes(&[(1, "duplicate")]));
     let entry = logged("e5", "op-5", interruption(named(2, "n2")));
-    assert_eq!(durable.world.deliver("24", entry), words(&[(2, "counted b")]));
+    assert_eq!(durable.fixture.deliver("24", entry), outcomes(&[(2, "counted b")]));
     durable.restart();
-    assert_eq!((durable.total.total(), durable.world.spot_running()), (5, 0));
-    durable.world.pass(TOMBSTONE);
-    assert_eq!(durable.world.known(), 0);
+    assert_eq!((durable.total.total(), durable.fixture.spot_running()), (5, 0));
+    durable.fixture.advance(TOMBSTONE);
+    assert_eq!(durable.fixture.known(), 0);
 }

@@ -1,14 +1,15 @@
-//! The pure core from the outside, bytes to event and event to outcome; and the exporter as a process.
+//! Tests of the pure core through its public interface (bytes to event, event to outcome) and of the exporter as a
+//! process.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 mod attribution;
 mod durable;
 mod events;
+mod fixture;
 mod model;
 mod operations;
 mod pipeline;
 mod process;
 mod scopes;
 mod supervision;
-mod world;

@@ -1,4 +1,4 @@
-//! A panic in a part of the exporter.
+//! Panics in the pipeline and in the shared state.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -23,24 +23,24 @@ use tokio_util::sync::CancellationToken;
 
 /// A message whose acknowledgement panics.
 #[derive(Debug)]
-struct Broken;
+struct PanickingToken;
 
-impl Acknowledge for Broken {
+impl Acknowledge for PanickingToken {
     fn acknowledge(self) -> Option<Confirmation> {
-        panic!("broken on purpose");
+        panic!("a panic for the test");
     }
 }
 
 #[derive(Debug, Clone)]
-struct Nobody;
+struct EmptyProvider;
 
-impl Decode for Nobody {
+impl Decode for EmptyProvider {
     fn decode<'a>(&self, _: Queue, message: &'a [u8]) -> Result<Entry<'a>, Invalid> {
         audit_log::parse(message, &InterruptionMethods::default())
     }
 }
 
-impl LookUp for Nobody {
+impl LookUp for EmptyProvider {
     async fn look_up(&self, _: &Lookup) -> Result<Option<Instance<'static>>, LookUpError> {
         Ok(None)
     }
@@ -57,11 +57,11 @@ fn state<T>() -> Shared<T> {
 }
 
 #[tokio::test]
-async fn a_panic_in_the_pipeline_is_a_failure_with_its_name() {
+async fn reports_a_panic_of_the_pipeline_by_name() {
     let pipeline: Pipeline<_, _> = Pipeline {
         state: state(),
         reasons: InterruptionMethods::default().reasons().clone(),
-        provider: Nobody,
+        provider: EmptyProvider,
         lookups_condition: None,
         unlisted: mpsc::unbounded_channel().0,
         metrics: OwnMetrics::register(&mut Registry::default(), &["creations", "interruptions"]),
@@ -76,16 +76,16 @@ async fn a_panic_in_the_pipeline_is_a_failure_with_its_name() {
         id: "1".to_owned(),
         data,
         attempts: None,
-        token: Broken,
+        token: PanickingToken,
     };
     inputs.send(message).await.unwrap();
     let failure = supervisor.failure().await.to_string();
-    assert_eq!(failure, "the task \"pipeline\" ended by a defect of this program: broken on purpose");
+    assert_eq!(failure, "the task \"pipeline\" ended by a defect of this program: a panic for the test");
     assert!(pipeline.output().await.is_none());
 }
 
 #[test]
-fn a_poisoned_state_is_not_served() {
+fn does_not_serve_a_poisoned_state() {
     let state = state::<()>();
     let mut registry = Registry::default();
     let labels = Labels {
@@ -98,8 +98,8 @@ fn a_poisoned_state_is_not_served() {
     assert!(scrape().is_ok());
     let panicked = std::thread::spawn(move || {
         let _held = state.lock();
-        panic!("on purpose");
+        panic!("a panic for the test");
     });
     assert!(panicked.join().is_err());
-    assert!(scrape().is_err(), "what a panic left half-done is served");
+    assert!(scrape().is_err(), "an inconsistent state is served");
 }

@@ -16,11 +16,11 @@ use spot_interruption_exporter::event::{Entry, Event, FailedCreation, FailureRea
 use spot_interruption_exporter::instance::{Instance, InstanceId, InstanceRef};
 use spot_interruption_exporter::provider::google::audit_log::{self, InterruptionMethods};
 
-use crate::world::*;
+use crate::fixture::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// An interruption by one of two configured methods.
+/// An interruption reported by `compute.instances.METHOD`, where two methods are configured.
 fn lost<'a>(method: &str, id: u64, name: &'a str) -> Entry<'a> {
     let methods =
         InterruptionMethods::new(["compute.instances.preempted", "compute.instances.delete"]).unwrap();

@@ -3,12 +3,12 @@
 use super::*;
 
 #[test]
-fn a_real_creation() {
+fn parses_a_creation() {
     assert_eq!(event(CREATION), Event::Creation(gke_n1()));
 }
 
 #[test]
-fn the_readmes_creation_with_the_projects_number() {
+fn parses_the_creation_of_the_readme_with_a_project_number() {
     assert_eq!(
         event(CREATION_README),
         Event::Creation(Instance {
@@ -21,7 +21,7 @@ fn the_readmes_creation_with_the_projects_number() {
 }
 
 #[test]
-fn a_creation_named_by_its_target_link_only() {
+fn identifies_a_creation_by_its_target_link() {
     assert_eq!(
         event(CREATION_TARGET_ONLY),
         Event::Creation(Instance {
@@ -35,7 +35,7 @@ fn a_creation_named_by_its_target_link_only() {
 }
 
 #[test]
-fn the_methods_that_create() {
+fn recognises_creation_methods() {
     for method in ["v1.compute.instances.insert", "beta.compute.instances.insert", "compute.instances.insert"]
     {
         let event = event_with(CREATION, "/protoPayload/methodName", method.into()).unwrap();
@@ -59,7 +59,7 @@ fn the_methods_that_create() {
 }
 
 #[test]
-fn what_makes_an_instance_spot() {
+fn recognises_spot_instances() {
     for (label, scheduling, expected) in [
         (json!("spot"), json!(null), true),
         (json!("SPOT"), json!({}), true),
@@ -71,7 +71,7 @@ fn what_makes_an_instance_spot() {
         (json!(null), json!({"preemptible": "true"}), true),
         (json!(null), json!({"preemptible": false}), false),
         (json!("standard"), json!({"preemptible": true}), true),
-        // Karpenter makes nodes on demand from the template of a spot pool too.
+        // Karpenter also creates on-demand nodes from the template of a spot pool.
         (json!("spot"), json!({"provisioningModel": "STANDARD", "preemptible": false}), false),
         (json!("spot"), json!({"preemptible": false}), true),
         (json!(7), json!("SPOT"), false),
@@ -87,7 +87,7 @@ fn what_makes_an_instance_spot() {
 }
 
 #[test]
-fn the_machine_type_is_the_last_part_of_its_url() {
+fn takes_the_machine_type_from_the_end_of_its_url() {
     for (url, expected) in [
         (json!("n2-standard-8"), Some("n2-standard-8")),
         (json!("zones/z/machineTypes/custom-4-8192"), Some("custom-4-8192")),
@@ -106,7 +106,7 @@ fn the_machine_type_is_the_last_part_of_its_url() {
 }
 
 #[test]
-fn the_end_of_an_operation_without_a_request_is_no_error() {
+fn accepts_the_last_entry_of_an_operation_without_a_request() {
     let expected = Event::CreationFinished(instance(Some(ID), Some("mock-project"), "gke-n1"));
     assert_eq!(event(CREATION_END), expected);
     assert_eq!(event_with(CREATION_END, "/protoPayload/request", json!(null)).unwrap(), expected);
@@ -117,18 +117,18 @@ fn the_end_of_an_operation_without_a_request_is_no_error() {
 }
 
 #[test]
-fn a_bulk_insert_says_only_that_its_cluster_exists() {
+fn a_bulk_insert_yields_only_its_cluster() {
     assert_eq!(event(BULK_REQUEST), Event::BulkRequest { cluster: Some("bulk-cluster".into()) });
 }
 
 #[test]
-fn an_instance_of_a_bulk_insert_has_no_labels() {
+fn an_instance_of_a_bulk_insert_is_unlabelled() {
     let expected = instance(Some(8_693_801_480_000_000_000), Some("mock-project"), "inst-0003");
     assert_eq!(event(BULK_INSTANCE), Event::UnlabelledCreation(expected));
 }
 
 #[test]
-fn an_instance_of_a_bulk_insert_that_has_labels_after_all() {
+fn parses_the_labels_of_a_bulk_insert_instance() {
     let properties = json!({"labels": [{"key": "goog-k8s-cluster-name", "value": "bulk-cluster"}], "machineType": "e2-micro"});
     let event = event_with(BULK_INSTANCE, "/protoPayload/request/instanceProperties", properties).unwrap();
     let Event::Creation(instance) = event else { panic!("{event:?}") };
@@ -137,7 +137,7 @@ fn an_instance_of_a_bulk_insert_that_has_labels_after_all() {
 }
 
 #[test]
-fn text_is_borrowed_from_the_message() {
+fn borrows_text_from_the_message() {
     let Event::Creation(instance) = event(CREATION) else { panic!() };
     for text in [&instance.cluster, &instance.node_pool, &instance.machine_type, &instance.instance.name] {
         assert!(matches!(text, Some(Cow::Borrowed(_))), "{text:?}");

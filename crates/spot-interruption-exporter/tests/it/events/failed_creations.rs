@@ -10,7 +10,7 @@ fn failed(event: Result<Event<'static>, Invalid>) -> FailedCreation<'static> {
 }
 
 #[test]
-fn a_failed_creation_adds_nothing() {
+fn parses_a_failed_creation() {
     for code in [json!(8), json!(-1), json!("8")] {
         let failed = failed(event_with(CREATION, "/protoPayload/status", json!({"code": code})));
         let expected = FailedCreation {
@@ -29,7 +29,7 @@ fn a_failed_creation_adds_nothing() {
 }
 
 #[test]
-fn a_creation_that_began_and_failed_names_its_instance() {
+fn identifies_the_instance_of_a_creation_that_fails_later() {
     let failed = failed(read(CREATION_FAILED).map(|entry| entry.event));
     assert_eq!(failed.instance.instance, instance(Some(ID), Some("mock-project"), "gke-n1"));
     assert!(failed.had_begun && !failed.is_described);
@@ -37,7 +37,7 @@ fn a_creation_that_began_and_failed_names_its_instance() {
 }
 
 #[test]
-fn why_creations_fail() {
+fn classifies_the_reasons_of_failed_creations() {
     for (code, message, expected) in [
         (8, "ZONE_RESOURCE_POOL_EXHAUSTED", FailureReason::Stockout),
         (
@@ -68,7 +68,7 @@ fn why_creations_fail() {
 }
 
 #[test]
-fn what_failed_creations_were_to_make() {
+fn describes_the_instance_of_a_failed_creation() {
     let mut entry: Value = serde_json::from_str(BULK_REQUEST).unwrap();
     entry["protoPayload"]["status"] = json!({"code": 8, "message": "ZONE_RESOURCE_POOL_EXHAUSTED"});
     entry["protoPayload"]["resourceName"] = json!("projects/123456789/zones/europe-west1-c/instances");

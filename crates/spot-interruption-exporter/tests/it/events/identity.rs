@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn ids_are_text_or_numbers_and_anything_else_is_none() {
+fn accepts_ids_as_text_or_number() {
     for (id, expected) in [
         (json!("18446744073709551615"), Some(u64::MAX)),
         (json!(18_446_744_073_709_551_615_u64), Some(u64::MAX)),
@@ -27,7 +27,7 @@ fn ids_are_text_or_numbers_and_anything_else_is_none() {
 }
 
 #[test]
-fn where_an_instance_is_named() {
+fn finds_project_zone_and_name() {
     let labels = |labels: Value| json!({"type": "gce_instance", "labels": labels});
     let named = |name: Value, resource: Value| {
         let message = json!({"protoPayload": {"methodName": "compute.instances.preempted", "resourceName": name},
@@ -38,7 +38,7 @@ fn where_an_instance_is_named() {
         })
     };
     let id_only = InstanceRef { id: InstanceId::new(7), ..InstanceRef::default() };
-    let place = |zone: &'static str, name: &'static str| InstanceRef {
+    let located = |zone: &'static str, name: &'static str| InstanceRef {
         zone: Some(zone.into()),
         name: Some(name.into()),
         ..InstanceRef::default()
@@ -49,22 +49,26 @@ fn where_an_instance_is_named() {
     };
 
     for (name, resource, expected) in [
-        ("projects/p/zones/z/instances/n", json!(null), Ok(of("p", place("z", "n")))),
+        ("projects/p/zones/z/instances/n", json!(null), Ok(of("p", located("z", "n")))),
         (
             "//compute.googleapis.com/projects/p/zones/z/instances/n",
             json!(null),
-            Ok(of("p", place("z", "n"))),
+            Ok(of("p", located("z", "n"))),
         ),
-        ("https://x/compute/beta/projects/p/zones/z/instances/n", json!(null), Ok(of("p", place("z", "n")))),
-        ("projects/google.com:p/zones/z/instances/n", json!(null), Ok(of("google.com:p", place("z", "n")))),
-        ("projects/123/zones/z/instances/n", json!(null), Ok(place("z", "n"))),
+        (
+            "https://x/compute/beta/projects/p/zones/z/instances/n",
+            json!(null),
+            Ok(of("p", located("z", "n"))),
+        ),
+        ("projects/google.com:p/zones/z/instances/n", json!(null), Ok(of("google.com:p", located("z", "n")))),
+        ("projects/123/zones/z/instances/n", json!(null), Ok(located("z", "n"))),
         (
             "projects/123/zones/z/instances/n",
             labels(json!({"project_id": "p"})),
-            Ok(of("p", place("z", "n"))),
+            Ok(of("p", located("z", "n"))),
         ),
-        ("zones/z/instances/n", json!(null), Ok(place("z", "n"))),
-        ("zones/z/instances/n", labels(json!({"project_id": "123"})), Ok(place("z", "n"))),
+        ("zones/z/instances/n", json!(null), Ok(located("z", "n"))),
+        ("zones/z/instances/n", labels(json!({"project_id": "123"})), Ok(located("z", "n"))),
         ("", labels(json!({"instance_id": "7"})), Ok(id_only)),
         ("projects/p/zones/z/instances", json!(null), Err(audit_log::NO_INSTANCE)),
         ("projects/p/zones/z/instances/", json!(null), Err(audit_log::NO_INSTANCE)),
@@ -80,7 +84,7 @@ fn where_an_instance_is_named() {
 }
 
 #[test]
-fn a_creation_can_be_named_by_its_request() {
+fn identifies_a_creation_by_its_request() {
     let message = json!({"protoPayload": {"methodName": "v1.compute.instances.insert",
         "request": {"name": "n", "labels": [{"key": "goog-k8s-cluster-name", "value": "c"}]}},
         "resource": {"labels": {"zone": "z"}}})

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_real_interruption() {
+fn parses_an_interruption() {
     let entry = read(INTERRUPTION).unwrap();
     let Event::Interruption { instance: found, reason } = entry.event else { panic!("{entry:?}") };
     assert_eq!(found, instance(Some(ID), Some("mock-project"), "gke-n1"));
@@ -14,7 +14,7 @@ fn a_real_interruption() {
 }
 
 #[test]
-fn the_readmes_interruption() {
+fn parses_the_interruption_of_the_readme() {
     let entry = read(INTERRUPTION_README).unwrap();
     let Event::Interruption { instance: found, .. } = entry.event else { panic!("{entry:?}") };
     assert_eq!(found, instance(None, Some("mock-project"), "mock-instance-spot-3706-5b909138-nr65"));
@@ -22,7 +22,7 @@ fn the_readmes_interruption() {
 }
 
 #[test]
-fn interruption_methods_have_reasons() {
+fn maps_interruption_methods_to_reasons() {
     let methods = InterruptionMethods::new([
         "compute.instances.preempted",
         "compute.instances.hostError",
@@ -44,7 +44,7 @@ fn interruption_methods_have_reasons() {
     assert_eq!(
         methods.reason("compute.instances.preempted"),
         methods.reason("v1.compute.instances.preempted"),
-        "they share a time series, so they share a reason"
+        "methods of one time series have one reason"
     );
 
     let versioned = InterruptionMethods::new(["beta.compute.instances.delete"]).unwrap();

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn labels_as_the_compute_api_writes_them() {
+fn accepts_labels_as_an_object() {
     let labels = json!({"goog-k8s-cluster-name": "other-cluster", "goog-k8s-node-pool-name": "pool-2"});
     let instance = creation_with("/protoPayload/request/labels", labels);
     assert_eq!(instance.cluster.as_deref(), Some("other-cluster"));
@@ -11,7 +11,7 @@ fn labels_as_the_compute_api_writes_them() {
 }
 
 #[test]
-fn karpenters_node_pools() {
+fn prefers_the_node_pool_of_karpenter() {
     let label = |key: &str, value: &str| json!({"key": key, "value": value});
     let template = label("goog-k8s-node-pool-name", "template");
     let own = label("karpenter-sh-nodepool", "own");
@@ -28,7 +28,7 @@ fn karpenters_node_pools() {
     ] {
         assert_eq!(creation_with("/protoPayload/request/labels", labels).node_pool.as_deref(), expected);
     }
-    // The same from the Compute API, whose labels are an object.
+    // The Compute API returns labels as an object.
     let listed = r#"{"zone": "z", "name": "n", "labels": {"goog-k8s-node-pool-name": "template",
         "goog-k8s-cluster-name": "c", "karpenter-sh-nodepool": "own"}}"#;
     let listed = serde_json::from_str::<Resource<'_>>(listed).unwrap().into_instance().unwrap();
@@ -36,7 +36,7 @@ fn karpenters_node_pools() {
 }
 
 #[test]
-fn an_instance_outside_any_cluster() {
+fn has_no_cluster_without_the_cluster_label() {
     for labels in [json!([]), json!({}), json!(null), json!([{"key": "goog-k8s-cluster-name", "value": ""}])]
     {
         assert_eq!(creation_with("/protoPayload/request/labels", labels.clone()).cluster, None, "{labels}");
@@ -44,7 +44,7 @@ fn an_instance_outside_any_cluster() {
 }
 
 #[test]
-fn labels_of_a_strange_type_are_invalid_where_they_are_needed() {
+fn rejects_labels_of_the_wrong_type_in_creations() {
     for labels in [json!("goog-k8s-cluster-name"), json!(1), json!(1.5), json!(true)] {
         let event = event_with(CREATION, "/protoPayload/request/labels", labels.clone());
         assert_eq!(event, Err(audit_log::MALFORMED_LABELS), "{labels}");
@@ -54,7 +54,7 @@ fn labels_of_a_strange_type_are_invalid_where_they_are_needed() {
 }
 
 #[test]
-fn strange_elements_among_the_labels_are_passed_over() {
+fn skips_malformed_labels() {
     let labels = json!([null, 1, "x", [], {}, {"key": 5}, {"value": "v"}, {"key": "goog-k8s-cluster-location"},
         {"key": "goog-k8s-cluster-name", "value": "c", "more": {"deep": [1, 2, 3]}}]);
     let instance = creation_with("/protoPayload/request/labels", labels);

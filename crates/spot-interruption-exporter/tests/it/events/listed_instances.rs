@@ -3,13 +3,13 @@
 use super::*;
 
 #[test]
-fn a_listed_instance_reads_like_a_created_one() {
+fn parses_a_listed_instance_like_a_created_one() {
     let listed = serde_json::from_str::<Resource<'_>>(LISTED).unwrap().into_instance().unwrap();
     assert_eq!(listed, Instance { created_at: time("2023-09-16T08:42:31.325Z"), ..gke_n1() });
 }
 
 #[test]
-fn a_listed_instance_need_not_run() {
+fn derives_running_from_the_status() {
     for (status, running) in [
         ("PROVISIONING", true),
         ("STAGING", true),

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn escapes_are_undone() {
+fn decodes_escapes() {
     let message = r#"{"proto\u0050ayload": {"methodName": "v1.compute.instances.insert",
         "resourceName": "projects\/p\/zones\/z\/instances\/n",
         "request": {"machineType": "a\/b", "labels": [{"key": "goog-k8s-cluster-n\u0061me", "value": "\"\\\n\u00e9\ud83d\ude00"}]}}}"#;
@@ -15,7 +15,7 @@ fn escapes_are_undone() {
 }
 
 #[test]
-fn times_with_fractions_and_offsets() {
+fn parses_times_with_fractions_and_offsets() {
     for (text, expected) in [
         (json!("2023-09-16T10:42:31Z"), time("2023-09-16T10:42:31Z")),
         (json!("2023-09-16T10:42:31.325309123Z"), time("2023-09-16T10:42:31.325309123Z")),
@@ -33,7 +33,7 @@ fn times_with_fractions_and_offsets() {
 }
 
 #[test]
-fn what_cannot_be_read_has_a_reason() {
+fn rejects_invalid_messages_with_a_reason() {
     let not_json = |line, column| Invalid::NotJson { line, column };
     for (text, expected) in [
         ("", not_json(1, 0)),
@@ -76,8 +76,8 @@ fn what_cannot_be_read_has_a_reason() {
 }
 
 #[test]
-fn nulls_and_wrong_types_cost_only_themselves() {
-    // Each field of the entry in turn, at every level, becomes each kind of JSON.
+fn ignores_nulls_and_wrong_types_of_optional_fields() {
+    // Each field at every level is replaced by a value of each JSON type.
     fn paths(value: &Value, at: &str, found: &mut Vec<String>) {
         if let Some(object) = value.as_object() {
             for (key, value) in object {
@@ -106,7 +106,7 @@ fn nulls_and_wrong_types_cost_only_themselves() {
                 let result = read(entry.to_string().leak());
                 let needed = ["/protoPayload", "/protoPayload/methodName"].contains(&path.as_str());
                 let labels = path.ends_with("/labels") && result == Err(audit_log::MALFORMED_LABELS);
-                // The name can be all there is to go by once the rest is not an object.
+                // The resource name identifies the instance when the other fields are not objects.
                 let names = result == Err(audit_log::NO_INSTANCE) && path == "/protoPayload/resourceName";
                 assert!(needed || labels || names || result.is_ok(), "{path} = {value}: {result:?}");
             }
@@ -115,7 +115,7 @@ fn nulls_and_wrong_types_cost_only_themselves() {
 }
 
 #[test]
-fn the_last_of_repeated_keys_counts() {
+fn the_last_of_repeated_keys_wins() {
     let message = r#"{"insertId": "a", "insertId": "b", "protoPayload": {"methodName": "x"},
         "protoPayload": {"methodName": "compute.instances.preempted", "resourceName": "zones/z/instances/n"}}"#;
     let entry = read(message).unwrap();
@@ -124,7 +124,7 @@ fn the_last_of_repeated_keys_counts() {
 }
 
 #[test]
-fn depth_is_no_danger() {
+fn accepts_deeply_nested_unknown_fields() {
     let deep = |opening: &str, closing: &str| opening.repeat(1_000_000) + &closing.repeat(1_000_000);
     let unknown = format!("{{\"x\": {}, {}", deep("[", "]"), &INTERRUPTION[1..]);
     assert!(matches!(event(&unknown), Event::Interruption { .. }));
@@ -141,7 +141,7 @@ fn depth_is_no_danger() {
 }
 
 #[test]
-fn an_enormous_message_is_like_a_small_one() {
+fn parses_a_message_of_10_mb() {
     let script = "#!/bin/sh\\n".repeat(1_000_000);
     let metadata =
         format!("\"metadata\": {{\"items\": [{{\"key\": \"startup-script\", \"value\": \"{script}\"}}]}}, ");

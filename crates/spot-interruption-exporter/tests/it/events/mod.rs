@@ -1,5 +1,4 @@
-//! What the contract says about events: the log entries that Cloud Logging writes, those that people make by hand,
-//! and those that nobody should make.
+//! Parsing of log entries: as Cloud Logging writes them, as written by hand, and malformed ones.
 
 mod creations;
 mod failed_creations;
@@ -41,12 +40,12 @@ fn event(text: &str) -> Event<'_> {
     read(text).unwrap().event
 }
 
-/// The event of a fixture with one value put in, at a path like `/protoPayload/request/labels`.
+/// Parses a fixture in which the value at a path such as `/protoPayload/request/labels` is replaced.
 fn event_with(fixture: &str, path: &str, value: Value) -> Result<Event<'static>, Invalid> {
     let mut entry: Value = serde_json::from_str(fixture).unwrap();
     let (parent, key) = path.rsplit_once('/').unwrap();
     entry.pointer_mut(parent).unwrap().as_object_mut().unwrap().insert(key.to_owned(), value);
-    // The event borrows from its text, and a test can afford not to give the text back.
+    // The event borrows from the text, so the test leaks the text.
     read(entry.to_string().leak()).map(|entry| entry.event)
 }
 

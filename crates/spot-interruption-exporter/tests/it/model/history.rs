@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// Instances share three names in turn, as those of a managed instance group do, and belong to two clusters or to
-/// none. The later ones are the newer ones.
+/// Instances share three names, as in a managed instance group, and belong to one of two clusters or to none. A higher
+/// number means a newer instance.
 pub(super) const INSTANCES: usize = 9;
 pub(super) const NAMES: [&str; 3] = ["n0", "n1", "n2"];
 const CLUSTERS: [Option<&str>; 4] = [Some("a"), Some("b"), Some("a"), None];
@@ -12,24 +12,29 @@ pub(super) fn cluster_of(instance: usize) -> Option<&'static str> {
     CLUSTERS[instance % CLUSTERS.len()]
 }
 
-/// How a source refers to an instance.
+/// The parts of a reference to an instance.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Form {
+pub(crate) enum ReferenceForm {
     Full,
     NameOnly,
     IdOnly,
 }
 
-pub(super) fn refer(instance: usize, form: Form) -> InstanceRef<'static> {
+pub(super) fn refer(instance: usize, form: ReferenceForm) -> InstanceRef<'static> {
     let full = named(instance as u64 + 1, NAMES[instance % NAMES.len()]);
     match form {
-        Form::Full => full,
-        Form::NameOnly => InstanceRef { id: None, ..full },
-        Form::IdOnly => InstanceRef { name: None, ..full },
+        ReferenceForm::Full => full,
+        ReferenceForm::NameOnly => InstanceRef { id: None, ..full },
+        ReferenceForm::IdOnly => InstanceRef { name: None, ..full },
     }
 }
 
-pub(super) fn describe(instance: usize, form: Form, timed: bool, running: bool) -> Instance<'static> {
+pub(super) fn describe(
+    instance: usize,
+    form: ReferenceForm,
+    timed: bool,
+    running: bool,
+) -> Instance<'static> {
     Instance {
         instance: refer(instance, form),
         cluster: cluster_of(instance).map(Into::into),
@@ -44,7 +49,7 @@ pub(super) fn describe(instance: usize, form: Form, timed: bool, running: bool) 
 pub(crate) enum Step {
     Create {
         instance: usize,
-        form: Form,
+        form: ReferenceForm,
         timed: bool,
         message: u8,
     },
@@ -58,10 +63,10 @@ pub(crate) enum Step {
     FailCreation {
         instance: usize,
     },
-    /// Whether the event has an `insertId` follows from its number, so that all its deliveries agree.
+    /// Events with an odd number have an `insertId`, so all deliveries of an event agree.
     Interrupt {
         instance: usize,
-        form: Form,
+        form: ReferenceForm,
         event: u8,
         message: u8,
     },
@@ -71,8 +76,7 @@ pub(crate) enum Step {
         running: bool,
     },
     FinishResync,
-    /// Ask the next question and, unless nothing is found, answer with the instance of that name that is this many
-    /// generations from the oldest.
+    /// Takes the next lookup. `None` finds nothing; `Some(n)` finds the n-th oldest instance with that name.
     LookUp {
         generation: Option<usize>,
     },
@@ -81,15 +85,15 @@ pub(crate) enum Step {
     },
 }
 
-fn forms(with_names_only: bool) -> BoxedStrategy<Form> {
+fn forms(with_names_only: bool) -> BoxedStrategy<ReferenceForm> {
     if with_names_only {
-        prop_oneof![4 => Just(Form::Full), 2 => Just(Form::NameOnly), 1 => Just(Form::IdOnly)].boxed()
+        prop_oneof![4 => Just(ReferenceForm::Full), 2 => Just(ReferenceForm::NameOnly), 1 => Just(ReferenceForm::IdOnly)].boxed()
     } else {
-        prop_oneof![4 => Just(Form::Full), 1 => Just(Form::IdOnly)].boxed()
+        prop_oneof![4 => Just(ReferenceForm::Full), 1 => Just(ReferenceForm::IdOnly)].boxed()
     }
 }
 
-/// Histories in which instances become known with their ids, or also, as hand-made ones do, without.
+/// Random histories. Creations may lack the instance's id, as hand-written entries do, if `creations_without_ids`.
 pub(crate) fn history(creations_without_ids: bool) -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         6 => (0..INSTANCES, forms(creations_without_ids), any::<bool>(), any::<u8>())
@@ -111,10 +115,10 @@ pub(crate) fn history(creations_without_ids: bool) -> impl Strategy<Value = Vec<
     prop::collection::vec(step, 1..80)
 }
 
-/// The log entry of an interruption, and what makes it the same event as another.
+/// Returns the message id and log entry of an interruption, and the key that its duplicates share.
 pub(super) fn interruption_entry(
     instance: usize,
-    form: Form,
+    form: ReferenceForm,
     event: u8,
     message: u8,
 ) -> (String, Entry<'static>, String) {
@@ -128,43 +132,50 @@ pub(super) fn interruption_entry(
     }
 }
 
-/// Does a step to the world, and returns what came of it with the number of the token that it used, if any.
-pub(crate) fn apply(world: &mut World, step: &Step) -> Words {
+/// Applies a step, and returns the outcomes that it resolved.
+pub(crate) fn apply(fixture: &mut Fixture, step: &Step) -> Outcomes {
     match *step {
         Step::Create { instance, form, timed, message } => {
-            world.deliver(&message.to_string(), creation(describe(instance, form, timed, true)))
+            fixture.deliver(&message.to_string(), creation(describe(instance, form, timed, true)))
         }
-        Step::CreateUnlabelled { instance, message } => {
-            world.deliver(&message.to_string(), entry(Event::UnlabelledCreation(refer(instance, Form::Full))))
-        }
+        Step::CreateUnlabelled { instance, message } => fixture.deliver(
+            &message.to_string(),
+            entry(Event::UnlabelledCreation(refer(instance, ReferenceForm::Full))),
+        ),
         Step::FinishCreation { instance } => {
-            world.deliver("", entry(Event::CreationFinished(refer(instance, Form::Full))))
+            fixture.deliver("", entry(Event::CreationFinished(refer(instance, ReferenceForm::Full))))
         }
-        Step::FailCreation { instance } => world.deliver("", failure_on_demand(refer(instance, Form::Full))),
+        Step::FailCreation { instance } => {
+            fixture.deliver("", failure_on_demand(refer(instance, ReferenceForm::Full)))
+        }
         Step::Interrupt { instance, form, event, message } => {
             let (message_id, entry, _) = interruption_entry(instance, form, event, message);
-            world.deliver(&message_id, entry)
+            fixture.deliver(&message_id, entry)
         }
         Step::BeginResync => {
-            world.begin_resync();
-            world.resolved()
+            fixture.begin_listing();
+            fixture.resolved()
         }
-        Step::Observe { instance, running } => world.observe(&describe(instance, Form::Full, true, running)),
+        Step::Observe { instance, running } => {
+            fixture.list_one(&describe(instance, ReferenceForm::Full, true, running))
+        }
         Step::FinishResync => {
-            world.finish_resync();
-            world.resolved()
+            fixture.finish_listing();
+            fixture.resolved()
         }
         Step::LookUp { generation } => {
-            let Some(lookup) = world.lookup() else { return Words::new() };
-            let asked = (0..INSTANCES).filter(|instance| {
+            let Some(lookup) = fixture.lookup() else { return Outcomes::new() };
+            let candidates = (0..INSTANCES).filter(|instance| {
                 lookup.instance == NAMES[instance % NAMES.len()]
                     || lookup.instance == (instance + 1).to_string()
             });
-            match generation.and_then(|generation| asked.cycle().nth(generation)) {
-                Some(found) => world.found(&lookup, &describe(found, Form::Full, true, found % 2 == 0)),
-                None => Words::new(),
+            match generation.and_then(|generation| candidates.cycle().nth(generation)) {
+                Some(found) => {
+                    fixture.found(&lookup, &describe(found, ReferenceForm::Full, true, found % 2 == 0))
+                }
+                None => Outcomes::new(),
             }
         }
-        Step::Pass { seconds } => world.pass(Duration::from_secs(seconds)),
+        Step::Pass { seconds } => fixture.advance(Duration::from_secs(seconds)),
     }
 }

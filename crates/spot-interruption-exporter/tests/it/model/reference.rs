@@ -1,8 +1,8 @@
-//! A slow and obvious implementation of the same rules.
+//! The reference model: a simple and slow implementation of the rules.
 
 use super::*;
 
-/// The same rules with lists instead of indices, and seconds instead of instants.
+/// The rules of attribution with lists instead of indices, and seconds instead of instants.
 #[derive(Default)]
 pub(crate) struct Model {
     now: u64,
@@ -10,13 +10,13 @@ pub(crate) struct Model {
     pub(crate) known: Vec<Known>,
     held: Vec<HeldMessage>,
     cases: u64,
-    /// When a case is to be looked up at the latest.
+    /// The latest time of a lookup, and its case.
     lookups: Vec<(u64, u64)>,
-    /// Until when an event is remembered.
+    /// The key of an event, and when it expires.
     seen: Vec<(String, u64)>,
     is_seeded: bool,
-    /// When the resync that runs began.
-    resync: Option<u64>,
+    /// The time at which the current listing began.
+    listing: Option<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -25,15 +25,15 @@ pub(crate) struct Known {
     cluster: &'static str,
     created: Option<jiff::Timestamp>,
     has_name: bool,
-    state: Running,
+    state: RunState,
     misses: u8,
     is_outstanding: bool,
-    /// Not heard of since it was read from a record.
+    /// Read from durable state and not seen since.
     is_recorded: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Running {
+enum RunState {
     Yes,
     No,
     Interrupted { heard: u64, until: u64 },
@@ -51,29 +51,29 @@ struct HeldMessage {
 }
 
 impl Model {
-    /// What is known and remembered is read from a record; what is held is not part of it.
+    /// Restarts with durable state, which contains instances and events but not held messages.
     pub(crate) fn restart(&mut self) {
         self.held.clear();
         self.lookups.clear();
         self.is_seeded = false;
-        self.resync = None;
+        self.listing = None;
         for known in &mut self.known {
             known.is_recorded = true;
             known.is_outstanding = false;
             known.misses = 0;
-            // When it was heard of is not written down.
-            if let Running::Interrupted { heard, .. } = &mut known.state {
+            // The time of the interruption is not stored.
+            if let RunState::Interrupted { heard, .. } = &mut known.state {
                 *heard = self.now;
             }
         }
     }
 
     pub(crate) fn running(&self) -> usize {
-        self.known.iter().filter(|known| known.state == Running::Yes).count()
+        self.known.iter().filter(|known| known.state == RunState::Yes).count()
     }
 
-    pub(crate) fn apply(&mut self, step: &Step) -> Words {
-        let mut out = Words::new();
+    pub(crate) fn apply(&mut self, step: &Step) -> Outcomes {
+        let mut out = Outcomes::new();
         if let Step::Pass { seconds } = *step {
             self.now += seconds;
         }
@@ -85,7 +85,7 @@ impl Model {
                 self.tokens += 1;
                 let described = describe(instance, form, timed, true);
                 if described.cluster.is_none() {
-                    self.pass_name_on(&described);
+                    self.release_name(&described);
                     out.push((self.tokens, "ignored not_kubernetes".to_owned()));
                 } else if let Some(keys) = self.admit(vec![format!("creation {message}")], &mut out) {
                     self.add(&described);
@@ -96,7 +96,7 @@ impl Model {
             }
             Step::CreateUnlabelled { instance, message } => {
                 let keys = vec![format!("creation {message}")];
-                self.settle_or_hold(refer(instance, Form::Full), false, keys, &mut out);
+                self.settle_or_hold(refer(instance, ReferenceForm::Full), false, keys, &mut out);
             }
             Step::Interrupt { instance, form, event, message } => {
                 let (message_id, entry, _) = interruption_entry(instance, form, event, message);
@@ -106,7 +106,7 @@ impl Model {
             }
             Step::FinishCreation { instance } => {
                 self.tokens += 1;
-                let instance = refer(instance, Form::Full);
+                let instance = refer(instance, ReferenceForm::Full);
                 if let Some(index) = self.find(&instance) {
                     self.known[index].instance.id = self.known[index].instance.id.or(instance.id);
                 }
@@ -115,25 +115,25 @@ impl Model {
             }
             Step::FailCreation { instance } => {
                 self.tokens += 1;
-                let id = refer(instance, Form::Full).id;
+                let id = refer(instance, ReferenceForm::Full).id;
                 for known in self.known.iter_mut().filter(|known| known.instance.id == id) {
                     known.stop();
                 }
                 out.push((self.tokens, "ignored failed_creation".to_owned()));
             }
             Step::BeginResync => {
-                self.resync = Some(self.now);
+                self.listing = Some(self.now);
                 for known in &mut self.known {
                     known.is_outstanding = true;
                 }
             }
             Step::Observe { instance, running } => {
-                self.observe(&describe(instance, Form::Full, true, running), self.resync);
+                self.observe(&describe(instance, ReferenceForm::Full, true, running), self.listing);
                 self.settle(&mut out);
             }
             Step::FinishResync => {
                 self.is_seeded = true;
-                if self.resync.take().is_some() {
+                if self.listing.take().is_some() {
                     for known in self.known.iter_mut().filter(|known| known.is_outstanding) {
                         known.misses += 1;
                         if std::mem::take(&mut known.is_recorded) {
@@ -149,42 +149,43 @@ impl Model {
         out
     }
 
-    fn tick(&mut self, out: &mut Words) {
+    fn tick(&mut self, out: &mut Outcomes) {
         while self.held.first().is_some_and(|held| held.deadline <= self.now) {
             let held = self.held.remove(0);
             let outcome = if held.is_interruption { "unattributed" } else { "ignored unresolved" };
             self.finish(held, outcome.to_owned(), out);
         }
         let now = self.now;
-        self.known.retain(|known| !matches!(known.state, Running::Interrupted { until, .. } if until <= now));
+        self.known
+            .retain(|known| !matches!(known.state, RunState::Interrupted { until, .. } if until <= now));
         self.seen.retain(|(_, end)| *end > now);
     }
 
-    fn look_up(&mut self, generation: Option<usize>, out: &mut Words) {
+    fn look_up(&mut self, generation: Option<usize>, out: &mut Outcomes) {
         self.lookups.retain(|(_, case)| self.held.iter().any(|held| held.case == *case));
         let Some(&(by, case)) = self.lookups.first() else { return };
         if by > self.now && !self.is_seeded {
             return;
         }
         self.lookups.remove(0);
-        let Some(asked) = self.held.iter().find(|held| held.case == case).map(|held| held.instance.clone())
+        let Some(wanted) = self.held.iter().find(|held| held.case == case).map(|held| held.instance.clone())
         else {
             return;
         };
         let candidates: Vec<usize> = (0..INSTANCES)
             .filter(|instance| {
-                let full = refer(*instance, Form::Full);
-                if asked.name.is_some() { full.name == asked.name } else { full.id == asked.id }
+                let full = refer(*instance, ReferenceForm::Full);
+                if wanted.name.is_some() { full.name == wanted.name } else { full.id == wanted.id }
             })
             .collect();
         let Some(found) = generation.map(|generation| candidates[generation % candidates.len()]) else {
             return;
         };
         self.tick(out);
-        let found = describe(found, Form::Full, true, found % 2 == 0);
+        let found = describe(found, ReferenceForm::Full, true, found % 2 == 0);
         self.observe(&found, None);
         self.settle(out);
-        if found.cluster.is_none() && (asked.id.is_none() || asked.id == found.instance.id) {
+        if found.cluster.is_none() && (wanted.id.is_none() || wanted.id == found.instance.id) {
             let (closed, held) = self.held.drain(..).partition(|held| held.case == case);
             self.held = held;
             for held in Vec::<HeldMessage>::into_iter(closed) {
@@ -194,7 +195,7 @@ impl Model {
         }
     }
 
-    fn admit(&mut self, keys: Vec<String>, out: &mut Words) -> Option<Vec<String>> {
+    fn admit(&mut self, keys: Vec<String>, out: &mut Outcomes) -> Option<Vec<String>> {
         let token = self.tokens;
         if self.seen.iter().any(|(seen, _)| keys.contains(seen)) {
             out.push((token, "duplicate".to_owned()));
@@ -212,7 +213,7 @@ impl Model {
         instance: InstanceRef<'static>,
         is_interruption: bool,
         keys: Vec<String>,
-        out: &mut Words,
+        out: &mut Outcomes,
     ) {
         self.tokens += 1;
         let Some(keys) = self.admit(keys, out) else { return };
@@ -248,12 +249,12 @@ impl Model {
         if !is_interruption {
             return Some("added".to_owned());
         }
-        let until = if let Running::Interrupted { until, .. } = known.state { until } else { until };
-        known.state = Running::Interrupted { heard: self.now, until };
+        let until = if let RunState::Interrupted { until, .. } = known.state { until } else { until };
+        known.state = RunState::Interrupted { heard: self.now, until };
         Some(format!("counted {}", known.cluster))
     }
 
-    fn settle(&mut self, out: &mut Words) {
+    fn settle(&mut self, out: &mut Outcomes) {
         loop {
             let held_before = self.held.len();
             let cases: BTreeSet<u64> = self.held.iter().map(|held| held.case).collect();
@@ -271,7 +272,7 @@ impl Model {
         }
     }
 
-    fn finish(&mut self, held: HeldMessage, outcome: String, out: &mut Words) {
+    fn finish(&mut self, held: HeldMessage, outcome: String, out: &mut Outcomes) {
         self.remember(&held.keys);
         out.push((held.token, outcome));
         out.extend(held.duplicates.into_iter().map(|token| (token, "duplicate".to_owned())));
@@ -306,15 +307,15 @@ impl Model {
 
     fn observe(&mut self, described: &Instance<'static>, listing: Option<u64>) {
         if described.cluster.is_none() {
-            return self.pass_name_on(described);
+            return self.release_name(described);
         }
         let Some(index) = self.find(&described.instance) else { return self.insert(described) };
         let is_seen = |began: u64| match self.known[index].state {
-            Running::Interrupted { heard, .. } => described.running && began >= heard + 60,
+            RunState::Interrupted { heard, .. } => described.running && began >= heard + 60,
             _ => true,
         };
         if !self.known[index].is_tombstone() || listing.is_some_and(is_seen) {
-            self.known[index].state = if described.running { Running::Yes } else { Running::No };
+            self.known[index].state = if described.running { RunState::Yes } else { RunState::No };
         }
         self.complete(index, described, true);
     }
@@ -326,7 +327,7 @@ impl Model {
             cluster: if cluster == "a" { "a" } else { "b" },
             created: described.created_at,
             has_name: false,
-            state: if described.running { Running::Yes } else { Running::No },
+            state: if described.running { RunState::Yes } else { RunState::No },
             misses: 0,
             is_outstanding: false,
             is_recorded: false,
@@ -367,10 +368,10 @@ impl Model {
         self.known[index].has_name = true;
     }
 
-    fn pass_name_on(&mut self, outsider: &Instance<'_>) {
-        if let Some(holder) = self.holder(&outsider.instance)
-            && !self.known[holder].has_id_of(outsider)
-            && !self.known[holder].is_newer_than(outsider.created_at)
+    fn release_name(&mut self, other: &Instance<'_>) {
+        if let Some(holder) = self.holder(&other.instance)
+            && !self.known[holder].has_id_of(other)
+            && !self.known[holder].is_newer_than(other.created_at)
         {
             self.retire(holder);
         }
@@ -388,12 +389,12 @@ impl Model {
 
 impl Known {
     fn is_tombstone(&self) -> bool {
-        matches!(self.state, Running::Interrupted { .. })
+        matches!(self.state, RunState::Interrupted { .. })
     }
 
     fn stop(&mut self) {
-        if self.state == Running::Yes {
-            self.state = Running::No;
+        if self.state == RunState::Yes {
+            self.state = RunState::No;
         }
     }
 

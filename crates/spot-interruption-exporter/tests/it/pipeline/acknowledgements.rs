@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn what_is_counted_is_acknowledged_and_what_is_held_is_not() {
+async fn acknowledges_counted_messages_and_not_held_ones() {
     let running = Running::start(10 * SECOND, &Service::empty(), None);
     running.list(vec![spot_node(1)]).await;
     running.interrupt(1).await;
@@ -15,9 +15,9 @@ async fn what_is_counted_is_acknowledged_and_what_is_held_is_not() {
     assert_eq!((running.counted(), running.unattributed()), (1, 1));
 }
 
-/// What is counted has to stay counted for Pub/Sub, too.
+/// Pub/Sub redelivers a message whose acknowledgement is not confirmed.
 #[tokio::test(start_paused = true)]
-async fn the_pipeline_waits_for_confirmations() {
+async fn waits_for_confirmations_before_it_stops() {
     let running = Running::start(SECOND, &Service::empty(), None);
     running.list(vec![spot_node(1)]).await;
     let (confirm, confirmed) = watch::channel(false);
@@ -28,14 +28,14 @@ async fn the_pipeline_waits_for_confirmations() {
     assert_eq!(running.counted(), 1);
     let Running { inputs, mut task, .. } = running;
     drop(inputs);
-    assert!(timeout(60 * SECOND, &mut task).await.is_err(), "it is not confirmed");
+    assert!(timeout(60 * SECOND, &mut task).await.is_err(), "it stopped before the confirmation");
     confirm.send_replace(true);
     task.await.unwrap();
 }
 
-/// Given up, it neither hands back what is not confirmed nor stops waiting for it.
+/// An aborted pipeline does not return unconfirmed messages, and their confirmations are still awaited.
 #[tokio::test(start_paused = true)]
-async fn a_confirmation_outlives_the_pipeline() {
+async fn still_waits_for_confirmations_after_an_abort() {
     let running = Running::start(SECOND, &Service::empty(), None);
     running.list(vec![spot_node(1)]).await;
     let (confirm, confirmed) = watch::channel(false);

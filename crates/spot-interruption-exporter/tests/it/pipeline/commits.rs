@@ -2,9 +2,9 @@
 
 use super::*;
 
-/// The leases end while the disk is full, and the messages come again and again.
+/// The leases expire while the disk is full, so the message is redelivered many times.
 #[tokio::test(start_paused = true)]
-async fn with_a_full_disk_for_longer_than_the_window_each_event_counts_once() {
+async fn counts_once_when_the_disk_is_full_for_longer_than_the_window() {
     let (disk, window) = (Disk::default(), 2 * SECOND);
     let running = Running::start(window, &Service::empty(), Some(&disk));
     running.list(vec![spot_node(1)]).await;
@@ -19,7 +19,7 @@ async fn with_a_full_disk_for_longer_than_the_window_each_event_counts_once() {
     assert_eq!(running.counted(), 1);
     assert!(running.mailbox.take().iter().all(|(_, acknowledged)| *acknowledged));
 
-    // The window begins when the count is safe.
+    // The window begins when the count is committed.
     running.list(vec![spot_node(3)]).await;
     sleep(SECOND).await;
     disk.set_full(true);
@@ -36,11 +36,11 @@ async fn with_a_full_disk_for_longer_than_the_window_each_event_counts_once() {
     sleep(window).await;
     running.interrupt(3).await;
     sleep(100 * MILLISECOND).await;
-    assert_eq!(running.counted(), 3, "long ago");
+    assert_eq!(running.counted(), 3, "after the window");
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_a_full_disk_a_bounded_number_of_messages_waits_and_stopping_is_quick() {
+async fn bounds_uncommitted_messages_and_stops_quickly_with_a_full_disk() {
     let disk = Disk::default();
     disk.set_full(true);
     let running = Running::start(SECOND, &Service::empty(), Some(&disk));
@@ -57,9 +57,9 @@ async fn with_a_full_disk_a_bounded_number_of_messages_waits_and_stopping_is_qui
             break;
         }
         sent += 1;
-        assert!(sent < 60_000, "nothing bounds what waits");
+        assert!(sent < 60_000, "the number of uncommitted messages is not bounded");
     }
-    // Some were in the first batch that failed, and some wait to be taken.
+    // This includes the messages of the first failed batch and those in the channel.
     assert!(sent > 50_000, "{sent}");
     let began = Instant::now();
     let Running { inputs, task, mailbox, .. } = running;
@@ -67,11 +67,11 @@ async fn with_a_full_disk_a_bounded_number_of_messages_waits_and_stopping_is_qui
     task.await.unwrap();
     assert!(began.elapsed() < SECOND, "{:?}", began.elapsed());
     assert_eq!(mailbox.count(true), 0);
-    assert!(mailbox.count(false) >= sent, "all of them come again");
+    assert!(mailbox.count(false) >= sent, "all messages are returned");
 }
 
 #[tokio::test(start_paused = true)]
-async fn commits_follow_the_disk_and_not_the_messages() {
+async fn commits_many_messages_in_few_batches() {
     let disk = Disk::default();
     let running = Running::start(SECOND, &Service::empty(), Some(&disk));
     running.list((1..=200).map(spot_node).collect()).await;
@@ -90,7 +90,7 @@ async fn commits_follow_the_disk_and_not_the_messages() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_commit_that_fails_is_tried_again_ever_later_until_one_succeeds() {
+async fn retries_failed_commits_with_backoff() {
     let disk = Disk::default();
     let running = Running::start(SECOND, &Service::empty(), Some(&disk));
     running.list(vec![spot_node(1), spot_node(2)]).await;
@@ -114,5 +114,5 @@ async fn a_commit_that_fails_is_tried_again_ever_later_until_one_succeeds() {
     running.interrupt(2).await;
     sleep(3 * SECOND).await;
     let failed = pauses(disk.attempts());
-    assert!(failed[0] <= SECOND / 2, "it begins anew: {failed:?}");
+    assert!(failed[0] <= SECOND / 2, "the backoff is reset: {failed:?}");
 }

@@ -7,7 +7,7 @@ fn busy(retry_after: Option<u64>) -> LookUpError {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_says_when_to_come_back_is_asked_then() {
+async fn waits_for_retry_after() {
     let service = Service::new(|_| Err(busy(Some(30))));
     let running = Running::start(SECOND, &service, None);
     running.list(Vec::new()).await;
@@ -23,9 +23,9 @@ async fn a_service_that_says_when_to_come_back_is_asked_then() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_in_trouble_is_asked_ever_later_by_one_look_up_at_a_time() {
-    let (trouble, is_in_trouble) = watch::channel(true);
-    let service = Service::new(move |_| if *is_in_trouble.borrow() { Err(busy(None)) } else { Ok(None) });
+async fn retries_lookups_one_at_a_time_with_backoff() {
+    let (failing, is_failing) = watch::channel(true);
+    let service = Service::new(move |_| if *is_failing.borrow() { Err(busy(None)) } else { Ok(None) });
     let running = Running::start(SECOND, &service, None);
     running.list(Vec::new()).await;
     for number in 1..=100 {
@@ -37,22 +37,22 @@ async fn a_service_in_trouble_is_asked_ever_later_by_one_look_up_at_a_time() {
     let pauses: Vec<_> = requests[15..].windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(pauses[0] <= SECOND && pauses.last().unwrap() >= &(3 * SECOND), "{pauses:?}");
 
-    // One answer, and all others are asked for at once; the next trouble is a first one.
-    trouble.send_replace(false);
+    // One success starts all other lookups immediately, and resets the backoff.
+    failing.send_replace(false);
     sleep(30 * SECOND).await;
     assert_eq!(service.requests().len() - requests.len(), 100);
-    trouble.send_replace(true);
+    failing.send_replace(true);
     let before = service.requests().len();
     running.interrupt(200).await;
     sleep(5 * SECOND).await;
     let requests = service.requests();
-    assert!(requests[before + 1] - requests[before] <= SECOND, "the backoff begins anew");
+    assert!(requests[before + 1] - requests[before] <= SECOND, "the backoff is reset");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_of_no_use_does_not_keep_others_waiting() {
+async fn an_unusable_response_does_not_delay_other_lookups() {
     let service = Service::new(|lookup| match lookup.instance.as_str() {
-        "n1" => Err(LookUpError::instance("nonsense")),
+        "n1" => Err(LookUpError::instance("not JSON")),
         _ => Ok(None),
     });
     let running = Running::start(SECOND, &service, None);
@@ -68,7 +68,7 @@ async fn an_answer_of_no_use_does_not_keep_others_waiting() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_have_a_highest_rate() {
+async fn limits_the_rate_of_lookups() {
     let service = Service::empty();
     let running = Running::start(SECOND, &service, None);
     running.list(Vec::new()).await;
@@ -81,7 +81,7 @@ async fn requests_have_a_highest_rate() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_look_up_whose_case_is_settled_is_not_repeated() {
+async fn does_not_retry_a_lookup_whose_messages_are_resolved() {
     let service = Service::new(|_| Err(busy(Some(5))));
     let running = Running::start(SECOND, &service, None);
     running.list(Vec::new()).await;

@@ -1,5 +1,5 @@
-//! The pipeline in this process, with a clock that is turned by hand: what comes in, what is looked up, what is written
-//! down and what is acknowledged are all in the hands of the test.
+//! The pipeline in this process with paused time. The test provides the messages, the lookup responses and the disk, and
+//! records the acknowledgements.
 
 mod acknowledgements;
 mod commits;
@@ -32,17 +32,17 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, advance, sleep, timeout};
 
-use crate::world::{GRACE, TOMBSTONE, ZONE, node};
+use crate::fixture::{GRACE, TOMBSTONE, ZONE, node};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// What became of messages.
+/// A record of acknowledged and returned messages.
 #[derive(Debug, Clone, Default)]
 struct Mailbox(Arc<Mutex<Vec<(String, bool)>>>);
 
 impl Mailbox {
-    /// Since this was last asked: each message, and whether it was acknowledged rather than handed back.
+    /// Takes the recorded messages; `true` means acknowledged, `false` returned.
     fn take(&self) -> Vec<(String, bool)> {
         std::mem::take(&mut *self.0.lock().unwrap())
     }
@@ -52,7 +52,7 @@ impl Mailbox {
     }
 }
 
-/// A handle of a message. Dropped, it says so.
+/// A delivery token. A token that is dropped without an acknowledgement is recorded as returned.
 #[derive(Debug)]
 struct Token {
     id: Option<String>,
@@ -61,7 +61,7 @@ struct Token {
 }
 
 impl Token {
-    fn ends(&mut self, acknowledged: bool) {
+    fn record(&mut self, acknowledged: bool) {
         if let Some(id) = self.id.take() {
             self.mailbox.0.lock().unwrap().push((id, acknowledged));
         }
@@ -70,7 +70,7 @@ impl Token {
 
 impl Acknowledge for Token {
     fn acknowledge(mut self) -> Option<Confirmation> {
-        self.ends(true);
+        self.record(true);
         let mut confirmed = self.confirmed.take()?;
         Some(Box::pin(async move {
             confirmed.wait_for(|confirmed| *confirmed).await.map(drop).map_err(|error| error.to_string())
@@ -80,25 +80,25 @@ impl Acknowledge for Token {
 
 impl Drop for Token {
     fn drop(&mut self) {
-        self.ends(false);
+        self.record(false);
     }
 }
 
-type Answer = Result<Option<Instance<'static>>, LookUpError>;
+type LookUpResult = Result<Option<Instance<'static>>, LookUpError>;
 
-/// A Compute API, and when it was asked.
+/// A simulated Compute API that records the time of each request.
 #[derive(Clone)]
 struct Service {
-    answer: Arc<dyn Fn(&Lookup) -> Answer + Send + Sync>,
+    respond: Arc<dyn Fn(&Lookup) -> LookUpResult + Send + Sync>,
     requests: Arc<Mutex<Vec<Instant>>>,
 }
 
 impl Service {
-    fn new(answer: impl Fn(&Lookup) -> Answer + Send + Sync + 'static) -> Self {
-        Self { answer: Arc::new(answer), requests: Arc::default() }
+    fn new(respond: impl Fn(&Lookup) -> LookUpResult + Send + Sync + 'static) -> Self {
+        Self { respond: Arc::new(respond), requests: Arc::default() }
     }
 
-    /// Knows no instance.
+    /// Finds no instance.
     fn empty() -> Self {
         Self::new(|_| Ok(None))
     }
@@ -115,14 +115,14 @@ impl Decode for Service {
 }
 
 impl LookUp for Service {
-    async fn look_up(&self, lookup: &Lookup) -> Answer {
+    async fn look_up(&self, lookup: &Lookup) -> LookUpResult {
         self.requests.lock().unwrap().push(Instant::now());
         sleep(10 * MILLISECOND).await;
-        (self.answer)(lookup)
+        (self.respond)(lookup)
     }
 }
 
-/// A disk.
+/// A simulated disk that can be full or panic.
 #[derive(Debug, Clone, Default)]
 struct Disk(Arc<Mutex<DiskState>>);
 
@@ -130,7 +130,7 @@ struct Disk(Arc<Mutex<DiskState>>);
 struct DiskState {
     full: bool,
     broken: bool,
-    /// Each attempt to write, and how many messages it was about.
+    /// The time of each commit, and the number of its messages.
     attempts: Vec<(Instant, u64)>,
 }
 
@@ -151,7 +151,7 @@ impl Commit for Disk {
         let messages = batch.ledger.messages.iter().flatten().sum();
         let mut state = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         state.attempts.push((Instant::now(), messages));
-        assert!(!state.broken, "a defect");
+        assert!(!state.broken, "a panic for the test");
         if state.full { Err(StoreError::Record("no room".to_owned())) } else { Ok(()) }
     }
 
@@ -206,13 +206,13 @@ impl Running {
         self.inputs.send(message).await.unwrap();
     }
 
-    /// Delivers an interruption of the instance of that number.
+    /// Delivers an interruption of instance `n{number}`.
     async fn interrupt(&self, number: u64) {
         let id = format!("m{number}");
         self.send(interruption(number, self.token(&id))).await;
     }
 
-    /// Lists instances.
+    /// Makes a complete listing of these instances.
     async fn list(&self, instances: Vec<Instance<'static>>) {
         let (gone, complete) = oneshot::channel();
         let scope = Scope::project("mock-project");
@@ -231,7 +231,7 @@ impl Running {
     }
 }
 
-/// Lets everything happen that can happen by now.
+/// Lets the pipeline process all pending messages.
 async fn settle() {
     sleep(MILLISECOND).await;
 }

@@ -2,22 +2,22 @@
 
 use super::*;
 
-/// Pub/Sub with its bound on what is outstanding.
-struct Broker {
+/// A simulated Pub/Sub with its limit of outstanding messages.
+struct FakePubSub {
     ready: VecDeque<u64>,
     outstanding: usize,
     deliveries: BTreeMap<u64, Vec<Instant>>,
     attempts: Option<i32>,
 }
 
-impl Broker {
+impl FakePubSub {
     const MOST: usize = 20_000;
 
     fn new(messages: impl Iterator<Item = u64>, attempts: Option<i32>) -> Self {
         Self { ready: messages.collect(), outstanding: 0, deliveries: BTreeMap::new(), attempts }
     }
 
-    /// Takes back what was handed back or acknowledged, and delivers what it may.
+    /// Processes acknowledgements and returned messages, then delivers as many messages as the limit allows.
     async fn step(&mut self, running: &Running) {
         for (id, acknowledged) in running.mailbox.take() {
             self.outstanding -= 1;
@@ -43,48 +43,48 @@ impl Broker {
 }
 
 #[tokio::test(start_paused = true)]
-async fn strangers_do_not_keep_a_known_node_waiting() {
-    const STRANGERS: u64 = 25_000;
+async fn unknown_instances_do_not_delay_known_nodes() {
+    const UNKNOWN: u64 = 25_000;
     const GRACE: Duration = Duration::from_secs(25);
     for attempts in [None, Some(5)] {
         let running = Running::with_grace(GRACE, 600 * SECOND, &Service::empty(), None);
-        running.list(vec![spot_node(STRANGERS + 1)]).await;
-        let mut broker = Broker::new(1..=STRANGERS + 1, attempts);
+        running.list(vec![spot_node(UNKNOWN + 1)]).await;
+        let mut pubsub = FakePubSub::new(1..=UNKNOWN + 1, attempts);
         let began = Instant::now();
         while running.counted() == 0 {
-            broker.step(&running).await;
-            assert!(began.elapsed() < 2 * SECOND, "{} outstanding", broker.outstanding);
+            pubsub.step(&running).await;
+            assert!(began.elapsed() < 2 * SECOND, "{} outstanding", pubsub.outstanding);
         }
-        while !broker.ready.is_empty() || broker.outstanding > 0 {
-            broker.step(&running).await;
+        while !pubsub.ready.is_empty() || pubsub.outstanding > 0 {
+            pubsub.step(&running).await;
             sleep(SECOND / 4).await;
-            assert!(began.elapsed() < GRACE + 15 * SECOND, "{} outstanding", broker.outstanding);
+            assert!(began.elapsed() < GRACE + 15 * SECOND, "{} outstanding", pubsub.outstanding);
         }
-        assert_eq!((running.counted(), running.unattributed()), (1, STRANGERS));
+        assert_eq!((running.counted(), running.unattributed()), (1, UNKNOWN));
         let most = match attempts {
             Some(most) => most as usize / 2,
             None => 6,
         };
-        for deliveries in broker.deliveries.values() {
+        for deliveries in pubsub.deliveries.values() {
             assert!(deliveries.len() <= most.min(6), "{attempts:?}: {deliveries:?}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_given_back_while_nobody_waits() {
+async fn returns_no_message_below_the_limit() {
     let running = Running::start(600 * SECOND, &Service::empty(), None);
     running.list(Vec::new()).await;
-    let mut broker = Broker::new(1..=19_000, None);
-    broker.step(&running).await;
+    let mut pubsub = FakePubSub::new(1..=19_000, None);
+    pubsub.step(&running).await;
     sleep(GRACE / 2).await;
     assert!(running.mailbox.take().is_empty());
     assert_eq!(running.state.lock().attribution.held_interruptions(), 19_000);
 }
 
-/// Few of them fill the bound when they are large.
+/// A few large messages reach the limit in bytes.
 #[tokio::test(start_paused = true)]
-async fn bytes_are_bounded_too() {
+async fn bounds_the_bytes_of_held_messages() {
     let running = Running::start(600 * SECOND, &Service::empty(), None);
     running.list(Vec::new()).await;
     for number in 1..=34 {
@@ -100,5 +100,5 @@ async fn bytes_are_bounded_too() {
     let returned = running.mailbox.take();
     assert!((17..=20).contains(&returned.len()), "{}", returned.len());
     assert!(returned.iter().all(|(_, acknowledged)| !acknowledged));
-    assert_eq!(returned[0].0, "m1", "the oldest one first");
+    assert_eq!(returned[0].0, "m1", "the oldest message is returned first");
 }

@@ -1,9 +1,9 @@
-//! The file as published, and every way to get a configuration wrong.
+//! The published configuration file, the environment, flags, and errors in each of them.
 
 use exporter_common::program::Program;
 use harness::{check_unread_log, run_to_end, run_unread};
 
-use super::world::binary;
+use super::services::binary;
 
 const PUBLISHED: &str = "log_level: debug
 project_name: example-project
@@ -15,7 +15,7 @@ prometheus:
   path: /metrics
 ";
 
-/// Checks a file and variables: exit code and standard error.
+/// Runs `--check-config` with a file and variables. Returns the exit code and standard error.
 async fn check(file: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.yaml");
@@ -26,8 +26,8 @@ async fn check(file: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) 
     (code, stderr)
 }
 
-/// The configuration is refused with exit code 1 and one line that holds every one of `parts`.
-async fn refused(file: &str, variables: &[(&str, &str)], parts: &[&str]) {
+/// Asserts that the configuration is rejected with exit code 1 and one line that contains all `parts`.
+async fn assert_rejected(file: &str, variables: &[(&str, &str)], parts: &[&str]) {
     let (code, stderr) = check(file, variables).await;
     assert_eq!(code, Some(1), "{file}: {stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
@@ -37,7 +37,7 @@ async fn refused(file: &str, variables: &[(&str, &str)], parts: &[&str]) {
 }
 
 #[tokio::test]
-async fn the_published_file_is_accepted() {
+async fn accepts_the_published_file() {
     let (code, stderr) = check(PUBLISHED, &[]).await;
     assert_eq!(code, Some(0), "{stderr}");
     let more = "compute: {endpoint: 'https://compute.example', resync_interval: 5m}\nattribution_grace: 90s\ndedup_window: 1h\ntombstone_ttl: \"10m\"\ninterruption_methods: [compute.instances.preempted, compute.instances.hostError]\n";
@@ -48,7 +48,7 @@ async fn the_published_file_is_accepted() {
 }
 
 #[tokio::test]
-async fn every_key_can_come_from_the_environment() {
+async fn accepts_every_key_from_the_environment() {
     let variables = [
         ("SIE_PROJECT_NAME", "p"),
         ("SIE_PUBSUB__INSTANCE_CREATION_SUBSCRIPTION_NAME", "c"),
@@ -73,7 +73,7 @@ async fn every_key_can_come_from_the_environment() {
         ("SIE_LOG_LEVEL", "info"),
         ("SIE_LOG_FORMAT", "text"),
         ("SIE_STATE__PATH", "/var/lib/spot-interruption-exporter"),
-        // An empty file is a web configuration that asks for nothing.
+        // An empty web configuration enables nothing.
         ("SIE_WEB__CONFIG_FILE", "/dev/null"),
         ("SIE_WEB__OPEN_PROBES", "true"),
         ("SIE_WEB__INTERRUPTIONS", "true"),
@@ -81,21 +81,22 @@ async fn every_key_can_come_from_the_environment() {
     assert_eq!(variables.len(), spot_interruption_exporter::Config::settings().len());
     let (code, stderr) = check("", &variables).await;
     assert_eq!(code, Some(0), "{stderr}");
-    // Nearly any text is a path.
-    let refusing = |variable: &&str| !["SIE_PROJECT_NAME", "SIE_STATE__PATH"].contains(variable);
-    for variable in variables.iter().map(|(variable, _)| variable).filter(|variable| refusing(variable)) {
+    // Nearly every text is a valid path or project id of a test.
+    let is_validated = |variable: &&str| !["SIE_PROJECT_NAME", "SIE_STATE__PATH"].contains(variable);
+    for variable in variables.iter().map(|(variable, _)| variable).filter(|variable| is_validated(variable)) {
         let broken = [(*variable, "/ /")];
-        refused(PUBLISHED, &broken, &[&format!("variable {variable}"), "allowed"]).await;
+        assert_rejected(PUBLISHED, &broken, &[&format!("variable {variable}"), "allowed"]).await;
     }
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_named_with_its_place() {
-    refused("", &[], &["project_name is required", "SIE_PROJECT_NAME"]).await;
+async fn names_the_key_and_the_source_of_an_error() {
+    assert_rejected("", &[], &["project_name is required", "SIE_PROJECT_NAME"]).await;
     let without = PUBLISHED.replace("  instance_creation_subscription_name: sie-creation-subscription\n", "");
-    refused(&without, &[], &["pubsub.instance_creation_subscription_name is required"]).await;
+    assert_rejected(&without, &[], &["pubsub.instance_creation_subscription_name is required"]).await;
     let twice = PUBLISHED.replace("sie-creation-subscription", "sie-interruption-subscription");
-    refused(&twice, &[], &["instance_creation_subscription_name", "allowed are two different ones"]).await;
+    assert_rejected(&twice, &[], &["instance_creation_subscription_name", "allowed are two different ones"])
+        .await;
     for (from, to, parts) in [
         ("log_level: debug", "log_level: loud", &["log_level from file /", "allowed are trace"][..]),
         ("port: 8090", "port: 99999", &["prometheus.port from file /", "65535"]),
@@ -126,9 +127,10 @@ async fn what_is_wrong_is_named_with_its_place() {
         ("log_level: debug", "state: {path: ' '}", &["state.path", "that of a directory"]),
         ("log_level: debug", "attribution: 1s", &["unknown key attribution"]),
     ] {
-        refused(&PUBLISHED.replace(from, to), &[], parts).await;
+        assert_rejected(&PUBLISHED.replace(from, to), &[], parts).await;
     }
-    refused(PUBLISHED, &[("PUBSUB_EMULATOR_HOST", "a b")], &["PUBSUB_EMULATOR_HOST", "HOST:PORT"]).await;
+    assert_rejected(PUBLISHED, &[("PUBSUB_EMULATOR_HOST", "a b")], &["PUBSUB_EMULATOR_HOST", "HOST:PORT"])
+        .await;
 }
 
 #[tokio::test]
@@ -152,7 +154,7 @@ async fn a_url_with_credentials_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn the_spellings_of_the_exporter_toolkit() {
+async fn accepts_the_flags_of_the_exporter_toolkit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.yaml");
     std::fs::write(&path, PUBLISHED.replace("log_level: debug", "log_level: error")).unwrap();
@@ -167,7 +169,7 @@ async fn the_spellings_of_the_exporter_toolkit() {
     let flags =
         ["--web.listen-address=:0", "--web.listen-address", "[::1]:0", "--web.telemetry-path", "/probe"];
     assert_eq!(run(&flags, &[]).await.0, Some(0));
-    // Flag over variable over file.
+    // Precedence: flag, variable, file.
     assert_eq!(run(&["--log.level=error"], &[("SIE_LOG_LEVEL", "info")]).await.1, "");
     for (format, beginning) in [("json", '{'), ("logfmt", 't'), ("text", '2')] {
         let (code, stderr) = run(&["--log.level=info", "--log.format", format], &[]).await;
@@ -189,7 +191,7 @@ async fn the_spellings_of_the_exporter_toolkit() {
 }
 
 #[tokio::test]
-async fn a_variable_that_means_nothing_is_a_warning() {
+async fn warns_about_unknown_variables() {
     let (code, stderr) = check(PUBLISHED, &[("SIE_PROMETHEUS_PORT", "9000")]).await;
     assert_eq!((code, stderr.lines().count()), (Some(0), 2), "{stderr}");
     assert!(
@@ -210,7 +212,7 @@ async fn a_variable_that_means_nothing_is_a_warning() {
 async fn a_log_that_nobody_reads_blocks_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.yaml");
-    // Nothing is there, which is something to write about.
+    // Nothing listens on port 1, so each attempt to connect is logged.
     std::fs::write(&path, format!("{PUBLISHED}compute: {{endpoint: 'http://127.0.0.1:1'}}\n")).unwrap();
     let command = || {
         let mut command = binary();
@@ -224,7 +226,7 @@ async fn a_log_that_nobody_reads_blocks_nothing() {
 }
 
 #[tokio::test]
-async fn help_and_version() {
+async fn prints_help_and_version() {
     let mut help = binary();
     help.arg("--help");
     let (code, stdout, _) = run_to_end(help).await;

@@ -1,4 +1,4 @@
-//! Durable state: what is counted stays counted, and counts once, whatever becomes of the process.
+//! Durable state: counts survive kills, restarts and full disks, and each event is counted once.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -14,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::world::{Way, World, node, total};
+use super::services::{EventKind, Services, node, total};
 
 const CLUSTERS: [&str; 3] = ["blue", "green", "red"];
 const STATE_ERRORS: &str = "spot_interruption_exporter_state_errors_total";
@@ -23,19 +23,19 @@ fn state(directory: &TempDir) -> (&'static str, &str) {
     ("SIE_STATE__PATH", directory.path().to_str().unwrap())
 }
 
-/// Nodes of the clusters in turn, all of them listed.
-async fn world_with(nodes: usize) -> (World, Vec<Instance>) {
-    let world = World::sandbox().await;
+/// Services with this many listed nodes, distributed over the clusters.
+async fn services_with(nodes: usize) -> (Services, Vec<Instance>) {
+    let services = Services::sandbox().await;
     let nodes: Vec<_> =
         (0..nodes).map(|number| node(number as u64 + 1, CLUSTERS[number % CLUSTERS.len()])).collect();
-    world.compute.insert_all(nodes.clone());
-    // The leases of the dead end soon.
-    world.pubsub().set_faults(Faults { max_lease: Some(Duration::from_secs(1)), ..Faults::default() });
-    (world, nodes)
+    services.compute.insert_all(nodes.clone());
+    // The leases of a killed process expire after one second.
+    services.pubsub().set_faults(Faults { max_lease: Some(Duration::from_secs(1)), ..Faults::default() });
+    (services, nodes)
 }
 
-fn publish(world: &World, entries: &[Value]) {
-    world.pubsub().publish(&world.topic(Way::Interruption), entries.to_vec()).unwrap();
+fn publish(services: &Services, entries: &[Value]) {
+    services.pubsub().publish(&services.topic(EventKind::Interruption), entries.to_vec()).unwrap();
 }
 
 pub(super) async fn kill(mut exporter: Exporter) {
@@ -43,114 +43,113 @@ pub(super) async fn kill(mut exporter: Exporter) {
     exporter.exit().await;
 }
 
-/// Interruptions by cluster, as a scrape shows them.
+/// Returns the interruptions by cluster from a scrape.
 async fn counts(exporter: &Exporter) -> BTreeMap<&'static str, u64> {
     let scrape = exporter.scrape().await;
     let count = |cluster| scrape.sample(&total(cluster)).unwrap_or_default() as u64;
     CLUSTERS.map(|cluster| (cluster, count(cluster))).into()
 }
 
-/// How often a process is killed, and how many interruptions flow meanwhile: more of both with `LONG_TESTS` in the
-/// environment.
-fn lives_and_events() -> (usize, usize) {
+/// Returns the number of kills and of interruptions; both are larger with `LONG_TESTS` in the environment.
+fn kills_and_events() -> (usize, usize) {
     if std::env::var_os("LONG_TESTS").is_some() { (200, 100_000) } else { (20, 10_000) }
 }
 
-/// 5 % of the events are published twice, 5 % of the deliveries come again although they were acknowledged, and
-/// their order is shuffled.
+/// 5 % of the events are published twice, 5 % of the deliveries are repeated after their acknowledgement, and the order
+/// is shuffled.
 #[tokio::test]
-async fn every_interruption_counts_once_however_often_the_process_is_killed() {
-    let (mut world, nodes) = world_with(300).await;
+async fn counts_every_interruption_once_across_kills() {
+    let (mut services, nodes) = services_with(300).await;
     let directory = tempfile::tempdir().unwrap();
     let faults = Faults { duplicates: 0.05, reorder: 50, ..Faults::default() };
-    world.pubsub().set_faults(Faults { max_lease: Some(Duration::from_secs(1)), ..faults.clone() });
-    let (lives, events) = lives_and_events();
+    services.pubsub().set_faults(Faults { max_lease: Some(Duration::from_secs(1)), ..faults.clone() });
+    let (kills, events) = kills_and_events();
     let mut expected = BTreeMap::from(CLUSTERS.map(|cluster| (cluster, 0)));
     let mut seen = expected.clone();
-    for life in 0..lives {
-        let exporter = world.exporter(&[state(&directory)]).await;
+    for run in 0..kills {
+        let exporter = services.exporter(&[state(&directory)]).await;
         let mut entries = Vec::new();
-        for number in life * events / lives..(life + 1) * events / lives {
-            let place = number % nodes.len();
-            *expected.entry(CLUSTERS[place % CLUSTERS.len()]).or_default() += 1;
-            let entry = world.log.preempted(&nodes[place]);
+        for number in run * events / kills..(run + 1) * events / kills {
+            let index = number % nodes.len();
+            *expected.entry(CLUSTERS[index % CLUSTERS.len()]).or_default() += 1;
+            let entry = services.log.preempted(&nodes[index]);
             entries.extend(std::iter::repeat_n(entry, if number % 20 == 0 { 2 } else { 1 }));
         }
-        publish(&world, &entries);
-        // Any moment will do, and each life has another one.
-        tokio::time::sleep(Duration::from_millis((life * life * 7919 % 900) as u64)).await;
+        publish(&services, &entries);
+        // Each run is killed after another delay.
+        tokio::time::sleep(Duration::from_millis((run * run * 7919 % 900) as u64)).await;
         let now = counts(&exporter).await;
         assert!(now.iter().all(|(cluster, count)| count >= &seen[cluster]), "{now:?} after {seen:?}");
         seen = now;
         kill(exporter).await;
     }
-    // The last one may take as long for a message as Pub/Sub lets it.
-    world.pubsub().set_faults(faults);
-    let exporter = world.exporter(&[state(&directory)]).await;
-    let interruptions = world.subscription(Way::Interruption);
-    let drained = world.pubsub().wait_until_drained(&interruptions);
+    // The last run has leases of normal length.
+    services.pubsub().set_faults(faults);
+    let exporter = services.exporter(&[state(&directory)]).await;
+    let interruptions = services.subscription(EventKind::Interruption);
+    let drained = services.pubsub().wait_until_drained(&interruptions);
     tokio::time::timeout(Duration::from_secs(300), drained).await.expect("everything is acknowledged");
     assert_eq!(counts(&exporter).await, expected);
     let unattributed = exporter.scrape().await.sample("interruption_events_unattributed_total");
     assert_eq!(unattributed, Some(0.0));
 }
 
-/// What Pub/Sub has an acknowledgement for is never counted again, and nothing else is left out.
+/// The second process counts exactly the messages that Pub/Sub has no acknowledgement for.
 #[tokio::test]
-async fn without_state_a_kill_counts_again_what_was_not_acknowledged_and_no_more() {
-    let (mut world, nodes) = world_with(300).await;
-    let interruptions = world.subscription(Way::Interruption);
-    let exporter = world.ready(&[]).await;
+async fn without_state_a_kill_recounts_only_unacknowledged_messages() {
+    let (mut services, nodes) = services_with(300).await;
+    let interruptions = services.subscription(EventKind::Interruption);
+    let exporter = services.ready_exporter(&[]).await;
     let entries: Vec<_> =
-        (0..10_000).map(|number| world.log.preempted(&nodes[number % nodes.len()])).collect();
-    publish(&world, &entries);
-    world.pubsub().wait_until(&interruptions, |counts| counts.acked > 500).await;
+        (0..10_000).map(|number| services.log.preempted(&nodes[number % nodes.len()])).collect();
+    publish(&services, &entries);
+    services.pubsub().wait_until(&interruptions, |counts| counts.acked > 500).await;
     kill(exporter).await;
-    let acknowledged = world.pubsub().acked(&interruptions);
+    let acknowledged = services.pubsub().acked(&interruptions);
 
-    let exporter = world.ready(&[]).await;
-    world.pubsub().wait_until_drained(&interruptions).await;
+    let exporter = services.ready_exporter(&[]).await;
+    services.pubsub().wait_until_drained(&interruptions).await;
     let counted = exporter.scrape().await.sum("interruption_events_total") as u64;
     assert_eq!(counted, 10_000 - acknowledged);
 }
 
-/// The instance is known from its creation only, and is gone when the exporter comes back.
+/// The instance is known only from its creation event, and no longer exists when the exporter starts again.
 #[tokio::test]
-async fn what_was_preempted_while_the_exporter_was_down_is_attributed() {
-    let (mut world, _) = world_with(0).await;
+async fn attributes_preemptions_that_happened_while_down() {
+    let (mut services, _) = services_with(0).await;
     let directory = tempfile::tempdir().unwrap();
     let instance = node(1, "blue");
-    let exporter = world.ready(&[state(&directory)]).await;
-    world.created(std::slice::from_ref(&instance)).await;
-    world.pubsub().wait_until_drained(&world.subscription(Way::Creation)).await;
+    let exporter = services.ready_exporter(&[state(&directory)]).await;
+    services.created(std::slice::from_ref(&instance)).await;
+    services.pubsub().wait_until_drained(&services.subscription(EventKind::Creation)).await;
     kill(exporter).await;
 
-    let entry = world.log.preempted(&instance);
-    publish(&world, &[entry]);
-    let exporter = world.ready(&[state(&directory), ("SIE_ATTRIBUTION_GRACE", "100ms")]).await;
+    let entry = services.log.preempted(&instance);
+    publish(&services, &[entry]);
+    let exporter = services.ready_exporter(&[state(&directory), ("SIE_ATTRIBUTION_GRACE", "100ms")]).await;
     exporter.scraped("it is counted", |scrape| scrape.sample(&total("blue")) == Some(1.0)).await;
     let is_blue =
         |line: &str| line.starts_with("spot_instances{") && line.contains("kubernetes_cluster=\"blue\"");
     exporter
-        .scraped("it runs no more", |scrape| {
+        .scraped("the instance is no longer running", |scrape| {
             scrape.text().lines().any(|line| is_blue(line) && line.ends_with(" 0"))
         })
         .await;
 }
 
 #[tokio::test]
-async fn counters_go_on_after_a_clean_end_too() {
-    let (mut world, nodes) = world_with(30).await;
+async fn counters_continue_after_a_clean_exit() {
+    let (mut services, nodes) = services_with(30).await;
     let directory = tempfile::tempdir().unwrap();
-    let mut exporter = world.ready(&[state(&directory)]).await;
-    let entries: Vec<_> = nodes.iter().map(|node| world.log.preempted(node)).collect();
-    publish(&world, &entries);
+    let mut exporter = services.ready_exporter(&[state(&directory)]).await;
+    let entries: Vec<_> = nodes.iter().map(|node| services.log.preempted(node)).collect();
+    publish(&services, &entries);
     exporter.scraped("all are counted", |scrape| scrape.sum("interruption_events_total") == 30.0).await;
     let before = exporter.scrape().await;
     exporter.signal("TERM");
     assert_eq!(exporter.exit().await.code(), Some(0));
 
-    let exporter = world.exporter(&[state(&directory)]).await;
+    let exporter = services.exporter(&[state(&directory)]).await;
     let after = exporter.scrape().await;
     for family in [
         "interruption_events_total",
@@ -166,9 +165,9 @@ async fn counters_go_on_after_a_clean_end_too() {
         assert!(!samples(&before).is_empty(), "{family}");
         assert_eq!(samples(&before), samples(&after));
     }
-    publish(&world, &entries);
+    publish(&services, &entries);
     exporter
-        .scraped("they are known", |scrape| {
+        .scraped("all are recognised as duplicates", |scrape| {
             scrape.text().lines().any(|line| line.contains("outcome=\"duplicate\"") && line.ends_with(" 30"))
         })
         .await;
@@ -176,11 +175,11 @@ async fn counters_go_on_after_a_clean_end_too() {
 }
 
 #[tokio::test]
-async fn a_second_process_on_the_same_directory_is_refused() {
-    let (world, _) = world_with(0).await;
+async fn rejects_a_second_process_on_the_same_directory() {
+    let (services, _) = services_with(0).await;
     let directory = tempfile::tempdir().unwrap();
-    let first = world.ready(&[state(&directory)]).await;
-    let mut second = world.command();
+    let first = services.ready_exporter(&[state(&directory)]).await;
+    let mut second = services.command();
     second.envs([state(&directory)]);
     let (code, _, stderr) = run_to_end(second).await;
     assert_eq!(code, Some(1), "{stderr}");
@@ -193,10 +192,10 @@ async fn a_second_process_on_the_same_directory_is_refused() {
 }
 
 #[tokio::test]
-async fn a_directory_that_cannot_be_made_is_refused() {
-    let (world, _) = world_with(0).await;
+async fn rejects_a_directory_that_cannot_be_created() {
+    let (services, _) = services_with(0).await;
     let file = tempfile::NamedTempFile::new().unwrap();
-    let mut command = world.command();
+    let mut command = services.command();
     command.env("SIE_STATE__PATH", file.path().join("state"));
     let (code, _, stderr) = run_to_end(command).await;
     assert_eq!(code, Some(1), "{stderr}");
@@ -204,21 +203,21 @@ async fn a_directory_that_cannot_be_made_is_refused() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_set_aside_and_said_so() {
-    let (mut world, nodes) = world_with(3).await;
+async fn logs_that_a_damaged_file_is_set_aside() {
+    let (mut services, nodes) = services_with(3).await;
     let directory = tempfile::tempdir().unwrap();
     let database = directory.path().join("state.redb");
     fs::write(&database, "no database").unwrap();
-    let exporter = world.ready(&[state(&directory)]).await;
+    let exporter = services.ready_exporter(&[state(&directory)]).await;
     let line = exporter.log("set aside").await;
     assert!(line.contains("state.redb.unusable-"), "{line}");
-    let entries: Vec<_> = nodes.iter().map(|node| world.log.preempted(node)).collect();
-    publish(&world, &entries);
+    let entries: Vec<_> = nodes.iter().map(|node| services.log.preempted(node)).collect();
+    publish(&services, &entries);
     exporter.scraped("all are counted", |scrape| scrape.sum("interruption_events_total") == 3.0).await;
 }
 
-/// The command with a file system of its own, of a few MiB, in place of a directory.
-fn on_a_small_disk(command: &Command, directory: &Path) -> Command {
+/// Wraps the command to run with a file system of 8 MiB mounted on `directory`.
+fn on_small_disk(command: &Command, directory: &Path) -> Command {
     let mut small = Command::new("unshare");
     let script = "mount -t tmpfs -o size=8m none \"$0\" && exec \"$1\"";
     small.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]).arg(directory);
@@ -228,80 +227,85 @@ fn on_a_small_disk(command: &Command, directory: &Path) -> Command {
     small
 }
 
-/// Whether this machine lets us mount file systems.
+/// Returns whether this machine allows mounts in a user namespace.
 async fn can_mount(directory: &Path) -> bool {
-    let mut attempt = on_a_small_disk(&Command::new("true"), directory);
+    let mut attempt = on_small_disk(&Command::new("true"), directory);
     attempt.stdout(Stdio::null()).stderr(Stdio::null());
     attempt.status().await.is_ok_and(|status| status.success())
 }
 
 #[tokio::test]
-async fn a_full_disk_stops_acknowledging_and_recovers() {
-    let (mut world, nodes) = world_with(30).await;
-    world.pubsub().clear_faults();
+async fn stops_acknowledging_on_a_full_disk_and_recovers() {
+    let (mut services, nodes) = services_with(30).await;
+    services.pubsub().clear_faults();
     let directory = tempfile::tempdir().unwrap();
     if !can_mount(directory.path()).await {
         return skipped("user namespaces are not allowed here");
     }
-    let mut command = world.command();
+    let mut command = services.command();
     command.envs([state(&directory)]);
-    let exporter = Exporter::run(on_a_small_disk(&command, directory.path())).await;
+    let exporter = Exporter::run(on_small_disk(&command, directory.path())).await;
     exporter.readiness(200).await;
 
     let disk = PathBuf::from(format!("/proc/{}/root{}", exporter.pid(), directory.path().display()));
     let filler = disk.join("filler");
     let mut file = File::create(&filler).unwrap();
     while file.write_all(&[1; 4096]).is_ok() {}
-    // More than the room that is left in the file itself.
-    let interruptions = world.subscription(Way::Interruption);
+    // More messages than the free space within the database file can hold.
+    let interruptions = services.subscription(EventKind::Interruption);
     let entries: Vec<_> =
-        (0..30_000).map(|number| world.log.preempted(&nodes[number % nodes.len()])).collect();
-    publish(&world, &entries);
+        (0..30_000).map(|number| services.log.preempted(&nodes[number % nodes.len()])).collect();
+    publish(&services, &entries);
     let reason = exporter.readiness(503).await;
     assert!(reason.contains("durable state: ") && reason.contains("No space left"), "{reason}");
-    let scrape = exporter.scraped("it is counted", |scrape| scrape.sample(STATE_ERRORS) > Some(0.0)).await;
+    let scrape =
+        exporter.scraped("the error is counted", |scrape| scrape.sample(STATE_ERRORS) > Some(0.0)).await;
     let counted = scrape.sum("interruption_events_total");
     assert!(counted < 30_000.0, "{counted}");
-    assert_eq!(world.pubsub().acked(&interruptions), counted as u64, "only what is safe is acknowledged");
+    assert_eq!(
+        services.pubsub().acked(&interruptions),
+        counted as u64,
+        "only committed messages are acknowledged"
+    );
 
     drop(file);
     fs::remove_file(&filler).unwrap();
     exporter.readiness(200).await;
-    world.pubsub().wait_until_drained(&interruptions).await;
+    services.pubsub().wait_until_drained(&interruptions).await;
     assert_eq!(exporter.scrape().await.sum("interruption_events_total"), 30_000.0);
 }
 
-/// The leases end while nothing can be written, so that each message comes again and again, for longer than the window
-/// in which an event is recognised.
+/// The leases expire while nothing can be written, so each message is redelivered for longer than the deduplication
+/// window.
 #[tokio::test]
-async fn a_disk_that_stays_full_for_longer_than_the_window_counts_nothing_twice() {
-    let (mut world, nodes) = world_with(30).await;
+async fn counts_once_with_a_disk_full_for_longer_than_the_window() {
+    let (mut services, nodes) = services_with(30).await;
     let directory = tempfile::tempdir().unwrap();
     if !can_mount(directory.path()).await {
         return skipped("user namespaces are not allowed here");
     }
-    let mut command = world.command();
+    let mut command = services.command();
     command.envs([state(&directory), ("SIE_DEDUP_WINDOW", "4s")]);
-    let exporter = Exporter::run(on_a_small_disk(&command, directory.path())).await;
+    let exporter = Exporter::run(on_small_disk(&command, directory.path())).await;
     exporter.readiness(200).await;
     let disk = PathBuf::from(format!("/proc/{}/root{}", exporter.pid(), directory.path().display()));
     let filler = disk.join("filler");
     let mut file = File::create(&filler).unwrap();
     while file.write_all(&[1; 4096]).is_ok() {}
 
-    let interruptions = world.subscription(Way::Interruption);
+    let interruptions = services.subscription(EventKind::Interruption);
     let entries: Vec<_> =
-        (0..5_000).map(|number| world.log.preempted(&nodes[number % nodes.len()])).collect();
-    publish(&world, &entries);
+        (0..5_000).map(|number| services.log.preempted(&nodes[number % nodes.len()])).collect();
+    publish(&services, &entries);
     exporter.readiness(503).await;
-    let counts = world.pubsub().counts(&interruptions);
-    // Trouble takes its time; nothing is waited for but that messages come again.
+    let counts = services.pubsub().counts(&interruptions);
+    // The disk must stay full for longer than the window, and messages must be redelivered.
     tokio::time::sleep(Duration::from_secs(8)).await;
-    world.pubsub().wait_until(&interruptions, |now| now.redeliveries > counts.redeliveries).await;
+    services.pubsub().wait_until(&interruptions, |now| now.redeliveries > counts.redeliveries).await;
     drop(file);
     fs::remove_file(&filler).unwrap();
-    world.pubsub().clear_faults();
-    world.pubsub().wait_until_drained(&interruptions).await;
+    services.pubsub().clear_faults();
+    services.pubsub().wait_until_drained(&interruptions).await;
     exporter.readiness(200).await;
     assert_eq!(exporter.scrape().await.sum("interruption_events_total"), 5_000.0);
 }

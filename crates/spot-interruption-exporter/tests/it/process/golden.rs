@@ -1,18 +1,18 @@
-//! The golden exposition: a change of what the exporter exposes is a change of `tests/golden`.
+//! The golden exposition: every change of the metrics changes `tests/golden`.
 //!
-//! `UPDATE_GOLDEN=1 cargo test -p spot-interruption-exporter golden` writes it anew.
+//! `UPDATE_GOLDEN=1 cargo test -p spot-interruption-exporter golden` regenerates it.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use sandbox::google::Instance;
 
-use super::world::{Way, World, ZONE, node, total};
+use super::services::{EventKind, Services, ZONE, node, total};
 
 /// A cluster with spot nodes of two kinds, one interruption of each outcome, and names that need escaping.
 #[tokio::test]
-async fn golden() {
-    let mut world = World::sandbox().await;
+async fn exposition_matches_the_golden_files() {
+    let mut services = Services::sandbox().await;
     let odd = "odd \"name\\ with\nlines";
     let hour_ago = SystemTime::now() - Duration::from_secs(3_600);
     let nodes = [
@@ -21,27 +21,27 @@ async fn golden() {
         Instance::new(3, ZONE, "gke-odd-3").spot().machine_type("c3-standard-8").gke(odd, "us-east1", "pool"),
     ]
     .map(|node| node.created(hour_ago));
-    world.compute.insert_all(nodes.clone());
+    services.compute.insert_all(nodes.clone());
     let creations = "projects/example-project/subscriptions/sie-creation-subscription";
     let interruptions = "projects/example-project/subscriptions/sie-interruption-subscription";
-    for (subscription, way) in [(creations, Way::Creation), (interruptions, Way::Interruption)] {
-        world.pubsub().create_subscription(subscription, &world.topic(way)).unwrap();
+    for (subscription, kind) in [(creations, EventKind::Creation), (interruptions, EventKind::Interruption)] {
+        services.pubsub().create_subscription(subscription, &services.topic(kind)).unwrap();
     }
-    let exporter = world
-        .ready(&[
+    let exporter = services
+        .ready_exporter(&[
             ("SIE_PUBSUB__INSTANCE_CREATION_SUBSCRIPTION_NAME", "sie-creation-subscription"),
             ("SIE_PUBSUB__INSTANCE_INTERRUPTION_SUBSCRIPTION_NAME", "sie-interruption-subscription"),
             ("SIE_ATTRIBUTION_GRACE", "1s"),
         ])
         .await;
-    world.preempted(&[nodes[0].clone(), nodes[2].clone(), node(9, "unknown")]).await;
+    services.preempted(&[nodes[0].clone(), nodes[2].clone(), node(9, "unknown")]).await;
     exporter
-        .scraped("all are dealt with", |scrape| {
+        .scraped("one is unattributed", |scrape| {
             scrape.sample("interruption_events_unattributed_total") == Some(1.0)
         })
         .await;
     let text =
-        exporter.scraped("they count", |scrape| scrape.sample(&total("production")) == Some(1.0)).await;
+        exporter.scraped("one is counted", |scrape| scrape.sample(&total("production")) == Some(1.0)).await;
     harness::lint(&text.text(), &[]).await;
     compare("spot.prom", &text.text());
     let accept = [("accept", "application/openmetrics-text")];

@@ -1,4 +1,4 @@
-//! `/interruptions`: the last interruptions by name, for programs and for browsers.
+//! `/interruptions`: the last interruptions, as JSON and as an HTML page.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -11,7 +11,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::durable::kill;
-use super::world::{PROJECT, World, ZONE, node, source, total};
+use super::services::{PROJECT, Services, ZONE, node, operations_exporter, total};
 
 const BROWSER: [(&str, &str); 1] =
     [("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")];
@@ -23,8 +23,8 @@ fn rows(answer: &Answer) -> Vec<Value> {
     document["interruptions"].as_array().unwrap().clone()
 }
 
-/// Waits until an interruption is on the page: with it come those that were counted before.
-async fn shown(exporter: &Exporter, query: &str) -> Vec<Value> {
+/// Waits until the page contains an interruption. Returns the rows.
+async fn wait_for_rows(exporter: &Exporter, query: &str) -> Vec<Value> {
     let waited = async {
         loop {
             let rows = rows(&exporter.get(&format!("/interruptions{query}")).await);
@@ -38,13 +38,13 @@ async fn shown(exporter: &Exporter, query: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn programs_get_json() {
-    let mut world = World::sandbox().await;
+async fn serves_json_to_programs() {
+    let mut services = Services::sandbox().await;
     let known = node(11, "prod").created(SystemTime::now() - Duration::from_secs(3_600));
-    world.compute.insert_all([known.clone(), node(12, "other")]);
-    let exporter = world.ready(&[("SIE_ATTRIBUTION_GRACE", "1s")]).await;
+    services.compute.insert_all([known.clone(), node(12, "other")]);
+    let exporter = services.ready_exporter(&[("SIE_ATTRIBUTION_GRACE", "1s")]).await;
     assert!(rows(&exporter.get("/interruptions").await).is_empty());
-    world.preempted(&[known, node(13, "nobody-knows-it")]).await;
+    services.preempted(&[known, node(13, "unknown")]).await;
     exporter.scraped("one is counted", |scrape| scrape.sample(&total("prod")) == Some(1.0)).await;
     exporter.scraped("the other is not", |scrape| scrape.sample(UNATTRIBUTED) == Some(1.0)).await;
 
@@ -72,7 +72,7 @@ async fn programs_get_json() {
         assert!(row["delay_seconds"].as_f64().is_some_and(|delay| delay >= 0.0), "{row}");
         assert!(row["time"].as_str().unwrap().ends_with('Z'), "{row}");
         assert!(row["unattributed"].is_null(), "{row}");
-        assert_eq!(rows[1]["instance"], "gke-nobody-knows-it-13");
+        assert_eq!(rows[1]["instance"], "gke-unknown-13");
         assert_eq!(rows[1]["unattributed"], "not_found");
         assert!(rows[1]["cluster"].is_null() && rows[1]["lifetime_seconds"].is_null(), "{}", rows[1]);
     }
@@ -81,50 +81,50 @@ async fn programs_get_json() {
     assert_eq!(exporter.get("/interruptions?sort=name").await.status, 400);
 }
 
-/// With durable state.
+/// Rows are part of the durable state.
 #[tokio::test]
-async fn they_outlive_the_process() {
-    let mut world = World::sandbox().await;
+async fn rows_survive_a_kill() {
+    let mut services = Services::sandbox().await;
     let nodes = [node(41, "prod"), node(42, "other")];
-    world.compute.insert_all(nodes.clone());
+    services.compute.insert_all(nodes.clone());
     let directory = tempfile::tempdir().unwrap();
     let variables =
         [("SIE_ATTRIBUTION_GRACE", "1s"), ("SIE_STATE__PATH", directory.path().to_str().unwrap())];
-    let exporter = world.ready(&variables).await;
-    world.preempted(&[nodes[0].clone(), node(43, "nobody-knows-it")]).await;
+    let exporter = services.ready_exporter(&variables).await;
+    services.preempted(&[nodes[0].clone(), node(43, "unknown")]).await;
     exporter.scraped("one is counted", |scrape| scrape.sample(&total("prod")) == Some(1.0)).await;
     exporter.scraped("the other is not", |scrape| scrape.sample(UNATTRIBUTED) == Some(1.0)).await;
     let before = rows(&exporter.get("/interruptions").await);
     assert_eq!(before.len(), 2);
     kill(exporter).await;
 
-    let exporter = world.ready(&variables).await;
+    let exporter = services.ready_exporter(&variables).await;
     assert_eq!(rows(&exporter.get("/interruptions").await), before);
-    world.preempted(&nodes[1..]).await;
+    services.preempted(&nodes[1..]).await;
     exporter.scraped("it is counted", |scrape| scrape.sample(&total("other")) == Some(1.0)).await;
     let all = rows(&exporter.get("/interruptions").await);
     kill(exporter).await;
-    let exporter = world.ready(&variables).await;
+    let exporter = services.ready_exporter(&variables).await;
     assert_eq!(rows(&exporter.get("/interruptions").await), all);
     assert_eq!(all.len(), 3);
 }
 
 #[tokio::test]
-async fn an_operation_is_named_as_such() {
-    let world = World::sandbox().await;
+async fn shows_that_an_operation_reported_the_interruption() {
+    let services = Services::sandbox().await;
     let lost = node(21, "silent");
-    world.compute.insert(lost.clone());
-    let exporter = source(&world.compute.url(), &[]).await;
-    world.compute.insert_operation(ZoneOperation::preempted("systemevent-1", &lost, SystemTime::now()));
-    let rows = shown(&exporter, "?cluster=silent").await;
+    services.compute.insert(lost.clone());
+    let exporter = operations_exporter(&services.compute.url(), &[]).await;
+    services.compute.insert_operation(ZoneOperation::preempted("systemevent-1", &lost, SystemTime::now()));
+    let rows = wait_for_rows(&exporter, "?cluster=silent").await;
     assert_eq!(rows[0]["learnt_by"], "operation", "{rows:?}");
     assert_eq!(rows[0]["instance"], "gke-silent-21", "{rows:?}");
 }
 
 #[tokio::test]
-async fn browsers_get_a_table_that_runs_nothing() {
-    let world = World::sandbox().await;
-    let exporter = world.ready(&[]).await;
+async fn serves_browsers_a_table_without_scripts() {
+    let services = Services::sandbox().await;
+    let exporter = services.ready_exporter(&[]).await;
     let page = exporter.get_with("/interruptions", &BROWSER).await;
     assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
     let policy = page.header("content-security-policy");
@@ -132,10 +132,10 @@ async fn browsers_get_a_table_that_runs_nothing() {
     for part in ["<table>", "<form", "?sort=cluster"] {
         assert!(page.text().contains(part), "{part}: {}", page.text());
     }
-    assert!(!page.text().contains("http"), "nothing is loaded from elsewhere: {}", page.text());
+    assert!(!page.text().contains("http"), "the page loads external content: {}", page.text());
     let landing = exporter.get("/").await.text();
     assert!(landing.contains("<a href=\"interruptions\">Interruptions</a>"), "{landing}");
-    // What is well is said there too.
+    // Conditions that hold are also shown.
     assert!(landing.contains("<strong>Ready</strong>") && landing.contains("<td>ok</td>"), "{landing}");
     let url = format!("http://{}/interruptions", exporter.address);
     let post = harness::request("POST", &url, &[]).await;
@@ -145,48 +145,49 @@ async fn browsers_get_a_table_that_runs_nothing() {
 }
 
 #[tokio::test]
-async fn the_page_can_be_off() {
-    let world = World::sandbox().await;
-    let exporter = world.ready(&[("SIE_WEB__INTERRUPTIONS", "false")]).await;
+async fn the_page_can_be_disabled() {
+    let services = Services::sandbox().await;
+    let exporter = services.ready_exporter(&[("SIE_WEB__INTERRUPTIONS", "false")]).await;
     assert_eq!(exporter.get("/interruptions").await.status, 404);
     assert!(!exporter.get("/").await.text().contains("nterruptions\""));
 }
 
 #[tokio::test]
-async fn the_page_is_for_users() {
-    let world = World::sandbox().await;
+async fn the_page_requires_authentication() {
+    let services = Services::sandbox().await;
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("web.yml");
-    // The password is "hush"; this is the least cost that there is.
+    // The hash of "hush" with the lowest bcrypt cost.
     let hash = "$2b$04$abcdefghijklmnopqrstuuppZFpU9n.F.R29ic//YRPBUgRHbgy9m";
     std::fs::write(&config, format!("basic_auth_users: {{prometheus: {hash}}}\n")).unwrap();
     let variables = [("SIE_WEB__CONFIG_FILE", config.to_str().unwrap()), ("SIE_WEB__OPEN_PROBES", "true")];
-    let exporter = world.ready(&variables).await;
+    let exporter = services.ready_exporter(&variables).await;
     assert_eq!(exporter.get("/interruptions").await.status, 401);
     let headers = [("authorization", "Basic cHJvbWV0aGV1czpodXNo")];
     assert_eq!(exporter.get_with("/interruptions", &headers).await.status, 200);
 }
 
-/// What a browser makes of a page.
+/// Loads a page in a browser and returns its DOM.
 async fn dom(chromium: &Path, profile: &Path, url: &str) -> String {
     let mut browser = Command::new(chromium);
     browser.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--dump-dom"]);
     browser.arg(format!("--user-data-dir={}", profile.display())).arg(url).env("HOME", profile);
-    let output = timeout(PATIENCE, browser.kill_on_drop(true).output()).await.expect("the browser hangs");
+    let output =
+        timeout(PATIENCE, browser.kill_on_drop(true).output()).await.expect("the browser did not finish");
     String::from_utf8(output.unwrap().stdout).unwrap()
 }
 
 #[tokio::test]
-async fn a_browser_shows_filters_and_runs_nothing() {
+async fn a_browser_shows_filters_and_runs_no_script() {
     let Some(chromium) = tool("chromium") else { return };
     let profile = tempfile::tempdir().unwrap();
     const HOSTILE: &str = "\"><script>document.title='it ran'</script>";
-    let mut world = World::sandbox().await;
+    let mut services = Services::sandbox().await;
     let hostile = Instance::new(32, ZONE, "gke-hostile-32").spot().gke(HOSTILE, "europe-west1", "spot-pool");
     let nodes = [node(31, "calm"), hostile];
-    world.compute.insert_all(nodes.clone());
-    let exporter = world.ready(&[]).await;
-    world.preempted(&nodes).await;
+    services.compute.insert_all(nodes.clone());
+    let exporter = services.ready_exporter(&[]).await;
+    services.preempted(&nodes).await;
     exporter.scraped("both are counted", |scrape| scrape.sum("interruption_events_total") == 2.0).await;
 
     let url = format!("http://{}/interruptions", exporter.address);

@@ -1,25 +1,24 @@
-//! The exporter as a process: against the simulated Google, and where it makes no difference against Google's own
-//! emulator too.
+//! The exporter as a process, with simulated Google services and, where possible, with Google's Pub/Sub emulator.
 
 mod configuration;
 mod creations;
 mod credentials;
-mod delivery;
 mod durable;
 mod events;
 mod exactly_once;
 mod faults;
 mod golden;
 mod interruptions;
-mod kills;
 mod landing;
 mod limits;
-mod lines;
+mod log_lines;
+mod network_conditions;
 mod operations;
 mod outstanding;
 mod projects;
 mod prometheus;
 mod readme;
-mod weather;
+mod services;
+mod sigkill;
+mod subscription_state;
 mod web;
-mod world;

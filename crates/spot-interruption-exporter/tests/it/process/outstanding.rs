@@ -1,57 +1,58 @@
-//! Interruptions of instances that nobody knows, in numbers that fill what may be outstanding.
+//! Interruptions of unknown instances that fill the limit of outstanding messages.
 
 use google_cloud_googleapis::pubsub::v1::{DeadLetterPolicy, Subscription as Definition};
 use sandbox::google::Instance;
 use serde_json::Value;
 
-use super::world::{Way, World, node, total};
+use super::services::{EventKind, Services, node, total};
 
-const STRANGERS: u64 = 25_000;
+const UNKNOWN: u64 = 25_000;
 const UNATTRIBUTED: &str = "interruption_events_unattributed_total";
-const GIVEN_BACK: &str = "spot_interruption_exporter_messages_given_back_total";
+const RETURNED: &str = "spot_interruption_exporter_messages_given_back_total";
 
-fn publish(world: &mut World, instances: &[Instance]) {
-    let entries: Vec<Value> = instances.iter().map(|instance| world.log.preempted(instance)).collect();
-    world.pubsub().publish(&world.topic(Way::Interruption), entries).unwrap();
+fn publish(services: &mut Services, instances: &[Instance]) {
+    let entries: Vec<Value> = instances.iter().map(|instance| services.log.preempted(instance)).collect();
+    services.pubsub().publish(&services.topic(EventKind::Interruption), entries).unwrap();
 }
 
 #[tokio::test]
-async fn strangers_do_not_keep_a_known_node_waiting() {
-    let mut world = World::sandbox().await;
+async fn unknown_instances_do_not_delay_known_nodes() {
+    let mut services = Services::sandbox().await;
     let known = node(1, "known");
-    world.compute.insert(known.clone());
-    let exporter = world.ready(&[("SIE_ATTRIBUTION_GRACE", "10m")]).await;
-    let strangers: Vec<_> = (2..STRANGERS + 2).map(|id| node(id, "strange")).collect();
-    publish(&mut world, &strangers);
-    publish(&mut world, &[known]);
+    services.compute.insert(known.clone());
+    let exporter = services.ready_exporter(&[("SIE_ATTRIBUTION_GRACE", "10m")]).await;
+    let unknown: Vec<_> = (2..UNKNOWN + 2).map(|id| node(id, "unknown")).collect();
+    publish(&mut services, &unknown);
+    publish(&mut services, &[known]);
     let counted =
         exporter.scraped("it is counted", |scrape| scrape.sample(&total("known")) == Some(1.0)).await;
-    assert_eq!(counted.sample(UNATTRIBUTED), Some(0.0), "they wait for their grace");
-    assert!(counted.sample(GIVEN_BACK).unwrap() >= 5_000.0);
+    assert_eq!(counted.sample(UNATTRIBUTED), Some(0.0), "the others are held for their grace");
+    assert!(counted.sample(RETURNED).unwrap() >= 5_000.0);
 }
 
-/// Each time that a message goes back counts as a delivery. Too many of them, and Pub/Sub gives it up.
+/// Each return of a message counts as a delivery attempt. After too many attempts Pub/Sub moves the message to the
+/// dead-letter topic.
 #[tokio::test]
-async fn strangers_do_not_become_dead_letters() {
-    let mut world = World::without_subscriptions(super::world::Broker::Sandbox).await.unwrap();
-    world.create(Way::Creation).await;
-    let dead = format!("projects/{}/topics/dead", super::world::PROJECT);
-    world.pubsub().create_topic(&dead).unwrap();
-    let policy = DeadLetterPolicy { dead_letter_topic: dead, max_delivery_attempts: 5 };
+async fn returned_messages_do_not_become_dead_letters() {
+    let mut services = Services::without_subscriptions(super::services::Broker::Sandbox).await.unwrap();
+    services.create(EventKind::Creation).await;
+    let dead_letters = format!("projects/{}/topics/dead-letters", super::services::PROJECT);
+    services.pubsub().create_topic(&dead_letters).unwrap();
+    let policy = DeadLetterPolicy { dead_letter_topic: dead_letters, max_delivery_attempts: 5 };
     let definition = Definition { dead_letter_policy: Some(policy), ..Definition::default() };
-    world.create_with(Way::Interruption, definition).await;
+    services.create_with(EventKind::Interruption, definition).await;
     let known = node(1, "known");
-    world.compute.insert(known.clone());
-    let exporter = world.ready(&[("SIE_ATTRIBUTION_GRACE", "20s")]).await;
-    let strangers: Vec<_> = (2..STRANGERS + 2).map(|id| node(id, "strange")).collect();
-    publish(&mut world, &strangers);
-    publish(&mut world, &[known]);
-    let interruptions = world.subscription(Way::Interruption);
-    world.pubsub().wait_until_drained(&interruptions).await;
-    let counts = world.pubsub().counts(&interruptions);
-    assert_eq!((counts.dead_lettered, counts.acked), (0, STRANGERS + 1));
-    assert!(counts.nacked > 0 && counts.nacked <= STRANGERS, "{}", counts.nacked);
+    services.compute.insert(known.clone());
+    let exporter = services.ready_exporter(&[("SIE_ATTRIBUTION_GRACE", "20s")]).await;
+    let unknown: Vec<_> = (2..UNKNOWN + 2).map(|id| node(id, "unknown")).collect();
+    publish(&mut services, &unknown);
+    publish(&mut services, &[known]);
+    let interruptions = services.subscription(EventKind::Interruption);
+    services.pubsub().wait_until_drained(&interruptions).await;
+    let counts = services.pubsub().counts(&interruptions);
+    assert_eq!((counts.dead_lettered, counts.acked), (0, UNKNOWN + 1));
+    assert!(counts.nacked > 0 && counts.nacked <= UNKNOWN, "{}", counts.nacked);
     let scrape = exporter.scrape().await;
-    assert_eq!(scrape.sample(UNATTRIBUTED), Some(STRANGERS as f64));
+    assert_eq!(scrape.sample(UNATTRIBUTED), Some(UNKNOWN as f64));
     assert_eq!(scrape.sample(&total("known")), Some(1.0));
 }

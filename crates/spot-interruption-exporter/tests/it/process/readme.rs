@@ -1,6 +1,6 @@
-//! What the README's tables and messages say is what the program does.
+//! The tables and messages of the README agree with the program.
 //!
-//! `UPDATE_GOLDEN=1 cargo test -p spot-interruption-exporter readme` writes the tables anew.
+//! `UPDATE_GOLDEN=1 cargo test -p spot-interruption-exporter readme` regenerates the tables.
 
 use std::path::{Path, PathBuf};
 
@@ -27,7 +27,7 @@ fn keys() {
 #[test]
 fn spot_metrics() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/spot.prom");
-    // The one cluster whose name would confuse the reader of labels has its series beside those of others.
+    // The label parser does not support the escaped cluster name; its series have the same labels as the others.
     let exposition: String = std::fs::read_to_string(golden)
         .unwrap()
         .lines()
@@ -44,7 +44,7 @@ fn spot_metrics() {
     compare_table(&readme(), "spot_metrics", &table);
 }
 
-/// The two messages that the README tells people to publish are the ones that the end-to-end tests publish.
+/// The end-to-end tests publish the two messages of the README.
 #[test]
 fn messages() {
     let text = std::fs::read_to_string(readme()).unwrap();
@@ -52,6 +52,6 @@ fn messages() {
         include_str!("../fixtures/published_creation.json"),
         include_str!("../fixtures/published_interruption.json"),
     ] {
-        assert!(text.contains(fixture.trim()), "the README does not have\n{fixture}");
+        assert!(text.contains(fixture.trim()), "the README does not contain\n{fixture}");
     }
 }

@@ -1,12 +1,12 @@
-//! `web.config_file`: who gets in and who does not. How, is for the common crate's tests to say.
+//! `web.config_file`: requests without credentials are rejected. The crate `exporter-common` tests the details.
 
-use super::world::World;
+use super::services::Services;
 
 #[tokio::test]
 async fn the_doors_are_locked() {
-    let world = World::sandbox().await;
+    let services = Services::sandbox().await;
     harness::check_doors(async |config| {
-        world.exporter(&[("SIE_WEB__CONFIG_FILE", config.to_str().unwrap())]).await
+        services.exporter(&[("SIE_WEB__CONFIG_FILE", config.to_str().unwrap())]).await
     })
     .await;
 }

@@ -1,4 +1,4 @@
-//! What goes wrong between the exporter and Google, and what it does about it.
+//! Faults of Pub/Sub and the Compute API, and recovery from them.
 
 mod listings;
 mod lookups;
@@ -16,26 +16,26 @@ use sandbox::google::pubsub::Faults;
 use serde_json::Value;
 use tonic::Code;
 
-use crate::process::world::{Broker, Way, World, node, total};
+use super::services::{Broker, EventKind, Services, node, total};
 
-const CLUSTER: &str = "storm";
+const CLUSTER: &str = "faults";
 
-/// A world whose cluster has this many nodes, all of them listed.
-async fn world_with(nodes: u64) -> (World, Vec<Instance>) {
-    let world = World::sandbox().await;
+/// Services with this many listed nodes.
+async fn services_with(nodes: u64) -> (Services, Vec<Instance>) {
+    let services = Services::sandbox().await;
     let nodes: Vec<Instance> = (1..=nodes).map(|id| node(id, CLUSTER)).collect();
-    world.compute.insert_all(nodes.clone());
-    (world, nodes)
+    services.compute.insert_all(nodes.clone());
+    (services, nodes)
 }
 
-/// Publishes an interruption of each node, in this process and so at once.
-fn storm(world: &mut World, nodes: &[Instance]) {
-    let entries: Vec<Value> = nodes.iter().map(|node| world.log.preempted(node)).collect();
-    let topic = world.topic(Way::Interruption);
-    world.pubsub().publish(&topic, entries).unwrap();
+/// Publishes an interruption of each node in one burst.
+fn publish_burst(services: &mut Services, nodes: &[Instance]) {
+    let entries: Vec<Value> = nodes.iter().map(|node| services.log.preempted(node)).collect();
+    let topic = services.topic(EventKind::Interruption);
+    services.pubsub().publish(&topic, entries).unwrap();
 }
 
-async fn counted(exporter: &Exporter, count: f64) {
+async fn wait_until_counted(exporter: &Exporter, count: f64) {
     exporter
         .scraped(&format!("{count} are counted"), |scrape| scrape.sample(&total(CLUSTER)) == Some(count))
         .await;

@@ -1,4 +1,4 @@
-//! `kill -9` at any moment, also between counting an operation and writing down the cursor: each preemption counts once.
+//! SIGKILL at random times, also between counting an operation and committing the cursor: each preemption is counted once.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
@@ -9,21 +9,21 @@ use tempfile::TempDir;
 
 use super::durable::kill;
 use super::operations::{OFTEN, listings, preemption};
-use super::world::{Way, World, node, source_command, total};
+use super::services::{EventKind, Services, node, operations_command, total};
 
 const CLUSTERS: [&str; 3] = ["blue", "green", "red"];
 
-/// How often the process is killed: more often with `LONG_TESTS` in the environment.
-fn lives() -> u64 {
+/// Returns the number of kills, which is larger with `LONG_TESTS` in the environment.
+fn kills() -> u64 {
     if std::env::var_os("LONG_TESTS").is_some() { 200 } else { 20 }
 }
 
-/// Numbers that look random: the same ones for the same seed.
+/// A pseudo-random generator.
 struct Numbers(u64);
 
 impl Numbers {
-    /// Seeded by `KILL_SEED`, else by the time. A test that fails shows the seed.
-    #[expect(clippy::print_stdout, reason = "a test that fails shows what it printed")]
+    /// Seeded by `KILL_SEED`, or else by the time. A failing test prints the seed.
+    #[expect(clippy::print_stdout, reason = "the output of a failing test is shown")]
     fn new() -> Self {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         let given = std::env::var("KILL_SEED").ok().and_then(|seed| seed.parse().ok());
@@ -38,14 +38,14 @@ impl Numbers {
     }
 }
 
-/// Instances for each life; none is preempted twice, for two losses within a minute are one.
-const NODES_A_LIFE: u64 = 250;
+/// Instances for each run. No instance is preempted twice, because two preemptions within a minute count as one.
+const NODES_PER_RUN: u64 = 250;
 
-/// Preempts instances, and knows how many.
+/// Preempts instances and records how many.
 struct Preemptions {
-    world: World,
+    services: Services,
     nodes: Vec<Instance>,
-    /// Whether Pub/Sub tells of some of them.
+    /// Whether some preemptions are published to Pub/Sub.
     has_messages: bool,
     expected: BTreeMap<&'static str, u64>,
     number: usize,
@@ -53,59 +53,62 @@ struct Preemptions {
 
 impl Preemptions {
     async fn new(has_messages: bool) -> Self {
-        let world = World::sandbox().await;
-        let nodes = 0..lives() * NODES_A_LIFE;
+        let services = Services::sandbox().await;
+        let nodes = 0..kills() * NODES_PER_RUN;
         let nodes: Vec<_> = nodes.map(|id| node(id + 1, CLUSTERS[id as usize % CLUSTERS.len()])).collect();
-        world.compute.insert_all(nodes.clone());
-        Self { world, nodes, has_messages, expected: BTreeMap::new(), number: 0 }
+        services.compute.insert_all(nodes.clone());
+        Self { services, nodes, has_messages, expected: BTreeMap::new(), number: 0 }
     }
 
     fn exporter(&self, directory: &TempDir) -> impl Future<Output = Exporter> + use<> {
         let mut command = if self.has_messages {
-            let mut command = self.world.command();
+            let mut command = self.services.command();
             command.envs([OFTEN, ("SIE_ATTRIBUTION_GRACE", "300ms")]);
             command
         } else {
-            source_command(&self.world.compute.url())
+            operations_command(&self.services.compute.url())
         };
         command.env("SIE_STATE__PATH", directory.path());
         Exporter::run(command)
     }
 
-    /// One preemption, while there are nodes. With Pub/Sub, of three one has only an operation, one only a message, and
-    /// one has both.
+    /// Preempts the next node, if any. With Pub/Sub, of three preemptions one has only an operation, one only a message,
+    /// and one has both.
     fn next(&mut self) {
         let Some(instance) = self.nodes.get(self.number) else { return };
-        let (entry, operation) = preemption(&mut self.world.log, instance);
-        // Each cluster has all three kinds.
-        let kind = (self.number / CLUSTERS.len()) % 3;
-        if self.has_messages && kind != 0 {
-            self.world.pubsub().publish(&self.world.topic(Way::Interruption), vec![entry]).unwrap();
+        let (entry, operation) = preemption(&mut self.services.log, instance);
+        // Each cluster has all three variants.
+        let variant = (self.number / CLUSTERS.len()) % 3;
+        if self.has_messages && variant != 0 {
+            self.services
+                .pubsub()
+                .publish(&self.services.topic(EventKind::Interruption), vec![entry])
+                .unwrap();
         }
-        if !self.has_messages || kind != 1 {
-            self.world.compute.insert_operation(operation);
+        if !self.has_messages || variant != 1 {
+            self.services.compute.insert_operation(operation);
         }
         *self.expected.entry(CLUSTERS[self.number % CLUSTERS.len()]).or_default() += 1;
         self.number += 1;
     }
 }
 
-async fn every_preemption_counts_once(has_messages: bool) {
+async fn check_counts_across_kills(has_messages: bool) {
     let mut numbers = Numbers::new();
     let mut preemptions = Preemptions::new(has_messages).await;
     let directory = tempfile::tempdir().unwrap();
-    // Before the first cursor, what has happened is not wanted.
+    // Operations before the first cursor are not counted.
     let mut exporter = preemptions.exporter(&directory).await;
     exporter.readiness(200).await;
     listings(&exporter, 3.0).await;
-    for _ in 0..lives() {
+    for _ in 0..kills() {
         let end = Instant::now() + Duration::from_millis(numbers.below(500));
         while Instant::now() < end {
             preemptions.next();
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         kill(exporter).await;
-        // It goes on while nobody looks.
+        // Preemptions continue while the exporter is down.
         for _ in 0..numbers.below(10) {
             preemptions.next();
         }
@@ -117,7 +120,7 @@ async fn every_preemption_counts_once(has_messages: bool) {
         let reached = |scrape: &Answer| scrape.sample(&total(cluster)) >= Some(expected);
         exporter.scraped("all are counted", reached).await;
     }
-    // What is offered again by then would count now, and what is held for the grace.
+    // Operations that are received again, or held for the grace, would be counted by then.
     listings(&exporter, 4.0).await;
     let scrape = exporter.scrape().await;
     for (cluster, expected) in &preemptions.expected {
@@ -127,11 +130,11 @@ async fn every_preemption_counts_once(has_messages: bool) {
 }
 
 #[tokio::test]
-async fn as_the_source() {
-    every_preemption_counts_once(false).await;
+async fn counts_once_with_operations_as_the_source() {
+    check_counts_across_kills(false).await;
 }
 
 #[tokio::test]
-async fn beside_pubsub() {
-    every_preemption_counts_once(true).await;
+async fn counts_once_with_operations_and_pubsub() {
+    check_counts_across_kills(true).await;
 }

@@ -1,4 +1,4 @@
-//! A Pub/Sub, a Compute API, and an exporter between them.
+//! The services that the exporter depends on, and its binary configured for them.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -19,53 +19,53 @@ pub(crate) const PROJECT: &str = "example-project";
 pub(crate) const NUMBER: u64 = 123_456_789_012;
 pub(crate) const ZONE: &str = "europe-west1-c";
 
-/// Which Pub/Sub.
+/// The implementation of Pub/Sub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Broker {
-    /// The simulated one, in this process.
+    /// The simulated Pub/Sub, in this process.
     Sandbox,
-    /// Google's emulator.
+    /// Google's Pub/Sub emulator.
     Emulator,
 }
 
-/// One of the two ways of events.
+/// The two kinds of events, each with its topic and subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum EventKind {
     Creation,
     Interruption,
 }
 
 /// The services that the exporter depends on.
-pub(crate) struct World {
-    /// The simulated Pub/Sub, unless it is the emulator.
+pub(crate) struct Services {
+    /// The simulated Pub/Sub; `None` with the emulator.
     pub(crate) sandbox: Option<PubSub>,
     pub(crate) compute: Compute,
-    /// The projects that can be discovered; they share the address of the Compute API.
+    /// The Cloud Asset API for project discovery. It has the same address as the Compute API.
     pub(crate) assets: AssetInventory,
     pub(crate) log: AuditLog,
     endpoint: String,
-    /// Topics and subscriptions are new for each test: the emulator keeps the streams of clients that are gone.
+    /// Makes topics and subscriptions unique per test, because the emulator keeps streams of disconnected clients.
     suffix: String,
 }
 
-impl World {
-    /// With topics and subscriptions. `None` where the emulator is wanted but not installed.
+impl Services {
+    /// Creates topics and subscriptions. Returns `None` if the emulator is requested but not installed.
     pub(crate) async fn new(broker: Broker) -> Option<Self> {
-        let world = Self::without_subscriptions(broker).await?;
-        for way in [Way::Creation, Way::Interruption] {
-            world.create(way).await;
+        let services = Self::without_subscriptions(broker).await?;
+        for kind in [EventKind::Creation, EventKind::Interruption] {
+            services.create(kind).await;
         }
-        Some(world)
+        Some(services)
     }
 
-    /// With the simulated Pub/Sub.
+    /// Uses the simulated Pub/Sub.
     pub(crate) async fn sandbox() -> Self {
         Self::new(Broker::Sandbox).await.unwrap()
     }
 
     pub(crate) async fn without_subscriptions(broker: Broker) -> Option<Self> {
-        static WORLDS: AtomicU32 = AtomicU32::new(0);
-        // The clients that publish want one to be chosen, though they speak without TLS.
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
+        // The publisher clients require a crypto provider, although they connect without TLS.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (sandbox, endpoint) = match broker {
             Broker::Sandbox => {
@@ -75,7 +75,7 @@ impl World {
             }
             Broker::Emulator => (None, format!("http://{}", pubsub_emulator().await?)),
         };
-        let world = WORLDS.fetch_add(1, Ordering::Relaxed);
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let assets = AssetInventory::new();
         Some(Self {
             sandbox,
@@ -83,7 +83,7 @@ impl World {
             assets,
             log: AuditLog::new(PROJECT, NUMBER),
             endpoint,
-            suffix: format!("{}-{world}", std::process::id()),
+            suffix: format!("{}-{number}", std::process::id()),
         })
     }
 
@@ -91,62 +91,62 @@ impl World {
         self.sandbox.as_ref().expect("this test is for the simulated Pub/Sub")
     }
 
-    pub(crate) fn topic(&self, way: Way) -> String {
-        format!("projects/{PROJECT}/topics/{}-topic-{}", name(way), self.suffix)
+    pub(crate) fn topic(&self, kind: EventKind) -> String {
+        format!("projects/{PROJECT}/topics/{}-topic-{}", name(kind), self.suffix)
     }
 
-    pub(crate) fn short_subscription(&self, way: Way) -> String {
-        format!("{}-subscription-{}", name(way), self.suffix)
+    pub(crate) fn short_subscription(&self, kind: EventKind) -> String {
+        format!("{}-subscription-{}", name(kind), self.suffix)
     }
 
-    pub(crate) fn subscription(&self, way: Way) -> String {
-        format!("projects/{PROJECT}/subscriptions/{}", self.short_subscription(way))
+    pub(crate) fn subscription(&self, kind: EventKind) -> String {
+        format!("projects/{PROJECT}/subscriptions/{}", self.short_subscription(kind))
     }
 
-    /// Creates topic and subscription.
-    pub(crate) async fn create(&self, way: Way) {
-        self.create_with(way, Definition::default()).await;
+    /// Creates the topic and the subscription.
+    pub(crate) async fn create(&self, kind: EventKind) {
+        self.create_with(kind, Definition::default()).await;
     }
 
-    /// With exactly-once delivery, or with dead letters where Pub/Sub is simulated, as the definition says.
-    pub(crate) async fn create_with(&self, way: Way, definition: Definition) {
+    /// Creates the topic and a subscription with these settings. The emulator supports only exactly-once delivery.
+    pub(crate) async fn create_with(&self, kind: EventKind, definition: Definition) {
         if let Some(sandbox) = &self.sandbox {
-            sandbox.create_topic(&self.topic(way)).unwrap();
-            let (name, topic) = (self.subscription(way), self.topic(way));
+            sandbox.create_topic(&self.topic(kind)).unwrap();
+            let (name, topic) = (self.subscription(kind), self.topic(kind));
             return sandbox.define_subscription(Definition { name, topic, ..definition }).unwrap();
         }
         let topics = TopicAdmin::builder().with_endpoint(&self.endpoint).with_credentials(anonymous());
-        topics.build().await.unwrap().create_topic().set_name(self.topic(way)).send().await.unwrap();
+        topics.build().await.unwrap().create_topic().set_name(self.topic(kind)).send().await.unwrap();
         let subscriptions =
             SubscriptionAdmin::builder().with_endpoint(&self.endpoint).with_credentials(anonymous());
         let subscriptions = subscriptions.build().await.unwrap();
-        let subscription = subscriptions.create_subscription().set_name(self.subscription(way));
-        let subscription = subscription.set_topic(self.topic(way)).set_ack_deadline_seconds(10);
+        let subscription = subscriptions.create_subscription().set_name(self.subscription(kind));
+        let subscription = subscription.set_topic(self.topic(kind)).set_ack_deadline_seconds(10);
         let exactly_once = definition.enable_exactly_once_delivery;
         subscription.set_enable_exactly_once_delivery(exactly_once).send().await.unwrap();
     }
 
-    /// Deletes the topic and leaves the subscription.
-    pub(crate) async fn delete_topic(&self, way: Way) {
+    /// Deletes the topic and keeps the subscription.
+    pub(crate) async fn delete_topic(&self, kind: EventKind) {
         if let Some(sandbox) = &self.sandbox {
-            return sandbox.delete_topic(&self.topic(way)).unwrap();
+            return sandbox.delete_topic(&self.topic(kind)).unwrap();
         }
         let topics = TopicAdmin::builder().with_endpoint(&self.endpoint).with_credentials(anonymous());
-        topics.build().await.unwrap().delete_topic().set_topic(self.topic(way)).send().await.unwrap();
+        topics.build().await.unwrap().delete_topic().set_topic(self.topic(kind)).send().await.unwrap();
     }
 
-    pub(crate) async fn delete_subscription(&self, way: Way) {
+    pub(crate) async fn delete_subscription(&self, kind: EventKind) {
         if let Some(sandbox) = &self.sandbox {
-            return sandbox.delete_subscription(&self.subscription(way)).unwrap();
+            return sandbox.delete_subscription(&self.subscription(kind)).unwrap();
         }
         let admin = SubscriptionAdmin::builder().with_endpoint(&self.endpoint).with_credentials(anonymous());
         let delete = admin.build().await.unwrap().delete_subscription();
-        delete.set_subscription(self.subscription(way)).send().await.unwrap();
+        delete.set_subscription(self.subscription(kind)).send().await.unwrap();
     }
 
-    /// Publishes entries and waits until Pub/Sub has them.
-    pub(crate) async fn publish(&self, way: Way, entries: impl IntoIterator<Item = impl ToString>) {
-        let publisher = Publisher::builder(self.topic(way)).with_endpoint(&self.endpoint);
+    /// Publishes entries and waits until Pub/Sub has confirmed them.
+    pub(crate) async fn publish(&self, kind: EventKind, entries: impl IntoIterator<Item = impl ToString>) {
+        let publisher = Publisher::builder(self.topic(kind)).with_endpoint(&self.endpoint);
         let publisher = publisher.with_credentials(anonymous()).build().await.unwrap();
         let published: Vec<_> = entries
             .into_iter()
@@ -160,21 +160,27 @@ impl World {
     pub(crate) async fn created(&mut self, instances: &[Instance]) {
         let entries: Vec<Value> =
             instances.iter().map(|instance| self.log.inserted(instance).first).collect();
-        self.publish(Way::Creation, entries).await;
+        self.publish(EventKind::Creation, entries).await;
     }
 
     pub(crate) async fn preempted(&mut self, instances: &[Instance]) {
         let entries: Vec<Value> = instances.iter().map(|instance| self.log.preempted(instance)).collect();
-        self.publish(Way::Interruption, entries).await;
+        self.publish(EventKind::Interruption, entries).await;
     }
 
-    /// The exporter's binary, configured for this world.
+    /// The exporter's binary, configured for these services.
     pub(crate) fn command(&self) -> Command {
         let mut command = binary();
         command
             .env("SIE_PROJECT_NAME", PROJECT)
-            .env("SIE_PUBSUB__INSTANCE_CREATION_SUBSCRIPTION_NAME", self.short_subscription(Way::Creation))
-            .env("SIE_PUBSUB__INSTANCE_INTERRUPTION_SUBSCRIPTION_NAME", self.subscription(Way::Interruption))
+            .env(
+                "SIE_PUBSUB__INSTANCE_CREATION_SUBSCRIPTION_NAME",
+                self.short_subscription(EventKind::Creation),
+            )
+            .env(
+                "SIE_PUBSUB__INSTANCE_INTERRUPTION_SUBSCRIPTION_NAME",
+                self.subscription(EventKind::Interruption),
+            )
             .env("SIE_PUBSUB__ENDPOINT", &self.endpoint)
             .env("SIE_COMPUTE__ENDPOINT", self.compute.url())
             .env("SIE_GCP__ASSET_ENDPOINT", self.compute.url())
@@ -182,23 +188,23 @@ impl World {
         command
     }
 
-    /// A running exporter.
+    /// Starts the exporter with additional environment variables.
     pub(crate) async fn exporter(&self, variables: &[(&str, &str)]) -> Exporter {
         let mut command = self.command();
         command.envs(variables.iter().copied());
         Exporter::run(command).await
     }
 
-    /// A running exporter that is ready.
-    pub(crate) async fn ready(&self, variables: &[(&str, &str)]) -> Exporter {
+    /// Starts the exporter and waits until it is ready.
+    pub(crate) async fn ready_exporter(&self, variables: &[(&str, &str)]) -> Exporter {
         let exporter = self.exporter(variables).await;
         exporter.readiness(200).await;
         exporter
     }
 }
 
-/// The exporter's binary with nothing configured but a project and where its Compute API is: without Pub/Sub.
-pub(crate) fn source_command(compute: &str) -> Command {
+/// The exporter's binary without Pub/Sub: only a project and the endpoint of the Compute API are configured.
+pub(crate) fn operations_command(compute: &str) -> Command {
     let mut command = binary();
     command
         .env("SIE_PROJECT_NAME", PROJECT)
@@ -208,9 +214,9 @@ pub(crate) fn source_command(compute: &str) -> Command {
     command
 }
 
-/// The same, running and ready.
-pub(crate) async fn source(compute: &str, variables: &[(&str, &str)]) -> Exporter {
-    let mut command = source_command(compute);
+/// Starts the exporter without Pub/Sub and waits until it is ready.
+pub(crate) async fn operations_exporter(compute: &str, variables: &[(&str, &str)]) -> Exporter {
+    let mut command = operations_command(compute);
     command.envs(variables.iter().copied());
     let exporter = Exporter::run(command).await;
     exporter.readiness(200).await;
@@ -221,14 +227,14 @@ fn anonymous() -> Credentials {
     credentials::anonymous::Builder::new().build()
 }
 
-fn name(way: Way) -> &'static str {
-    match way {
-        Way::Creation => "sie-creation",
-        Way::Interruption => "sie-interruption",
+fn name(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::Creation => "sie-creation",
+        EventKind::Interruption => "sie-interruption",
     }
 }
 
-/// The exporter's binary with nothing of this process's environment.
+/// The exporter's binary with an empty environment.
 pub(crate) fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_spot-interruption-exporter"));
     command.env_clear();
@@ -244,7 +250,7 @@ pub(crate) fn node(id: u64, cluster: &str) -> Instance {
     )
 }
 
-/// The published counter of a cluster.
+/// The series of `interruption_events_total` for a cluster.
 pub(crate) fn total(cluster: &str) -> String {
     format!("interruption_events_total{{kubernetes_cluster=\"{cluster}\"}}")
 }

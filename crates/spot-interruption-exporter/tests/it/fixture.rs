@@ -1,5 +1,5 @@
-//! A small world to attribute interruptions in: one zone, clusters and instances with short names, and a clock that
-//! is turned by hand.
+//! A fixture for attribution tests: the state machine with a manual clock, one zone, and clusters and instances with
+//! short names.
 
 use std::time::{Duration, Instant};
 
@@ -17,28 +17,28 @@ pub(crate) const GRACE: Duration = Duration::from_secs(60);
 pub(crate) const WINDOW: Duration = Duration::from_secs(600);
 pub(crate) const TOMBSTONE: Duration = Duration::from_secs(300);
 
-/// The project that is listed.
+/// The scope of the configured project.
 pub(crate) fn scope() -> Scope {
     Scope::project("mock-project")
 }
 
-/// The state machine, its clock, and numbers for tokens and messages.
-pub(crate) struct World {
+/// The state machine with a manual clock. Tokens are numbered from 1.
+pub(crate) struct Fixture {
     pub(crate) settings: Settings,
     pub(crate) attribution: Attribution<u32>,
     pub(crate) now: Instant,
     began: Instant,
-    /// What has been resolved since this was taken.
+    /// Outcomes that were resolved since the last commit.
     pub(crate) batch: Ledger,
     tokens: u32,
 }
 
-/// An outcome in words, such as `counted a` for an interruption counted for cluster `a`.
-pub(crate) type Words = Vec<(u32, String)>;
+/// Resolved tokens with their outcome as text, such as `counted a` for an interruption counted for cluster `a`.
+pub(crate) type Outcomes = Vec<(u32, String)>;
 
-impl World {
-    /// Nothing is known and no resync was completed.
-    pub(crate) fn unseeded() -> Self {
+impl Fixture {
+    /// Without instances and without a complete listing.
+    pub(crate) fn without_listing() -> Self {
         Self::with_window(WINDOW)
     }
 
@@ -60,43 +60,45 @@ impl World {
         }
     }
 
-    /// An empty project has been listed.
+    /// After one complete listing without instances.
     pub(crate) fn new() -> Self {
-        let mut world = Self::unseeded();
-        world.resync(&[]);
-        world
+        let mut fixture = Self::without_listing();
+        fixture.list_all(&[]);
+        fixture
     }
 
-    /// How many tokens have been given out.
+    /// Returns the number of tokens that were issued.
     pub(crate) fn tokens(&self) -> u32 {
         self.tokens
     }
 
-    pub(crate) fn pass(&mut self, time: Duration) -> Words {
+    /// Advances the clock.
+    pub(crate) fn advance(&mut self, time: Duration) -> Outcomes {
         self.now += time;
-        self.settle();
+        self.commit();
         self.attribution.tick(self.now);
         self.resolved()
     }
 
-    /// What was decided is safe.
-    fn settle(&mut self) {
+    /// Marks all decided outcomes as committed.
+    fn commit(&mut self) {
         let decided = self.attribution.decided(self.now);
         self.attribution.settle(decided, self.now);
     }
 
-    /// The present moment; the world begins at the time `at(0)`.
+    /// Returns the current time. The clock starts at `at(0)`.
     pub(crate) fn moment(&self) -> Moment {
         let passed = i64::try_from((self.now - self.began).as_secs()).unwrap();
         Moment { instant: self.now, timestamp: at(passed).unwrap() }
     }
 
-    pub(crate) fn begin_resync(&mut self) {
+    pub(crate) fn begin_listing(&mut self) {
         let moment = self.moment();
         self.attribution.begin_resync(&scope(), moment);
     }
 
-    pub(crate) fn finish_resync(&mut self) -> usize {
+    /// Finishes a complete listing. Returns the number of instances that were removed.
+    pub(crate) fn finish_listing(&mut self) -> usize {
         self.attribution.finish_resync(&scope(), &Unseen::default(), self.now)
     }
 
@@ -105,55 +107,60 @@ impl World {
         self.tokens
     }
 
-    /// Delivers a message with a token of its own, counted from one.
-    pub(crate) fn deliver(&mut self, message_id: &str, entry: Entry<'_>) -> Words {
+    /// Delivers a message with the next token.
+    pub(crate) fn deliver(&mut self, message_id: &str, entry: Entry<'_>) -> Outcomes {
         self.deliver_parsed(message_id, Ok(entry))
     }
 
-    pub(crate) fn deliver_parsed(&mut self, message_id: &str, parsed: Result<Entry<'_>, Invalid>) -> Words {
+    pub(crate) fn deliver_parsed(
+        &mut self,
+        message_id: &str,
+        parsed: Result<Entry<'_>, Invalid>,
+    ) -> Outcomes {
         self.tokens += 1;
         self.attribution.message(message_id, parsed, self.tokens, self.now);
         self.resolved()
     }
 
-    pub(crate) fn observe(&mut self, instance: &Instance<'_>) -> Words {
+    /// Lists one instance, outside or within a listing that has begun.
+    pub(crate) fn list_one(&mut self, instance: &Instance<'_>) -> Outcomes {
         self.attribution.list(&scope(), instance, self.now);
         self.resolved()
     }
 
-    /// Lists these instances and no others; says how many were dropped.
-    pub(crate) fn resync(&mut self, instances: &[Instance<'_>]) -> usize {
-        self.begin_resync();
+    /// Makes a complete listing of exactly these instances. Returns the number of instances that were removed.
+    pub(crate) fn list_all(&mut self, instances: &[Instance<'_>]) -> usize {
+        self.begin_listing();
         for instance in instances {
             self.attribution.list(&scope(), instance, self.now);
         }
-        self.finish_resync()
+        self.finish_listing()
     }
 
     pub(crate) fn lookup(&mut self) -> Option<Lookup> {
         self.attribution.poll_lookup(self.now)
     }
 
-    pub(crate) fn found(&mut self, lookup: &Lookup, instance: &Instance<'_>) -> Words {
+    pub(crate) fn found(&mut self, lookup: &Lookup, instance: &Instance<'_>) -> Outcomes {
         self.attribution.found(lookup.id, instance, self.now);
         self.resolved()
     }
 
-    pub(crate) fn resolved(&mut self) -> Words {
-        self.outcomes().into_iter().map(|(token, outcome)| (token, self.words(outcome))).collect()
+    pub(crate) fn resolved(&mut self) -> Outcomes {
+        self.take_outcomes().into_iter().map(|(token, outcome)| (token, self.text_of(outcome))).collect()
     }
 
-    pub(crate) fn outcomes(&mut self) -> Vec<(u32, Outcome)> {
+    pub(crate) fn take_outcomes(&mut self) -> Vec<(u32, Outcome)> {
         let resolved = std::iter::from_fn(|| self.attribution.poll_resolved());
         let outcomes: Vec<_> = resolved.map(|resolved| (resolved.token, resolved.outcome)).collect();
-        self.settle();
+        self.commit();
         for (_, outcome) in &outcomes {
             self.batch.record(Queue::Interruptions, outcome, Timestamp::UNIX_EPOCH);
         }
         outcomes
     }
 
-    fn words(&self, outcome: Outcome) -> String {
+    fn text_of(&self, outcome: Outcome) -> String {
         match outcome {
             Outcome::Counted(counted) => format!("counted {}", self.profile(counted).cluster),
             Outcome::CreationFailed { profile, reason } => {
@@ -183,7 +190,7 @@ impl World {
     }
 }
 
-/// An instance by id and name; an id of zero stands for none.
+/// A reference by id and name. An id of 0 means no id.
 pub(crate) fn named(id: u64, name: &str) -> InstanceRef<'_> {
     InstanceRef {
         id: InstanceId::new(id),
@@ -204,12 +211,12 @@ pub(crate) fn node<'a>(id: u64, name: &'a str, cluster: &'a str) -> Instance<'a>
     }
 }
 
-/// An instance outside any cluster.
-pub(crate) fn outsider(id: u64, name: &str) -> Instance<'_> {
+/// A running instance outside any cluster.
+pub(crate) fn outside_cluster(id: u64, name: &str) -> Instance<'_> {
     Instance { instance: named(id, name), running: true, ..Instance::default() }
 }
 
-/// The last entry of a creation that failed, which does not repeat the request.
+/// The last entry of a failed creation, without the request.
 pub(crate) fn failure(instance: InstanceRef<'_>) -> Entry<'_> {
     entry(Event::CreationFailed(FailedCreation {
         instance: Instance { instance, ..Instance::default() },
@@ -220,7 +227,7 @@ pub(crate) fn failure(instance: InstanceRef<'_>) -> Entry<'_> {
     }))
 }
 
-/// The same of an instance on demand, which is not counted.
+/// The last entry of a failed creation of an on-demand instance, which is not counted.
 pub(crate) fn failure_on_demand(instance: InstanceRef<'_>) -> Entry<'_> {
     entry(Event::CreationFailed(FailedCreation {
         instance: Instance { instance, ..Instance::default() },
@@ -231,7 +238,7 @@ pub(crate) fn failure_on_demand(instance: InstanceRef<'_>) -> Entry<'_> {
     }))
 }
 
-/// A log entry without an `insertId`, as people make them by hand.
+/// A log entry without an `insertId`, as written by hand.
 pub(crate) fn entry(event: Event<'_>) -> Entry<'_> {
     Entry { insert_id: None, operation_id: None, timestamp: None, event }
 }
@@ -245,7 +252,7 @@ pub(crate) fn interruption(instance: InstanceRef<'_>) -> Entry<'_> {
     entry(Event::Interruption { instance, reason })
 }
 
-/// The same entry as Cloud Logging would write it.
+/// The same entry with the ids that Cloud Logging adds.
 pub(crate) fn logged<'a>(insert_id: &'a str, operation_id: &'a str, entry: Entry<'a>) -> Entry<'a> {
     Entry { insert_id: Some(insert_id.into()), operation_id: Some(operation_id.into()), ..entry }
 }
@@ -254,6 +261,6 @@ pub(crate) fn at(seconds: i64) -> Option<Timestamp> {
     Some(Timestamp::from_second(1_700_000_000 + seconds).unwrap())
 }
 
-pub(crate) fn words(expected: &[(u32, &str)]) -> Words {
+pub(crate) fn outcomes(expected: &[(u32, &str)]) -> Outcomes {
     expected.iter().map(|(token, outcome)| (*token, (*outcome).to_owned())).collect()
 }

@@ -1,4 +1,4 @@
-//! What the log says of each interruption.
+//! Log lines of interruptions.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,9 +6,9 @@ use harness::Exporter;
 use sandbox::google::{Instance, Status};
 use serde_json::Value;
 
-use super::world::{Way, World, ZONE, node, total};
+use super::services::{EventKind, Services, ZONE, node, total};
 
-/// The lines with this message.
+/// Returns the log lines with this message.
 fn lines(exporter: &Exporter, message: &str) -> Vec<Value> {
     let lines = exporter.log_text();
     let lines = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -18,18 +18,18 @@ fn lines(exporter: &Exporter, message: &str) -> Vec<Value> {
 const INTERRUPTED: &str = "an instance was interrupted";
 
 #[tokio::test]
-async fn an_interruption_that_counts_names_its_node() {
-    let mut world = World::sandbox().await;
+async fn logs_the_node_of_a_counted_interruption() {
+    let mut services = Services::sandbox().await;
     let hour_ago = SystemTime::now() - Duration::from_secs(3_600);
     let instance = node(7, "named").created(hour_ago);
-    world.compute.insert(instance.clone());
-    let exporter = world.ready(&[]).await;
-    let entry = world.log.preempted(&instance);
-    world.publish(Way::Interruption, [&entry, &entry]).await;
+    services.compute.insert(instance.clone());
+    let exporter = services.ready_exporter(&[]).await;
+    let entry = services.log.preempted(&instance);
+    services.publish(EventKind::Interruption, [&entry, &entry]).await;
     exporter.log(INTERRUPTED).await;
-    world.pubsub().wait_until_drained(&world.subscription(Way::Interruption)).await;
+    services.pubsub().wait_until_drained(&services.subscription(EventKind::Interruption)).await;
     let lines = lines(&exporter, INTERRUPTED);
-    assert_eq!(lines.len(), 1, "a duplicate is no interruption: {lines:?}");
+    assert_eq!(lines.len(), 1, "a duplicate is not logged: {lines:?}");
     for (field, value) in [
         ("level", "INFO"),
         ("instance", "gke-named-7"),
@@ -50,17 +50,17 @@ async fn an_interruption_that_counts_names_its_node() {
 }
 
 #[tokio::test]
-async fn an_interruption_that_is_unattributed_says_why() {
-    let mut world = World::sandbox().await;
-    let exporter = world.ready(&[("SIE_ATTRIBUTION_GRACE", "1s")]).await;
+async fn logs_why_an_interruption_is_unattributed() {
+    let mut services = Services::sandbox().await;
+    let exporter = services.ready_exporter(&[("SIE_ATTRIBUTION_GRACE", "1s")]).await;
     let outsider = Instance::new(52, ZONE, "outsider").spot().status(Status::Terminated);
-    world.compute.insert(outsider.clone());
-    world.preempted(&[node(41, "gone"), outsider]).await;
+    services.compute.insert(outsider.clone());
+    services.preempted(&[node(41, "gone"), outsider]).await;
     let no_zone = "{\"protoPayload\":{\"methodName\":\"compute.instances.preempted\"},\"resource\":{\"labels\":{\"instance_id\":\"9\"}}}";
-    world.publish(Way::Interruption, [no_zone]).await;
+    services.publish(EventKind::Interruption, [no_zone]).await;
     let unattributed = "interruption_events_unattributed_total";
     exporter.scraped("all are unattributed", |scrape| scrape.sample(unattributed) == Some(3.0)).await;
-    world.pubsub().wait_until_drained(&world.subscription(Way::Interruption)).await;
+    services.pubsub().wait_until_drained(&services.subscription(EventKind::Interruption)).await;
     let lines = lines(&exporter, INTERRUPTED);
     let why = |id: u64| lines.iter().find(|line| line["id"] == id).map(|line| line["unattributed"].clone());
     assert_eq!(why(41), Some("not_found".into()), "{lines:?}");
@@ -71,13 +71,13 @@ async fn an_interruption_that_is_unattributed_says_why() {
 }
 
 #[tokio::test]
-async fn a_burst_leaves_lines_out_and_says_how_many() {
-    let mut world = World::sandbox().await;
+async fn logs_how_many_lines_a_burst_omits() {
+    let mut services = Services::sandbox().await;
     let nodes: Vec<Instance> = (1..=500).map(|id| node(id, "burst")).collect();
-    world.compute.insert_all(nodes.clone());
-    let mut exporter = world.ready(&[]).await;
-    let entries: Vec<Value> = nodes.iter().map(|node| world.log.preempted(node)).collect();
-    world.pubsub().publish(&world.topic(Way::Interruption), entries).unwrap();
+    services.compute.insert_all(nodes.clone());
+    let mut exporter = services.ready_exporter(&[]).await;
+    let entries: Vec<Value> = nodes.iter().map(|node| services.log.preempted(node)).collect();
+    services.pubsub().publish(&services.topic(EventKind::Interruption), entries).unwrap();
     exporter.scraped("all are counted", |scrape| scrape.sample(&total("burst")) == Some(500.0)).await;
     exporter.signal("TERM");
     exporter.exit().await;
@@ -88,6 +88,6 @@ async fn a_burst_leaves_lines_out_and_says_how_many() {
         .filter_map(|line| line["left_out"].as_u64())
         .sum();
     let written = lines(&exporter, INTERRUPTED).len() as u64;
-    assert_eq!(written + left_out, 500, "none is forgotten");
+    assert_eq!(written + left_out, 500, "every interruption is logged or counted as omitted");
     assert!(left_out > 0 && written >= 10, "{written} written");
 }
