@@ -1,4 +1,4 @@
-//! Records what `--version` and the `*_build_info` metrics say: the commit and the compiler.
+//! Records the commit and the compiler for `--version` and the `*_build_info` metrics.
 
 use std::process::Command;
 
@@ -7,29 +7,30 @@ fn main() {
     println!("cargo:rustc-env=EXPORTER_REVISION={}", revision());
     println!("cargo:rustc-env=EXPORTER_BRANCH={}", branch());
     println!("cargo:rustc-env=EXPORTER_RUST_VERSION={}", rust_version());
-    // The reflog changes with every commit and checkout; git knows where it is, in a worktree too.
+    // The reflog changes with every commit and checkout. git returns its path, also in a worktree.
     if let Some(reflog) = git(&["rev-parse", "--git-path", "logs/HEAD"]) {
         println!("cargo:rerun-if-changed={reflog}");
     }
 }
 
-/// An image build has no `.git` and passes `SOURCE_COMMIT` and `SOURCE_BRANCH`; elsewhere git knows.
+/// The abbreviated commit. An image build has no `.git` directory and passes `SOURCE_COMMIT` and `SOURCE_BRANCH`; other
+/// builds get them from git.
 fn commit() -> String {
-    let abbreviated = given("SOURCE_COMMIT").map(|commit| commit.chars().take(12).collect());
+    let abbreviated = variable("SOURCE_COMMIT").map(|commit| commit.chars().take(12).collect());
     abbreviated.or_else(|| git(&["rev-parse", "--short=12", "HEAD"])).unwrap_or_else(unknown)
 }
 
 fn revision() -> String {
-    given("SOURCE_COMMIT").or_else(|| git(&["rev-parse", "HEAD"])).unwrap_or_else(unknown)
+    variable("SOURCE_COMMIT").or_else(|| git(&["rev-parse", "HEAD"])).unwrap_or_else(unknown)
 }
 
 fn branch() -> String {
-    given("SOURCE_BRANCH").or_else(|| git(&["rev-parse", "--abbrev-ref", "HEAD"])).unwrap_or_else(unknown)
+    variable("SOURCE_BRANCH").or_else(|| git(&["rev-parse", "--abbrev-ref", "HEAD"])).unwrap_or_else(unknown)
 }
 
-fn given(variable: &str) -> Option<String> {
-    println!("cargo:rerun-if-env-changed={variable}");
-    std::env::var(variable).ok().filter(|value| !value.is_empty())
+fn variable(name: &str) -> Option<String> {
+    println!("cargo:rerun-if-env-changed={name}");
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn git(arguments: &[&str]) -> Option<String> {

@@ -1,37 +1,37 @@
-//! Waiting longer after each failure, but not all in step.
+//! Exponential backoff with jitter.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-/// Capped exponential backoff with jitter.
+/// Exponential backoff with an upper limit and jitter.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     first: Duration,
-    most: Duration,
+    max: Duration,
     next: Duration,
 }
 
 impl Backoff {
-    /// Waits about `first` after the first failure, twice as long after each further one, never above `most`.
-    pub fn new(first: Duration, most: Duration) -> Self {
-        Self { first, most, next: first }
+    /// Creates a backoff of about `first` after the first failure and twice as long after each further one, up to `max`.
+    pub fn new(first: Duration, max: Duration) -> Self {
+        Self { first, max, next: first }
     }
 
-    /// How long to wait now: between half and all of the present step.
+    /// Returns how long to wait now, between half and all of the present step, and doubles the step.
     pub fn pause(&mut self) -> Duration {
         let step = self.next;
-        self.next = (step * 2).min(self.most);
+        self.next = (step * 2).min(self.max);
         step.mul_f64(0.5 + random_fraction() / 2.0)
     }
 
-    /// The next failure counts as a first one.
+    /// Starts again with the first step.
     pub fn reset(&mut self) {
         self.next = self.first;
     }
 }
 
-/// A number in `0.0..1.0`. The standard library seeds each hasher state at random, which is all the chance
-/// that spreading retries needs.
+/// Returns a random number in `0.0..1.0`. The standard library seeds each hasher state at random, which is random
+/// enough for jitter.
 fn random_fraction() -> f64 {
     let bits = RandomState::new().build_hasher().finish() >> 11;
     bits as f64 / (1_u64 << 53) as f64
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn doubles_up_to_the_cap_with_jitter() {
+    fn doubles_up_to_the_limit_with_jitter() {
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(5));
         for step in [1.0, 2.0, 4.0, 5.0, 5.0] {
             let pause = backoff.pause().as_secs_f64();

@@ -1,17 +1,17 @@
-//! Which failures of something that is tried again and again are worth a log line: the first one, one with another
-//! reason, the recovery, and a reminder now and then. A failure that repeats in every scrape must not fill the log.
+//! Decides which failures of a repeated action are logged: the first one, one with another reason, a reminder every ten
+//! minutes, and the recovery. A failure that repeats in every scrape must not fill the log.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The time between two reminders that something still fails.
+/// The time between two reminders that an action still fails.
 pub const REMINDER: Duration = Duration::from_secs(600);
 
-/// The most lines about changes in [`REMINDER`], so that something that fails every other time is bounded too.
-const MOST_CHANGES: u32 = 10;
+/// The maximum number of lines about changes in [`REMINDER`], for an action that fails every other time.
+const MAX_CHANGES: u32 = 10;
 
-/// The history of one thing that can fail.
+/// The failure history of one action.
 #[derive(Debug, Default)]
 pub struct FailureLog {
     failing: Option<Failing>,
@@ -28,46 +28,46 @@ struct Failing {
     failures: u64,
 }
 
-/// A line that is to be logged.
+/// A line to log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogLine {
-    /// It failed and did not fail before.
+    /// The first failure.
     Failed,
-    /// It fails for another reason than before.
+    /// A failure with another reason than before.
     OtherReason {
-        /// Failures so far, with this one.
+        /// Failures so far, including this one.
         failures: u64,
     },
-    /// It still fails.
+    /// A reminder that the action still fails.
     StillFailing {
-        /// Failures so far, with this one.
+        /// Failures so far, including this one.
         failures: u64,
-        /// Since the first failure.
+        /// The time since the first failure.
         since: Duration,
     },
-    /// It succeeded after failures.
+    /// A success after failures.
     Recovered {
-        /// Their number.
+        /// The number of failures.
         failures: u64,
-        /// Since the first of them.
+        /// The time since the first failure.
         since: Duration,
     },
 }
 
 impl FailureLog {
-    /// It failed at `now`. Reasons that differ only in digits, such as a remaining time or a request's id, count as
-    /// the same.
+    /// Records a failure at `now` and returns the line to log, if any. Reasons that differ only in digits, such as a
+    /// remaining time or a request id, count as the same.
     pub fn failed(&mut self, reason: &str, now: Instant) -> Option<LogLine> {
         let reason: String = reason.chars().filter(|c| !c.is_ascii_digit()).collect();
         let Some(failing) = &mut self.failing else {
             self.failing = Some(Failing { reason, since: now, failures: 1 });
-            return self.change(now).then_some(LogLine::Failed);
+            return self.allow_change(now).then_some(LogLine::Failed);
         };
         failing.failures += 1;
         let (failures, since) = (failing.failures, now - failing.since);
         if failing.reason != reason {
             failing.reason = reason;
-            if self.change(now) {
+            if self.allow_change(now) {
                 return Some(LogLine::OtherReason { failures });
             }
         }
@@ -78,19 +78,19 @@ impl FailureLog {
         Some(LogLine::StillFailing { failures, since })
     }
 
-    /// It succeeded at `now`.
+    /// Records a success at `now` and returns the line to log, if any.
     pub fn succeeded(&mut self, now: Instant) -> Option<LogLine> {
         let Failing { since, failures, .. } = self.failing.take()?;
-        self.change(now).then(|| LogLine::Recovered { failures, since: now - since })
+        self.allow_change(now).then(|| LogLine::Recovered { failures, since: now - since })
     }
 
-    /// Whether a change may be logged.
-    fn change(&mut self, now: Instant) -> bool {
+    /// Whether a change can be logged; counts it if so.
+    fn allow_change(&mut self, now: Instant) -> bool {
         if self.window.is_none_or(|window| now - window >= REMINDER) {
             self.window = Some(now);
             self.changes = 0;
         }
-        if self.changes == MOST_CHANGES {
+        if self.changes == MAX_CHANGES {
             return false;
         }
         self.changes += 1;
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn changes_are_logged_and_repetitions_are_not() {
+    fn logs_changes_but_not_repetitions() {
         let now = Instant::now();
         let mut log = FailureLog::default();
         let at = |seconds: u64| now + Duration::from_secs(seconds);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reminder_comes_now_and_then() {
+    fn logs_a_reminder_every_ten_minutes() {
         let now = Instant::now();
         let mut log = FailureLog::default();
         let lines: Vec<LogLine> = (0..=3_600)
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_every_other_time_is_bounded() {
+    fn limits_lines_about_an_action_that_fails_every_other_time() {
         let now = Instant::now();
         let mut log = FailureLog::default();
         let mut lines = 0;

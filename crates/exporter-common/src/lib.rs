@@ -1,8 +1,8 @@
-//! What both exporters share and neither owns: configuration, logs, metrics and their exposition, the HTTP
-//! server, readiness and shutdown, and how to listen to other services. Nothing in here knows Spacelift or Google.
+//! Code that both exporters share: configuration, logs, metrics and their exposition, the HTTP server, readiness,
+//! shutdown, and helpers for clients of other services. Nothing in this crate is specific to Spacelift or Google.
 //!
-//! A reader may start at [`config`] (how a process gets its settings), go on to [`metrics`] (how families
-//! become text) and end at [`http`] (how a scrape is answered).
+//! Good places to start reading are [`config`] (where a process gets its settings from), [`metrics`] (how metric
+//! families become text) and [`http`] (how a scrape gets its response).
 
 pub mod backoff;
 pub mod build_info;

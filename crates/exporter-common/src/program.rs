@@ -1,4 +1,4 @@
-//! The edges of a process: the way from the command line to the exit code, and the runtime in between.
+//! The `main` function of both exporters: command line, configuration, logs, sockets, runtime, exit code.
 
 use std::any::Any;
 use std::error::Error;
@@ -15,43 +15,43 @@ use crate::shutdown::{self, Signals};
 use crate::telemetry::{self, Logging};
 use crate::upstream::chain;
 
-/// How long log lines that still wait may take at the end of a process. After a signal it is less, see
+/// The maximum time to write the remaining log lines before the process exits. After a signal it is less, see
 /// [`shutdown::time_left`].
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// A validated configuration, and what it makes of a process.
+/// A program, implemented by its validated configuration.
 pub trait Program: Sized {
-    /// Name and command line.
+    /// The name and the command line.
     const COMMAND: Command;
 
-    /// What the program's environment variables begin with.
+    /// The prefix of the program's environment variables.
     const VARIABLE_PREFIX: &'static str;
 
-    /// The crates, or beginnings of their names, whose log lines `RUST_LOG` may name.
+    /// The crates, or prefixes of their names, that `RUST_LOG` can name.
     const LOG_TARGETS: &'static [&'static str];
 
-    /// What ends the program other than shutdown.
+    /// An error that stops the program.
     type Error: Error;
 
-    /// The table of all options.
+    /// Returns the table of all options.
     fn settings() -> Vec<Setting>;
 
     /// Reads and validates the configuration.
     ///
     /// # Errors
-    /// One line that names the key, its source and what is allowed.
+    /// A value is invalid. The error is one line that names the key, its source and what is allowed.
     fn load(arguments: &Arguments, environment: &Environment) -> Result<Self, ConfigError>;
 
-    /// How the program logs.
+    /// Returns the format and level of logs.
     fn logging(&self) -> Logging;
 
-    /// Who may use its server.
+    /// Returns the access control of the server.
     fn web(&self) -> &Web;
 
-    /// Where it listens.
+    /// Returns the addresses to listen on.
     fn listen_addresses(&self) -> &[ListenAddress];
 
-    /// Where it listens for what may come from everywhere: its public pages are served there, and nothing else.
+    /// Returns the addresses that can be open to the internet: only public pages are served on them.
     fn public_addresses(&self) -> &[ListenAddress] {
         &[]
     }
@@ -105,13 +105,13 @@ fn one_line(error: impl Error) -> String {
     chain(&error)
 }
 
-/// Prints the answer to `--help` or `--version`. A reader that has gone away is no error.
+/// Prints the text of `--help` or `--version`. A closed standard output is not an error.
 fn print(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
-/// The exit code of a result, once the log is written. An error is the one line that reaches the operator even where
-/// logging does not. Neither waits long for a reader of standard error that does not read.
+/// Writes the remaining log lines and returns the exit code of a result. An error is written as the last line in any
+/// log level. If nobody reads standard error, both are given up after a short time.
 pub fn exit_code<E: Display>(result: Result<(), E>) -> ExitCode {
     let code = match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -124,8 +124,8 @@ pub fn exit_code<E: Display>(result: Result<(), E>) -> ExitCode {
     code
 }
 
-/// Runs a future to its end on one thread, and does not wait for what it left running, such as a name that is
-/// still being resolved.
+/// Runs a future on one thread. Does not wait for blocking work that is still running at the end, such as a name
+/// lookup.
 ///
 /// # Errors
 /// The runtime cannot be set up, or the future panicked.
@@ -139,7 +139,7 @@ pub fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
     })
 }
 
-/// What a panic said.
+/// Returns the message of a panic.
 pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
@@ -152,14 +152,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_that_hangs_does_not_hold_up_the_end() {
-        // The sender lives until the end of the test, so that the work never ends by itself.
-        let (_alive, never) = channel::<()>();
+    fn blocking_work_does_not_delay_the_exit() {
+        // The sender is dropped at the end of the test, so the work does not end before.
+        let (_sender, never) = channel::<()>();
         block_on(async { drop(tokio::task::spawn_blocking(move || never.recv())) }).unwrap();
     }
 
     #[test]
-    fn a_panic_is_an_error_that_says_so() {
+    fn returns_a_panic_as_an_error() {
         let error = block_on(async { panic!("boom {}", 1) }).unwrap_err().to_string();
         assert_eq!(error, "the program ended by a defect: boom 1");
     }

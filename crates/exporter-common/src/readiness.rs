@@ -1,4 +1,4 @@
-//! Readiness: a latch that each part of an exporter releases once it can do its job.
+//! Readiness: a set of conditions, one for each part of an exporter that has to work.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,8 +8,8 @@ use prometheus_client::encoding::DescriptorEncoder;
 
 use crate::metrics::gauges;
 
-/// What `/ready` reports, and as a collector `exporter_condition`. Parts take a [`Condition`] each; the whole is ready
-/// when all of them are.
+/// The readiness of a process, shown by `/ready` and, as a collector, by `exporter_condition`. Each part has a
+/// [`Condition`]; the process is ready when all required conditions hold.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness(Arc<Mutex<Conditions>>);
 
@@ -19,18 +19,18 @@ struct Conditions {
     conditions: Vec<ConditionState>,
 }
 
-/// A condition as it is at one moment.
+/// The state of a condition at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConditionState {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
     /// Whether the process is ready without it.
     pub is_optional: bool,
-    /// Why it does not hold; `None` if it does.
+    /// Why the condition does not hold; `None` if it holds.
     pub missing: Option<String>,
 }
 
-/// One part's say in the readiness of the whole.
+/// A handle with which one part sets its condition.
 #[derive(Debug, Clone)]
 pub struct Condition {
     readiness: Readiness,
@@ -38,14 +38,13 @@ pub struct Condition {
 }
 
 impl Readiness {
-    /// Adds a condition that does not hold yet, for the reason given. Its name is the label `condition` of
+    /// Adds a required condition that does not hold yet, with the reason. Its name is the label `condition` of
     /// `exporter_condition`: short, in snake case, and always the same.
     pub fn condition(&self, name: &'static str, reason: impl Into<String>) -> Condition {
         self.add(ConditionState { name, is_optional: false, missing: Some(reason.into()) })
     }
 
-    /// Adds a condition that holds, and without which the process is ready all the same: `/ready` says what is missing
-    /// and stays 200.
+    /// Adds an optional condition, which holds at first. If it does not hold, `/ready` shows the reason and stays 200.
     pub fn optional_condition(&self, name: &'static str) -> Condition {
         self.add(ConditionState { name, is_optional: true, missing: None })
     }
@@ -56,12 +55,12 @@ impl Readiness {
         Condition { readiness: self.clone(), index: all.conditions.len() - 1 }
     }
 
-    /// From now on the process is not ready, whatever its parts say.
+    /// Makes the process not ready from now on, regardless of its conditions.
     pub fn shut_down(&self) {
         self.lock().shutting_down = true;
     }
 
-    /// What is missing, as one line; `None` when everything is there.
+    /// Returns why the process is not ready, as one line; `None` if it is ready.
     pub fn missing(&self) -> Option<String> {
         let all = self.lock();
         if all.shutting_down {
@@ -70,18 +69,18 @@ impl Readiness {
         all.reasons(false)
     }
 
-    /// What is missing of the optional conditions, as one line.
+    /// Returns why optional conditions do not hold, as one line; `None` if all of them hold.
     pub fn impaired(&self) -> Option<String> {
         self.lock().reasons(true)
     }
 
-    /// Every condition, in the order in which they were added.
+    /// Returns all conditions in the order in which they were added.
     pub fn conditions(&self) -> Vec<ConditionState> {
         self.lock().conditions.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Conditions> {
-        // An update is one assignment, so that it is whole even if a holder panicked.
+        // An update is one assignment, so the conditions are consistent even after a panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -95,12 +94,12 @@ impl Conditions {
 }
 
 impl Condition {
-    /// The condition holds.
+    /// Records that the condition holds.
     pub fn ready(&self) {
         self.set(None);
     }
 
-    /// The condition does not hold (any more), for the reason given.
+    /// Records that the condition does not hold, with the reason.
     pub fn missing(&self, reason: impl Into<String>) {
         self.set(Some(reason.into()));
     }
@@ -131,13 +130,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_ready_once_every_part_is() {
+    fn is_ready_when_all_required_conditions_hold() {
         let readiness = Readiness::default();
         let first = readiness.condition("session", "no session");
-        let second = readiness.condition("inventory", "not seeded");
-        assert_eq!(readiness.missing().as_deref(), Some("no session; not seeded"));
+        let second = readiness.condition("inventory", "no listing");
+        assert_eq!(readiness.missing().as_deref(), Some("no session; no listing"));
         first.ready();
-        assert_eq!(readiness.missing().as_deref(), Some("not seeded"));
+        assert_eq!(readiness.missing().as_deref(), Some("no listing"));
         second.ready();
         assert_eq!(readiness.missing(), None);
         first.missing("session lost:\nbad gateway");
@@ -145,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn is_ready_without_what_is_optional() {
+    fn is_ready_without_optional_conditions() {
         let readiness = Readiness::default();
         let optional = readiness.optional_condition("lookups");
         assert_eq!((readiness.missing(), readiness.impaired()), (None, None));
@@ -154,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn shutdown_wins() {
+    fn is_not_ready_after_shutdown() {
         let readiness = Readiness::default();
         readiness.condition("x", "x").ready();
         readiness.shut_down();

@@ -1,50 +1,50 @@
-//! Strings that must not be shown.
+//! Secrets: strings that never appear in logs or messages.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
-/// A secret: redacted in `Debug`, zeroized on drop.
+/// A string that is redacted in `Debug` and zeroized on drop.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
-/// Why a text is no secret. The messages do not repeat it.
+/// Why a text is not a valid secret. The messages do not contain it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
-    /// There is nothing but white space.
+    /// The text is empty or only white space.
     #[error("is empty; allowed is the secret itself")]
     Empty,
-    /// There is a NUL in it.
+    /// The text contains a NUL character.
     #[error("holds a NUL character, as text in UTF-16 does; allowed is the secret in UTF-8")]
     Nul,
-    /// There is a line break within it.
+    /// The text contains a line break.
     #[error("has several lines; allowed is the secret alone")]
     Lines,
-    /// There are quotes around it.
+    /// The text is in quotes.
     #[error("has quotes around it, which would be sent with it; allowed is the secret without quotes")]
     Quotes,
-    /// The bytes are no text.
+    /// The bytes are not UTF-8.
     #[error("is not UTF-8 text, it may be UTF-16; allowed is the secret in UTF-8")]
     Encoding,
 }
 
-/// `text` without white space, line ends and byte order marks around it.
+/// Removes white space, line ends and byte order marks around `text`.
 pub fn trim(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')
 }
 
 impl Secret {
-    /// Wraps a string as it is.
+    /// Wraps a string without validation.
     pub fn new(text: impl Into<String>) -> Self {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// Reads a secret as a person or a tool has written it: white space, line ends and a byte order mark around it are
-    /// no part of it.
+    /// Parses a secret as a person or a tool has written it. White space, line ends and a byte order mark around it are
+    /// removed.
     ///
     /// # Errors
-    /// It cannot be what was meant.
+    /// The text cannot be the intended secret, see [`SecretError`].
     pub fn parse(text: &str) -> Result<Self, SecretError> {
         let text = trim(text);
         let is_quoted = |quote: char| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
@@ -63,20 +63,20 @@ impl Secret {
         }
     }
 
-    /// Likewise, from the content of a file.
+    /// Parses a secret from the content of a file.
     ///
     /// # Errors
-    /// It cannot be what was meant, or is not UTF-8.
+    /// The content is not UTF-8, or cannot be the intended secret, see [`SecretError`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, SecretError> {
         Self::parse(std::str::from_utf8(bytes).map_err(|_| SecretError::Encoding)?)
     }
 
-    /// The text itself.
+    /// Returns the text.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// `text` without this secret, for messages that come from elsewhere.
+    /// Replaces this secret in `text` with `[redacted]`, for messages of other services.
     pub fn redact(&self, text: &str) -> String {
         if self.0.is_empty() { text.to_owned() } else { text.replace(self.0.as_str(), "[redacted]") }
     }
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_surrounds_a_secret_is_no_part_of_it() {
+    fn removes_white_space_and_byte_order_marks_around_a_secret() {
         for text in
             ["hush", " hush\n", "hush\r\n", "\u{feff}hush", "\u{feff} hush \u{feff}\n", "\thush\u{a0}"]
         {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused_with_a_hint() {
+    fn rejects_texts_that_cannot_be_secrets_without_showing_them() {
         for (text, error) in [
             ("", SecretError::Empty),
             (" \r\n\u{feff}", SecretError::Empty),

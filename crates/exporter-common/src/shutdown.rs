@@ -1,5 +1,5 @@
-//! Signals. The first of `SIGTERM` and `SIGINT` begins the end of the process, a second one cuts it short; `SIGHUP` is
-//! a request to read the web configuration again and never ends anything.
+//! Signals. The first `SIGTERM` or `SIGINT` starts a graceful shutdown, the second one exits immediately. `SIGHUP`
+//! reloads the web configuration and never stops the process.
 
 use std::io;
 use std::sync::OnceLock;
@@ -9,42 +9,42 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::telemetry;
 
-/// How long running requests and unflushed work get after the first signal. A process is gone within five
-/// seconds; the rest is for what comes after the drain.
+/// The time for running requests and unfinished work after the first signal. The process exits within five seconds; the
+/// rest of them is for the steps after the drain.
 pub const DRAIN: Duration = Duration::from_millis(4_500);
 
-/// The time from the first signal to the end of the process, with what is left for the log after the drain.
-const END: Duration = Duration::from_millis(4_850);
+/// The time from the first signal to the exit, including the time to write the log after the drain.
+const EXIT_WITHIN: Duration = Duration::from_millis(4_850);
 
-/// The least that is left for the log.
-const LEAST: Duration = Duration::from_millis(100);
+/// The minimum time to write the log.
+const MIN_FLUSH: Duration = Duration::from_millis(100);
 
-/// When the first signal came.
-static BEGAN: OnceLock<Instant> = OnceLock::new();
+/// When the first signal arrived.
+static STARTED: OnceLock<Instant> = OnceLock::new();
 
-/// How long the process may still take after the first signal; `None` before it.
+/// Returns the time until the process has to exit; `None` before the first signal.
 pub(crate) fn time_left() -> Option<Duration> {
-    BEGAN.get().map(|began| END.saturating_sub(began.elapsed()).max(LEAST))
+    STARTED.get().map(|started| EXIT_WITHIN.saturating_sub(started.elapsed()).max(MIN_FLUSH))
 }
 
-/// Exit code of a process whose drain was cut short by a second signal.
+/// Exit code after a second signal.
 const ABORTED: i32 = 130;
 
-/// `SIGTERM` and `SIGINT`, listened to from now on.
+/// Handlers of `SIGTERM` and `SIGINT`.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    /// From the start, lest one that comes before the server runs ends the process.
+    /// Installed from the start, because the default action of a `SIGHUP` before the server runs would stop the process.
     _hangups: Hangups,
 }
 
-/// `SIGHUP`, listened to from now on.
+/// A handler of `SIGHUP`.
 #[derive(Debug)]
 pub struct Hangups(Signal);
 
 impl Hangups {
-    /// Takes the signal away from its default action for the rest of the process' life.
+    /// Installs the handler. It replaces the default action until the process exits.
     ///
     /// # Errors
     /// The handler cannot be installed.
@@ -55,14 +55,14 @@ impl Hangups {
     /// Completes at the next signal.
     pub async fn next(&mut self) {
         if self.0.recv().await.is_none() {
-            // No more of them will come, as the runtime ends.
+            // The runtime shuts down, so no more signals will arrive.
             std::future::pending::<()>().await;
         }
     }
 }
 
 impl Signals {
-    /// Takes the signals away from their default action.
+    /// Installs the handlers. They replace the default actions until the process exits.
     ///
     /// # Errors
     /// The handlers cannot be installed.
@@ -74,15 +74,15 @@ impl Signals {
         })
     }
 
-    /// Completes at the first signal; a second one then ends the process at once.
+    /// Completes at the first signal. A second one then exits the process immediately.
     pub async fn shutdown(mut self) {
         let name = self.next().await;
-        BEGAN.get_or_init(Instant::now);
+        STARTED.get_or_init(Instant::now);
         tracing::info!(signal = name, "shutting down");
         tokio::spawn(async move {
             let name = self.next().await;
             tracing::warn!(signal = name, "second signal, not waiting for running work");
-            telemetry::flush(LEAST);
+            telemetry::flush(MIN_FLUSH);
             std::process::exit(ABORTED);
         });
     }

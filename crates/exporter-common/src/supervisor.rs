@@ -1,4 +1,4 @@
-//! Watches the tasks that a program cannot do without.
+//! Supervises the tasks that a program needs.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::program::panic_message;
 
-/// The tasks beside the server. One that panics, or returns before shutdown, is a defect of the program, which is then
-/// to end with an error, so that it is started anew.
+/// The tasks beside the server. If one panics or returns before shutdown, that is a defect of the program, which should
+/// then exit with an error so that it is restarted.
 #[derive(Debug)]
 pub struct Supervisor {
     tasks: JoinSet<()>,
@@ -18,7 +18,7 @@ pub struct Supervisor {
     shutdown: CancellationToken,
 }
 
-/// A task ended that should not have.
+/// A task panicked, or returned before shutdown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the task {name:?} ended by a defect of this program: {reason}")]
 pub struct TaskEnded {
@@ -34,25 +34,25 @@ pub struct Supervised<T> {
 }
 
 impl<T> Supervised<T> {
-    /// Waits for its output; `None` if it panicked or was aborted.
+    /// Waits for the output of the task; `None` if it panicked or was aborted.
     pub async fn output(self) -> Option<T> {
         self.output.await.ok()
     }
 
-    /// Aborts it, which is no defect.
+    /// Aborts the task. This does not count as a defect.
     pub fn abort(&self) {
         self.task.abort();
     }
 }
 
 impl Supervisor {
-    /// Without tasks yet. Once `shutdown` is cancelled, tasks may return.
+    /// Creates a supervisor without tasks. Once `shutdown` is cancelled, tasks can return.
     #[must_use]
     pub fn new(shutdown: CancellationToken) -> Self {
         Self { tasks: JoinSet::new(), names: HashMap::new(), shutdown }
     }
 
-    /// Starts a task under a name that an operator can make sense of.
+    /// Starts a task. The name appears in the log and should be clear to an operator.
     pub fn spawn<T: Send + 'static>(
         &mut self,
         name: impl Into<String>,
@@ -60,21 +60,20 @@ impl Supervisor {
     ) -> Supervised<T> {
         let (sender, output) = oneshot::channel();
         let task = self.tasks.spawn(async move {
-            // Nobody may wait for the output.
+            // The output is dropped if no caller waits for it.
             let _ = sender.send(task.await);
         });
         self.names.insert(task.id(), name.into());
         Supervised { output, task }
     }
 
-    /// Completes when a task has ended that should not have. Without one it never does. May be dropped and called
-    /// again.
+    /// Completes when a task panics, or returns before shutdown. Cancel safe.
     pub async fn failure(&mut self) -> TaskEnded {
         loop {
             match self.tasks.join_next_with_id().await {
                 None => std::future::pending().await,
                 Some(ended) => {
-                    if let Some(failure) = self.judge(ended) {
+                    if let Some(failure) = self.failure_of(ended) {
                         return failure;
                     }
                 }
@@ -82,20 +81,20 @@ impl Supervisor {
         }
     }
 
-    /// Looks once more at what has ended, when everything else has.
+    /// Checks the tasks that have ended since the last call of [`Self::failure`].
     ///
     /// # Errors
-    /// A task has ended that should not have.
+    /// A task panicked, or returned before shutdown.
     pub fn finish(mut self) -> Result<(), TaskEnded> {
         while let Some(ended) = self.tasks.try_join_next_with_id() {
-            if let Some(failure) = self.judge(ended) {
+            if let Some(failure) = self.failure_of(ended) {
                 return Err(failure);
             }
         }
         Ok(())
     }
 
-    fn judge(&mut self, ended: Result<(Id, ()), JoinError>) -> Option<TaskEnded> {
+    fn failure_of(&mut self, ended: Result<(Id, ()), JoinError>) -> Option<TaskEnded> {
         let (id, reason) = match ended {
             Ok((id, ())) => (id, (!self.shutdown.is_cancelled()).then(|| "it returned".to_owned())),
             Err(error) => {
@@ -115,15 +114,15 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_task_that_panics_or_returns_is_named() {
+    async fn names_a_task_that_panics_or_returns() {
         let mut supervisor = Supervisor::new(CancellationToken::new());
         supervisor.spawn("steady", pending::<()>());
-        let hasty = supervisor.spawn("hasty", async { 7 });
+        let short = supervisor.spawn("short", async { 7 });
         assert_eq!(
             supervisor.failure().await.to_string(),
-            "the task \"hasty\" ended by a defect of this program: it returned"
+            "the task \"short\" ended by a defect of this program: it returned"
         );
-        assert_eq!(hasty.output().await, Some(7));
+        assert_eq!(short.output().await, Some(7));
         let broken = supervisor.spawn("broken", async { panic!("boom") });
         assert_eq!(
             supervisor.failure().await.to_string(),
@@ -134,7 +133,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn in_shutdown_only_a_panic_is_a_failure() {
+    async fn only_a_panic_is_a_failure_during_shutdown() {
         let shutdown = CancellationToken::new();
         let mut supervisor = Supervisor::new(shutdown.clone());
         shutdown.cancel();
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_fails_last_is_not_missed() {
+    async fn finish_reports_the_last_failure() {
         let shutdown = CancellationToken::new();
         let mut supervisor = Supervisor::new(shutdown.clone());
         shutdown.cancel();

@@ -1,47 +1,78 @@
-//! The client's side of TLS, and what both sides say when a certificate is not accepted.
+//! TLS: verification of server certificates, and error texts for clients and servers.
 
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::{ServerCertVerified, ServerCertVerifier};
 use rustls::client::{VerifierBuilderError, WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::CryptoProvider;
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::server::ParsedCertificate;
-use rustls::{
-    AlertDescription, CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-};
+use rustls::{AlertDescription, CertificateError, Error, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 use x509_cert::der::asn1::ObjectIdentifier;
 use x509_cert::ext::pkix::ExtendedKeyUsage;
 
-/// The purpose of a certificate that servers or clients use, as its extension says it.
+/// The extended key usages of certificates for servers and clients.
 pub(crate) const SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
 pub(crate) const CLIENT_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.2");
 
 const KEYS: &str = "RSA, ECDSA with P-256 and P-384, and Ed25519 are supported, and P-521 is not";
 
-/// Verifies servers against `roots`. A certificate that is itself one of `trusted` is a server's under its own names,
-/// even if it says that it is an authority's, as those of `openssl req -x509` do: curl and Go take it too.
+/// Generates the methods of a certificate verifier that check the signatures of a handshake with `self.algorithms`. The
+/// traits for servers and clients declare the same three methods, and neither has a default for them.
+macro_rules! verify_handshake_signatures {
+    () => {
+        fn verify_tls12_signature(
+            &self,
+            message: &[u8],
+            certificate: &rustls_pki_types::CertificateDer<'_>,
+            signed: &rustls::DigitallySignedStruct,
+        ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+            rustls::crypto::verify_tls12_signature(message, certificate, signed, &self.algorithms)
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            certificate: &rustls_pki_types::CertificateDer<'_>,
+            signed: &rustls::DigitallySignedStruct,
+        ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+            rustls::crypto::verify_tls13_signature(message, certificate, signed, &self.algorithms)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+            self.algorithms.supported_schemes()
+        }
+    };
+}
+
+pub(crate) use verify_handshake_signatures;
+
+/// Returns a verifier for server certificates that are signed by one of `roots`. A certificate in `trusted` is also
+/// accepted as the server's own for its names, even if it is marked as a CA, as those of `openssl req -x509` are. curl
+/// and Go accept such certificates too.
 ///
 /// # Errors
-/// There are no roots.
+/// `roots` is empty.
 pub fn server_verifier(
     roots: RootCertStore,
     trusted: Vec<CertificateDer<'static>>,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, VerifierBuilderError> {
-    let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider).build()?;
-    Ok(Arc::new(Servers { verifier, trusted }))
+    let algorithms = provider.signature_verification_algorithms;
+    let webpki = WebPkiServerVerifier::builder_with_provider(roots.into(), provider).build()?;
+    Ok(Arc::new(ServerVerifier { webpki, trusted, algorithms }))
 }
 
 #[derive(Debug)]
-struct Servers {
-    verifier: Arc<WebPkiServerVerifier>,
+struct ServerVerifier {
+    webpki: Arc<WebPkiServerVerifier>,
     trusted: Vec<CertificateDer<'static>>,
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ServerCertVerifier for Servers {
+impl ServerCertVerifier for ServerVerifier {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -50,7 +81,7 @@ impl ServerCertVerifier for Servers {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verified = self.verifier.verify_server_cert(certificate, intermediates, name, ocsp_response, now);
+        let verified = self.webpki.verify_server_cert(certificate, intermediates, name, ocsp_response, now);
         if verified.is_ok()
             || !self.trusted.contains(certificate)
             || !is_valid_for(certificate, SERVER_AUTH, now).unwrap_or(false)
@@ -61,30 +92,10 @@ impl ServerCertVerifier for Servers {
         Ok(ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
-    }
+    verify_handshake_signatures!();
 }
 
-/// Whether a certificate that is trusted as it is may be used for `purpose` at the time `now`.
+/// Whether a trusted certificate is valid for `purpose` at the time `now`.
 pub(crate) fn is_valid_for(
     certificate: &CertificateDer<'_>,
     purpose: ObjectIdentifier,
@@ -96,27 +107,28 @@ pub(crate) fn is_valid_for(
     let [begin, end] = [certificate.validity().not_before, certificate.validity().not_after]
         .map(|time| time.to_unix_duration().as_secs());
     let uses = certificate.get_extension::<ExtendedKeyUsage>().map_err(bad_encoding)?;
-    let serves = uses.is_none_or(|(_, uses)| uses.0.iter().any(|&usage| usage == purpose || usage == ANY));
-    Ok(serves && (begin..=end).contains(&now.as_secs()))
+    let has_purpose =
+        uses.is_none_or(|(_, uses)| uses.0.iter().any(|&usage| usage == purpose || usage == ANY));
+    Ok(has_purpose && (begin..=end).contains(&now.as_secs()))
 }
 
 pub(crate) fn bad_encoding(_: x509_cert::der::Error) -> Error {
     CertificateError::BadEncoding.into()
 }
 
-/// Why a connection to a server failed.
+/// Describes why a connection to a server failed, with the remedy where one is known.
 #[must_use]
 pub fn explain(error: &Error) -> String {
     match error {
         Error::InvalidCertificate(cause) => format!("invalid peer certificate: {}", described(cause)),
         Error::AlertReceived(AlertDescription::HandshakeFailure) => format!(
-            "{error}: the server has no version, cipher suite or kind of key in common with this client; TLS 1.2 and 1.3 are spoken, and keys of {KEYS}"
+            "{error}: the server has no version, cipher suite or kind of key in common with this client; TLS 1.2 and 1.3 are supported; of keys, {KEYS}"
         ),
         other => other.to_string(),
     }
 }
 
-/// Why a certificate of this program's own configuration cannot be used, which no peer presented.
+/// Describes why a certificate in this program's configuration cannot be used.
 #[must_use]
 pub fn explain_own(error: &Error) -> String {
     match error {
@@ -141,7 +153,7 @@ fn described(error: &CertificateError) -> String {
                     .to_owned()
             }
             Some(webpki::Error::CaUsedAsEndEntity) => {
-                "it says that it is an authority's (CA:TRUE), and is not itself among the trusted ones".to_owned()
+                "it is marked as an authority (CA:TRUE) and is not itself one of the trusted certificates".to_owned()
             }
             _ => other.0.to_string(),
         },
@@ -159,7 +171,7 @@ mod tests {
 
     use super::*;
 
-    /// What `openssl x509 -req -signkey` makes without extensions: X.509 version 1.
+    /// Made by `openssl x509 -req -signkey` without extensions: X.509 version 1.
     const VERSION_1: &str = "\
 -----BEGIN CERTIFICATE-----
 MIIBJDCBywIUEtE4RhwN13SmrE5NnEBmOboDBEIwCgYIKoZIzj0EAwIwFDESMBAG
@@ -171,7 +183,7 @@ G45G3nrh2i7+J8hz+YYlZ0HywhQwAiEAxvLf5vfUNbCvclVBpgTK8JjvWu0C59yK
 +aQLP8FbnMM=
 -----END CERTIFICATE-----";
 
-    /// The authority has a key on P-521; the server's key is one on P-256.
+    /// The authority has a P-521 key; the server has a P-256 key.
     const P521_AUTHORITY: &str = "\
 -----BEGIN CERTIFICATE-----
 MIIB/TCCAV6gAwIBAgIUZUnsBecSzvJJizPYL89o35wuTw0wCgYIKoZIzj0EAwIw
@@ -207,7 +219,7 @@ b1tNg743lV7FMSyw6G3SadI56AjZ27oA
         CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()
     }
 
-    /// Verifies `certificate` for `localhost` where `trusted` is trusted.
+    /// Verifies `certificate` for `localhost` with `trusted` as the only trusted certificate.
     fn verify(
         trusted: &CertificateDer<'static>,
         certificate: &CertificateDer<'static>,
@@ -229,7 +241,7 @@ b1tNg743lV7FMSyw6G3SadI56AjZ27oA
     }
 
     #[test]
-    fn an_authority_that_is_trusted_itself_is_a_server_of_its_names() {
+    fn accepts_a_trusted_authority_as_the_server_for_its_names() {
         let server = self_signed(|_| {});
         assert_eq!(verify(&server, &server), Ok(()));
         let other = verify(&self_signed(|_| {}), &server).unwrap_err();
@@ -252,7 +264,7 @@ b1tNg743lV7FMSyw6G3SadI56AjZ27oA
     }
 
     #[test]
-    fn what_cannot_be_verified_is_named_with_its_cure() {
+    fn names_the_remedy_for_unsupported_certificates() {
         let version_1 = certificate(VERSION_1);
         let error = verify(&version_1, &version_1).unwrap_err();
         assert!(error.contains("X.509 version 1") && error.contains("issue it as version 3"), "{error}");
@@ -263,7 +275,7 @@ b1tNg743lV7FMSyw6G3SadI56AjZ27oA
     }
 
     #[test]
-    fn our_own_certificate_is_no_peers() {
+    fn errors_about_own_certificates_name_no_peer() {
         let error = Error::InvalidCertificate(CertificateError::BadEncoding);
         assert_eq!(explain_own(&error), "invalid certificate: it cannot be decoded (BadEncoding)");
     }

@@ -1,4 +1,4 @@
-//! What the services behind an exporter say: their answers, read up to a bound, and errors, as one line.
+//! Helpers for clients of other services: response bodies with a size limit, `Retry-After`, and errors as one line.
 
 use std::error::Error;
 use std::net::IpAddr;
@@ -11,35 +11,35 @@ use http::{HeaderMap, Uri};
 use http_body::Body;
 use http_body_util::BodyExt;
 
-/// Memory that the length of an answer, which is only a promise, is trusted with beforehand, in bytes.
-const TRUSTED_LENGTH: usize = 16 * 1024 * 1024;
+/// Upper bound for preallocating from `Content-Length`, in bytes.
+const MAX_PREALLOCATION: usize = 16 * 1024 * 1024;
 
-/// Why an answer could not be read to its end.
+/// Why a response body could not be read to its end.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError<E> {
-    /// It is longer than this many bytes.
-    #[error("the answer is larger than {} MiB", .0 / (1024 * 1024))]
+    /// The body is larger than this number of bytes.
+    #[error("the response is larger than {} MiB", .0 / (1024 * 1024))]
     TooLarge(usize),
     /// The connection broke.
     #[error("{0}")]
     Broken(E),
 }
 
-/// Reads a body of at most `most` bytes. Of a longer one no more is held than that.
+/// Reads a body of at most `max_size` bytes. Never keeps more than that in memory.
 ///
 /// # Errors
-/// The body is longer, or broke off.
-pub async fn read<B: Body<Data = Bytes>>(body: B, most: usize) -> Result<Bytes, ReadError<B::Error>> {
+/// The body is larger, or the connection broke.
+pub async fn read<B: Body<Data = Bytes>>(body: B, max_size: usize) -> Result<Bytes, ReadError<B::Error>> {
     let mut body = pin!(body);
     let expected = body.size_hint().exact().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
-    if expected > most {
-        return Err(ReadError::TooLarge(most));
+    if expected > max_size {
+        return Err(ReadError::TooLarge(max_size));
     }
-    let mut bytes = BytesMut::with_capacity(expected.min(TRUSTED_LENGTH));
+    let mut bytes = BytesMut::with_capacity(expected.min(MAX_PREALLOCATION));
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame.map_err(ReadError::Broken)?.into_data() {
-            if data.len() > most - bytes.len() {
-                return Err(ReadError::TooLarge(most));
+            if data.len() > max_size - bytes.len() {
+                return Err(ReadError::TooLarge(max_size));
             }
             bytes.extend_from_slice(&data);
         }
@@ -47,8 +47,8 @@ pub async fn read<B: Body<Data = Bytes>>(body: B, most: usize) -> Result<Bytes, 
     Ok(bytes.freeze())
 }
 
-/// How long a service asks not to be asked again: the `Retry-After` header, in seconds or as a date. More than a day is
-/// taken for a day, since it is more likely a mistake.
+/// Returns how long a client has to wait before the next request: the `Retry-After` header, in seconds or as a date.
+/// More than a day counts as a day, because it is more likely a mistake.
 #[must_use]
 pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     const DAY: Duration = Duration::from_secs(24 * 3_600);
@@ -60,8 +60,8 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(wait.min(DAY))
 }
 
-/// Whether a URL leads to this very host, where no proxy of the environment could take a request: such a service is a
-/// sidecar, or an emulator.
+/// Whether a URL is on a loopback address, as for a sidecar or an emulator. Such requests must not use the proxy of the
+/// environment, which could not reach this host.
 #[must_use]
 pub fn is_on_this_host(uri: &Uri) -> bool {
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
@@ -69,7 +69,7 @@ pub fn is_on_this_host(uri: &Uri) -> bool {
         || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// An error and its causes, in one line, without repeating what a cause says again.
+/// Formats an error and its causes as one line. A cause whose text is already in the line is left out.
 #[must_use]
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -85,10 +85,11 @@ pub fn chain(error: &dyn Error) -> String {
     one_line(&text, usize::MAX)
 }
 
-/// The words of others as one line of at most so many characters, and `…` where there were more.
+/// Formats a text of another service as one line of at most `max_length` characters, with `…` at the end of a longer
+/// text.
 #[must_use]
-pub fn one_line(text: &str, longest: usize) -> String {
-    let mut line: String = text.chars().take(longest).collect();
+pub fn one_line(text: &str, max_length: usize) -> String {
+    let mut line: String = text.chars().take(max_length).collect();
     if line.len() < text.len() {
         line.push('…');
     }
@@ -108,7 +109,7 @@ mod tests {
 
     use super::*;
 
-    /// The same few bytes for ever.
+    /// A body without end.
     struct Endless;
 
     impl Body for Endless {
@@ -124,16 +125,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_is_read_up_to_its_bound() {
+    async fn reads_a_body_up_to_the_limit() {
         assert_eq!(read(Full::new(Bytes::from("12345")), 5).await, Ok(Bytes::from("12345")));
         assert_eq!(read(Full::new(Bytes::from("123456")), 5).await, Err(ReadError::TooLarge(5)));
         assert_eq!(read(Endless, 1024 * 1024).await, Err(ReadError::TooLarge(1024 * 1024)));
         let text = ReadError::<Infallible>::TooLarge(64 * 1024 * 1024).to_string();
-        assert_eq!(text, "the answer is larger than 64 MiB");
+        assert_eq!(text, "the response is larger than 64 MiB");
     }
 
     #[test]
-    fn retry_after_in_seconds_and_as_a_date() {
+    fn parses_retry_after_in_seconds_and_as_a_date() {
         let now = UNIX_EPOCH + Duration::from_secs(784_111_777);
         for (value, wait) in [
             ("0", Some(0)),
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_addresses_are_on_this_host() {
+    fn recognizes_loopback_addresses() {
         for (url, expected) in [
             ("http://localhost:8086", true),
             ("http://LOCALHOST", true),
@@ -172,15 +173,15 @@ mod tests {
     struct Layer(&'static str, #[source] Option<Box<Layer>>);
 
     #[test]
-    fn an_error_is_said_once_with_its_causes() {
+    fn formats_each_cause_of_an_error_once() {
         let inner = Layer("connection\nrefused", None);
         let middle = Layer("cannot connect: connection\nrefused", Some(Box::new(inner)));
-        let outer = Layer("cannot ask", Some(Box::new(middle)));
-        assert_eq!(chain(&outer), "cannot ask: cannot connect: connection refused");
+        let outer = Layer("cannot send", Some(Box::new(middle)));
+        assert_eq!(chain(&outer), "cannot send: cannot connect: connection refused");
     }
 
     #[test]
-    fn the_words_of_others_are_one_short_line() {
+    fn shortens_a_text_to_one_line() {
         assert_eq!(one_line("zwei\r\nZeilen", 100), "zwei  Zeilen");
         assert_eq!(one_line("größer", 4), "größ…");
         assert_eq!(one_line("größer", 6), "größer");

@@ -1,41 +1,41 @@
-//! A YAML file as a tree of texts, each with the line that it stands on.
+//! Parses a YAML file into a tree of texts with line numbers.
 //!
-//! The usual YAML libraries decide a scalar's type by its looks, so that an unquoted `007` becomes seven and
-//! a key id made of digits a float. Here every scalar stays the text that was written, quoted or not; what it
-//! means is decided where the option is validated.
+//! The usual YAML libraries derive a scalar's type from its text, so that an unquoted `007` becomes the number seven and
+//! a key id made of digits a float. Here every scalar, quoted or not, is kept as the text in the file. Its meaning is
+//! decided where the option is validated.
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 use zeroize::Zeroizing;
 
-/// A value and where it begins.
+/// A value and the line where it starts.
 pub(crate) struct Node {
     pub(crate) line: usize,
     pub(crate) value: Value,
 }
 
-/// What was written. A text may be a secret, so that it is wiped when dropped.
+/// A value. Texts are zeroized on drop because they may be secrets.
 pub(crate) enum Value {
-    /// Nothing, which means unset.
+    /// An empty value, which means unset.
     Null,
     Text(Zeroizing<String>),
     List(Vec<Node>),
     Map(Map),
 }
 
-/// A mapping's entries in their order.
+/// The entries of a mapping in the order of the file.
 pub(crate) type Map = Vec<Entry>;
 
-/// A key, the line that it stands on, and its value.
+/// A key with its line, and its value.
 pub(crate) struct Entry {
     pub(crate) key: String,
     pub(crate) line: usize,
     pub(crate) node: Node,
 }
 
-/// Parses one document whose top is a mapping (or nothing at all).
+/// Parses one document whose root is a mapping. An empty document is an empty mapping.
 ///
 /// # Errors
-/// Says what is wrong and where, in one line.
+/// The text is not such a document. The error is one line with the problem and its line number.
 pub(crate) fn parse(text: &str) -> Result<Map, String> {
     let mut reader = Reader { parser: Parser::new_from_str(text), line: 1 };
     let mut document = None;
@@ -54,7 +54,7 @@ pub(crate) fn parse(text: &str) -> Result<Map, String> {
     }
 }
 
-/// Deeper than any configuration; bounds the recursion.
+/// The maximum nesting depth, which limits the recursion. No valid configuration is deeper.
 const MAX_DEPTH: usize = 16;
 
 struct Reader<'a> {
@@ -74,7 +74,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The value that starts with `event`.
+    /// Parses the value that starts with `event`.
     fn node(&mut self, event: Event<'a>, depth: usize) -> Result<Node, String> {
         let line = self.line;
         if depth > MAX_DEPTH {
@@ -90,7 +90,7 @@ impl<'a> Reader<'a> {
             Event::SequenceStart(..) => Value::List(self.list(depth)?),
             Event::MappingStart(..) => Value::Map(self.map(depth)?),
             Event::Alias(_) => return Err(format!("uses an alias at line {line}, which is not supported")),
-            _ => return Err(format!("is not understood at line {line}")),
+            _ => return Err(format!("is not valid YAML at line {line}")),
         };
         Ok(Node { line, value })
     }
@@ -111,7 +111,7 @@ impl<'a> Reader<'a> {
             let key = match self.next()? {
                 Event::MappingEnd => return Ok(entries),
                 Event::Scalar(text, ..) => text.into_owned(),
-                _ => return Err(format!("has a key that is no text at line {}", self.line)),
+                _ => return Err(format!("has a key that is not a text at line {}", self.line)),
             };
             let line = self.line;
             let event = self.next()?;
@@ -133,12 +133,12 @@ mod tests {
         match &tree.iter().find(|entry| entry.key == key).unwrap().node.value {
             Value::Text(text) if rest.is_empty() => text.to_string(),
             Value::Map(inner) => text(inner, rest),
-            _ => panic!("no text at {path}"),
+            _ => panic!("{path} is not a text"),
         }
     }
 
     #[test]
-    fn scalars_stay_as_written() {
+    fn keeps_scalars_as_written() {
         let tree =
             parse("id: 0123\nsecret: \"0042\"\nport: 8090\nname: 1e3\nflag: yes\nnested: {a: 0x10, b: ''}\n")
                 .unwrap();
@@ -152,22 +152,22 @@ mod tests {
     }
 
     #[test]
-    fn every_value_knows_its_line() {
+    fn values_have_line_numbers() {
         let tree = parse("a: 1\nb:\n  - 2\n  - 3\n").unwrap();
         assert_eq!((tree[0].line, tree[1].line), (1, 2));
-        let Value::List(items) = &tree[1].node.value else { panic!("no list") };
+        let Value::List(items) = &tree[1].node.value else { panic!("not a list") };
         assert_eq!((items[0].line, items[1].line), (3, 4));
     }
 
     #[test]
-    fn nothing_is_an_empty_mapping() {
-        for nothing in ["", "---\n", "# only a comment\n", "null\n"] {
-            assert!(parse(nothing).unwrap().is_empty(), "{nothing:?}");
+    fn parses_an_empty_document_as_an_empty_mapping() {
+        for empty in ["", "---\n", "# only a comment\n", "null\n"] {
+            assert!(parse(empty).unwrap().is_empty(), "{empty:?}");
         }
     }
 
     #[test]
-    fn says_what_is_wrong_and_where() {
+    fn reports_problem_and_line() {
         for (source, problem) in [
             ("- a\n", "not a mapping"),
             ("just text", "not a mapping"),
@@ -175,7 +175,7 @@ mod tests {
             ("a: [1\n", "not YAML"),
             ("a: 1\n---\nb: 2\n", "more than one"),
             ("a: &x 1\nb: *x\n", "alias at line 2"),
-            ("? [a]\n: b\n", "no text at line 1"),
+            ("? [a]\n: b\n", "not a text at line 1"),
         ] {
             let Err(error) = parse(source) else { panic!("{source:?} is accepted") };
             assert!(error.contains(problem), "{source:?}: {error}");
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_is_bounded() {
+    fn limits_the_depth() {
         let deep = format!("a: {}1{}", "[".repeat(100), "]".repeat(100));
         assert!(parse(&deep).is_err_and(|error| error.contains("too deeply")));
     }

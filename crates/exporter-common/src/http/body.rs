@@ -1,4 +1,4 @@
-//! Bodies of requests, read within bounds on size, time and memory.
+//! Request bodies, read within limits on size, time and memory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,34 +11,34 @@ use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-/// Why the body of a request could not be read.
+/// Why a request body could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
-    /// It is larger than the page takes.
+    /// The body is larger than the page accepts.
     #[error("the body is too large")]
     TooLarge,
-    /// It did not arrive in time.
+    /// The body did not arrive in time.
     #[error("the body did not arrive in time")]
     TimedOut,
-    /// The bodies that arrive or are being processed already take all the memory that is set aside for them.
+    /// The bodies that are being received or processed use all the memory that is reserved for them.
     #[error("too many requests are being received")]
     NoRoom,
-    /// Its head is not one that the page takes a body after; it was not kept.
+    /// The page rejected the request by its headers; the body was discarded.
     #[error("the request is refused")]
     Refused,
-    /// The connection broke, or the body is not what HTTP allows.
+    /// The connection broke, or the body is not valid HTTP.
     #[error("the body could not be read")]
     Broken,
 }
 
-/// Bytes of a body that are read although it is refused.
+/// Bytes of a rejected body that are read and discarded.
 const MAX_DISCARDED: usize = 64 * 1024 * 1024;
 
-/// The memory for bodies that arrive or are being processed, shared by all connections.
+/// The memory for bodies that are being received or processed, shared by all connections.
 #[derive(Debug)]
 pub(super) struct BodyMemory(Arc<Semaphore>);
 
-/// A body that was read. Its memory counts until this is dropped.
+/// A complete body. Its memory is in use until it is dropped.
 #[derive(Debug)]
 pub(super) struct ReceivedBody {
     pub(super) bytes: Bytes,
@@ -46,13 +46,14 @@ pub(super) struct ReceivedBody {
 }
 
 impl BodyMemory {
-    /// Memory of `bytes` bytes.
+    /// Reserves `bytes` bytes.
     pub(super) fn new(bytes: usize) -> Self {
         Self(Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))))
     }
 
-    /// Reads a body of at most `max` bytes within `time`. A larger one is read to its end and dropped, for many clients do
-    /// not look at an answer before they have sent everything; unless its client waits to be told to go on.
+    /// Reads a body of at most `max` bytes within `time`. A larger body is read to its end and discarded, because many
+    /// clients read no response before they have sent the whole body. It is not read if the client waits for
+    /// `100 Continue`.
     ///
     /// # Errors
     /// See [`BodyError`].
@@ -86,12 +87,12 @@ impl BodyMemory {
         }
     }
 
-    /// Reads a body to its end and keeps nothing.
-    pub(super) async fn refuse<B>(&self, mut body: B, time: Duration) -> BodyError
+    /// Reads a body to its end and discards it.
+    pub(super) async fn discard<B>(&self, mut body: B, time: Duration) -> BodyError
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        // However far it came.
+        // The response is the same if this runs into the timeout.
         let _ = timeout(time, discard(&mut body)).await;
         BodyError::Refused
     }
@@ -103,7 +104,7 @@ impl BodyMemory {
         let mut bytes = BytesMut::new();
         let mut memory: Option<OwnedSemaphorePermit> = None;
         while let Some(frame) = body.frame().await {
-            // Trailers say nothing to us.
+            // Trailers are ignored.
             let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
             if data.len() > max - bytes.len() {
                 return Err(BodyError::TooLarge);
@@ -120,7 +121,7 @@ impl BodyMemory {
     }
 }
 
-/// Reads what is left of a body, up to a bound.
+/// Reads and discards the rest of a body, up to [`MAX_DISCARDED`] bytes.
 async fn discard<B>(body: &mut B)
 where
     B: Body<Data = Bytes> + Unpin,
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_is_bounded_whether_its_length_is_announced_or_not() {
+    async fn limits_bodies_with_and_without_content_length() {
         let memory = BodyMemory::new(100);
         assert_eq!(read(&memory, "12345", 5).await.unwrap().bytes, "12345");
         assert_eq!(read(&memory, "123456", 5).await.unwrap_err(), BodyError::TooLarge);
@@ -171,18 +172,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bodies_count_until_they_are_dropped() {
+    async fn releases_memory_when_a_body_is_dropped() {
         let memory = BodyMemory::new(8);
         let first = read(&memory, "12345", 5).await.unwrap();
         assert_eq!(read(&memory, "12345", 5).await.unwrap_err(), BodyError::NoRoom);
-        // What was refused gave its part back.
+        // The rejected body has released its part.
         assert!(read(&memory, "123", 5).await.is_ok());
         drop(first);
         assert!(read(&memory, "12345", 5).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_never_ends_is_given_up() {
+    async fn gives_up_a_body_that_never_ends() {
         let memory = BodyMemory::new(8);
         let never = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>());
         let error = memory.read(&HeaderMap::new(), never, 5, TIME).await.unwrap_err();

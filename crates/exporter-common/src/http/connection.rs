@@ -1,346 +1,158 @@
-//! One connection: what it is doing, since when, and how long it may go on.
-//!
-//! The watch is on the socket itself, so that a client which sends its request a byte a minute, or never reads
-//! its answer, is noticed like one that is silent.
+//! One client connection: an optional TLS handshake, then HTTP until the connection is closed.
 
-use std::io;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::convert::Infallible;
+use std::future::ready;
+use std::net::IpAddr;
+use std::sync::Arc;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{HttpService, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::graceful::Watcher;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 
+use super::limits::Limits;
+use super::monitor::{ConnectionMonitor, MonitoredStream};
 use super::rejection::Rejection;
-use crate::metrics::max_open_files;
+use super::response::{ResponseBody, text};
+use super::web::HTTP2;
+use super::{Scrape, Site};
 
-/// How much of the server a client may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Open connections. At the bound, the one that has waited longest for its client is closed.
-    pub connections: usize,
-    /// Scrapes that run, or whose answers are not sent yet, at the same time; one client may have a quarter of them.
-    pub in_flight: usize,
-    /// Bytes of answers to scrapes that are not sent yet; one client may have a quarter of them.
-    pub unsent_bytes: usize,
-    /// Requests that may be open on one HTTP/2 connection.
-    pub streams: u32,
-    /// Bytes of a request's head.
-    pub head_bytes: usize,
-    /// Bytes of requests' bodies that arrive or are being processed at the same time.
-    pub body_bytes: usize,
-    /// From the end of a request's head to the end of its body.
-    pub body_time: Duration,
-    /// From the first byte of a request (or from the connection's start, with its TLS handshake) to the end of its
-    /// head.
-    pub head_time: Duration,
-    /// Between an answer and the next request on the same connection.
-    pub idle_time: Duration,
-    /// How long an answer may wait for a client that does not read.
-    pub stall_time: Duration,
+/// Bytes of a response that HTTP/2 takes at a time. Whatever the client's flow control does not allow to be sent stays
+/// in the response body, where the monitor notices it.
+const HTTP2_CHUNK: usize = 64 * 1024;
+
+/// Requests that an HTTP/2 client can cancel before they are processed, or have rejected, before its connection is
+/// closed.
+const MAX_RESETS: usize = 32;
+
+/// A connection and what it is served with.
+pub(super) struct Connection<S> {
+    pub(super) site: Arc<Site<S>>,
+    pub(super) client: IpAddr,
+    /// Whether the client used a public socket.
+    pub(super) is_public: bool,
+    pub(super) monitor: ConnectionMonitor,
+    pub(super) limits: Limits,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: 512,
-            in_flight: 1_024,
-            unsent_bytes: 128 * 1024 * 1024,
-            streams: 16,
-            head_bytes: 16 * 1024,
-            body_bytes: 64 * 1024 * 1024,
-            body_time: Duration::from_secs(30),
-            head_time: Duration::from_secs(10),
-            // Longer than any usual scrape interval, so that Prometheus keeps its connection.
-            idle_time: Duration::from_secs(300),
-            stall_time: Duration::from_secs(30),
-        }
-    }
-}
-
-/// The most descriptors that are left to the exporter itself: its log, its files and its own connections.
-const OWN_DESCRIPTORS: u64 = 64;
-
-impl Limits {
-    /// The defaults, with no more connections than this process may have descriptors for. A connection that cannot be
-    /// accepted for want of one would wait as long as idle ones please.
-    pub fn of_process() -> Self {
-        let limits = Self::default();
-        let bound = max_open_files().map_or(usize::MAX, connections_within);
-        Self { connections: limits.connections.min(bound), ..limits }
-    }
-}
-
-/// The connections for which a number of descriptors is enough. Where these are few, half of them are the exporter's.
-fn connections_within(descriptors: u64) -> usize {
-    let own = OWN_DESCRIPTORS.min(descriptors / 2);
-    usize::try_from(descriptors - own).unwrap_or(usize::MAX).max(1)
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// A request is expected or arriving.
-    Head,
-    /// Requests are being answered.
-    Answer,
-    /// The last request was answered.
-    Idle,
-}
-
-#[derive(Debug)]
-struct State {
-    phase: Phase,
-    since: Instant,
-    /// Requests whose answer is not there yet, and answers that are not wholly handed over.
-    asked: usize,
-    sending: usize,
-    /// Since when the socket takes no more of an answer.
-    stalled: Option<Instant>,
-    /// Bytes that arrive need not be a request's: HTTP/2 has frames of its own.
-    is_framed: bool,
-}
-
-/// The watch over one connection, shared by its socket, its requests and the server.
-#[derive(Debug)]
-pub(super) struct Watch {
-    state: Mutex<State>,
-    changed: Notify,
-    evicted: Notify,
-}
-
-impl Watch {
-    pub(super) fn new() -> Arc<Self> {
-        let state = State {
-            phase: Phase::Head,
-            since: Instant::now(),
-            asked: 0,
-            sending: 0,
-            stalled: None,
-            is_framed: false,
-        };
-        Arc::new(Self { state: Mutex::new(state), changed: Notify::new(), evicted: Notify::new() })
-    }
-
-    /// Since when the connection waits for its client; `None` while the client waits for us.
-    pub(super) fn waiting_since(&self) -> Option<Instant> {
-        let state = self.state();
-        match state.phase {
-            Phase::Head | Phase::Idle => Some(state.since),
-            Phase::Answer => state.stalled.or(state.unread_since()),
+impl<S: Scrape> Connection<S> {
+    /// Serves the connection until the client closes it, it exceeds a limit, or the graceful shutdown is complete.
+    pub(super) async fn run(self, stream: TcpStream, shutdown: Watcher) {
+        tokio::select! {
+            () = self.serve(stream, shutdown) => {}
+            limit = self.monitor.limit_exceeded(&self.limits) => self.site.rejections().count(limit),
         }
     }
 
-    /// Whether a request's head is expected or arriving.
-    pub(super) fn expects_head(&self) -> bool {
-        self.state().phase == Phase::Head
+    async fn serve(&self, stream: TcpStream, shutdown: Watcher) {
+        match self.site.web().rules().await.and_then(|rules| rules.tls.clone()) {
+            None => self.http1(self.monitored(stream), shutdown).await,
+            // Boxed because its future is large, and plain HTTP does not need it.
+            Some(tls) => Box::pin(self.tls(stream, tls, shutdown)).await,
+        }
     }
 
-    /// Asks the connection to end at once.
-    pub(super) fn evict(&self) {
-        self.evicted.notify_one();
-    }
-
-    /// The connection speaks HTTP/2.
-    pub(super) fn framed(&self) {
-        self.state().is_framed = true;
-    }
-
-    /// A request's head is complete.
-    pub(super) fn asked(self: &Arc<Self>) -> Exchange {
-        self.change(|state| {
-            state.phase = Phase::Answer;
-            state.asked += 1;
-        });
-        Exchange { watch: self.clone(), is_answered: false }
-    }
-
-    /// Completes when the connection has to end: evicted, or over one of its limits.
-    pub(super) async fn over(&self, limits: &Limits) -> Rejection {
-        loop {
-            let changed = self.changed.notified();
-            let (deadline, reason) = self.deadline(limits);
-            let overdue = async {
-                match deadline {
-                    Some(deadline) => sleep_until(deadline).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = self.evicted.notified() => return Rejection::Connections,
-                () = changed => {}
-                () = overdue => return reason,
+    async fn tls(&self, stream: TcpStream, tls: Arc<ServerConfig>, shutdown: Watcher) {
+        let mut first = [0];
+        match stream.peek(&mut first).await {
+            // A TLS record starts with its type, a small number.
+            Ok(1) if first[0].is_ascii_uppercase() => return self.plain_http(stream, shutdown).await,
+            Ok(1) => {}
+            // The client closed the connection without a byte, as a port scan does.
+            _ => return,
+        }
+        match TlsAcceptor::from(tls).accept(self.monitored(stream)).await {
+            Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(HTTP2) => {
+                self.http2(stream, shutdown).await;
             }
+            Ok(stream) => self.http1(stream, shutdown).await,
+            Err(error) => self.site.rejections().count_handshake(self.client, &error),
         }
     }
 
-    fn deadline(&self, limits: &Limits) -> (Option<Instant>, Rejection) {
-        let state = self.state();
-        if let Some(stalled) = state.stalled {
-            return (Some(stalled + limits.stall_time), Rejection::StallTime);
-        }
-        match state.phase {
-            Phase::Head => (Some(state.since + limits.head_time), Rejection::HeadTime),
-            Phase::Idle => (Some(state.since + limits.idle_time), Rejection::IdleTime),
-            Phase::Answer => {
-                (state.unread_since().map(|since| since + limits.stall_time), Rejection::StallTime)
-            }
-        }
+    fn monitored(&self, stream: TcpStream) -> MonitoredStream<TcpStream> {
+        MonitoredStream::new(stream, self.monitor.clone())
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        {
-            let mut state = self.state();
-            change(&mut state);
-            state.since = Instant::now();
-        }
-        self.changed.notify_one();
+    async fn http1(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, shutdown: Watcher) {
+        let http = http1(&self.limits).serve_connection(TokioIo::new(stream), self.service(usize::MAX));
+        self.finish(shutdown.watch(http).await);
     }
 
-    fn bytes_arrived(&self) {
-        let begins_request = {
-            let state = self.state();
-            state.phase == Phase::Idle && !state.is_framed
-        };
-        if begins_request {
-            self.change(|state| state.phase = Phase::Head);
-        }
+    async fn http2(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, shutdown: Watcher) {
+        self.monitor.set_http2();
+        let head_bytes = u32::try_from(self.limits.head_bytes).unwrap_or(u32::MAX);
+        let http = http2::Builder::new(TokioExecutor::new())
+            .max_concurrent_streams(self.limits.streams)
+            // Heads up to twice the limit get status 431; HTTP/2 itself refuses larger ones.
+            .max_header_list_size(head_bytes.saturating_mul(2))
+            .max_pending_accept_reset_streams(MAX_RESETS)
+            .max_local_error_reset_streams(MAX_RESETS)
+            .serve_connection(TokioIo::new(stream), self.service(HTTP2_CHUNK));
+        self.finish(shutdown.watch(http).await);
     }
 
-    fn wrote(&self, pending: bool) {
-        let mut state = self.state();
-        if pending == state.stalled.is_some() {
-            return;
-        }
-        state.stalled = pending.then(Instant::now);
-        drop(state);
-        self.changed.notify_one();
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Every critical section is a few assignments that cannot panic half-way.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// Since when all that is left to do is the client's: to read its answers.
-    fn unread_since(&self) -> Option<Instant> {
-        (self.asked == 0 && self.sending > 0).then_some(self.since)
-    }
-
-    fn settle(&mut self) {
-        if self.asked == 0 && self.sending == 0 {
-            self.phase = Phase::Idle;
-        }
-    }
-}
-
-/// One request and its answer. It ends when it is dropped, whether it was answered or given up.
-#[derive(Debug)]
-pub(super) struct Exchange {
-    watch: Arc<Watch>,
-    is_answered: bool,
-}
-
-impl Exchange {
-    /// The answer is there.
-    pub(super) fn answered(&mut self) {
-        self.is_answered = true;
-        self.watch.change(|state| {
-            state.asked -= 1;
-            state.sending += 1;
+    /// Explains the mistake to a client that uses plain HTTP on a TLS socket.
+    async fn plain_http(&self, stream: TcpStream, shutdown: Watcher) {
+        self.site.rejections().count(Rejection::PlainHttp);
+        let monitor = self.monitor.clone();
+        let service = service_fn(move |_: Request<Incoming>| {
+            let mut request = monitor.request_started();
+            request.response_ready();
+            let mut response =
+                text(StatusCode::BAD_REQUEST, "Client sent an HTTP request to an HTTPS server.\n");
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            ready(Ok::<_, Infallible>(
+                response.map(|content| ResponseBody::new(content, usize::MAX, request)),
+            ))
         });
+        let http = http1(&self.limits).serve_connection(TokioIo::new(self.monitored(stream)), service);
+        self.finish(shutdown.watch(http).await);
     }
 
-    /// A part of the answer was taken.
-    pub(super) fn progressed(&self) {
-        self.watch.change(|_| {});
-    }
-}
-
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        self.watch.change(|state| {
-            if self.is_answered {
-                state.sending -= 1;
-            } else {
-                state.asked -= 1;
+    /// Responds to requests with the site's pages, whose bodies HTTP takes in chunks of at most `chunk` bytes.
+    fn service(
+        &self,
+        chunk: usize,
+    ) -> impl HttpService<Incoming, ResBody = ResponseBody, Error = Infallible, Future: Send + 'static> + use<S>
+    {
+        let (site, monitor, limits) = (self.site.clone(), self.monitor.clone(), self.limits);
+        let (client, is_public) = (self.client, self.is_public);
+        service_fn(move |request: Request<Incoming>| {
+            let mut in_flight = monitor.request_started();
+            let site = site.clone();
+            async move {
+                let response = site.respond(request, client, is_public, &limits).await;
+                in_flight.response_ready();
+                Ok::<_, Infallible>(response.map(|content| ResponseBody::new(content, chunk, in_flight)))
             }
-            state.settle();
-        });
+        })
     }
-}
 
-/// A socket that reports to its watch.
-pub(super) struct Watched<S> {
-    stream: S,
-    watch: Arc<Watch>,
-}
-
-impl<S> Watched<S> {
-    pub(super) fn new(stream: S, watch: Arc<Watch>) -> Self {
-        Self { stream, watch }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let poll = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            self.watch.bytes_arrived();
+    fn finish(&self, result: Result<(), hyper::Error>) {
+        if let Err(error) = result {
+            if error.is_parse_too_large() {
+                self.site.rejections().count(Rejection::HeadBytes);
+            }
+            tracing::debug!(%error, "connection closed");
         }
-        poll
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.watch.wrote(poll.is_pending());
-        poll
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.watch.wrote(poll.is_pending());
-        poll
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn connections_leave_descriptors_to_the_exporter() {
-        for (descriptors, connections) in
-            [(0, 1), (1, 1), (64, 32), (128, 64), (256, 192), (1_024, 960), (1 << 20, (1 << 20) - 64)]
-        {
-            assert_eq!(connections_within(descriptors), connections, "{descriptors}");
-        }
-        assert!(Limits::of_process().connections <= Limits::default().connections);
-    }
+fn http1(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        // The monitor has separate limits for idle time and for the time of a head.
+        .header_read_timeout(None)
+        .half_close(true)
+        .max_header_size(limits.head_bytes)
+        .max_buf_size(limits.head_bytes.max(8 * 1024));
+    builder
 }

@@ -1,11 +1,11 @@
-//! HTML pages: plain, without scripts and without anything that is loaded from elsewhere.
+//! HTML pages without scripts and without external resources.
 
 use bytes::Bytes;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Response};
 
-/// What a page may do: be shown, with the style that it brings along, and send its form to where it came from. Should
-/// a text ever get into a page without being escaped, it still cannot run.
+/// The Content-Security-Policy of all pages: inline styles and forms to the same site, no scripts. Text that is not
+/// escaped by mistake cannot run.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 );
@@ -14,7 +14,7 @@ const STYLE: &str = "body{font-family:sans-serif;margin:1.5em}table{border-colla
     th,td{border:1px solid #ccc;padding:.2em .6em;text-align:left;vertical-align:top}th{background:#eee}\
     .bad{background:#fdd}.warn{background:#ffd}";
 
-/// A text in HTML, between tags or in a quoted attribute.
+/// Escapes text for HTML, between tags or in a quoted attribute.
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -31,7 +31,7 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-/// A whole page: `title` is a text, `body` is HTML.
+/// Returns a complete page. `title` is plain text, `body` is HTML.
 #[must_use]
 pub fn page(title: &str, body: &str) -> Response<Bytes> {
     let title = escape(title);
@@ -52,13 +52,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_means_something_in_html_is_escaped() {
+    fn escapes_special_characters() {
         assert_eq!(escape("<b a=\"1\" c='2'>&amp;"), "&lt;b a=&quot;1&quot; c=&#39;2&#39;&gt;&amp;amp;");
         assert_eq!(escape("prod-1 ü"), "prod-1 ü");
     }
 
     #[test]
-    fn a_page_may_run_nothing() {
+    fn pages_allow_no_scripts() {
         let page = page("<t>", "<p>b</p>");
         let policy = page.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
         assert!(policy.starts_with("default-src 'none'") && !policy.contains("script"), "{policy}");

@@ -1,4 +1,4 @@
-//! The landing page: what is well and what is not, and where to look further.
+//! The landing page: readiness conditions, the present state, and links.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -11,7 +11,7 @@ use super::html::{escape, page};
 use crate::build_info;
 use crate::readiness::{ConditionState, Readiness};
 
-/// Something about the exporter as it is now: a row of the landing page.
+/// A name and value about the present state of the exporter: a row of the landing page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fact {
     name: Cow<'static, str>,
@@ -20,12 +20,12 @@ pub struct Fact {
 }
 
 impl Fact {
-    /// A name and a value, both of them plain text.
+    /// Creates a row from a name and a value, both plain text.
     pub fn new(name: impl Into<Cow<'static, str>>, value: impl Display) -> Self {
         Self { name: name.into(), value: value.to_string(), is_problem: false }
     }
 
-    /// The same fact, highlighted if it is a problem.
+    /// Highlights the row if `is_problem` is true.
     #[must_use]
     pub fn problem_if(mut self, is_problem: bool) -> Self {
         self.is_problem = is_problem;
@@ -33,7 +33,7 @@ impl Fact {
     }
 }
 
-/// How long ago something was, in its largest whole unit.
+/// Formats an age in its largest whole unit, such as `12 s ago`.
 #[must_use]
 pub fn ago(age: Duration) -> String {
     let seconds = age.as_secs();
@@ -45,7 +45,7 @@ pub fn ago(age: Duration) -> String {
     }
 }
 
-/// Its links are relative, so that they hold behind a proxy that puts a prefix before the paths.
+/// Returns the landing page. Its links are relative, so that they work behind a proxy that adds a path prefix.
 pub(super) fn landing_page<'a>(
     name: &str,
     about: &str,
@@ -69,7 +69,7 @@ pub(super) fn landing_page<'a>(
     page(name, &body)
 }
 
-/// What `/ready` says, as a line of its own.
+/// The text of `/ready` as a paragraph.
 fn summary(readiness: &Readiness) -> String {
     let (class, text) = match (readiness.missing(), readiness.impaired()) {
         (Some(reason), _) => (" class=\"bad\"", format!("Not ready: {reason}")),
@@ -100,7 +100,7 @@ fn facts_table(facts: &[Fact]) -> String {
     format!("<h2>Now</h2>\n<table>\n{}</table>\n", facts.iter().map(row).collect::<String>())
 }
 
-/// A path as a link on the landing page. One that begins like another host or a scheme is marked as a path.
+/// Returns a path as a relative link. A prefix `./` prevents a path from being read as another host or a scheme.
 fn relative(path: &str) -> String {
     let path = path.strip_prefix('/').unwrap_or(path);
     let prefix = if path.is_empty() || path.starts_with('/') || path.contains(':') { "./" } else { "" };
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn ages_are_short() {
+    fn formats_ages_in_the_largest_unit() {
         for (seconds, expected) in [
             (0, "0 s ago"),
             (119, "119 s ago"),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn each_condition_has_its_state_and_its_reason() {
+    fn shows_state_and_reason_of_each_condition() {
         let readiness = Readiness::default();
         let session = readiness.condition("session", "HTTP 502: <script>alert(1)</script>");
         let lookups = readiness.optional_condition("lookups");

@@ -1,34 +1,34 @@
-//! A bound on log lines that any client can cause.
+//! A rate limit for log lines that any client can cause.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The least time between two lines of one kind.
+/// The minimum time between two lines.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Lets one line through in ten seconds.
+/// Allows one line in ten seconds.
 #[derive(Debug, Default)]
-pub struct LineLimit(Mutex<State>);
+pub struct LineLimit(Mutex<LineCount>);
 
 #[derive(Debug, Default)]
-struct State {
+struct LineCount {
     last: Option<Instant>,
     left_out: u64,
 }
 
 impl LineLimit {
-    /// Whether a line may be written now; if so, how many were left out since the one before.
+    /// Returns `None` if no line is allowed now, else the number of lines left out since the last one.
     pub fn pass(&self) -> Option<u64> {
-        // The state is two assignments that cannot panic.
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.last.is_some_and(|last| last.elapsed() < INTERVAL) {
-            state.left_out += 1;
+        // The critical section is two assignments that cannot panic.
+        let mut count = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if count.last.is_some_and(|last| last.elapsed() < INTERVAL) {
+            count.left_out += 1;
             return None;
         }
-        state.last = Some(Instant::now());
-        Some(std::mem::take(&mut state.left_out))
+        count.last = Some(Instant::now());
+        Some(std::mem::take(&mut count.left_out))
     }
 }
 
@@ -38,7 +38,7 @@ mod tests {
     use tokio::time::advance;
 
     #[tokio::test(start_paused = true)]
-    async fn one_line_an_interval_says_how_many_were_left_out() {
+    async fn allows_one_line_an_interval_and_counts_the_others() {
         let limit = LineLimit::default();
         assert_eq!([limit.pass(), limit.pass(), limit.pass()], [Some(0), None, None]);
         advance(INTERVAL).await;

@@ -1,4 +1,4 @@
-//! Listen addresses in the form that Go programs take: `:9953`, `127.0.0.1:9953`, `[::1]:9953`, `localhost:9953`.
+//! Listen addresses in the syntax of Go programs: `:9953`, `127.0.0.1:9953`, `[::1]:9953`, `localhost:9953`.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::config::{ConfigError, Loaded, TextList};
 
-/// Where to listen, as written.
+/// A host and port to listen on, as configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenAddress {
     host: Host,
@@ -21,36 +21,36 @@ pub struct ListenAddress {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Host {
-    /// No host: every interface, IPv4 and IPv6.
+    /// No host: all interfaces, IPv4 and IPv6.
     Any,
     Address(IpAddr),
     Name(String),
 }
 
-/// Why a text is no listen address. The message says what is allowed.
+/// Why a text is not a listen address. The message names what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ListenAddressError {
     /// There is no colon, or an IPv6 address without brackets.
-    #[error("is no listen address; allowed is HOST:PORT or :PORT, with an IPv6 host in brackets")]
+    #[error("is not a listen address; allowed is HOST:PORT or :PORT, with an IPv6 host in brackets")]
     Form,
-    /// What follows the last colon is no port.
+    /// The text after the last colon is not a port.
     #[error("has no port between 0 and 65535; allowed is HOST:PORT or :PORT")]
     Port,
-    /// What precedes the last colon is neither an address nor a host name.
+    /// The text before the last colon is neither an address nor a host name.
     #[error("has no valid host; allowed is HOST:PORT or :PORT")]
     Host,
 }
 
 impl ListenAddress {
-    /// Every interface, IPv4 and IPv6, at `port`.
+    /// All interfaces, IPv4 and IPv6, at `port`.
     pub const fn any(port: u16) -> Self {
         Self { host: Host::Any, port }
     }
 
-    /// The addresses of a list as written, each once; `None` where there are none.
+    /// Parses a list of addresses and removes duplicates; `None` if the list is empty.
     ///
     /// # Errors
-    /// One of them is no listen address. Names key, source and what is allowed.
+    /// An item is not a listen address. The error names key, source and what is allowed.
     pub fn validate<W>(
         loaded: &Loaded<W>,
         key: &str,
@@ -61,7 +61,7 @@ impl ListenAddress {
             let address: Self = text
                 .parse()
                 .map_err(|error: ListenAddressError| loaded.invalid(key, text, &error.to_string()))?;
-            // With port 0 each gets a port of its own.
+            // Each address with port 0 gets a different port.
             if address.port == 0 || !addresses.contains(&address) {
                 addresses.push(address);
             }
@@ -96,7 +96,8 @@ impl FromStr for ListenAddress {
     }
 }
 
-/// A host name of letters, digits, dots, dashes and underscores; one of digits and dots only is a mistyped address.
+/// Whether a text is a host name of letters, digits, dots, dashes and underscores. A name of only digits and dots is a
+/// mistyped address.
 fn is_host_name(text: &str) -> bool {
     text.len() <= 253
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
@@ -114,35 +115,34 @@ impl fmt::Display for ListenAddress {
     }
 }
 
-/// Connections that wait to be accepted; the kernel caps it at `net.core.somaxconn`.
+/// Connections that can wait to be accepted; the kernel limits it to `net.core.somaxconn`.
 const BACKLOG: i32 = 1_024;
 
-/// A bound socket: from here on connections queue up, even before anything is served.
-/// There may be several.
+/// One or more bound sockets. The kernel queues connections from now on, before anything is served.
 #[derive(Debug)]
 pub struct Listener {
     sockets: Vec<ListeningSocket>,
-    /// The socket that is asked first, so that none is forgotten for another that is busy.
+    /// The socket that is polled first. It changes with each connection, so that a busy socket cannot starve another.
     next: usize,
 }
 
 #[derive(Debug)]
 struct ListeningSocket {
     socket: TcpListener,
-    /// Whether it serves public pages only, and they only it.
+    /// Whether it serves public pages. They are served on public sockets only, and public sockets serve only them.
     is_public: bool,
 }
 
-/// A connection that was accepted.
+/// An accepted connection.
 #[derive(Debug)]
-pub(super) struct Accepted {
+pub(super) struct AcceptedConnection {
     pub(super) stream: TcpStream,
     pub(super) peer: SocketAddr,
-    /// Whether it came by a public socket.
+    /// Whether the client used a public socket.
     pub(super) is_public: bool,
 }
 
-/// An address could not be listened on.
+/// An address that could not be bound.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {error}")]
 pub struct BindError {
@@ -151,16 +151,16 @@ pub struct BindError {
 }
 
 impl Listener {
-    /// Binds the address. Must be called within a Tokio runtime.
+    /// Binds an address. Must be called within a Tokio runtime.
     ///
     /// # Errors
-    /// The name does not resolve, the port is taken or not permitted.
+    /// The name does not resolve, or the port is in use or not permitted.
     pub fn bind(address: &ListenAddress) -> io::Result<Self> {
         let socket = ListeningSocket { socket: Self::bind_one(address)?, is_public: false };
         Ok(Self { sockets: vec![socket], next: 0 })
     }
 
-    /// Binds every address. Must be called within a Tokio runtime.
+    /// Binds all addresses. Must be called within a Tokio runtime.
     ///
     /// # Errors
     /// One of them cannot be bound.
@@ -170,8 +170,7 @@ impl Listener {
         Ok(listener)
     }
 
-    /// Binds further addresses, at which the public pages are served and nothing else. Must be called within a Tokio
-    /// runtime.
+    /// Binds more addresses, which serve only the public pages. Must be called within a Tokio runtime.
     ///
     /// # Errors
     /// One of them cannot be bound.
@@ -188,8 +187,8 @@ impl Listener {
         Ok(())
     }
 
-    /// The next connection to any of the sockets.
-    pub(super) async fn accept(&mut self) -> io::Result<Accepted> {
+    /// Accepts the next connection of any socket.
+    pub(super) async fn accept(&mut self) -> io::Result<AcceptedConnection> {
         poll_fn(|context| {
             let count = self.sockets.len();
             for index in (0..count).map(|offset| (self.next + offset) % count) {
@@ -197,7 +196,9 @@ impl Listener {
                 if let Poll::Ready(accepted) = socket.poll_accept(context) {
                     self.next = index + 1;
                     let is_public = *is_public;
-                    return Poll::Ready(accepted.map(|(stream, peer)| Accepted { stream, peer, is_public }));
+                    let accepted =
+                        accepted.map(|(stream, peer)| AcceptedConnection { stream, peer, is_public });
+                    return Poll::Ready(accepted);
                 }
             }
             Poll::Pending
@@ -209,7 +210,7 @@ impl Listener {
         match &address.host {
             Host::Any => {
                 Self::bind_to(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), address.port)).or_else(|error| {
-                    // A host without IPv6 still has IPv4; any other error (such as a taken port) stands.
+                    // A host without IPv6 still has IPv4; any other error (such as a port in use) is returned.
                     match error.raw_os_error() {
                         Some(code) if code == EAFNOSUPPORT || code == EADDRNOTAVAIL => {
                             Self::bind_to(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port))
@@ -220,7 +221,7 @@ impl Listener {
             }
             Host::Address(ip) => Self::bind_to(SocketAddr::new(*ip, address.port)),
             Host::Name(name) => {
-                // As Go does: IPv4 first, so that `localhost` is where most clients look for it.
+                // IPv4 first, as in Go, because most clients resolve `localhost` to it.
                 let mut addresses: Vec<SocketAddr> =
                     (name.as_str(), address.port).to_socket_addrs()?.collect();
                 addresses.sort_by_key(SocketAddr::is_ipv6);
@@ -243,18 +244,18 @@ impl Listener {
         TcpListener::from_std(socket.into())
     }
 
-    /// The address that was bound first, with the port that the kernel chose for port 0.
+    /// Returns the address that was bound first, with the port that the kernel chose for port 0.
     ///
     /// # Errors
-    /// The socket has none.
+    /// The kernel cannot report the address.
     pub fn local_address(&self) -> io::Result<SocketAddr> {
         self.sockets.first().ok_or(io::ErrorKind::NotFound)?.socket.local_addr()
     }
 
-    /// Every address that was bound, the public ones last.
+    /// Returns all bound addresses in the order in which they were bound.
     ///
     /// # Errors
-    /// A socket has none.
+    /// The kernel cannot report an address.
     pub fn local_addresses(&self) -> io::Result<Vec<SocketAddr>> {
         self.sockets.iter().map(|socket| socket.socket.local_addr()).collect()
     }
@@ -262,7 +263,7 @@ impl Listener {
 
 /// `errno` of Linux: the kernel has no IPv6.
 const EAFNOSUPPORT: i32 = 97;
-/// `errno` of Linux: IPv6 is there but disabled on every interface.
+/// `errno` of Linux: IPv6 is disabled on all interfaces.
 const EADDRNOTAVAIL: i32 = 99;
 
 #[cfg(test)]
@@ -271,7 +272,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn reads_the_go_forms() {
+    fn parses_addresses_of_go_programs() {
         for (text, shown) in [
             (":9953", ":9953"),
             ("127.0.0.1:9953", "127.0.0.1:9953"),
@@ -286,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong() {
+    fn rejects_other_texts_with_the_reason() {
         for (text, error) in [
             ("", ListenAddressError::Form),
             ("9953", ListenAddressError::Form),
@@ -309,7 +310,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_host_means_both_families() {
+    async fn listens_on_ipv4_and_ipv6_without_a_host() {
         let listener = Listener::bind(&ListenAddress::any(0)).unwrap();
         let port = listener.local_address().unwrap().port();
         TcpStream::connect(("127.0.0.1", port)).await.unwrap();
@@ -319,14 +320,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_taken_port_is_an_error() {
+    async fn reports_a_port_in_use() {
         let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
         let taken = listener.local_address().unwrap().to_string().parse().unwrap();
         assert_eq!(Listener::bind(&taken).unwrap_err().kind(), io::ErrorKind::AddrInUse);
     }
 
     #[tokio::test]
-    async fn every_socket_is_served_in_turn() {
+    async fn accepts_from_all_sockets_in_turn() {
         let any = "127.0.0.1:0".parse().unwrap();
         let mut listener = Listener::bind_all(&[any, "127.0.0.1:0".parse().unwrap()]).unwrap();
         let [one, other] = listener.local_addresses().unwrap()[..] else { panic!("not two") };
@@ -350,7 +351,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_read_is_written_alike(text in "(\\[[0-9a-f:]{0,20}\\]|[a-z0-9.-]{0,12}):[0-9]{0,6}") {
+        fn parsing_the_displayed_address_returns_the_same(text in "(\\[[0-9a-f:]{0,20}\\]|[a-z0-9.-]{0,12}):[0-9]{0,6}") {
             if let Ok(address) = text.parse::<ListenAddress>() {
                 prop_assert_eq!(address.to_string().parse::<ListenAddress>(), Ok(address));
             }

@@ -1,11 +1,11 @@
-//! What a client can read: `Accept` and `Accept-Encoding`, as Prometheus and its client libraries use them.
+//! Content negotiation by `Accept` and `Accept-Encoding`, as Prometheus and its client libraries do it.
 
 use crate::metrics::Format;
 
-/// A content coding of the answer.
+/// A content coding of the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
-    /// As it is.
+    /// No coding.
     Identity,
     /// gzip, RFC 1952.
     Gzip,
@@ -13,8 +13,8 @@ pub enum Encoding {
     Zstd,
 }
 
-/// How names with characters outside the classic set are written, the parameter `escaping` of a format. Names of
-/// these exporters have none, so that a name is the same in each of them.
+/// How names with characters outside the classic set are written: the parameter `escaping` of a format. Names of
+/// these exporters have no such characters, so they are the same in every scheme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Escaping {
     /// Such characters become underscores.
@@ -27,8 +27,8 @@ pub enum Escaping {
 }
 
 impl Escaping {
-    /// What a client asks for. `dots` doubles the underscores of every name, which is not done here; it is answered
-    /// like an unknown scheme.
+    /// The scheme that a client requests. `dots` would double the underscores of every name; it is not supported and
+    /// treated like an unknown scheme.
     fn of(parameter: Option<&str>) -> Self {
         match parameter {
             Some("allow-utf-8") => Self::AllowUtf8,
@@ -46,18 +46,18 @@ impl Escaping {
     }
 }
 
-/// The format of an answer and what is said of it.
+/// The format and the escaping scheme of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Accepted {
+pub struct AcceptedFormat {
     /// The format.
     pub format: Format,
-    /// The escaping scheme that the client asked for.
+    /// The escaping scheme that the client requested.
     pub escaping: Escaping,
 }
 
-impl Accepted {
-    /// The `Content-Type` of the answer. OpenMetrics and protobuf name the escaping scheme, as OpenMetrics demands;
-    /// the classic text does not know it.
+impl AcceptedFormat {
+    /// Returns the `Content-Type` of the response. OpenMetrics and protobuf name the escaping scheme, as OpenMetrics
+    /// requires; the classic text format has no such parameter.
     pub fn content_type(self) -> String {
         let content_type = self.format.content_type();
         match self.format {
@@ -67,22 +67,22 @@ impl Accepted {
     }
 }
 
-/// The format for an `Accept` header: the most wanted one that exists, else the classic text.
-pub fn accepted_format(accept: &str) -> Accepted {
-    let mut best = (0, Accepted { format: Format::Text, escaping: Escaping::default() });
+/// Returns the format for an `Accept` header: the supported one with the highest weight, else the classic text.
+pub fn accepted_format(accept: &str) -> AcceptedFormat {
+    let mut best = (0, AcceptedFormat { format: Format::Text, escaping: Escaping::default() });
     for range in elements(accept) {
         if let Some(format) = format_of(&range)
             && range.quality > best.0
         {
             let escaping = Escaping::of(range.parameter("escaping"));
-            best = (range.quality, Accepted { format, escaping });
+            best = (range.quality, AcceptedFormat { format, escaping });
         }
     }
     best.1
 }
 
-/// Whether a client rather reads HTML than JSON, by its `Accept` header, as browsers do: of the most wanted types HTML
-/// comes first. A client that takes anything, or says nothing, is a program.
+/// Whether a client prefers HTML to JSON by its `Accept` header, as browsers do: HTML is the first of the types with
+/// the highest weight. Clients that accept any type, or send no header, get JSON.
 pub fn prefers_html(accept: &str) -> bool {
     let mut best = (0, false);
     for range in elements(accept) {
@@ -98,8 +98,8 @@ pub fn prefers_html(accept: &str) -> bool {
     best.1
 }
 
-/// The coding for an `Accept-Encoding` header. Among equally wanted ones gzip comes first: a proxy that forwards
-/// the header of its own client, and looks into the answer, reads it.
+/// Returns the coding for an `Accept-Encoding` header. gzip wins among equal weights: a proxy that forwards the header
+/// of its client and inspects the response can read gzip.
 pub fn accepted_encoding(accept_encoding: &str) -> Encoding {
     let (mut gzip, mut zstd, mut identity, mut rest) = (None, None, None, None);
     for element in elements(accept_encoding) {
@@ -112,7 +112,7 @@ pub fn accepted_encoding(accept_encoding: &str) -> Encoding {
         };
         slot.get_or_insert(element.quality);
     }
-    // `*` speaks for gzip only: a client that does not name zstd rarely reads it.
+    // `*` stands for gzip only: a client that does not name zstd can rarely read it.
     let gzip = gzip.or(rest).unwrap_or(0);
     let zstd = zstd.unwrap_or(0);
     let identity = identity.unwrap_or(0);
@@ -156,7 +156,7 @@ fn parameters(text: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// A weight of RFC 9110 (`0.5`) in thousandths; `None` for what is no weight.
+/// Parses a weight of RFC 9110 (`0.5`) into thousandths; `None` if it is invalid.
 fn thousandths(weight: &str) -> Option<u16> {
     let weight: f32 = weight.parse().ok()?;
     // In range by the check, so the cast cannot truncate.
@@ -194,7 +194,7 @@ mod tests {
         "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
 
     #[test]
-    fn browsers_get_html_and_programs_json() {
+    fn prefers_html_for_browsers_and_json_for_programs() {
         for html in [
             "text/html",
             "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8",
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn formats() {
+    fn selects_the_format_by_accept() {
         for (accept, format) in [
             ("", Format::Text),
             ("*/*", Format::Text),
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn content_types_name_the_escaping_that_was_asked_for() {
+    fn content_types_name_the_requested_escaping() {
         const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=";
         const DRAFT: &str = "application/openmetrics-text; version=0.0.1; charset=utf-8; escaping=";
         const DELIMITED: &str = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; escaping=";
@@ -259,10 +259,10 @@ mod tests {
             ("application/openmetrics-text; escaping=\"values\"; q=0.5", OPENMETRICS, "values"),
             ("application/openmetrics-text;version=0.0.1", DRAFT, "underscores"),
             ("application/openmetrics-text;version=0.0.1;escaping=allow-utf-8", DRAFT, "allow-utf-8"),
-            // It would double the underscores of every name.
+            // `dots` is not supported.
             ("application/openmetrics-text;version=1.0.0;escaping=dots", OPENMETRICS, "underscores"),
             ("application/openmetrics-text;escaping=x\r\ny", OPENMETRICS, "underscores"),
-            // The scheme is that of the range that was chosen.
+            // The scheme belongs to the selected range.
             (
                 "text/plain;escaping=values;q=0.4,application/openmetrics-text;version=1.0.0;q=0.5",
                 OPENMETRICS,
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_prometheus_sends() {
+    fn selects_the_format_for_headers_of_prometheus() {
         let prometheus_2 = "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
         assert_eq!(accepted_format(prometheus_2).format, Format::OpenMetrics);
         let native_histograms = format!("{PROTOBUF};q=0.6,{prometheus_2}");
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn encodings() {
+    fn selects_the_coding_by_accept_encoding() {
         for (header, encoding) in [
             ("", Encoding::Identity),
             ("gzip", Encoding::Gzip),

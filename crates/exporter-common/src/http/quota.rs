@@ -1,71 +1,70 @@
-//! A bound on what clients do at the same time, of which no one client can take all.
+//! A limit on what all clients use at the same time, with a share for each client.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The share of the bound that one client may take: a quarter.
-const CLIENTS: usize = 4;
+/// The inverse of the share that one client can use: a quarter of the limit.
+const SHARES: usize = 4;
 
-/// What is taken, by client: of requests or of bytes.
+/// The amounts in use by client, in requests or in bytes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Quota(Arc<Mutex<HashMap<IpAddr, usize>>>);
 
-/// A part of a quota; given back when dropped.
+/// An amount in use; released when dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Permit {
     quota: Quota,
     client: IpAddr,
     amount: usize,
 }
 
 impl Quota {
-    /// Takes one of `bound` places; `None` where all are taken, or this client's share of them.
-    pub(super) fn enter(&self, client: IpAddr, bound: usize) -> Option<Place> {
-        self.take(client, 1, bound)
+    /// Acquires one of `limit` permits. Returns `None` if all of them, or the client's share, are in use.
+    pub(super) fn try_acquire(&self, client: IpAddr, limit: usize) -> Option<Permit> {
+        self.try_acquire_many(client, 1, limit)
     }
 
-    /// Takes `amount` as long as less than `bound` is taken, and less than this client's share of it. So the last one
-    /// may go beyond the bound, and nothing is too large to be served at all.
-    pub(super) fn take(&self, client: IpAddr, amount: usize, bound: usize) -> Option<Place> {
+    /// Acquires `amount` if less than `limit` is in use, and less than the client's share of `limit`. The last permit
+    /// can thus exceed the limit, so that nothing is too large to be sent.
+    pub(super) fn try_acquire_many(&self, client: IpAddr, amount: usize, limit: usize) -> Option<Permit> {
         let client = network(client);
-        let mut taken = self.taken();
-        if taken.values().sum::<usize>() >= bound {
+        let mut used = self.used();
+        if used.values().sum::<usize>() >= limit {
             return None;
         }
-        if taken.get(&client).is_some_and(|own| *own >= bound.div_ceil(CLIENTS)) {
+        if used.get(&client).is_some_and(|own| *own >= limit.div_ceil(SHARES)) {
             return None;
         }
-        let own = taken.entry(client).or_default();
-        *own += amount;
-        Some(Place { quota: self.clone(), client, amount })
+        *used.entry(client).or_default() += amount;
+        Some(Permit { quota: self.clone(), client, amount })
     }
 
-    /// What a client has taken.
+    /// The amount that a client uses.
     #[cfg(test)]
-    pub(super) fn of(&self, client: IpAddr) -> usize {
-        self.taken().get(&network(client)).copied().unwrap_or(0)
+    pub(super) fn used_by(&self, client: IpAddr) -> usize {
+        self.used().get(&network(client)).copied().unwrap_or(0)
     }
 
-    fn taken(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        // A critical section is one addition or subtraction.
+    fn used(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        // A critical section is one addition or subtraction, so the map is consistent even after a panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
-        let mut taken = self.quota.taken();
-        if let Some(own) = taken.get_mut(&self.client) {
+        let mut used = self.quota.used();
+        if let Some(own) = used.get_mut(&self.client) {
             *own -= self.amount;
             if *own == 0 {
-                taken.remove(&self.client);
+                used.remove(&self.client);
             }
         }
     }
 }
 
-/// Whoever has an IPv6 address has the 2^64 of its network.
+/// The client that an address belongs to. An IPv6 client usually has all 2^64 addresses of its network.
 fn network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
@@ -78,40 +77,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_client_takes_all_and_all_take_no_more_than_the_bound() {
+    fn limits_each_client_and_all_together() {
         let quota = Quota::default();
         let client = |number: u8| IpAddr::from([10, 0, 0, number]);
-        let mut places: Vec<Place> = (0..2).map(|_| quota.enter(client(1), 8).unwrap()).collect();
-        assert!(quota.enter(client(1), 8).is_none(), "more than a client's share");
+        let mut permits: Vec<Permit> = (0..2).map(|_| quota.try_acquire(client(1), 8).unwrap()).collect();
+        assert!(quota.try_acquire(client(1), 8).is_none(), "more than the client's share");
         for number in 2..5 {
-            places.extend((0..2).map(|_| quota.enter(client(number), 8).unwrap()));
+            permits.extend((0..2).map(|_| quota.try_acquire(client(number), 8).unwrap()));
         }
-        assert!(quota.enter(client(5), 8).is_none(), "more than the bound");
-        places.pop();
-        assert!(quota.enter(client(5), 8).is_some());
-        places.clear();
-        assert!(quota.taken().is_empty());
+        assert!(quota.try_acquire(client(5), 8).is_none(), "more than the limit");
+        permits.pop();
+        assert!(quota.try_acquire(client(5), 8).is_some());
+        permits.clear();
+        assert!(quota.used().is_empty());
     }
 
     #[test]
-    fn an_amount_may_go_beyond_the_bound_once() {
+    fn one_amount_can_exceed_the_limit() {
         let quota = Quota::default();
         let client = |number: u8| IpAddr::from([10, 0, 0, number]);
-        let large = quota.take(client(1), 1_000, 100).unwrap();
-        assert!(quota.take(client(2), 1, 100).is_none());
+        let large = quota.try_acquire_many(client(1), 1_000, 100).unwrap();
+        assert!(quota.try_acquire_many(client(2), 1, 100).is_none());
         drop(large);
-        let _share = quota.take(client(1), 25, 100).unwrap();
-        assert!(quota.take(client(1), 1, 100).is_none());
-        assert!(quota.take(client(2), 1, 100).is_some());
+        let _share = quota.try_acquire_many(client(1), 25, 100).unwrap();
+        assert!(quota.try_acquire_many(client(1), 1, 100).is_none());
+        assert!(quota.try_acquire_many(client(2), 1, 100).is_some());
     }
 
     #[test]
     fn an_ipv6_client_is_its_network() {
         let quota = Quota::default();
-        let _place = quota.enter("2001:db8::1".parse().unwrap(), 4).unwrap();
-        assert!(quota.enter("2001:db8::2".parse().unwrap(), 4).is_none());
-        assert!(quota.enter("2001:db8:0:1::1".parse().unwrap(), 4).is_some());
-        let _mapped = quota.enter("::ffff:10.0.0.1".parse().unwrap(), 4).unwrap();
-        assert!(quota.enter("10.0.0.1".parse().unwrap(), 4).is_none());
+        let _permit = quota.try_acquire("2001:db8::1".parse().unwrap(), 4).unwrap();
+        assert!(quota.try_acquire("2001:db8::2".parse().unwrap(), 4).is_none());
+        assert!(quota.try_acquire("2001:db8:0:1::1".parse().unwrap(), 4).is_some());
+        let _mapped = quota.try_acquire("::ffff:10.0.0.1".parse().unwrap(), 4).unwrap();
+        assert!(quota.try_acquire("10.0.0.1".parse().unwrap(), 4).is_none());
     }
 }

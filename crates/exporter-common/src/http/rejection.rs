@@ -1,4 +1,4 @@
-//! What was turned away, and by which limit or rule.
+//! Rejected requests and connections, by the limit or rule that rejected them.
 
 use std::io;
 use std::net::IpAddr;
@@ -11,32 +11,32 @@ use rustls::CertificateError;
 
 use super::line_limit::LineLimit;
 
-/// Why a connection was ended or a request refused.
+/// Why a connection was closed or a request rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Rejection {
-    /// The connection made room for another one.
+    /// The connection was closed at the limit on connections, in favour of another one.
     Connections,
-    /// A request's head is too large.
+    /// A request head is too large.
     HeadBytes,
-    /// A request's head, or the TLS handshake before it, took too long.
+    /// A request head, or the TLS handshake before it, took too long.
     HeadTime,
     /// The connection was idle for too long.
     IdleTime,
-    /// The client did not read its answer.
+    /// The client did not read its response.
     StallTime,
-    /// Too many scrapes run, or are answered and not read, at the same time.
+    /// Too many scrapes are running or have responses that the client has not read.
     InFlight,
-    /// HTTP/1.1 without a `Host` header, or a request with several or an impossible one.
+    /// An HTTP/1.1 request without a `Host` header, or a request with several or an invalid one.
     Host,
-    /// The web configuration's rate limit.
+    /// The rate limit of the web configuration.
     RateLimit,
-    /// No credentials, or wrong ones.
+    /// Missing or wrong credentials.
     Credentials,
     /// Too many passwords wait to be checked.
     PasswordChecks,
-    /// The TLS handshake failed, such as for want of a certificate.
+    /// The TLS handshake failed, for example because the client has no certificate.
     Handshake,
-    /// Plain HTTP where TLS is spoken.
+    /// Plain HTTP on a socket that requires TLS.
     PlainHttp,
 }
 
@@ -69,23 +69,23 @@ impl EncodeLabelValue for Rejection {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Reason {
+struct RejectionLabels {
     reason: Rejection,
 }
 
 /// Counts rejections.
 #[derive(Debug, Default)]
 pub(super) struct Rejections {
-    count: Family<Reason, Counter>,
+    count: Family<RejectionLabels, Counter>,
     handshake_lines: LineLimit,
 }
 
 impl Rejections {
-    /// Every series starts at 0, so that a rate sees its first increment.
+    /// Registers the counter. Every series starts at 0, so that `increase()` includes its first increment.
     pub(super) fn register(registry: &mut Registry) -> Self {
         let rejections = Self::default();
         for (reason, _) in LABELS {
-            drop(rejections.count.get_or_create(&Reason { reason }));
+            drop(rejections.count.get_or_create(&RejectionLabels { reason }));
         }
         registry.register(
             "exporter_http_rejections",
@@ -95,13 +95,14 @@ impl Rejections {
         rejections
     }
 
-    /// Counts and logs one.
+    /// Counts and logs a rejection.
     pub(super) fn count(&self, reason: Rejection) {
-        self.count.get_or_create(&Reason { reason }).inc();
+        self.count.get_or_create(&RejectionLabels { reason }).inc();
         tracing::debug!(reason = reason.label(), "rejected");
     }
-    /// Counts a TLS handshake that failed. Anybody can make one fail, and an operator whose Prometheus is refused
-    /// looks for the reason here: one line in ten seconds has it.
+
+    /// Counts a failed TLS handshake. Its cause is logged for an operator whose Prometheus is rejected, but at most
+    /// once in ten seconds, because any client can make a handshake fail.
     pub(super) fn count_handshake(&self, client: IpAddr, error: &io::Error) {
         self.count(Rejection::Handshake);
         if let Some(left_out) = self.handshake_lines.pass() {
@@ -110,7 +111,7 @@ impl Rejections {
     }
 }
 
-/// Why a handshake failed, in the words of the web configuration where it has any.
+/// Describes why a handshake failed, with the names of the web configuration's keys.
 fn handshake_cause(error: &io::Error) -> String {
     let tls = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
     match tls {
@@ -119,9 +120,9 @@ fn handshake_cause(error: &io::Error) -> String {
             "the client's certificate has none of the names in client_allowed_sans".to_owned()
         }
         Some(rustls::Error::InvalidCertificate(error)) => {
-            format!("the client's certificate is refused: {error}")
+            format!("the client's certificate is rejected: {error}")
         }
-        Some(rustls::Error::AlertReceived(alert)) => format!("the client ended it: {alert:?}"),
+        Some(rustls::Error::AlertReceived(alert)) => format!("the client sent the alert {alert:?}"),
         _ => error.to_string(),
     }
 }

@@ -1,4 +1,4 @@
-//! Routes: which page answers at which path, to which methods, and whom.
+//! Routes: the page at each path, its methods, and the clients that have access.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,31 +8,31 @@ use bytes::Bytes;
 use http::header::ALLOW;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 
-use super::answer::Content;
 use super::body::BodyError;
 
-/// The methods of a page that is only read. `OPTIONS` is answered for every page.
+/// The methods of a page that is only read. Every page also responds to `OPTIONS`.
 pub(super) const READ: &[Method] = &[Method::GET, Method::HEAD];
 
 /// The methods of a page that receives bodies.
 const RECEIVE: &[Method] = &[Method::POST, Method::PUT];
 
-/// An answer to be waited for.
-pub type Answering = Pin<Box<dyn Future<Output = Response<Bytes>> + Send>>;
+/// The future of a page's response.
+pub type ResponseFuture = Pin<Box<dyn Future<Output = Response<Bytes>> + Send>>;
 
-/// Answers the requests of a page that is read.
-pub(super) type ReadHandler = Box<dyn Fn(Request<()>) -> Answering + Send + Sync>;
+/// Handles requests for a page that is read.
+pub(super) type ReadHandler = Box<dyn Fn(Request<()>) -> ResponseFuture + Send + Sync>;
 
-/// Answers the requests of a page that receives bodies.
-pub(super) type ReceiveHandler = Box<dyn Fn(Request<Result<Bytes, BodyError>>) -> Answering + Send + Sync>;
+/// Handles requests for a page that receives bodies.
+pub(super) type ReceiveHandler =
+    Box<dyn Fn(Request<Result<Bytes, BodyError>>) -> ResponseFuture + Send + Sync>;
 
-/// What answers.
+/// The content of a route.
 pub(super) enum Page {
     Landing,
     Metrics,
     Health,
     Ready,
-    /// A page of the exporter's own.
+    /// A page that the exporter adds.
     Read(ReadHandler),
     Receive(Receive),
 }
@@ -41,20 +41,20 @@ pub(super) enum Page {
 pub(super) struct Receive {
     /// The largest body in bytes.
     pub(super) max_body: usize,
-    /// Whether a request with these headers may send one.
+    /// Whether the body of a request with these headers is read.
     pub(super) check: Box<dyn Fn(&HeaderMap) -> bool + Send + Sync>,
     pub(super) handler: ReceiveHandler,
 }
 
-/// Whom a page answers where there is a web configuration.
+/// Which clients have access to a page if there is a web configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
     /// Its users, within its rate limit.
     Users,
-    /// Everybody, if `web.open_probes` says so.
+    /// All clients if `web.open_probes` is set, otherwise its users.
     Probe,
-    /// Everybody: the page checks its requests itself.
-    Everybody,
+    /// All clients: the page checks its requests itself.
+    All,
 }
 
 /// A page at a path.
@@ -62,7 +62,7 @@ pub struct Route {
     path: Cow<'static, str>,
     pub(super) methods: &'static [Method],
     pub(super) access: Access,
-    /// What the landing page calls it; `None` leaves it out there.
+    /// The name of its link on the landing page; `None` for no link.
     link: Option<&'static str>,
     /// Whether it is served on public sockets instead of the others.
     is_public: bool,
@@ -70,29 +70,30 @@ pub struct Route {
 }
 
 impl Route {
-    /// A page to read, by `GET` and `HEAD`. It is linked from the landing page under the name of `link`, and the users
-    /// of the web configuration apply to it.
+    /// A page that is read with `GET` and `HEAD`. The landing page links to it under the name `link`. Access requires
+    /// the credentials of the web configuration.
     pub fn read(
         path: &'static str,
         link: &'static str,
-        handler: impl Fn(Request<()>) -> Answering + Send + Sync + 'static,
+        handler: impl Fn(Request<()>) -> ResponseFuture + Send + Sync + 'static,
     ) -> Self {
         Self::new(path, Access::Users, Some(link), Page::Read(Box::new(handler)))
     }
 
-    /// A page that receives a body of at most `max_body` bytes by `POST` or `PUT`, or the reason why it could not be
-    /// read. Nothing is kept of the body of a request whose headers `check` refuses. The users of the web configuration do not apply to it: the handler checks what it gets.
+    /// A page that receives a body of at most `max_body` bytes with `POST` or `PUT`. The handler gets the body, or the
+    /// reason why it could not be read. If `check` rejects the headers of a request, its body is discarded. Access
+    /// requires no credentials of the web configuration: the handler checks its requests itself.
     pub fn receive(
         path: impl Into<Cow<'static, str>>,
         max_body: usize,
         check: impl Fn(&HeaderMap) -> bool + Send + Sync + 'static,
-        handler: impl Fn(Request<Result<Bytes, BodyError>>) -> Answering + Send + Sync + 'static,
+        handler: impl Fn(Request<Result<Bytes, BodyError>>) -> ResponseFuture + Send + Sync + 'static,
     ) -> Self {
         let page = Page::Receive(Receive { max_body, check: Box::new(check), handler: Box::new(handler) });
-        Self { methods: RECEIVE, ..Self::new(path, Access::Everybody, None, page) }
+        Self { methods: RECEIVE, ..Self::new(path, Access::All, None, page) }
     }
 
-    /// Serves the page on the public sockets of the listener, and not on the others.
+    /// Serves the page on the public sockets of the listener only.
     #[must_use]
     pub fn on_public_sockets(self) -> Self {
         Self { is_public: true, ..self }
@@ -122,13 +123,13 @@ impl fmt::Debug for Route {
     }
 }
 
-/// Every route of a site, in the order of the landing page.
+/// All routes of a site, in the order of the landing page.
 #[derive(Debug)]
 pub(super) struct Routes(Vec<Route>);
 
 impl Routes {
-    /// The metrics, and the pages that every exporter has: those for probes under our names and under those that
-    /// Prometheus' own tools ask for.
+    /// The metrics and the pages that every exporter has. The pages for probes have a second path, the one that
+    /// Prometheus' tools request.
     pub(super) fn new(metrics_path: String) -> Self {
         Self(vec![
             Route::new(metrics_path, Access::Users, Some("Metrics"), Page::Metrics),
@@ -146,29 +147,29 @@ impl Routes {
         }
     }
 
-    /// The page at a path of a public socket, or of another one.
+    /// Returns the page at a path, on public sockets or on the others.
     pub(super) fn at(&self, path: &str, is_public: bool) -> Option<&Route> {
         self.0.iter().find(|route| route.path == path && route.is_public == is_public)
     }
 
-    /// Name and path of what the landing page links to.
+    /// Returns name and path of each link of the landing page.
     pub(super) fn links(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.0.iter().filter_map(|route| Some((route.link?, &*route.path)))
     }
 }
 
-/// The answer to OPTIONS, which some load balancers send as their health check.
-pub(super) fn options(methods: &[Method]) -> Response<Content> {
-    let mut response = Response::new(Content::default());
+/// The response to OPTIONS, which some load balancers send as their health check.
+pub(super) fn options(methods: &[Method]) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::NO_CONTENT;
     response.headers_mut().insert(ALLOW, allow(methods));
     response
 }
 
-/// The value of `Allow` for a page with these methods.
+/// Returns the value of `Allow` for a page with these methods.
 pub(super) fn allow(methods: &[Method]) -> HeaderValue {
     let names: Vec<&str> = methods.iter().chain([&Method::OPTIONS]).map(Method::as_str).collect();
-    // Names of methods are tokens, which every header may hold.
+    // Names of methods are tokens, which are valid in every header.
     HeaderValue::try_from(names.join(", ")).unwrap_or_else(|_| HeaderValue::from_static("OPTIONS"))
 }
 
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_linked_after_those_that_every_exporter_has() {
+    fn links_added_pages_after_the_common_ones() {
         let mut routes = Routes::new("/stats".to_owned());
         routes.add(page());
         let links: Vec<_> = routes.links().collect();
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_metrics_keep_their_path() {
+    fn an_added_page_does_not_replace_the_metrics() {
         let mut routes = Routes::new("/page".to_owned());
         routes.add(page());
         assert!(matches!(routes.at("/page", false).unwrap().page, Page::Metrics));
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_page_is_on_public_sockets_only() {
+    fn serves_public_pages_on_public_sockets_only() {
         let mut routes = Routes::new("/metrics".to_owned());
         let page = Route::receive("/hook", 1, |_| true, |_| Box::pin(async { Response::default() }));
         routes.add(page.on_public_sockets());
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_allowed_everywhere() {
+    fn allows_options_for_every_page() {
         assert_eq!(allow(READ), "GET, HEAD, OPTIONS");
         assert_eq!(allow(RECEIVE), "POST, PUT, OPTIONS");
     }

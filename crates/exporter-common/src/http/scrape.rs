@@ -1,4 +1,4 @@
-//! What the server tells an exporter about a scrape, and what it gets back.
+//! The interface between the server and an exporter: a scrape request and its result.
 
 use std::future::{Future, pending};
 use std::time::Duration;
@@ -10,31 +10,31 @@ use tokio::time::{Instant, sleep_until};
 
 use super::landing::Fact;
 
-/// The header in which Prometheus says how long it waits for the answer.
+/// The header with the time that Prometheus waits for the response, in seconds.
 const TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
 
-/// Where the metrics of one scrape come from.
+/// Collects the metrics of a scrape.
 pub trait Scrape: Send + Sync + 'static {
-    /// The families of this scrape, besides those that the site always shows.
+    /// Returns the families of this scrape, in addition to those that the site always shows.
     ///
-    /// The future may be dropped half-way, when the client goes away.
+    /// The future is dropped if the client disconnects.
     fn scrape(&self, request: &ScrapeRequest) -> impl Future<Output = Result<Registry, ScrapeError>> + Send;
 
-    /// What the landing page says of the exporter as it is now. It is asked for each time the page is shown.
+    /// Returns rows about the present state of the exporter for the landing page. Called for each request of that page.
     fn facts(&self) -> Vec<Fact> {
         Vec::new()
     }
 }
 
-/// Why there are no metrics. The reasons become the body of the answer, a line each.
+/// Why there are no metrics. The reasons become the body of the response, one line each.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .reasons.join("; "))]
 pub struct ScrapeError {
-    /// What went wrong, for the operator; never with a secret in it.
+    /// The reasons, for the operator; they contain no secrets.
     pub reasons: Vec<String>,
 }
 
-/// How long a scrape may take, as far as its client and the server are concerned.
+/// A scrape request: the time limits set by its client and by the server.
 #[derive(Debug, Clone)]
 pub struct ScrapeRequest {
     timeout: Option<Duration>,
@@ -46,14 +46,15 @@ impl ScrapeRequest {
         Self { timeout: client_timeout(headers), cut_off }
     }
 
-    /// How long the client waits for the answer, from the arrival of the request: the value of
+    /// How long the client waits for the response, from the arrival of the request: the value of
     /// `X-Prometheus-Scrape-Timeout-Seconds`. `None` if it is absent, not a number, not positive or infinite.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout
     }
 
-    /// Completes when the server shuts down and cannot wait any longer. The answer is then what has arrived so far.
+    /// Completes when the server shuts down and cannot wait any longer. The scrape should then return the data that has
+    /// arrived.
     pub async fn cut_off(&self) {
         let mut cut_off = self.cut_off.clone();
         let at = match cut_off.wait_for(Option::is_some).await {
@@ -62,7 +63,7 @@ impl ScrapeRequest {
         };
         match at {
             Some(at) => sleep_until(at).await,
-            // The server is gone, and its connections with it.
+            // The site was dropped, and its connections with it.
             None => pending().await,
         }
     }
@@ -70,7 +71,7 @@ impl ScrapeRequest {
 
 fn client_timeout(headers: &HeaderMap) -> Option<Duration> {
     let seconds: f64 = headers.get(TIMEOUT)?.to_str().ok()?.trim().parse().ok()?;
-    // A number that is too large for a duration is no limit either.
+    // A number that is too large for a duration is not a limit either.
     (seconds > 0.0).then(|| Duration::try_from_secs_f64(seconds).ok()).flatten()
 }
 
@@ -80,7 +81,7 @@ mod tests {
     use http::HeaderValue;
 
     #[test]
-    fn a_timeout_is_a_positive_finite_number_of_seconds() {
+    fn reads_a_timeout_that_is_positive_and_finite() {
         for (value, seconds) in [
             ("10", Some(10.0)),
             (" 4.5 ", Some(4.5)),
@@ -104,14 +105,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_cut_off_is_told_to_requests_that_wait_already() {
-        let (tell, told) = watch::channel(None);
-        let request = ScrapeRequest::new(&HeaderMap::new(), told);
-        let began = Instant::now();
-        let at = began + Duration::from_secs(3);
-        tokio::join!(request.cut_off(), async { tell.send_replace(Some(at)) });
+    async fn the_cut_off_applies_to_running_and_to_later_requests() {
+        let (sender, receiver) = watch::channel(None);
+        let request = ScrapeRequest::new(&HeaderMap::new(), receiver);
+        let at = Instant::now() + Duration::from_secs(3);
+        tokio::join!(request.cut_off(), async { sender.send_replace(Some(at)) });
         assert_eq!(Instant::now(), at);
-        // And to those that come later.
         request.cut_off().await;
     }
 }

@@ -1,4 +1,4 @@
-//! The accept loop and the drain.
+//! The accept loop and the graceful shutdown.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -8,27 +8,27 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::task::{JoinSet, yield_now};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet, yield_now};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::connection::{Limits, Watch};
-use super::listen::Accepted;
-use super::visit::Visit;
+use super::connection::Connection;
+use super::limits::Limits;
+use super::line_limit::LineLimit;
+use super::listen::AcceptedConnection;
+use super::monitor::ConnectionMonitor;
+use super::rejection::Rejection;
 use super::{Listener, Scrape, Site};
 use crate::shutdown::Hangups;
 
-/// The pause after a failed `accept`, such as one for want of file descriptors.
+/// The pause after a failed `accept`, for example because no file descriptor is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// The least time between two log lines about that.
-const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
-
-/// Serves the site until `shutdown` completes, then lets running requests finish within `drain`.
+/// Serves the site until `shutdown` completes, then waits at most `drain` for running requests.
 ///
-/// Readiness turns false first, then the socket closes; connections without a request end at once. A second before
-/// `drain` is over, scrapes that still wait are answered with what they have. Until shutdown, `SIGHUP` has the web
-/// configuration read again.
+/// At shutdown readiness turns false first, then the sockets are closed; connections without a request are closed
+/// immediately. One second before the end of `drain`, scrapes that still wait get a response with the data that has
+/// arrived. Until shutdown, `SIGHUP` reloads the web configuration.
 pub async fn serve<S: Scrape>(
     mut listener: Listener,
     site: Site<S>,
@@ -36,49 +36,49 @@ pub async fn serve<S: Scrape>(
     shutdown: impl Future<Output = ()>,
     drain: Duration,
 ) {
-    let (closing, closing_seen) = watch::channel(false);
-    let mut connections = Connections { tasks: JoinSet::new(), open: HashMap::new(), next: 0 };
-    let mut complained = None;
+    let graceful = GracefulShutdown::new();
+    let mut connections = Connections::default();
+    let accept_lines = LineLimit::default();
     let mut shutdown = pin!(shutdown);
     let mut hangups =
-        Hangups::listen().inspect_err(|error| tracing::warn!(%error, "SIGHUP is not listened to")).ok();
+        Hangups::listen().inspect_err(|error| tracing::warn!(%error, "cannot handle SIGHUP")).ok();
     let site = Arc::new(site);
     site.web().announce();
     loop {
         tokio::select! {
             () = &mut shutdown => break,
             accepted = listener.accept() => match accepted {
-                Ok(Accepted { stream, peer, is_public }) => {
-                    // Answers are written whole; waiting to fill a packet would only delay their end.
+                Ok(AcceptedConnection { stream, peer, is_public }) => {
+                    // Responses are written completely; waiting to fill a packet would only delay their end.
                     let _ = stream.set_nodelay(true);
                     if connections.open.len() >= limits.connections {
-                        // Whoever's request has just arrived does not wait any more, once it is read.
+                        // Requests that have just arrived are read first: their connections wait no longer.
                         yield_now().await;
+                        if connections.close_one() {
+                            site.rejections().count(Rejection::Connections);
+                        }
                     }
-                    connections.make_room(limits.connections);
-                    let watch = Watch::new();
-                    let open = Open { watch: watch.clone(), peer: peer.ip() };
-                    let (site, closing) = (site.clone(), closing_seen.clone());
-                    let visit = Visit { site, client: peer.ip(), is_public, watch, limits, closing };
-                    connections.start(open, visit.run(stream));
+                    let (site, client, monitor) = (site.clone(), peer.ip(), ConnectionMonitor::new());
+                    let connection = Connection { site, client, is_public, monitor: monitor.clone(), limits };
+                    connections.start(client, monitor, connection.run(stream, graceful.watcher()));
                 }
                 Err(error) => {
-                    if wants_descriptors(&error) {
-                        connections.evict_waiting();
+                    if lacks_descriptors(&error) && connections.close_longest_waiting() {
+                        site.rejections().count(Rejection::Connections);
                     }
-                    accept_failed(&error, &mut complained).await;
+                    accept_failed(&error, &accept_lines).await;
                 }
             },
-            Some(ended) = connections.tasks.join_next() => connections.ended(ended),
+            Some(ended) = connections.tasks.join_next_with_id() => connections.ended(ended),
             Some(()) = next(hangups.as_mut()) => site.web().reload(),
         }
     }
     site.shut_down(drain);
     drop(listener);
-    // Receivers live in the connections; without any there is nobody to tell.
-    let _ = closing.send(true);
-    let drained = async { while connections.tasks.join_next().await.is_some() {} };
-    if timeout(drain, drained).await.is_err() {
+    // Requests that have just arrived are read first, and get their responses.
+    yield_now().await;
+    connections.close_without_request();
+    if timeout(drain, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests were still running at the end of the drain");
     }
 }
@@ -88,95 +88,97 @@ async fn next(hangups: Option<&mut Hangups>) -> Option<()> {
     Some(())
 }
 
-/// The running connections by number, which later ones have higher.
+/// The open connections, by the ids of their tasks. Dropping it closes them.
+#[derive(Default)]
 struct Connections {
-    tasks: JoinSet<u64>,
-    open: HashMap<u64, Open>,
-    next: u64,
+    tasks: JoinSet<()>,
+    open: HashMap<Id, OpenConnection>,
 }
 
-/// A connection as the server sees it.
-struct Open {
-    watch: Arc<Watch>,
-    peer: IpAddr,
+struct OpenConnection {
+    task: AbortHandle,
+    client: IpAddr,
+    accepted: Instant,
+    monitor: ConnectionMonitor,
 }
 
 impl Connections {
-    fn start(&mut self, open: Open, connection: impl Future<Output = ()> + Send + 'static) {
-        let number = self.next;
-        self.next += 1;
-        self.open.insert(number, open);
-        self.tasks.spawn(async move {
-            connection.await;
-            number
-        });
+    fn start(
+        &mut self,
+        client: IpAddr,
+        monitor: ConnectionMonitor,
+        connection: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let task = self.tasks.spawn(connection);
+        self.open.insert(task.id(), OpenConnection { task, client, accepted: Instant::now(), monitor });
     }
 
-    fn ended(&mut self, ended: Result<u64, tokio::task::JoinError>) {
-        match ended {
-            Ok(number) => {
-                self.open.remove(&number);
-            }
+    fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let id = match ended {
+            Ok((id, ())) => id,
             Err(error) => {
-                // A panic in a handler took only its own connection with it; its watch is left without a task.
-                tracing::error!(%error, "a connection ended by a defect of this program");
-                self.open.retain(|_, open| Arc::strong_count(&open.watch) > 1);
+                if error.is_panic() {
+                    // A panic in a handler closes only its own connection.
+                    tracing::error!(%error, "a connection ended by a defect of this program");
+                }
+                error.id()
+            }
+        };
+        self.open.remove(&id);
+    }
+
+    /// Closes the connection that has waited longest for its client. If no connection waits, all of them have running
+    /// requests; then closes the newest connection of the client with the most connections, so that a flood affects
+    /// the client that causes it. Returns false if there are no connections.
+    fn close_one(&mut self) -> bool {
+        self.close_longest_waiting() || self.close_newest_of_busiest_client()
+    }
+
+    fn close_longest_waiting(&mut self) -> bool {
+        let waiting = self.open.iter().filter_map(|(id, open)| Some((open.monitor.waiting_since()?, *id)));
+        let longest = waiting.min_by_key(|(since, _)| *since);
+        longest.is_some_and(|(_, id)| self.close(id))
+    }
+
+    fn close_newest_of_busiest_client(&mut self) -> bool {
+        let mut by_client: HashMap<IpAddr, (usize, Instant, Id)> = HashMap::new();
+        for (id, open) in &self.open {
+            let (count, newest, newest_id) = by_client.entry(open.client).or_insert((0, open.accepted, *id));
+            *count += 1;
+            if open.accepted > *newest {
+                (*newest, *newest_id) = (open.accepted, *id);
             }
         }
+        let busiest = by_client.into_values().max_by_key(|(count, newest, _)| (*count, *newest));
+        busiest.is_some_and(|(_, _, id)| self.close(id))
     }
 
-    /// At the bound, ends the connection that has waited longest for its client. Where none waits, every one is a
-    /// request that is being answered; then the newest one of the address that has the most has to go, so that
-    /// whoever floods the server is the one to suffer.
-    fn make_room(&mut self, bound: usize) {
-        if self.open.len() < bound {
-            return;
-        }
-        if self.evict_waiting() {
-            return;
-        }
-        let mut by_peer: HashMap<IpAddr, (usize, u64)> = HashMap::new();
-        for (number, open) in &self.open {
-            let (count, newest) = by_peer.entry(open.peer).or_default();
-            *count += 1;
-            *newest = (*newest).max(*number);
-        }
-        if let Some((_, newest)) = by_peer.into_values().max() {
-            self.evict(newest);
-        }
+    /// Closes the connections that have not received a complete request head.
+    fn close_without_request(&self) {
+        self.open.values().filter(|open| open.monitor.expects_head()).for_each(|open| open.task.abort());
     }
 
-    /// Ends the connection that has waited longest for its client; false where none waits.
-    fn evict_waiting(&mut self) -> bool {
-        let waiting =
-            self.open.iter().filter_map(|(number, open)| Some((open.watch.waiting_since()?, *number)));
-        let longest = waiting.min().map(|(_, number)| number);
-        longest.is_some_and(|number| self.evict(number))
-    }
-
-    fn evict(&mut self, number: u64) -> bool {
-        let open = self.open.remove(&number);
-        open.inspect(|open| open.watch.evict()).is_some()
+    fn close(&mut self, id: Id) -> bool {
+        self.open.remove(&id).inspect(|open| open.task.abort()).is_some()
     }
 }
 
-/// Whether the process or the system has no descriptor left for a connection.
-fn wants_descriptors(error: &io::Error) -> bool {
-    /// `errno` of Linux: the system has too many open files.
+/// Whether the process or the system has no file descriptor left for a connection.
+fn lacks_descriptors(error: &io::Error) -> bool {
+    /// `errno` of Linux: too many open files in the system.
     const ENFILE: i32 = 23;
-    /// `errno` of Linux: the process has too many open files.
+    /// `errno` of Linux: too many open files in the process.
     const EMFILE: i32 = 24;
     matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
 
-async fn accept_failed(error: &io::Error, complained: &mut Option<Instant>) {
+async fn accept_failed(error: &io::Error, lines: &LineLimit) {
     match error.kind() {
-        // The client went away before it was accepted.
+        // The client closed the connection before it was accepted.
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset => {}
         _ => {
-            if complained.is_none_or(|last| last.elapsed() > COMPLAINT_INTERVAL) {
-                tracing::warn!(%error, "cannot accept a connection");
-                *complained = Some(Instant::now());
+            if let Some(left_out) = lines.pass() {
+                tracing::warn!(%error, left_out, "cannot accept a connection");
             }
             sleep(ACCEPT_PAUSE).await;
         }

@@ -1,4 +1,4 @@
-//! What is served: the metrics, the probes' pages and a landing page.
+//! The site: the metrics, the pages for probes, the landing page and the exporter's own pages.
 
 use std::io::Write;
 use std::net::IpAddr;
@@ -21,20 +21,20 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::answer::{Content, text};
 use super::body::BodyMemory;
 use super::landing::landing_page;
 use super::negotiate::{Encoding, accepted_encoding, accepted_format};
-use super::quota::Quota;
+use super::quota::{Permit, Quota};
 use super::rejection::{Rejection, Rejections};
+use super::response::{hold_permits, text};
 use super::routes::{Access, Page, READ, ReadHandler, Receive, Route, Routes, allow, options};
 use super::scrape::{Scrape, ScrapeRequest};
 use super::{Limits, Web};
 use crate::metrics::encode;
 use crate::readiness::Readiness;
 
-/// How long before the end of the drain a scrape that still waits is answered with what it has, so that the answer
-/// reaches the client.
+/// How long before the end of the drain a scrape that still waits gets its response, with the data that has arrived, so
+/// that the response reaches the client.
 const CUT_OFF: Duration = Duration::from_secs(1);
 
 /// An exporter's pages.
@@ -46,36 +46,36 @@ pub struct Site<S> {
     readiness: Readiness,
     registry: Registry,
     scrape: S,
-    requests: Requests,
+    scrapes: ScrapeMetrics,
     in_flight: Quota,
-    /// Bytes of expositions that are not sent yet.
+    /// Bytes of responses that are not sent yet.
     unsent: Quota,
-    /// Bytes of bodies that arrive or are being processed.
+    /// Bytes of request bodies that are being received or processed.
     bodies: OnceLock<BodyMemory>,
     web: Web,
     rejections: Rejections,
-    /// When scrapes that still run have to be answered; set at shutdown.
+    /// When scrapes that still run have to return; set at shutdown.
     cut_off: watch::Sender<Option<Instant>>,
-    /// Bytes of the last exposition: the next one will be about as long.
+    /// Bytes of the last exposition; the next one will be about as long.
     last_length: AtomicUsize,
 }
 
-/// Requests of the metrics path, under the names that Go's client library gives them.
+/// Requests of the metrics path, under the metric names of Go's client library.
 #[derive(Debug, Clone, Default)]
-struct Requests {
-    total: Family<Code, Counter>,
+struct ScrapeMetrics {
+    total: Family<StatusLabels, Counter>,
     in_flight: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Code {
+struct StatusLabels {
     code: u16,
 }
 
-impl Requests {
+impl ScrapeMetrics {
     fn register(&self, registry: &mut Registry) {
         for code in [StatusCode::OK, StatusCode::INTERNAL_SERVER_ERROR, StatusCode::SERVICE_UNAVAILABLE] {
-            drop(self.total.get_or_create(&Code { code: code.as_u16() }));
+            drop(self.total.get_or_create(&StatusLabels { code: code.as_u16() }));
         }
         registry.register(
             "promhttp_metric_handler_requests",
@@ -89,28 +89,28 @@ impl Requests {
         );
     }
 
-    fn started(&self) -> InFlight {
+    fn started(&self) -> InFlightScrape {
         self.in_flight.inc();
-        InFlight(self.in_flight.clone())
+        InFlightScrape(self.in_flight.clone())
     }
 
-    fn answered(&self, status: StatusCode) {
-        self.total.get_or_create(&Code { code: status.as_u16() }).inc();
+    fn finished(&self, status: StatusCode) {
+        self.total.get_or_create(&StatusLabels { code: status.as_u16() }).inc();
     }
 }
 
-/// Counts a request as running until it is dropped, whether it was answered or given up.
-struct InFlight(Gauge);
+/// Counts a scrape as running until it is dropped, with or without a response.
+struct InFlightScrape(Gauge);
 
-impl Drop for InFlight {
+impl Drop for InFlightScrape {
     fn drop(&mut self) {
         self.0.dec();
     }
 }
 
 impl<S: Scrape> Site<S> {
-    /// A site under the exporter's name that shows `registry` in every scrape, beside what `scrape` finds, to whom
-    /// `web` admits.
+    /// Creates a site with the exporter's name. Each scrape shows the metrics of `registry` and those that `scrape`
+    /// returns. Access is controlled by `web`.
     pub fn new(
         name: &'static str,
         about: &'static str,
@@ -120,8 +120,8 @@ impl<S: Scrape> Site<S> {
         scrape: S,
         web: Web,
     ) -> Self {
-        let requests = Requests::default();
-        requests.register(&mut registry);
+        let scrapes = ScrapeMetrics::default();
+        scrapes.register(&mut registry);
         let rejections = Rejections::register(&mut registry);
         web.register(&mut registry);
         registry.register_collector(Box::new(readiness.clone()));
@@ -132,7 +132,7 @@ impl<S: Scrape> Site<S> {
             readiness,
             registry,
             scrape,
-            requests,
+            scrapes,
             in_flight: Quota::default(),
             unsent: Quota::default(),
             bodies: OnceLock::new(),
@@ -143,14 +143,14 @@ impl<S: Scrape> Site<S> {
         }
     }
 
-    /// The same with one more page. A path that is served already stays what it is.
+    /// Adds a page, unless another page has its path.
     #[must_use]
     pub fn route(mut self, route: Route) -> Self {
         self.routes.add(route);
         self
     }
 
-    /// The site is not ready any more, and its scrapes have to be answered before `drain` is over.
+    /// Makes the site not ready. Running scrapes have to return before the end of `drain`.
     pub(super) fn shut_down(&self, drain: Duration) {
         self.readiness.shut_down();
         self.cut_off.send_replace(Some(Instant::now() + drain - CUT_OFF.min(drain / 2)));
@@ -164,14 +164,14 @@ impl<S: Scrape> Site<S> {
         &self.rejections
     }
 
-    /// Answers whom the rules admit. `is_public` says whether the client came by a public socket.
-    pub(super) async fn answer<B>(
+    /// Responds to a request. `is_public` is true if the client used a public socket.
+    pub(super) async fn respond<B>(
         &self,
         request: Request<B>,
         client: IpAddr,
         is_public: bool,
         limits: &Limits,
-    ) -> Response<Content>
+    ) -> Response<Bytes>
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -186,13 +186,13 @@ impl<S: Scrape> Site<S> {
         }
         let route = self.routes.at(request.uri().path(), is_public);
         if is_public && route.is_none() {
-            // Nobody may try passwords there.
+            // Without a check of credentials, so that no passwords can be guessed there.
             return text(StatusCode::NOT_FOUND, "not found\n");
         }
         let Some(rules) = self.web.rules().await else {
             return self.routed(route, request, client, limits).await;
         };
-        // Whether there is such a page is not told to everybody either.
+        // A path without a page requires credentials too, so that only users can find out which pages exist.
         let access = route.map_or(Access::Users, |route| route.access);
         let mut response = match self.web.admit(&rules, access, request.headers(), client).await {
             Ok(()) => self.routed(route, request, client, limits).await,
@@ -202,7 +202,7 @@ impl<S: Scrape> Site<S> {
         response
     }
 
-    fn rejected(&self, reason: Rejection) -> Response<Content> {
+    fn rejected(&self, reason: Rejection) -> Response<Bytes> {
         self.rejections.count(reason);
         let status = match reason {
             Rejection::Credentials => StatusCode::UNAUTHORIZED,
@@ -229,12 +229,12 @@ impl<S: Scrape> Site<S> {
         request: Request<B>,
         client: IpAddr,
         limits: &Limits,
-    ) -> Response<Content>
+    ) -> Response<Bytes>
     where
         B: Body<Data = Bytes> + Unpin,
     {
         let Some(route) = route else {
-            // `OPTIONS *` asks about the server as a whole.
+            // `OPTIONS *` is about the server as a whole.
             return match *request.method() {
                 Method::OPTIONS if request.uri().path() == "*" => options(READ),
                 _ => text(StatusCode::NOT_FOUND, "not found\n"),
@@ -249,20 +249,19 @@ impl<S: Scrape> Site<S> {
             return response;
         }
         match &route.page {
-            Page::Metrics => self.bounded_metrics(request.headers(), client, limits).await,
+            Page::Metrics => self.limited_metrics(request.headers(), client, limits).await,
             Page::Health => text(StatusCode::OK, "ok\n"),
             Page::Ready => self.ready(),
             Page::Landing => {
                 let facts = self.scrape.facts();
                 landing_page(self.name, self.about, &self.readiness, &facts, self.routes.links())
-                    .map(Content::from)
             }
             Page::Read(handler) => self.read_page(handler, request.map(drop), client, limits).await,
             Page::Receive(page) => self.receive(page, request, limits).await,
         }
     }
 
-    fn ready(&self) -> Response<Content> {
+    fn ready(&self) -> Response<Bytes> {
         match self.readiness.missing() {
             None => match self.readiness.impaired() {
                 None => text(StatusCode::OK, "ready\n"),
@@ -272,26 +271,39 @@ impl<S: Scrape> Site<S> {
         }
     }
 
-    /// The answer of a page of the exporter's own, which counts as unsent like a scrape's.
+    /// The response of a page that the exporter adds. It counts as an unsent response like that of a scrape.
     async fn read_page(
         &self,
         handler: &ReadHandler,
         request: Request<()>,
         client: IpAddr,
         limits: &Limits,
-    ) -> Response<Content> {
-        let Some(place) = self.in_flight.enter(client, limits.in_flight) else {
+    ) -> Response<Bytes> {
+        let Some(permit) = self.in_flight.try_acquire(client, limits.in_flight) else {
             return self.rejected(Rejection::InFlight);
         };
         let response = handler(request).await;
-        match self.unsent.take(client, response.body().len(), limits.unsent_bytes) {
-            Some(bytes) => response.map(|body| Content::from(body).holding(vec![place, bytes])),
+        self.until_sent(response, client, permit, limits)
+    }
+
+    /// Keeps `permit` and the memory of a response in use until the response is sent or given up, so that clients that
+    /// do not read have the same limits as those that do. Rejects the request if there is no memory for the response.
+    fn until_sent(
+        &self,
+        response: Response<Bytes>,
+        client: IpAddr,
+        permit: Permit,
+        limits: &Limits,
+    ) -> Response<Bytes> {
+        match self.unsent.try_acquire_many(client, response.body().len(), limits.unsent_bytes) {
+            Some(memory) => response.map(|content| hold_permits(content, [permit, memory])),
             None => self.rejected(Rejection::InFlight),
         }
     }
 
-    /// The answer of a page that receives a body. It has bounds of its own, so that it takes no place from scrapes.
-    async fn receive<B>(&self, page: &Receive, request: Request<B>, limits: &Limits) -> Response<Content>
+    /// The response of a page that receives a body. Such pages have separate limits, so that they use no permits of
+    /// scrapes.
+    async fn receive<B>(&self, page: &Receive, request: Request<B>, limits: &Limits) -> Response<Bytes>
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -300,46 +312,36 @@ impl<S: Scrape> Site<S> {
         let received = if (page.check)(&head.headers) {
             memory.read(&head.headers, body, page.max_body, limits.body_time).await
         } else {
-            Err(memory.refuse(body, limits.body_time).await)
+            Err(memory.discard(body, limits.body_time).await)
         };
         let body = match &received {
             Ok(body) => Ok(body.bytes.clone()),
             Err(error) => Err(*error),
         };
-        let mut response = (page.handler)(Request::from_parts(head, body)).await.map(Content::from);
+        let mut response = (page.handler)(Request::from_parts(head, body)).await;
         if received.is_err() {
-            // What is left of the body is not waited for.
+            // The rest of the body is not read.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
 
-    /// The metrics, within the bounds on scrapes. An answer keeps its place in them until it is sent or given up, so
-    /// that clients that do not read are bounded like those that do.
-    async fn bounded_metrics(
-        &self,
-        headers: &HeaderMap,
-        client: IpAddr,
-        limits: &Limits,
-    ) -> Response<Content> {
-        let Some(place) = self.in_flight.enter(client, limits.in_flight) else {
-            self.requests.answered(StatusCode::SERVICE_UNAVAILABLE);
+    /// The metrics, within the limits on scrapes.
+    async fn limited_metrics(&self, headers: &HeaderMap, client: IpAddr, limits: &Limits) -> Response<Bytes> {
+        let Some(permit) = self.in_flight.try_acquire(client, limits.in_flight) else {
+            self.scrapes.finished(StatusCode::SERVICE_UNAVAILABLE);
             return self.rejected(Rejection::InFlight);
         };
         let response = self.metrics(headers).await;
-        // Only now is it known how long the answer is.
-        match self.unsent.take(client, response.body().len(), limits.unsent_bytes) {
-            Some(bytes) => response.map(|content| content.holding(vec![place, bytes])),
-            None => self.rejected(Rejection::InFlight),
-        }
+        self.until_sent(response, client, permit, limits)
     }
 
-    async fn metrics(&self, headers: &HeaderMap) -> Response<Content> {
-        let _in_flight = self.requests.started();
+    async fn metrics(&self, headers: &HeaderMap) -> Response<Bytes> {
+        let _in_flight = self.scrapes.started();
         let request = ScrapeRequest::new(headers, self.cut_off.subscribe());
         let families = self.scrape.scrape(&request).await;
-        // Counted before the families are written, so that a scrape sees itself.
-        self.requests.answered(if families.is_ok() {
+        // Counted before the families are encoded, so that the response includes this scrape.
+        self.scrapes.finished(if families.is_ok() {
             StatusCode::OK
         } else {
             StatusCode::INTERNAL_SERVER_ERROR
@@ -354,19 +356,19 @@ impl<S: Scrape> Site<S> {
         }
     }
 
-    fn exposition(&self, families: &Registry, headers: &HeaderMap) -> Response<Content> {
+    fn exposition(&self, families: &Registry, headers: &HeaderMap) -> Response<Bytes> {
         let accepted = accepted_format(&header(headers, &ACCEPT));
         let capacity = self.last_length.load(Ordering::Relaxed);
         let plain = match encode(accepted.format, &[families, &self.registry], capacity + capacity / 8) {
             Ok(plain) => plain,
             Err(error) => {
-                tracing::error!(%error, "cannot write an exposition");
+                tracing::error!(%error, "cannot encode an exposition");
                 return text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n"));
             }
         };
         self.last_length.store(plain.len(), Ordering::Relaxed);
         let (body, encoding) = compress(plain, accepted_encoding(&header(headers, &ACCEPT_ENCODING)));
-        let mut response = Response::new(Content::from(body));
+        let mut response = Response::new(Bytes::from(body));
         let headers = response.headers_mut();
         if let Ok(content_type) = HeaderValue::try_from(accepted.content_type()) {
             headers.insert(CONTENT_TYPE, content_type);
@@ -379,21 +381,21 @@ impl<S: Scrape> Site<S> {
     }
 }
 
-/// Bytes of a head as HTTP/2 counts them. Its parser bounds them too, but keeps to itself that it did.
+/// Bytes of a request head as HTTP/2 counts them. The library limits them too, but does not report that it did.
 fn head_bytes<B>(request: &Request<B>) -> usize {
     const OVERHEAD: usize = 32;
     let lines = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + OVERHEAD);
     request.uri().path_and_query().map_or(0, |path| path.as_str().len()) + lines.sum::<usize>()
 }
 
-/// All values of a header as one list, as HTTP allows a list to be spread over several lines.
+/// All values of a header as one list, because HTTP allows a list in several lines.
 fn header(headers: &HeaderMap, name: &HeaderName) -> String {
     let values: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
     values.join(",")
 }
 
-/// Compresses for the wire: fast rather than small, since the path to Prometheus is short. Should a
-/// compressor fail, which takes a lack of memory, the plain text is as good an answer.
+/// Compresses an exposition at the fastest level, because Prometheus is usually near. If the compressor fails (out of
+/// memory), returns the plain text.
 fn compress(plain: Vec<u8>, encoding: Encoding) -> (Vec<u8>, Option<&'static str>) {
     match encoding {
         Encoding::Identity => (plain, None),
@@ -412,7 +414,7 @@ fn compress(plain: Vec<u8>, encoding: Encoding) -> (Vec<u8>, Option<&'static str
     }
 }
 
-/// What HTTP/1.1 demands of `Host`, in the words of Go's server.
+/// Checks `Host` as HTTP/1.1 requires. The messages are those of Go's server.
 fn check_host<B>(request: &Request<B>) -> Result<(), &'static str> {
     let mut hosts = request.headers().get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {

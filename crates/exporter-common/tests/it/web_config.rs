@@ -46,7 +46,7 @@ const WHOLE: [(&str, Verdict); 33] = [
         Bad("prefix"),
     ),
     ("basic_auth_users: {'al:ice': HASH}\n", BadHere("colon")),
-    ("basic_auth_users: [alice]\n", Bad("basic_auth_users is no mapping")),
+    ("basic_auth_users: [alice]\n", Bad("basic_auth_users is not a mapping")),
     (
         "basic_auth_user: {}\n",
         Bad(
@@ -91,7 +91,7 @@ const WHOLE: [(&str, Verdict); 33] = [
     ("rate_limit: {interval: 0, burst: 0}\n", GoodButNew),
     ("rate_limit: {interval: 1s}\n", BadAndNew("without a burst of at least 1")),
     ("rate_limit: {interval: 5, burst: 1}\n", BadAndNew("interval \"5\" has no unit; allowed is a duration")),
-    ("rate_limit: {interval: 1s, burst: many}\n", BadAndNew("burst \"many\" is no number")),
+    ("rate_limit: {interval: 1s, burst: many}\n", BadAndNew("burst \"many\" is not a number")),
     ("rate_limit: {interval: -1s, burst: 1}\n", BadAndNew("is negative")),
     ("tls_server_config: {min_version: TLS13}\n", BadHere("missing one of cert or cert_file")),
     ("tls_server_config: {client_auth_type: NoClientCert}\n", Bad("missing one of cert or cert_file")),

@@ -1,7 +1,7 @@
-//! The web configuration file of the Prometheus exporter toolkit: bytes to a checked [`WebConfig`], without IO.
+//! Parses the web configuration file of the Prometheus exporter toolkit into a validated [`WebConfig`], without IO.
 //!
-//! Its messages are those that users of the toolkit know. What the toolkit takes and this server cannot do is
-//! refused here, never left out silently.
+//! Error messages use the toolkit's texts where it has them. Settings that the toolkit accepts and this server does not
+//! support are rejected or listed in [`TlsServer::left_out`], never ignored silently.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,13 +17,13 @@ use crate::config::{parse_bool, parse_duration};
 use crate::secret::Secret;
 use crate::yaml::{self, Entry, Map, Node, Value};
 
-/// What is wrong with a web configuration, in one line and without a secret.
+/// Why a web configuration is invalid, in one line without secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct WebConfigError(String);
 
 impl WebConfigError {
-    /// What was written may be part of the message and hold anything; the message is one line all the same.
+    /// Creates an error. Control characters are replaced, because the message can quote the file and must be one line.
     pub(super) fn new(message: &str) -> Self {
         Self(message.replace(char::is_control, " "))
     }
@@ -35,18 +35,18 @@ impl WebConfigError {
 
 type Result<T> = std::result::Result<T, WebConfigError>;
 
-/// A web configuration that makes sense by itself. Files that it names have not been read.
+/// A valid web configuration. The files that it names have not been read.
 #[derive(Debug, Clone)]
 pub struct WebConfig {
-    /// `tls_server_config`; without it the server speaks plain HTTP.
+    /// `tls_server_config`; `None` for plain HTTP.
     pub tls: Option<TlsServer>,
     /// `http_server_config.http2`: whether HTTP/2 is offered over TLS.
     pub http2: bool,
-    /// `http_server_config.headers`: what every answer carries.
+    /// `http_server_config.headers`: headers of every response.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// `basic_auth_users`: the bcrypt hash of each user's password. Without users there is no authentication.
+    /// `basic_auth_users`: the bcrypt hash of each user's password. Empty for no authentication.
     pub users: BTreeMap<String, Secret>,
-    /// `rate_limit`, where it limits anything.
+    /// `rate_limit`; `None` for no limit.
     pub rate_limit: Option<RateLimit>,
 }
 
@@ -57,11 +57,11 @@ pub struct TlsServer {
     pub certificate: Pem,
     /// Its private key.
     pub key: Pem,
-    /// What is asked of clients.
+    /// The policy for client certificates.
     pub client_auth: ClientAuth,
-    /// Who signs certificates of clients.
+    /// The certificate authorities for client certificates.
     pub client_ca: Option<Pem>,
-    /// The names of which a client's certificate has to have one.
+    /// Names of which a client certificate must have at least one.
     pub client_allowed_sans: Option<Vec<String>>,
     /// The versions of TLS, oldest first.
     pub versions: Vec<&'static SupportedProtocolVersion>,
@@ -69,43 +69,43 @@ pub struct TlsServer {
     pub cipher_suites: Vec<SupportedCipherSuite>,
     /// The groups of the key exchange in the server's order.
     pub curves: Vec<&'static dyn SupportedKxGroup>,
-    /// Whether the server's order of cipher suites decides, rather than the client's.
+    /// Whether the server's order of cipher suites wins over the client's.
     pub prefer_server_cipher_suites: bool,
-    /// What is asked for and left out, since this server does not speak it: weak suites, old versions.
+    /// Configured values that are left out because this server does not support them: weak suites, old versions.
     pub left_out: Vec<String>,
 }
 
-/// Where PEM text is.
+/// The location of a PEM text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pem {
     /// In the web configuration.
     Inline(Secret),
-    /// In a file of its own; relative to the web configuration's folder.
+    /// In a separate file. A relative path is relative to the folder of the web configuration.
     File(PathBuf),
 }
 
-/// What is asked of clients, under the names of Go's `tls.ClientAuthType`.
+/// The policy for client certificates, with the names of Go's `tls.ClientAuthType`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientAuth {
-    /// Nothing.
+    /// No certificate is requested.
     NoClientCert,
-    /// A certificate, which may be missing and is not verified.
+    /// A certificate is requested. It is optional and not verified.
     RequestClientCert,
-    /// A certificate, which is not verified.
+    /// A certificate is required. It is not verified.
     RequireAnyClientCert,
-    /// A certificate, which may be missing.
+    /// A certificate is requested. It is optional, but must be signed by the client CA.
     VerifyClientCertIfGiven,
-    /// A certificate of the client CA.
+    /// A certificate is required and must be signed by the client CA.
     RequireAndVerifyClientCert,
 }
 
 impl ClientAuth {
-    /// Whether a certificate that is given has to be the client CA's.
+    /// Whether a certificate must be signed by the client CA.
     pub fn verifies(self) -> bool {
         matches!(self, Self::VerifyClientCertIfGiven | Self::RequireAndVerifyClientCert)
     }
 
-    /// Whether there is no connection without a certificate.
+    /// Whether a connection requires a certificate.
     pub fn requires(self) -> bool {
         matches!(self, Self::RequireAnyClientCert | Self::RequireAndVerifyClientCert)
     }
@@ -127,16 +127,16 @@ impl FromStr for ClientAuth {
     }
 }
 
-/// A token bucket: `burst` requests at once, and one more for each `interval`.
+/// A token bucket: `burst` requests immediately, and one more for each `interval`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
-    /// The time in which one request becomes possible again.
+    /// The time until another request is allowed.
     pub interval: Duration,
-    /// Requests that are possible at once.
+    /// Requests that are allowed immediately.
     pub burst: u32,
 }
 
-/// The headers that may be configured, and their values where only these make sense.
+/// The headers that can be configured and their valid values; an empty list allows any value.
 const HEADERS: [(&str, &[&str]); 5] = [
     ("Content-Security-Policy", &[]),
     ("Strict-Transport-Security", &[]),
@@ -145,7 +145,7 @@ const HEADERS: [(&str, &[&str]); 5] = [
     ("X-XSS-Protection", &[]),
 ];
 
-/// The versions under Go's names; `None` is one that this server does not speak.
+/// The TLS versions with Go's names; `None` if this server does not support the version.
 const VERSIONS: [(&str, Option<&SupportedProtocolVersion>); 4] = [
     ("TLS10", None),
     ("TLS11", None),
@@ -153,7 +153,7 @@ const VERSIONS: [(&str, Option<&SupportedProtocolVersion>); 4] = [
     ("TLS13", Some(&rustls::version::TLS13)),
 ];
 
-/// The groups of a key exchange under Go's names, likewise.
+/// The key exchange groups with Go's names; `None` if this server does not support the group.
 const CURVES: [(&str, Option<NamedGroup>); 4] = [
     ("X25519", Some(NamedGroup::X25519)),
     ("CurveP256", Some(NamedGroup::secp256r1)),
@@ -161,8 +161,8 @@ const CURVES: [(&str, Option<NamedGroup>); 4] = [
     ("CurveP521", None),
 ];
 
-/// What Go speaks and this server does not: suites with CBC or without forward secrecy.
-const OTHER_SUITES: [&str; 10] = [
+/// Cipher suites that Go supports and this server does not: suites with CBC or without forward secrecy.
+const UNSUPPORTED_SUITES: [&str; 10] = [
     "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",
     "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA",
     "TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA",
@@ -175,7 +175,7 @@ const OTHER_SUITES: [&str; 10] = [
     "TLS_RSA_WITH_AES_256_GCM_SHA384",
 ];
 
-/// One of these HTTP/2 demands of a server that speaks TLS 1.2.
+/// HTTP/2 requires one of these from a server that supports TLS 1.2.
 const HTTP2_SUITES: [CipherSuite; 2] = [
     CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
     CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
@@ -184,7 +184,7 @@ const HTTP2_SUITES: [CipherSuite; 2] = [
 /// Parses a web configuration.
 ///
 /// # Errors
-/// One line that says where and what is wrong, in the toolkit's words where it has words for it.
+/// The text is not a valid web configuration. The error is one line with the position and the problem.
 pub fn parse(text: &str) -> Result<WebConfig> {
     let mut top = Section::new("", yaml::parse(text).map_err(|problem| WebConfigError::new(&problem))?);
     let tls = top.section("tls_server_config")?;
@@ -203,17 +203,17 @@ pub fn parse(text: &str) -> Result<WebConfig> {
 }
 
 fn tls_server(mut section: Section, http2: bool) -> Result<Option<TlsServer>> {
-    let is_wanted = !section.is_blank();
+    let is_configured = !section.is_blank();
     let certificate = section.pem("cert", "cert_file")?;
     let key = section.pem("key", "key_file")?;
     let client_ca = section.pem("client_ca", "client_ca_file")?;
     let client_auth = section.parsed("client_auth_type", str::parse)?.unwrap_or(ClientAuth::NoClientCert);
     let client_allowed_sans = section.list("client_allowed_sans", |name| Ok(name.to_owned()))?;
     let mut left_out = Vec::new();
-    let least = section.parsed("min_version", |name| named("TLS version", name, &VERSIONS))?;
-    let least = least.and_then(|least| supported("TLS version", least, &mut left_out));
-    let most = section.parsed("max_version", |name| match named("TLS version", name, &VERSIONS)?.1 {
-        Some(most) => Ok(most),
+    let min = section.parsed("min_version", |name| named("TLS version", name, &VERSIONS))?;
+    let min = min.and_then(|min| supported("TLS version", min, &mut left_out));
+    let max = section.parsed("max_version", |name| match named("TLS version", name, &VERSIONS)?.1 {
+        Some(max) => Ok(max),
         None => Err(format!("TLS version {name} is not supported; allowed are TLS12, TLS13")),
     })?;
     let suites = section.list("cipher_suites", cipher_suite)?.unwrap_or_default();
@@ -225,7 +225,7 @@ fn tls_server(mut section: Section, http2: bool) -> Result<Option<TlsServer>> {
         curves.into_iter().filter_map(|curve| supported("curve", curve, &mut left_out)).collect();
     let prefer_server_cipher_suites = section.switch("prefer_server_cipher_suites", true)?;
     section.close()?;
-    if !is_wanted {
+    if !is_configured {
         return Ok(None);
     }
 
@@ -233,21 +233,21 @@ fn tls_server(mut section: Section, http2: bool) -> Result<Option<TlsServer>> {
     let certificate = certificate.ok_or_else(|| missing("cert"))?;
     let key = key.ok_or_else(|| missing("key"))?;
     if client_ca.is_some() && client_auth == ClientAuth::NoClientCert {
-        return refuse("client CA's have been configured without a Client Auth Policy");
+        return reject("client CA's have been configured without a Client Auth Policy");
     }
     if client_ca.is_none() && client_auth == ClientAuth::RequireAndVerifyClientCert {
-        return refuse(
+        return reject(
             "client_auth_type RequireAndVerifyClientCert needs one of client_ca or client_ca_file",
         );
     }
     if client_allowed_sans.is_some() && !client_auth.requires() {
-        return refuse(
+        return reject(
             "client_allowed_sans requires client_auth_type to be one of RequireAnyClientCert or RequireAndVerifyClientCert",
         );
     }
-    let (versions, cipher_suites) = versions_and_suites(least, most, lists_suites.then_some(suites))?;
-    if http2 && !speaks_http2(&versions, &cipher_suites) {
-        return refuse(
+    let (versions, cipher_suites) = versions_and_suites(min, max, lists_suites.then_some(suites))?;
+    if http2 && !supports_http2(&versions, &cipher_suites) {
+        return reject(
             "cipher_suites is missing an HTTP/2-required AES_128_GCM_SHA256 cipher (need at least one of TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 or TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256), or set http2: false",
         );
     }
@@ -265,9 +265,10 @@ fn tls_server(mut section: Section, http2: bool) -> Result<Option<TlsServer>> {
     }))
 }
 
-/// Something under Go's name for it; `None` is what this server does not speak.
+/// A value with Go's name; `None` if this server does not support it.
 type Named<T> = (String, Option<T>);
 
+/// Returns the value, or adds the name to `left_out` if it is not supported.
 fn supported<T>(what: &str, (name, value): Named<T>, left_out: &mut Vec<String>) -> Option<T> {
     if value.is_none() {
         left_out.push(format!("{what} {name}"));
@@ -275,11 +276,11 @@ fn supported<T>(what: &str, (name, value): Named<T>, left_out: &mut Vec<String>)
     value
 }
 
-/// The versions between the least and the most, and the suites for them. As in Go, the list of suites is about TLS
-/// 1.2: those of 1.3 are all there, and without one for 1.2 there is no 1.2.
+/// Returns the versions from `min` to `max` and their cipher suites. As in Go, the configured list is about TLS 1.2: the
+/// suites of TLS 1.3 are always enabled, and without a suite for TLS 1.2 that version is disabled.
 fn versions_and_suites(
-    least: Option<&'static SupportedProtocolVersion>,
-    most: Option<&'static SupportedProtocolVersion>,
+    min: Option<&'static SupportedProtocolVersion>,
+    max: Option<&'static SupportedProtocolVersion>,
     listed: Option<Vec<SupportedCipherSuite>>,
 ) -> Result<(Vec<&'static SupportedProtocolVersion>, Vec<SupportedCipherSuite>)> {
     let mut suites = ring::ALL_CIPHER_SUITES.to_vec();
@@ -290,30 +291,30 @@ fn versions_and_suites(
     let number = |version: &SupportedProtocolVersion| u16::from(version.version);
     let versions: Vec<&'static SupportedProtocolVersion> = [&rustls::version::TLS12, &rustls::version::TLS13]
         .into_iter()
-        .filter(|version| least.is_none_or(|least| number(version) >= number(least)))
-        .filter(|version| most.is_none_or(|most| number(version) <= number(most)))
+        .filter(|version| min.is_none_or(|min| number(version) >= number(min)))
+        .filter(|version| max.is_none_or(|max| number(version) <= number(max)))
         .filter(|version| suites.iter().any(|suite| suite.version() == *version))
         .collect();
     if versions.is_empty() {
-        return refuse(
+        return reject(
             "no TLS version is left between min_version and max_version with one of cipher_suites",
         );
     }
     Ok((versions, suites))
 }
 
-fn speaks_http2(versions: &[&SupportedProtocolVersion], suites: &[SupportedCipherSuite]) -> bool {
+fn supports_http2(versions: &[&SupportedProtocolVersion], suites: &[SupportedCipherSuite]) -> bool {
     !versions.contains(&&rustls::version::TLS12)
         || suites.iter().any(|suite| HTTP2_SUITES.contains(&suite.suite()))
 }
 
 fn cipher_suite(name: &str) -> std::result::Result<Named<SupportedCipherSuite>, String> {
-    // Go's names are the IANA's, rustls marks those of TLS 1.3.
-    let is_it = |suite: &&SupportedCipherSuite| {
+    // Go uses the IANA's names; rustls has a different prefix for those of TLS 1.3.
+    let has_name = |suite: &&SupportedCipherSuite| {
         suite.suite().as_str().is_some_and(|own| own.replacen("TLS13_", "TLS_", 1) == name)
     };
-    match ring::ALL_CIPHER_SUITES.iter().find(is_it) {
-        None if !OTHER_SUITES.contains(&name) => Err(format!("unknown cipher: {name}")),
+    match ring::ALL_CIPHER_SUITES.iter().find(has_name) {
+        None if !UNSUPPORTED_SUITES.contains(&name) => Err(format!("unknown cipher: {name}")),
         suite => Ok((name.to_owned(), suite.copied())),
     }
 }
@@ -324,7 +325,7 @@ fn curve(name: &str) -> std::result::Result<Named<&'static dyn SupportedKxGroup>
     Ok((name, found.copied()))
 }
 
-/// Looks a name of Go's up.
+/// Looks up one of Go's names in a table.
 fn named<T: Copy>(
     what: &str,
     name: &str,
@@ -357,7 +358,7 @@ fn http_server(mut section: Section) -> Result<(bool, Vec<(HeaderName, HeaderVal
         let (Ok(name), Ok(value)) = (HeaderName::from_str(&key), HeaderValue::from_str(&value)) else {
             return Err(WebConfigError::at(
                 line,
-                format_args!("invalid value for {key}: no header can hold it"),
+                format_args!("invalid value for {key}: it is not valid in a header"),
             ));
         };
         headers.push((name, value));
@@ -374,15 +375,15 @@ fn basic_auth_users(section: Section) -> Result<BTreeMap<String, Secret>> {
             return Err(WebConfigError::at(line, problem));
         }
         let hash = text_of(&key, node)?.map(|(_, text)| text).unwrap_or_default();
-        let refused =
+        let invalid =
             |reason: &str| WebConfigError::at(line, format_args!("user {key:?}: crypto/bcrypt: {reason}"));
         if hash.len() < BCRYPT_HASH_LENGTH {
-            return Err(refused("hashedSecret too short to be a bcrypted password"));
+            return Err(invalid("hashedSecret too short to be a bcrypted password"));
         }
-        let parts = bcrypt::HashParts::from_str(&hash).map_err(|error| refused(&error.to_string()))?;
+        let parts = bcrypt::HashParts::from_str(&hash).map_err(|error| invalid(&error.to_string()))?;
         if !BCRYPT_COSTS.contains(&parts.get_cost()) {
             let reason = format!("cost {} is outside allowed inclusive range 4..31", parts.get_cost());
-            return Err(refused(&reason));
+            return Err(invalid(&reason));
         }
         users.insert(key, Secret::from(hash));
     }
@@ -392,7 +393,7 @@ fn basic_auth_users(section: Section) -> Result<BTreeMap<String, Secret>> {
 /// Characters of a bcrypt hash with its prefix.
 const BCRYPT_HASH_LENGTH: usize = 60;
 
-/// The binary logarithms of rounds that bcrypt knows.
+/// The costs that bcrypt allows, as binary logarithms of the number of rounds.
 const BCRYPT_COSTS: std::ops::RangeInclusive<u32> = 4..=31;
 
 fn rate_limit_of(mut section: Section) -> Result<Option<RateLimit>> {
@@ -401,37 +402,38 @@ fn rate_limit_of(mut section: Section) -> Result<Option<RateLimit>> {
             .map_err(|error| format!("interval {text:?} {error}; allowed is a duration such as 500ms or 1s"))
     })?;
     let burst = section.parsed("burst", |text| {
-        text.parse::<u32>().map_err(|_| format!("burst {text:?} is no number of requests"))
+        text.parse::<u32>().map_err(|_| format!("burst {text:?} is not a number of requests"))
     })?;
     section.close()?;
     match (interval, burst) {
         (None | Some(Duration::ZERO), _) => Ok(None),
         (Some(_), None | Some(0)) => {
-            refuse("rate_limit without a burst of at least 1 would refuse every request")
+            reject("rate_limit without a burst of at least 1 would reject every request")
         }
         (Some(interval), Some(burst)) => Ok(Some(RateLimit { interval, burst })),
     }
 }
 
-fn refuse<T>(problem: &str) -> Result<T> {
+fn reject<T>(problem: &str) -> Result<T> {
     Err(WebConfigError::new(problem))
 }
 
-/// A text with its line; nothing where nothing is written.
+/// Returns a text with its line; `None` for an empty value.
 fn text_of(key: &str, node: Node) -> Result<Option<(usize, Zeroizing<String>)>> {
     match node.value {
         Value::Null => Ok(None),
         Value::Text(text) => Ok(Some((node.line, text))),
         Value::List(_) | Value::Map(_) => {
-            Err(WebConfigError::at(node.line, format_args!("{key} is no text")))
+            Err(WebConfigError::at(node.line, format_args!("{key} is not a text")))
         }
     }
 }
 
-/// A mapping that is taken apart key by key. What it was asked for is what is allowed in it.
+/// A mapping whose keys are taken out one by one.
 struct Section {
     name: &'static str,
     entries: Map,
+    /// The keys that were looked up, which are the allowed ones.
     known: Vec<&'static str>,
 }
 
@@ -440,7 +442,7 @@ impl Section {
         Self { name, entries, known: Vec::new() }
     }
 
-    /// Whether there is nothing in it but empty values.
+    /// Whether all values are empty.
     fn is_blank(&self) -> bool {
         self.entries.iter().all(|entry| match &entry.node.value {
             Value::Null => true,
@@ -455,13 +457,13 @@ impl Section {
         Some(self.entries.remove(index).node)
     }
 
-    /// A section of this one; empty where it is not there.
+    /// Returns a subsection; an empty one if the key is missing.
     fn section(&mut self, key: &'static str) -> Result<Section> {
         match self.take(key) {
             None | Some(Node { value: Value::Null, .. }) => Ok(Section::new(key, Map::new())),
             Some(Node { value: Value::Map(entries), .. }) => Ok(Section::new(key, entries)),
             Some(Node { line, .. }) => {
-                Err(WebConfigError::at(line, format_args!("{key} is no mapping of keys to values")))
+                Err(WebConfigError::at(line, format_args!("{key} is not a mapping of keys to values")))
             }
         }
     }
@@ -498,7 +500,7 @@ impl Section {
             None | Some(Node { value: Value::Null, .. }) => return Ok(None),
             Some(Node { value: Value::List(items), .. }) => items,
             Some(Node { line, .. }) => {
-                return Err(WebConfigError::at(line, format_args!("{key} is no list")));
+                return Err(WebConfigError::at(line, format_args!("{key} is not a list")));
             }
         };
         let item = |node: Node| {
@@ -510,7 +512,7 @@ impl Section {
         items.into_iter().map(item).collect::<Result<_>>().map(Some)
     }
 
-    /// PEM text that is written here, or in a file that is named here; never both.
+    /// Returns a PEM text, either inline or as a file. Setting both is an error.
     fn pem(&mut self, inline: &'static str, file: &'static str) -> Result<Option<Pem>> {
         let inline_text = self.text(inline)?.filter(|(_, text)| !text.is_empty());
         let path = self.text(file)?.filter(|(_, path)| !path.is_empty());
@@ -524,11 +526,11 @@ impl Section {
         }
     }
 
-    /// What is left was not asked for.
+    /// Returns an error if there are unknown keys left.
     fn close(self) -> Result<()> {
         let Some(Entry { key, line, .. }) = self.entries.first() else { return Ok(()) };
-        let place = if self.name.is_empty() { String::new() } else { format!(" in {}", self.name) };
-        let problem = format!("unknown key {key}{place}; allowed here: {}", self.known.join(", "));
+        let section = if self.name.is_empty() { String::new() } else { format!(" in {}", self.name) };
+        let problem = format!("unknown key {key}{section}; allowed here: {}", self.known.join(", "));
         Err(WebConfigError::at(*line, problem))
     }
 }

@@ -1,15 +1,15 @@
-//! Who may use the server, and how: TLS, basic authentication, extra headers and a rate limit, by the web
-//! configuration file of the Prometheus exporter toolkit.
+//! Access to the server: TLS, basic authentication, extra headers and a rate limit, as set in the web configuration
+//! file of the Prometheus exporter toolkit.
 //!
-//! The file and those that it names are looked at for every connection and every request, and read again when they
-//! changed. A reload that fails leaves everything as it was. So does one that would open a door: a file may be caught
-//! half-written, and half of it may be a valid one without the users.
+//! The configuration and the files that it names are checked for every connection and every request, and read again
+//! after a change. A reload that fails changes nothing. A reload that would weaken the protection fails too, because a
+//! file may be half-written, and half of it can be a valid configuration without users.
 
-mod current;
 mod file;
 mod rate;
+mod reload;
 mod rules;
-mod source;
+mod snapshot;
 mod tls;
 mod users;
 
@@ -26,14 +26,14 @@ use serde::Deserialize;
 pub use file::{ClientAuth, Pem, RateLimit, TlsServer, WebConfig, WebConfigError, parse};
 pub(super) use tls::HTTP2;
 
-use self::current::{Current, Reloads};
+use self::reload::{ReloadMetrics, ReloadingConfig};
 use self::rules::Rules;
-use self::users::{Checks, Verdict};
+use self::users::{AuthResult, PasswordChecks};
 use super::rejection::Rejection;
 use super::routes::Access;
 use crate::config::{ConfigError, Kind, Loaded, Setting};
 
-/// The settings of this module as written in the configuration: the section `web`.
+/// The section `web` of the configuration, as written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebWritten {
@@ -43,17 +43,17 @@ pub struct WebWritten {
     pub open_probes: Option<String>,
 }
 
-/// How the server may be used. Without a web configuration file: by everyone, over plain HTTP.
+/// Access control of the server. Without a web configuration file, all clients have access over plain HTTP.
 #[derive(Debug, Clone, Default)]
 pub struct Web {
     open_probes: bool,
-    file: Option<Arc<Current>>,
-    checks: Checks,
-    reloads: Reloads,
+    config: Option<Arc<ReloadingConfig>>,
+    checks: PasswordChecks,
+    reloads: ReloadMetrics,
 }
 
 impl Web {
-    /// The two options; `variable` names the environment variable of a key.
+    /// Returns the two options. `variable` returns the environment variable of a key.
     pub fn settings(variable: impl Fn(&str) -> String) -> [Setting; 2] {
         let option = |key: &'static str, help: &'static str| Setting::new(key, variable(key), help);
         [
@@ -73,33 +73,33 @@ impl Web {
     /// Validates the options and reads the web configuration.
     ///
     /// # Errors
-    /// One line that names the option, its source and what is wrong with the file.
+    /// An option or the file is invalid. The error is one line that names the option, its source and the problem.
     pub fn validate<W>(loaded: &Loaded<W>, written: &WebWritten) -> Result<Self, ConfigError> {
-        let reloads = Reloads::default();
-        let file = loaded.optional("web.config_file", written.config_file.as_ref(), |path| {
-            Current::load(PathBuf::from(path), reloads.clone()).map_err(|problem| {
+        let reloads = ReloadMetrics::default();
+        let config = loaded.optional("web.config_file", written.config_file.as_ref(), |path| {
+            ReloadingConfig::load(PathBuf::from(path), reloads.clone()).map_err(|problem| {
                 format!("cannot be used: {problem}; allowed is a web configuration of the Prometheus exporter toolkit")
             })
         })?;
         let open_probes = loaded.switch("web.open_probes", written.open_probes.as_ref(), false)?;
-        Ok(Self { open_probes, file: file.map(Arc::new), reloads, ..Self::default() })
+        Ok(Self { open_probes, config: config.map(Arc::new), reloads, ..Self::default() })
     }
 
     /// Reads a web configuration file.
     ///
     /// # Errors
-    /// It or a file that it names cannot be read or used.
+    /// The configuration, or a file that it names, cannot be read or is invalid.
     pub fn load(path: &Path, open_probes: bool) -> Result<Self, WebConfigError> {
-        let reloads = Reloads::default();
-        let file = Current::load(path.to_owned(), reloads.clone())
+        let reloads = ReloadMetrics::default();
+        let config = ReloadingConfig::load(path.to_owned(), reloads.clone())
             .map_err(|problem| WebConfigError::new(&problem))?;
-        Ok(Self { open_probes, file: Some(Arc::new(file)), reloads, ..Self::default() })
+        Ok(Self { open_probes, config: Some(Arc::new(config)), reloads, ..Self::default() })
     }
 
-    /// Says in the log what the web configuration file amounts to, and what of it is left out.
+    /// Logs the rules of the web configuration, and which of its settings are not supported and left out.
     pub fn announce(&self) {
-        if let Some(file) = &self.file {
-            tracing::info!(rules = %file.rules(), "serving by the web configuration");
+        if let Some(config) = &self.config {
+            tracing::info!(rules = %config.rules(), "serving with the web configuration");
         }
     }
 
@@ -112,23 +112,26 @@ impl Web {
         );
     }
 
-    /// Reads the web configuration again and says in the log what came of it.
+    /// Reads the web configuration again and logs the result.
     pub(super) fn reload(&self) {
-        match &self.file {
-            Some(file) => file.reload(),
+        match &self.config {
+            Some(config) => config.reload(),
             None => tracing::info!("there is no web configuration to read again"),
         }
     }
 
-    /// The rules at this moment; `None` where there are none.
+    /// Returns the present rules; `None` without a web configuration.
     pub(super) async fn rules(&self) -> Option<Arc<Rules>> {
-        match &self.file {
-            Some(file) => Some(file.looked_up().await),
+        match &self.config {
+            Some(config) => Some(config.checked_rules().await),
             None => None,
         }
     }
 
-    /// Whether a request may be answered, by its page, headers and origin.
+    /// Checks whether a request has access to a page.
+    ///
+    /// # Errors
+    /// The request is rejected, with the reason.
     pub(super) async fn admit(
         &self,
         rules: &Rules,
@@ -136,7 +139,7 @@ impl Web {
         headers: &HeaderMap,
         client: IpAddr,
     ) -> Result<(), Rejection> {
-        if access == Access::Everybody || (self.open_probes && access == Access::Probe) {
+        if access == Access::All || (self.open_probes && access == Access::Probe) {
             return Ok(());
         }
         if rules.bucket.as_ref().is_some_and(|bucket| !bucket.take(Instant::now())) {
@@ -145,9 +148,9 @@ impl Web {
         let Some(users) = &rules.users else { return Ok(()) };
         let authorization = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
         match users.check(authorization, client, &self.checks).await {
-            Verdict::Accepted => Ok(()),
-            Verdict::Refused => Err(Rejection::Credentials),
-            Verdict::Busy => Err(Rejection::PasswordChecks),
+            AuthResult::Accepted => Ok(()),
+            AuthResult::Rejected => Err(Rejection::Credentials),
+            AuthResult::Busy => Err(Rejection::PasswordChecks),
         }
     }
 }

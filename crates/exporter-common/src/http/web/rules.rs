@@ -1,4 +1,4 @@
-//! What a web configuration amounts to, and what of it a reload may change.
+//! The rules of a web configuration, and which of them a reload can change.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,36 +9,40 @@ use rustls::ServerConfig;
 use zeroize::Zeroizing;
 
 use super::file::{ClientAuth, Pem, TlsServer, WebConfig};
-use super::rate::Bucket;
-use super::source::Reading;
+use super::rate::TokenBucket;
+use super::snapshot::FileSnapshot;
 use super::tls;
 use super::users::Users;
 
-/// The rules of a web configuration, with its files read.
+/// The rules of a web configuration, with the contents of its files.
 #[derive(Debug)]
 pub(in crate::http) struct Rules {
     pub(in crate::http) tls: Option<Arc<ServerConfig>>,
     pub(in crate::http) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) users: Option<Arc<Users>>,
-    pub(super) bucket: Option<Arc<Bucket>>,
+    pub(super) bucket: Option<Arc<TokenBucket>>,
     http2: bool,
     protection: Protection,
-    /// What is asked for and not spoken.
+    /// Settings that are not supported and left out.
     left_out: Vec<String>,
 }
 
 impl Rules {
-    /// Reads the files that `config` names. Users and rate limit that stay the same keep what they remember.
+    /// Reads the files that `config` names. Unchanged users keep their cached outcomes, and an unchanged rate limit keeps
+    /// its tokens.
+    ///
+    /// # Errors
+    /// A file cannot be read or is invalid, or the rules would weaken the protection of `before`.
     pub(super) fn new(
         config: WebConfig,
-        reading: &mut Reading,
+        snapshot: &mut FileSnapshot,
         before: Option<&Self>,
     ) -> Result<Self, String> {
         let mut read = |name: &str, pem: &Pem| match pem {
             Pem::Inline(text) => Ok(Zeroizing::new(text.expose().as_bytes().to_vec())),
             Pem::File(path) => {
                 let shown = path.display();
-                reading.named(path).map_err(|error| format!("failed to read {name} ({shown}): {error}"))
+                snapshot.named(path).map_err(|error| format!("failed to read {name} ({shown}): {error}"))
             }
         };
         let tls =
@@ -51,7 +55,7 @@ impl Rules {
             left_out: config.tls.map(|tls| tls.left_out).unwrap_or_default(),
             users: match before
                 .and_then(|before| before.users.clone())
-                .filter(|users| users.are(&config.users))
+                .filter(|users| users.have_hashes(&config.users))
             {
                 None if config.users.is_empty() => None,
                 None => Some(Users::new(config.users).map_err(|_| "the system has no randomness")?.into()),
@@ -61,17 +65,17 @@ impl Rules {
                 let bucket = before.and_then(|before| before.bucket.clone());
                 bucket
                     .filter(|bucket| bucket.limit == limit)
-                    .unwrap_or_else(|| Bucket::new(limit, Instant::now()).into())
+                    .unwrap_or_else(|| TokenBucket::new(limit, Instant::now()).into())
             }),
         };
-        match before.and_then(|before| rules.protection.opens(&before.protection)) {
-            Some(door) => Err(format!("{door}, which takes a restart")),
+        match before.and_then(|before| rules.protection.weakness_against(&before.protection)) {
+            Some(weakness) => Err(format!("{weakness}, which requires a restart")),
             None => Ok(rules),
         }
     }
 }
 
-/// What is in force, for the log.
+/// The rules in force, for the log.
 impl fmt::Display for Rules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (http2, client_auth) = (self.http2, self.protection.client_auth);
@@ -88,18 +92,18 @@ impl fmt::Display for Rules {
     }
 }
 
-/// What keeps clients out. A reload may add to it and may change who is known: users and their passwords, the names of
-/// clients, the client CA. It may not take a part of it away, since half of a file that is being written may well
-/// be a valid one. Headers, suites and the rate limit keep nobody out.
+/// The settings that deny access. A reload can add protection and can change users, passwords, the names of clients and
+/// the client CA. It cannot remove protection, because half of a file that is being written can be a valid file.
+/// Headers, cipher suites and the rate limit deny no access.
 #[derive(Debug, Clone, Copy)]
 struct Protection {
     tls: bool,
     users: bool,
     client_auth: ClientAuth,
-    /// Whether a client's certificate has to have one of certain names.
+    /// Whether a client certificate must have one of certain names.
     names: bool,
-    /// The least TLS version by its number on the wire; 0 without TLS.
-    least_version: u16,
+    /// The minimum TLS version by its number on the wire; 0 without TLS.
+    min_version: u16,
 }
 
 impl Protection {
@@ -110,12 +114,12 @@ impl Protection {
             users,
             client_auth: tls.map_or(ClientAuth::NoClientCert, |tls| tls.client_auth),
             names: tls.is_some_and(|tls| tls.client_allowed_sans.is_some()),
-            least_version: versions.iter().map(|version| u16::from(version.version)).min().unwrap_or(0),
+            min_version: versions.iter().map(|version| u16::from(version.version)).min().unwrap_or(0),
         }
     }
 
-    /// What protected the server before and would no longer.
-    fn opens(&self, before: &Self) -> Option<&'static str> {
+    /// Describes the protection in `before` that is missing here; `None` if there is none.
+    fn weakness_against(&self, before: &Self) -> Option<&'static str> {
         let (auth, auth_before) = (self.client_auth, before.client_auth);
         if before.tls && !self.tls {
             Some("TLS would be turned off")
@@ -127,7 +131,7 @@ impl Protection {
             Some("client certificates would not be verified any more")
         } else if before.names && !self.names {
             Some("client_allowed_sans would be turned off")
-        } else if self.least_version < before.least_version {
+        } else if self.min_version < before.min_version {
             Some("min_version would be lowered")
         } else {
             None
@@ -148,7 +152,7 @@ mod tests {
         format!("basic_auth_users:\n{}", names.iter().map(user).collect::<String>())
     }
 
-    /// Why a change of the web configuration is refused while it is in force.
+    /// Reloads the web configuration `before` with `after`; the error is the reason why that is rejected.
     fn reloaded(before: &str, after: &str) -> Result<(), String> {
         let folder = tempfile::tempdir().unwrap();
         let authority = harness::Authority::new("Test CA");
@@ -157,20 +161,18 @@ mod tests {
         let config = folder.path().join("web.yml");
         let rules = |text: &str, before: Option<&Rules>| {
             let config_text = parse(text).map_err(|error| error.to_string())?;
-            Rules::new(config_text, &mut Reading::relative_to(&config), before)
+            Rules::new(config_text, &mut FileSnapshot::relative_to(&config), before)
         };
         let before = rules(before, None).unwrap();
         rules(after, Some(&before)).map(drop)
     }
 
-    /// A reload may change who is known and may ask for more. It may not ask for less: half of a file that is being written
-    /// may be a valid one.
     #[test]
-    fn a_reload_opens_no_door() {
+    fn a_reload_cannot_weaken_the_protection() {
         const CA: &str = "  client_ca_file: clients.crt\n";
         let auth = |kind: &str, more: &str| format!("{TLS}  client_auth_type: {kind}\n{more}");
         let names = |kind: &str| auth(kind, &format!("{CA}  client_allowed_sans: [prometheus]\n"));
-        let version = |least: &str| format!("{TLS}  min_version: {least}\n");
+        let version = |min: &str| format!("{TLS}  min_version: {min}\n");
         let [none, request, any, given, all] = [
             "NoClientCert",
             "RequestClientCert",
@@ -179,7 +181,7 @@ mod tests {
             "RequireAndVerifyClientCert",
         ];
         let (alice, both) = (users(&["alice"]), users(&["alice", "bob"]));
-        let refused = [
+        let rejected = [
             (format!("{TLS}{alice}"), alice.clone(), "TLS would be turned off"),
             (both.clone(), String::new(), "basic authentication would be turned off"),
             (auth(any, ""), TLS.to_owned(), "the client certificate would be turned off"),
@@ -207,11 +209,11 @@ mod tests {
             (version("TLS13"), TLS.to_owned(), "min_version would be lowered"),
             (version("TLS13"), version("TLS12"), "min_version would be lowered"),
         ];
-        for (before, after, words) in &refused {
+        for (before, after, words) in &rejected {
             let error = reloaded(before, after).expect_err(after);
             assert!(error.contains(words), "from\n{before}to\n{after}{error}");
         }
-        let taken = [
+        let accepted = [
             (both.clone(), alice.clone()),
             (alice.clone(), both),
             (alice.clone(), users(&["carol"])),
@@ -231,7 +233,7 @@ mod tests {
             (format!("{alice}rate_limit: {{interval: 1s, burst: 5}}\n"), alice),
             ("http_server_config:\n  headers:\n    X-Frame-Options: deny\n".to_owned(), String::new()),
         ];
-        for (before, after) in &taken {
+        for (before, after) in &accepted {
             assert_eq!(reloaded(before, after), Ok(()), "from\n{before}to\n{after}");
         }
     }

@@ -1,17 +1,12 @@
-//! From the section `tls_server_config` to a server's side of TLS.
+//! Creates the TLS configuration of the server from the section `tls_server_config`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
-use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
-    SignatureScheme,
-};
+use rustls::{CertificateError, DistinguishedName, Error, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use x509_cert::Certificate;
@@ -21,16 +16,16 @@ use x509_cert::ext::pkix::name::GeneralName;
 use zeroize::Zeroizing;
 
 use super::file::{ClientAuth, Pem, TlsServer};
-use crate::tls::{CLIENT_AUTH, bad_encoding, explain_own, is_valid_for};
+use crate::tls::{CLIENT_AUTH, bad_encoding, explain_own, is_valid_for, verify_handshake_signatures};
 
-/// ALPN's names.
+/// Protocol names of ALPN.
 pub(in crate::http) const HTTP2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";
 
-/// Sets TLS up. `read` gives the bytes of PEM text, wherever it is.
+/// Creates the TLS configuration. `read` returns the bytes of a PEM text, which is inline or in a file.
 ///
 /// # Errors
-/// A file cannot be read, holds something else, or does not belong to the others.
+/// A file cannot be read or has other content, or certificate and key do not match.
 pub(super) fn server_config(
     tls: &TlsServer,
     http2: bool,
@@ -58,7 +53,7 @@ pub(super) fn server_config(
         .map_err(|error| error.to_string())?;
     let builder = match tls.client_auth {
         ClientAuth::NoClientCert => builder.with_no_client_auth(),
-        _ => builder.with_client_cert_verifier(Arc::new(Clients::new(tls, client_ca, &provider)?)),
+        _ => builder.with_client_cert_verifier(Arc::new(ClientVerifier::new(tls, client_ca, &provider)?)),
     };
     let mut config = builder
         .with_single_cert(chain, key)
@@ -68,32 +63,32 @@ pub(super) fn server_config(
     Ok(config)
 }
 
-/// The certificates of a PEM text; `None` where there is none or one is broken.
+/// Parses the certificates of a PEM text; `None` if there are none or one is invalid.
 fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     certificates.ok().filter(|certificates| !certificates.is_empty())
 }
 
-/// Decides which clients may connect.
+/// Verifies client certificates according to the configured policy.
 #[derive(Debug)]
-struct Clients {
+struct ClientVerifier {
     policy: ClientAuth,
-    /// Who is trusted. Without a client CA nobody is.
-    trusted: Option<Arc<dyn ClientCertVerifier>>,
+    /// The verifier for the client CA. Without a client CA no certificate is trusted.
+    webpki: Option<Arc<dyn ClientCertVerifier>>,
     /// The certificates of the client CA.
     authorities: Vec<CertificateDer<'static>>,
     allowed_sans: Option<Vec<String>>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl Clients {
+impl ClientVerifier {
     fn new(
         tls: &TlsServer,
         client_ca: Option<Vec<CertificateDer<'static>>>,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, String> {
         let unusable = |problem: String| format!("the client CA cannot be used: {problem}");
-        let trusted = client_ca.as_ref().map(|authorities| {
+        let webpki = client_ca.as_ref().map(|authorities| {
             let mut roots = RootCertStore::empty();
             for authority in authorities {
                 roots.add(authority.clone()).map_err(|error| unusable(explain_own(&error)))?;
@@ -104,7 +99,7 @@ impl Clients {
         });
         Ok(Self {
             policy: tls.client_auth,
-            trusted: trusted.transpose()?,
+            webpki: webpki.transpose()?,
             authorities: client_ca.unwrap_or_default(),
             allowed_sans: tls.client_allowed_sans.clone(),
             algorithms: provider.signature_verification_algorithms,
@@ -112,13 +107,13 @@ impl Clients {
     }
 }
 
-impl ClientCertVerifier for Clients {
+impl ClientCertVerifier for ClientVerifier {
     fn client_auth_mandatory(&self) -> bool {
         self.policy.requires()
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.trusted.as_ref().map_or(&[], |trusted| trusted.root_hint_subjects())
+        self.webpki.as_ref().map_or(&[], |webpki| webpki.root_hint_subjects())
     }
 
     fn verify_client_cert(
@@ -128,9 +123,9 @@ impl ClientCertVerifier for Clients {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         if self.policy.verifies() {
-            let trusted = self.trusted.as_ref().ok_or(CertificateError::UnknownIssuer)?;
-            let verified = trusted.verify_client_cert(certificate, intermediates, now);
-            // As `server_verifier` does it with servers.
+            let webpki = self.webpki.as_ref().ok_or(CertificateError::UnknownIssuer)?;
+            let verified = webpki.verify_client_cert(certificate, intermediates, now);
+            // A certificate of the client CA can also be the client's own, as in `server_verifier`.
             if !self.authorities.contains(certificate) || !is_valid_for(certificate, CLIENT_AUTH, now)? {
                 verified?;
             }
@@ -143,30 +138,10 @@ impl ClientCertVerifier for Clients {
         Ok(ClientCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
+    verify_handshake_signatures!();
 }
 
-/// A certificate's DNS names, e-mail addresses, IP addresses and URIs, as Go writes them.
+/// Returns the DNS names, e-mail addresses, IP addresses and URIs of a certificate, formatted as in Go.
 fn subject_alternative_names(certificate: &CertificateDer<'_>) -> Result<Vec<String>, Error> {
     let certificate = Certificate::from_der(certificate).map_err(bad_encoding)?;
     let extension = certificate.tbs_certificate().get_extension::<SubjectAltName>().map_err(bad_encoding)?;

@@ -1,7 +1,7 @@
-//! Basic authentication: who a request comes from, by a bcrypt hash that is computed once.
+//! Basic authentication with bcrypt hashes.
 //!
-//! A check of a password takes a core for tens of milliseconds. So it runs beside the server's thread, one at a
-//! time, and its outcome is remembered. A scrape with known credentials costs one HMAC.
+//! Checking a password takes tens of milliseconds of CPU. So checks run one at a time, on a thread beside the server's,
+//! and their outcomes are cached. A request with known credentials costs one HMAC.
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
@@ -18,59 +18,60 @@ use zeroize::Zeroizing;
 use crate::http::quota::Quota;
 use crate::secret::Secret;
 
-/// Checks that may wait for their turn. Whoever tries one password after the other takes a share of these, so
-/// that others get their turn soon.
-const WAITING: usize = 64;
+/// Checks that can wait for their turn. One client can have only a quarter of them, so that clients that guess
+/// passwords do not delay others for long.
+const MAX_WAITING: usize = 64;
 
-/// Outcomes of each kind that are remembered.
-const REMEMBERED: usize = 256;
+/// Cached outcomes of each kind.
+const MAX_CACHED: usize = 256;
 
-/// What becomes of a request, by its credentials.
+/// The result of checking the credentials of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum AuthResult {
     Accepted,
-    Refused,
-    /// Too many others wait to be checked.
+    Rejected,
+    /// Too many other checks are waiting.
     Busy,
 }
 
-/// The turns of passwords to be checked. They outlive a reload.
+/// The queue of password checks. It is kept when the configuration is reloaded.
 #[derive(Debug, Clone)]
-pub(super) struct Checks {
+pub(super) struct PasswordChecks {
+    /// One permit: the running check.
     turns: Arc<Semaphore>,
     waiting: Quota,
     pub(super) count: Counter,
 }
 
-impl Default for Checks {
+impl Default for PasswordChecks {
     fn default() -> Self {
         Self { turns: Arc::new(Semaphore::new(1)), waiting: Quota::default(), count: Counter::default() }
     }
 }
 
-/// The users of one web configuration, and the outcomes of checks against them.
+/// The users of one web configuration, and the cached outcomes of checks.
 #[derive(Debug)]
 pub(super) struct Users {
     hashes: BTreeMap<String, Secret>,
-    /// Of this process only: what is remembered cannot be used elsewhere, nor tried outside.
+    /// A random key of this process, so that cached tags are useless outside of it.
     key: hmac::Key,
-    remembered: Mutex<Remembered>,
+    cache: Mutex<OutcomeCache>,
 }
 
-/// Tags of credentials. Refused ones are kept apart, so that no number of them drives an accepted one out.
+/// Tags of credentials by outcome. The sets are separate so that rejected credentials cannot evict accepted ones.
 #[derive(Debug, Default)]
-struct Remembered {
+struct OutcomeCache {
     accepted: HashSet<Tag>,
-    refused: HashSet<Tag>,
+    rejected: HashSet<Tag>,
 }
 
 type Tag = [u8; 32];
 
-/// A user's name and password as they were sent.
+/// A user name and password, separated by a colon, as the client sent them.
 struct Credentials(Zeroizing<Vec<u8>>);
 
 impl Credentials {
-    /// Reads the value of an `Authorization` header.
+    /// Parses the value of an `Authorization` header; `None` if it is not basic authentication.
     fn parse(authorization: &[u8]) -> Option<Self> {
         let (scheme, rest) = authorization.split_at_checked(BASIC.len())?;
         if !scheme.eq_ignore_ascii_case(BASIC) {
@@ -94,50 +95,55 @@ const BASIC: &[u8] = b"Basic ";
 impl Users {
     pub(super) fn new(hashes: BTreeMap<String, Secret>) -> Result<Self, ring::error::Unspecified> {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())?;
-        Ok(Self { hashes, key, remembered: Mutex::default() })
+        Ok(Self { hashes, key, cache: Mutex::default() })
     }
 
-    pub(super) fn are(&self, hashes: &BTreeMap<String, Secret>) -> bool {
+    pub(super) fn have_hashes(&self, hashes: &BTreeMap<String, Secret>) -> bool {
         self.hashes == *hashes
     }
 
-    /// Whose request it is, as far as that matters.
+    /// Checks the credentials of a request.
     pub(super) async fn check(
         self: &Arc<Self>,
         authorization: Option<&[u8]>,
         client: IpAddr,
-        checks: &Checks,
-    ) -> Verdict {
-        let Some(credentials) = authorization.and_then(Credentials::parse) else { return Verdict::Refused };
+        checks: &PasswordChecks,
+    ) -> AuthResult {
+        let Some(credentials) = authorization.and_then(Credentials::parse) else {
+            return AuthResult::Rejected;
+        };
         let tag = self.tag(&credentials.0);
-        if let Some(verdict) = self.remembered().verdict(&tag) {
-            return verdict;
+        if let Some(result) = self.cache().get(&tag) {
+            return result;
         }
-        let Some(place) = checks.waiting.enter(client, WAITING) else { return Verdict::Busy };
-        // It is never closed.
-        let Ok(turn) = checks.turns.clone().acquire_owned().await else { return Verdict::Busy };
-        if let Some(verdict) = self.remembered().verdict(&tag) {
-            return verdict;
+        let Some(permit) = checks.waiting.try_acquire(client, MAX_WAITING) else { return AuthResult::Busy };
+        // The semaphore is never closed.
+        let Ok(turn) = checks.turns.clone().acquire_owned().await else { return AuthResult::Busy };
+        // Another request with the same credentials may have been checked in the meantime.
+        if let Some(result) = self.cache().get(&tag) {
+            return result;
         }
         checks.count.inc();
         let users = self.clone();
-        // It is remembered over there, so that a client whose patience ends before finds its answer next time.
+        // The blocking task fills the cache, so that the outcome is kept if the client disconnects during the check.
         let checked = tokio::task::spawn_blocking(move || {
-            let verdict = users.verify(&credentials);
-            users.remembered().remember(tag, verdict);
-            drop((turn, place));
-            verdict
+            let result = users.verify(&credentials);
+            users.cache().insert(tag, result);
+            drop((turn, permit));
+            result
         });
-        checked.await.unwrap_or(Verdict::Refused)
+        checked.await.unwrap_or(AuthResult::Rejected)
     }
 
-    /// Compares with the user's hash. For an unknown user it is the hash of a known one, always the same, so that
-    /// nobody learns who is known from the time that it takes.
-    fn verify(&self, credentials: &Credentials) -> Verdict {
+    /// Compares the password with the user's hash. For an unknown user it uses the hash of a known user, always the
+    /// same, so that the time of a check does not reveal which users exist.
+    fn verify(&self, credentials: &Credentials) -> AuthResult {
         let known = std::str::from_utf8(credentials.name()).ok().and_then(|name| self.hashes.get(name));
-        let Some(hash) = known.or_else(|| self.decoy(credentials.name())) else { return Verdict::Refused };
+        let Some(hash) = known.or_else(|| self.decoy(credentials.name())) else {
+            return AuthResult::Rejected;
+        };
         let is_equal = bcrypt::verify(credentials.password(), hash.expose()).unwrap_or(false);
-        if is_equal && known.is_some() { Verdict::Accepted } else { Verdict::Refused }
+        if is_equal && known.is_some() { AuthResult::Accepted } else { AuthResult::Rejected }
     }
 
     fn decoy(&self, name: &[u8]) -> Option<&Secret> {
@@ -152,24 +158,24 @@ impl Users {
         tag
     }
 
-    fn remembered(&self) -> MutexGuard<'_, Remembered> {
-        // A set of tags is whole after each of its operations.
-        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+    fn cache(&self) -> MutexGuard<'_, OutcomeCache> {
+        // A set of tags is consistent after each of its operations.
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Remembered {
-    fn verdict(&self, tag: &Tag) -> Option<Verdict> {
+impl OutcomeCache {
+    fn get(&self, tag: &Tag) -> Option<AuthResult> {
         if self.accepted.contains(tag) {
-            Some(Verdict::Accepted)
+            Some(AuthResult::Accepted)
         } else {
-            self.refused.contains(tag).then_some(Verdict::Refused)
+            self.rejected.contains(tag).then_some(AuthResult::Rejected)
         }
     }
 
-    fn remember(&mut self, tag: Tag, verdict: Verdict) {
-        let set = if verdict == Verdict::Accepted { &mut self.accepted } else { &mut self.refused };
-        if set.len() >= REMEMBERED {
+    fn insert(&mut self, tag: Tag, result: AuthResult) {
+        let set = if result == AuthResult::Accepted { &mut self.accepted } else { &mut self.rejected };
+        if set.len() >= MAX_CACHED {
             set.clear();
         }
         set.insert(tag);
@@ -197,29 +203,29 @@ mod tests {
     const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     #[tokio::test]
-    async fn a_check_is_made_once() {
-        let (users, checks) = (users(), Checks::default());
-        for (credentials, verdict) in [
-            ("alice:secret", Verdict::Accepted),
-            ("bob:a:b", Verdict::Accepted),
-            ("alice:wrong", Verdict::Refused),
-            ("alice:", Verdict::Refused),
-            ("nobody:secret", Verdict::Refused),
-            (":secret", Verdict::Refused),
+    async fn checks_each_password_once() {
+        let (users, checks) = (users(), PasswordChecks::default());
+        for (credentials, expected) in [
+            ("alice:secret", AuthResult::Accepted),
+            ("bob:a:b", AuthResult::Accepted),
+            ("alice:wrong", AuthResult::Rejected),
+            ("alice:", AuthResult::Rejected),
+            ("nobody:secret", AuthResult::Rejected),
+            (":secret", AuthResult::Rejected),
         ] {
             let before = checks.count.get();
             for _ in 0..3 {
                 let authorization = header(credentials);
                 let checked = users.check(Some(authorization.as_bytes()), CLIENT, &checks).await;
-                assert_eq!(checked, verdict, "{credentials}");
+                assert_eq!(checked, expected, "{credentials}");
             }
             assert_eq!(checks.count.get() - before, 1, "{credentials}");
         }
     }
 
     #[tokio::test]
-    async fn those_that_wait_with_the_same_credentials_share_one_check() {
-        let (users, checks) = (users(), Checks::default());
+    async fn waiting_requests_with_the_same_credentials_share_one_check() {
+        let (users, checks) = (users(), PasswordChecks::default());
         let turn = checks.turns.clone().acquire_owned().await.unwrap();
         let attempt = || {
             let (users, checks) = (users.clone(), checks.clone());
@@ -229,49 +235,49 @@ mod tests {
             })
         };
         let attempts: Vec<_> = (0..5).map(|_| attempt()).collect();
-        // Each has seen that nothing is known of it yet, and waits for its turn.
-        while checks.waiting.of(CLIENT) < attempts.len() {
+        // Each attempt has found nothing in the cache and waits for its turn.
+        while checks.waiting.used_by(CLIENT) < attempts.len() {
             tokio::task::yield_now().await;
         }
         drop(turn);
         for attempt in attempts {
-            assert_eq!(attempt.await.unwrap(), Verdict::Accepted);
+            assert_eq!(attempt.await.unwrap(), AuthResult::Accepted);
         }
-        assert_eq!(checks.count.get(), 1, "what was found out meanwhile is not looked at");
+        assert_eq!(checks.count.get(), 1, "waiting requests do not use the cached outcome");
     }
 
     #[tokio::test]
-    async fn what_is_no_basic_authentication_costs_no_check() {
-        let (users, checks) = (users(), Checks::default());
+    async fn rejects_other_schemes_without_a_check() {
+        let (users, checks) = (users(), PasswordChecks::default());
         let without_colon = header("alice");
         for authorization in ["", "Basic", "Basic ", "Basic *", "Bearer YTpi", &without_colon] {
-            let verdict = users.check(Some(authorization.as_bytes()), CLIENT, &checks).await;
-            assert_eq!(verdict, Verdict::Refused, "{authorization:?}");
+            let result = users.check(Some(authorization.as_bytes()), CLIENT, &checks).await;
+            assert_eq!(result, AuthResult::Rejected, "{authorization:?}");
         }
-        assert_eq!(users.check(None, CLIENT, &checks).await, Verdict::Refused);
+        assert_eq!(users.check(None, CLIENT, &checks).await, AuthResult::Rejected);
         let scheme = header("alice:secret").replace("Basic", "bASIC");
-        assert_eq!(users.check(Some(scheme.as_bytes()), CLIENT, &checks).await, Verdict::Accepted);
+        assert_eq!(users.check(Some(scheme.as_bytes()), CLIENT, &checks).await, AuthResult::Accepted);
         assert_eq!(checks.count.get(), 1);
     }
 
     #[tokio::test]
-    async fn refusals_are_bounded_and_drive_no_one_out() {
-        let (users, checks) = (users(), Checks::default());
+    async fn rejected_credentials_do_not_evict_accepted_ones() {
+        let (users, checks) = (users(), PasswordChecks::default());
         let alice = header("alice:secret");
         users.check(Some(alice.as_bytes()), CLIENT, &checks).await;
-        for number in 0..REMEMBERED + 10 {
+        for number in 0..MAX_CACHED + 10 {
             let wrong = header(&format!("alice:{number}"));
             users.check(Some(wrong.as_bytes()), CLIENT, &checks).await;
         }
-        assert!(users.remembered().refused.len() <= REMEMBERED);
+        assert!(users.cache().rejected.len() <= MAX_CACHED);
         let before = checks.count.get();
-        assert_eq!(users.check(Some(alice.as_bytes()), CLIENT, &checks).await, Verdict::Accepted);
+        assert_eq!(users.check(Some(alice.as_bytes()), CLIENT, &checks).await, AuthResult::Accepted);
         assert_eq!(checks.count.get(), before);
     }
 
     #[tokio::test]
-    async fn one_client_cannot_take_every_turn() {
-        let (users, checks) = (users(), Checks::default());
+    async fn one_client_cannot_fill_the_queue() {
+        let (users, checks) = (users(), PasswordChecks::default());
         let turn = checks.turns.clone().acquire_owned().await.unwrap();
         let attempt = |number: usize, client: IpAddr| {
             let (users, checks) = (users.clone(), checks.clone());
@@ -280,23 +286,24 @@ mod tests {
                 users.check(Some(wrong.as_bytes()), client, &checks).await
             }
         };
-        let mut flood: Vec<_> = (0..WAITING).map(|number| tokio::spawn(attempt(number, CLIENT))).collect();
-        while checks.waiting.enter(CLIENT, WAITING).is_some() {
+        let mut flood: Vec<_> =
+            (0..MAX_WAITING).map(|number| tokio::spawn(attempt(number, CLIENT))).collect();
+        while checks.waiting.try_acquire(CLIENT, MAX_WAITING).is_some() {
             tokio::task::yield_now().await;
         }
-        let other = tokio::spawn(attempt(WAITING, IpAddr::from([10, 0, 0, 1])));
+        let other = tokio::spawn(attempt(MAX_WAITING, IpAddr::from([10, 0, 0, 1])));
         tokio::task::yield_now().await;
         drop(turn);
-        assert_eq!(other.await.unwrap(), Verdict::Refused, "another client is not served");
+        assert_eq!(other.await.unwrap(), AuthResult::Rejected, "the other client is not served");
         let mut busy = 0;
         for attempt in flood.drain(..) {
-            busy += usize::from(attempt.await.unwrap() == Verdict::Busy);
+            busy += usize::from(attempt.await.unwrap() == AuthResult::Busy);
         }
-        assert_eq!(busy, WAITING - WAITING / 4);
+        assert_eq!(busy, MAX_WAITING - MAX_WAITING / 4);
     }
 
     #[test]
-    fn an_unknown_name_always_has_the_same_known_hash() {
+    fn an_unknown_user_is_always_compared_with_the_same_hash() {
         let users = users();
         let decoys: HashSet<String> = (0..64)
             .map(|number| {
@@ -306,11 +313,11 @@ mod tests {
                 decoy
             })
             .collect();
-        assert_eq!(decoys.len(), users.hashes.len(), "some costs are never an unknown user's");
+        assert_eq!(decoys.len(), users.hashes.len(), "some hashes are never used for unknown users");
     }
 
     #[test]
-    fn nothing_of_a_user_is_shown() {
+    fn debug_output_contains_no_hash() {
         let shown = format!("{:?}", users());
         assert!(!shown.contains("$2"), "{shown}");
     }

@@ -1,4 +1,4 @@
-//! The web configuration on disk: read, and read again when it or a file that it names changes.
+//! Reads files and detects later changes of them.
 
 use std::fs;
 use std::io;
@@ -9,14 +9,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ring::digest::{Digest, SHA256, digest};
 use zeroize::Zeroizing;
 
-/// For this long, in seconds, after a file changed it may change again without its times showing it: clocks of file
+/// Seconds after a change of a file in which another change may leave its times as they are, because clocks of file
 /// systems are coarse.
 const SETTLING: u64 = 2;
 
-/// What tells one state of a file from another without reading it. Symbolic links are followed, so that a
-/// Kubernetes volume, which swaps one, is seen to change.
+/// Metadata that differs when a file has changed. Symbolic links are followed, so that the swap of a link in a
+/// Kubernetes volume counts as a change.
 #[derive(Debug, PartialEq, Eq)]
-struct Stamp {
+struct FileStamp {
     device: u64,
     inode: u64,
     size: u64,
@@ -24,7 +24,7 @@ struct Stamp {
     changed: (i64, i64),
 }
 
-impl Stamp {
+impl FileStamp {
     fn of(path: &Path) -> Option<Self> {
         let data = fs::metadata(path).ok()?;
         Some(Self {
@@ -37,23 +37,23 @@ impl Stamp {
     }
 }
 
-/// The files that a reading came from, and what was in them.
+/// The web configuration and the files that it names, as they were when they were read.
 #[derive(Debug)]
-pub(super) struct Reading {
+pub(super) struct FileSnapshot {
     folder: PathBuf,
-    files: Vec<File>,
+    files: Vec<ReadFile>,
 }
 
 #[derive(Debug)]
-struct File {
+struct ReadFile {
     path: PathBuf,
-    stamp: Option<Stamp>,
-    /// Of the contents, or of why there are none.
+    stamp: Option<FileStamp>,
+    /// The digest of the content, or of the error if it could not be read.
     digest: Digest,
 }
 
-impl Reading {
-    /// A reading of nothing yet; relative names are relative to the folder of the web configuration.
+impl FileSnapshot {
+    /// Creates a snapshot without files. Relative paths are relative to the folder of the web configuration.
     pub(super) fn relative_to(config: &Path) -> Self {
         Self { folder: config.parent().unwrap_or(Path::new("")).to_owned(), files: Vec::new() }
     }
@@ -64,30 +64,30 @@ impl Reading {
         self.read(path)
     }
 
-    /// Reads a file. Its stamp is taken first, so that a change meanwhile is noticed later.
+    /// Reads a file. Its stamp is taken first, so that a change during the read is detected later.
     pub(super) fn read(&mut self, path: PathBuf) -> io::Result<Zeroizing<Vec<u8>>> {
-        let stamp = Stamp::of(&path);
+        let stamp = FileStamp::of(&path);
         let bytes = fs::read(&path).map(Zeroizing::new);
         let digest = match &bytes {
             Ok(bytes) => digest(&SHA256, bytes),
             Err(error) => digest(&SHA256, error.to_string().as_bytes()),
         };
-        self.files.push(File { path, stamp, digest });
+        self.files.push(ReadFile { path, stamp, digest });
         bytes
     }
 
-    /// Whether the files are as they were, as far as that can be told without reading them.
-    pub(super) fn is_current(&self) -> bool {
+    /// Whether the files are unchanged by their metadata.
+    pub(super) fn is_unchanged(&self) -> bool {
         let now = now();
-        let is_settled = |stamp: &Stamp| now.abs_diff(stamp.changed.0) > SETTLING;
+        let is_settled = |stamp: &FileStamp| now.abs_diff(stamp.changed.0) > SETTLING;
         self.files
             .iter()
-            .all(|file| file.stamp.as_ref().is_none_or(is_settled) && Stamp::of(&file.path) == file.stamp)
+            .all(|file| file.stamp.as_ref().is_none_or(is_settled) && FileStamp::of(&file.path) == file.stamp)
     }
 
-    /// Whether another reading found the same.
-    pub(super) fn found(&self, other: &Self) -> bool {
-        let is_same = |(one, other): (&File, &File)| {
+    /// Whether another snapshot has the same files with the same content.
+    pub(super) fn has_same_content(&self, other: &Self) -> bool {
+        let is_same = |(one, other): (&ReadFile, &ReadFile)| {
             one.path == other.path && one.digest.as_ref() == other.digest.as_ref()
         };
         self.files.len() == other.files.len() && self.files.iter().zip(&other.files).all(is_same)
