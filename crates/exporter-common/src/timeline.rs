@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A queue of things that end, the next one first.
 #[derive(Debug)]
@@ -55,6 +55,13 @@ impl<V> TimelineChanges<V> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.forgotten.is_empty() && self.added.is_empty()
+    }
+
+    /// Moves the ends of the added entries by `delay`, when the changes are written later than intended.
+    pub fn postpone(&mut self, delay: Duration) {
+        for entry in &mut self.added {
+            entry.end += delay;
+        }
     }
 }
 
@@ -165,7 +172,6 @@ impl<V: Copy> Timeline<V> {
 mod tests {
     use super::*;
     use std::collections::BTreeMap;
-    use std::time::Duration;
 
     #[test]
     fn what_a_storm_took_is_given_back() {

@@ -23,6 +23,7 @@ mod journal;
 mod metrics;
 mod store;
 mod tables;
+mod timelines;
 mod witness;
 
 pub use clock::Clock;
@@ -31,4 +32,5 @@ pub use header::{NUMBERS, number};
 pub use journal::Journal;
 pub use metrics::StateMetrics;
 pub use store::{Commit, Store};
-pub use tables::{Batch, Tables};
+pub use tables::{Batch, Tables, open_if_exists};
+pub use timelines::{create_timelines, read_timeline, write_timeline};

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use redb::WriteTransaction;
+use redb::{Key, ReadOnlyTable, ReadTransaction, TableDefinition, TableError, Value, WriteTransaction};
 
 use super::{Clock, StoreError};
 
@@ -46,4 +46,19 @@ pub trait Batch: Send + 'static {
 
     /// Another attempt to write it is made, at this moment.
     fn renew(&mut self, now: Instant);
+}
+
+/// Opens a table that files of an earlier release may lack. Returns `None` for such a file.
+///
+/// # Errors
+/// Returns an error if the file cannot be read.
+pub fn open_if_exists<K: Key + 'static, V: Value + 'static>(
+    transaction: &ReadTransaction,
+    table: TableDefinition<'_, K, V>,
+) -> Result<Option<ReadOnlyTable<K, V>>, StoreError> {
+    match transaction.open_table(table) {
+        Ok(table) => Ok(Some(table)),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }

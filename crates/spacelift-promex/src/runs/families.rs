@@ -1,5 +1,6 @@
 //! The families that show what is known and counted.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use exporter_common::metrics::{Number, gauge, gauges};
@@ -9,7 +10,7 @@ use prometheus_client::encoding::{
 };
 use prometheus_client::metrics::MetricType;
 
-use super::counts::{Counter, Counts, Distribution, FamilyInfo, Histogram, Labels};
+use super::counts::{Counter, Distribution, FamilyInfo, Histogram, Labels};
 use super::state::Shared;
 use super::tracker::Tracker;
 use super::update::Timestamp;
@@ -22,10 +23,16 @@ impl Collector for RunFamilies {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.0.view(|tracker, counts, last_delivery| {
             for counter in Counter::ALL {
-                write_counters(&mut encoder, counter, counts)?;
+                let info = (counter.info(), MetricType::Counter);
+                write_family(&mut encoder, counter, info, &counts.counters, |encoder, count| {
+                    write_counter(encoder, *count)
+                })?;
             }
             for distribution in Distribution::ALL {
-                write_histograms(&mut encoder, distribution, counts)?;
+                let info = (distribution.info(), MetricType::Histogram);
+                write_family(&mut encoder, distribution, info, &counts.histograms, |encoder, histogram| {
+                    write_histogram(encoder, distribution, histogram)
+                })?;
             }
             write_runs(&mut encoder, tracker)?;
             gauge(
@@ -38,45 +45,32 @@ impl Collector for RunFamilies {
     }
 }
 
-fn write_counters(encoder: &mut DescriptorEncoder<'_>, counter: Counter, counts: &Counts) -> fmt::Result {
-    let first = (counter, Labels::default());
-    let series = counts.counters.range(first..).take_while(|((other, _), _)| *other == counter);
-    let mut series = series.peekable();
+/// Writes the series of one family. A family without series is left out.
+fn write_family<F: Copy + Ord, V>(
+    encoder: &mut DescriptorEncoder<'_>,
+    family: F,
+    (info, metric_type): (FamilyInfo, MetricType),
+    series: &BTreeMap<(F, Labels), V>,
+    write: impl Fn(MetricEncoder<'_>, &V) -> fmt::Result,
+) -> fmt::Result {
+    let first = (family, Labels::default());
+    let mut series = series.range(first..).take_while(|((other, _), _)| *other == family).peekable();
     if series.peek().is_none() {
         return Ok(());
     }
-    let FamilyInfo { name, help, labels } = counter.info();
-    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-    for ((_, values), count) in series {
+    let FamilyInfo { name, help, labels } = info;
+    let mut encoder = encoder.encode_descriptor(name, help, None, metric_type)?;
+    for ((_, values), value) in series {
         if labels.is_empty() {
-            return family.encode_counter::<NoLabelSet, Number, f64>(&Number(*count), None);
+            return write(encoder, value);
         }
-        let labels = Pairs(labels, values);
-        family.encode_family(&labels)?.encode_counter::<NoLabelSet, Number, f64>(&Number(*count), None)?;
+        write(encoder.encode_family(&Pairs(labels, values))?, value)?;
     }
     Ok(())
 }
 
-fn write_histograms(
-    encoder: &mut DescriptorEncoder<'_>,
-    distribution: Distribution,
-    counts: &Counts,
-) -> fmt::Result {
-    let first = (distribution, Labels::default());
-    let series = counts.histograms.range(first..).take_while(|((other, _), _)| *other == distribution);
-    let mut series = series.peekable();
-    if series.peek().is_none() {
-        return Ok(());
-    }
-    let FamilyInfo { name, help, labels } = distribution.info();
-    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
-    for ((_, values), histogram) in series {
-        if labels.is_empty() {
-            return write_histogram(family, distribution, histogram);
-        }
-        write_histogram(family.encode_family(&Pairs(labels, values))?, distribution, histogram)?;
-    }
-    Ok(())
+fn write_counter(mut encoder: MetricEncoder<'_>, count: f64) -> fmt::Result {
+    encoder.encode_counter::<NoLabelSet, Number, f64>(&Number(count), None)
 }
 
 fn write_histogram(

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::time::Instant;
 
-use exporter_common::durable::{self, Clock, NUMBERS, OpenError, StoreError, Tables};
-use exporter_common::timeline::{Entry, Timeline, TimelineChanges};
+use exporter_common::durable::{
+    self, Clock, NUMBERS, OpenError, StoreError, Tables, create_timelines, read_timeline, write_timeline,
+};
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,8 +26,7 @@ const HISTOGRAMS: TableDefinition<'_, (&str, &str), &str> = TableDefinition::new
 /// By id.
 const RUNS: TableDefinition<'_, &str, &str> = TableDefinition::new("runs");
 const STACKS: TableDefinition<'_, &str, &str> = TableDefinition::new("stacks");
-/// By timeline and number: the end by the clock, and the hash of an id.
-const TIMELINES: TableDefinition<'_, (u8, u64), (u64, u64)> = TableDefinition::new("timelines");
+/// Numbers of the timelines, whose values are hashes of ids.
 const ENDED: u8 = 0;
 const DELIVERIES: u8 = 1;
 const NOTES: u8 = 2;
@@ -57,9 +57,7 @@ impl durable::Batch for Batch {
         let passed = now.saturating_duration_since(self.now);
         let changes = &mut self.gathered.changes;
         for timeline in [&mut changes.ended, &mut changes.notes, &mut changes.deliveries] {
-            for entry in &mut timeline.added {
-                entry.end += passed;
-            }
+            timeline.postpone(passed);
         }
         self.now = now;
     }
@@ -96,7 +94,7 @@ impl Tables for RunTables {
         transaction.open_table(HISTOGRAMS)?;
         transaction.open_table(RUNS)?;
         transaction.open_table(STACKS)?;
-        transaction.open_table(TIMELINES)?;
+        create_timelines(transaction)?;
         transaction.open_table(NUMBERS)?.insert(LAST_DELIVERY, 0)?;
         Ok(())
     }
@@ -165,22 +163,6 @@ fn write_records<K: AsRef<str>, V: Serialize>(
     Ok(())
 }
 
-fn write_timeline(
-    transaction: &WriteTransaction,
-    timeline: u8,
-    changes: &TimelineChanges<u64>,
-    clock: &Clock,
-) -> Result<(), StoreError> {
-    let mut table = transaction.open_table(TIMELINES)?;
-    for number in changes.forgotten.clone() {
-        table.remove((timeline, number))?;
-    }
-    for (number, entry) in (changes.next..).zip(&changes.added) {
-        table.insert((timeline, number), (clock.reading(entry.end), entry.value))?;
-    }
-    Ok(())
-}
-
 fn read(transaction: &ReadTransaction, clock: &Clock) -> Result<Known, StoreError> {
     let mut counts = Counts::default();
     for row in transaction.open_table(COUNTERS)?.iter()? {
@@ -214,32 +196,12 @@ fn read(transaction: &ReadTransaction, clock: &Clock) -> Result<Known, StoreErro
         let (id, stack) = row?;
         stacks.insert(id.value().into(), from_json::<Stack>(stack.value())?);
     }
-    let ended = read_timeline(transaction, ENDED, clock)?;
-    let notes = read_timeline(transaction, NOTES, clock)?;
-    let deliveries = read_timeline(transaction, DELIVERIES, clock)?;
+    let ended = read_timeline(transaction, ENDED, clock, Some)?;
+    let notes = read_timeline(transaction, NOTES, clock, Some)?;
+    let deliveries = read_timeline(transaction, DELIVERIES, clock, Some)?;
     let last_delivery = durable::number(transaction, LAST_DELIVERY)?;
     let last_delivery = (last_delivery > 0).then_some(Timestamp(last_delivery));
     Ok(Known { record: Record { runs, stacks, ended, notes, deliveries }, counts, last_delivery })
-}
-
-fn read_timeline(
-    transaction: &ReadTransaction,
-    timeline: u8,
-    clock: &Clock,
-) -> Result<Timeline<u64>, StoreError> {
-    let table = transaction.open_table(TIMELINES)?;
-    let mut first = None;
-    let mut entries = Vec::new();
-    for row in table.range((timeline, 0)..=(timeline, u64::MAX))? {
-        let (key, row) = row?;
-        let ((_, number), (end, value)) = (key.value(), row.value());
-        let expected = *first.get_or_insert(number) + entries.len() as u64;
-        match clock.moment(end).filter(|_| number == expected) {
-            Some(end) => entries.push(Entry { end, value }),
-            None => return Err(StoreError::Record(format!("entry {number} of timeline {timeline}"))),
-        }
-    }
-    Ok(Timeline::restore(first.unwrap_or_default(), entries))
 }
 
 fn labels_of(json: &str, expected: usize) -> Result<Labels, StoreError> {

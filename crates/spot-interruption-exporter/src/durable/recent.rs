@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use exporter_common::durable::StoreError;
+use exporter_common::durable::{StoreError, open_if_exists};
 use jiff::Timestamp;
-use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 
 use crate::attribution::Why;
 use crate::event::Reasons;
@@ -67,11 +67,7 @@ pub(super) fn read(
     profiles: usize,
     reasons: &mut Reasons,
 ) -> Result<Recent, StoreError> {
-    let table = match transaction.open_table(RECENT) {
-        Ok(table) => table,
-        Err(TableError::TableDoesNotExist(_)) => return Ok(Recent::default()),
-        Err(error) => return Err(error.into()),
-    };
+    let Some(table) = open_if_exists(transaction, RECENT)? else { return Ok(Recent::default()) };
     let mut rows = Vec::new();
     for row in table.iter()? {
         let (place, row) = row?;

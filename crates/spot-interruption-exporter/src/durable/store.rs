@@ -42,9 +42,7 @@ impl durable::Batch for Batch {
         let passed = now.saturating_duration_since(self.now);
         let Changes { interruptions, creations, told, operations, .. } = &mut self.changes;
         for ids in [interruptions, creations, told, operations] {
-            for entry in &mut ids.added {
-                entry.end += passed;
-            }
+            ids.postpone(passed);
         }
         self.now = now;
     }

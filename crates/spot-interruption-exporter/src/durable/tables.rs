@@ -4,11 +4,13 @@ use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::num::NonZeroI64;
 
-use exporter_common::durable::{Clock, NUMBERS, StoreError, Tables, number};
+use exporter_common::durable::{
+    Clock, NUMBERS, StoreError, Tables, create_timelines, number, open_if_exists, read_timeline,
+    write_timeline,
+};
 use jiff::Timestamp;
 use redb::{
-    Key as TableKey, ReadTransaction, ReadableTable, Table, TableDefinition, TableError, Value,
-    WriteTransaction,
+    Key as TableKey, ReadTransaction, ReadableTable, Table, TableDefinition, Value, WriteTransaction,
 };
 
 use super::recent;
@@ -22,7 +24,6 @@ use crate::inventory::{
     InstanceRecord, InventoryChanges, InventoryRecord, Key, Loss, Profile, ProfileId, Scope, State,
 };
 use crate::ledger::{Interruptions, Ledger, OUTCOMES, Tally};
-use crate::timeline::{Entry, Timeline, TimelineChanges};
 
 /// Further numbers beside those of every store.
 const KEY: [&str; 2] = ["hash_key_0", "hash_key_1"];
@@ -44,8 +45,7 @@ type InstanceRow<'a> = (Option<u64>, &'a str, bool, Option<i64>, u32, u8, bool, 
 const LOSSES: TableDefinition<'_, Key, LossRow<'_>> = TableDefinition::new("losses");
 type LossRow<'a> = (&'a str, Option<i64>);
 
-/// Timelines. By timeline and number: the end by the clock, and the value.
-const TIMELINES: TableDefinition<'_, (u8, u64), (u64, u64)> = TableDefinition::new("timelines");
+/// Numbers of the timelines.
 const TOMBSTONES: u8 = 0;
 const INTERRUPTION_IDS: u8 = 1;
 const CREATION_IDS: u8 = 2;
@@ -90,7 +90,7 @@ impl Tables for StateTables {
         transaction.open_table(CLUSTERS)?;
         transaction.open_table(INSTANCES)?;
         transaction.open_table(LOSSES)?;
-        transaction.open_table(TIMELINES)?;
+        create_timelines(transaction)?;
         transaction.open_table(INTERRUPTIONS)?;
         transaction.open_table(DELIVERY)?;
         transaction.open_table(MESSAGES)?;
@@ -165,11 +165,7 @@ pub(super) fn read(
 }
 
 fn read_cursors(transaction: &ReadTransaction) -> Result<BTreeMap<Scope, Timestamp>, StoreError> {
-    let table = match transaction.open_table(CURSORS) {
-        Ok(table) => table,
-        Err(TableError::TableDoesNotExist(_)) => return Ok(BTreeMap::new()),
-        Err(error) => return Err(error.into()),
-    };
+    let Some(table) = open_if_exists(transaction, CURSORS)? else { return Ok(BTreeMap::new()) };
     let mut cursors = BTreeMap::new();
     for row in table.iter()? {
         let (scope, cursor) = row?;
@@ -235,11 +231,7 @@ fn read_instances(
     transaction: &ReadTransaction,
     reasons: &mut Reasons,
 ) -> Result<Vec<(Key, InstanceRecord)>, StoreError> {
-    let losses = match transaction.open_table(LOSSES) {
-        Ok(losses) => Some(losses),
-        Err(TableError::TableDoesNotExist(_)) => None,
-        Err(error) => return Err(error.into()),
-    };
+    let losses = open_if_exists(transaction, LOSSES)?;
     let mut loss = |key: Key| -> Result<Option<Loss>, StoreError> {
         let row = losses.as_ref().map(|losses| losses.get(key)).transpose()?.flatten();
         Ok(row.map(|row| {
@@ -277,44 +269,6 @@ fn read_instances(
         ));
     }
     Ok(instances)
-}
-
-fn write_timeline<V: Copy + Into<u64>>(
-    transaction: &WriteTransaction,
-    timeline: u8,
-    changes: &TimelineChanges<V>,
-    clock: &Clock,
-) -> Result<(), StoreError> {
-    let mut table = transaction.open_table(TIMELINES)?;
-    for number in changes.forgotten.clone() {
-        table.remove((timeline, number))?;
-    }
-    for (number, entry) in (changes.next..).zip(&changes.added) {
-        table.insert((timeline, number), (clock.reading(entry.end), entry.value.into()))?;
-    }
-    Ok(())
-}
-
-fn read_timeline<V: Copy>(
-    transaction: &ReadTransaction,
-    timeline: u8,
-    clock: &Clock,
-    value: impl Fn(u64) -> Option<V>,
-) -> Result<Timeline<V>, StoreError> {
-    let table = transaction.open_table(TIMELINES)?;
-    let mut first = None;
-    let mut entries = Vec::new();
-    for row in table.range((timeline, 0)..=(timeline, u64::MAX))? {
-        let (number, row) = row?;
-        let ((_, number), (end, stored)) = (number.value(), row.value());
-        let expected = *first.get_or_insert(number) + entries.len() as u64;
-        let entry = clock.moment(end).zip(value(stored)).map(|(end, value)| Entry { end, value });
-        match entry.filter(|_| number == expected) {
-            Some(entry) => entries.push(entry),
-            None => return Err(StoreError::Record(format!("entry {number} of timeline {timeline}"))),
-        }
-    }
-    Ok(Timeline::restore(first.unwrap_or_default(), entries))
 }
 
 fn write_ledger(
@@ -362,23 +316,16 @@ fn read_ledger(
         let key = (ProfileId::of(profile as usize), reasons.labelled(reason));
         ledger.interruptions.insert(key, interruptions_of(row.value()));
     }
-    match transaction.open_table(CREATION_FAILURES) {
-        Ok(failures) => {
-            for row in failures.iter()? {
-                let (key, count) = row?;
-                let (profile, label) = key.value();
-                let reason = FailureReason::ALL.into_iter().find(|reason| reason.label() == label);
-                match reason.filter(|_| (profile as usize) < profiles) {
-                    Some(reason) => {
-                        let key = (ProfileId::of(profile as usize), reason);
-                        ledger.creation_failures.insert(key, count.value());
-                    }
-                    None => return Err(StoreError::Record("a failed creation of no profile".to_owned())),
-                }
-            }
+    if let Some(failures) = open_if_exists(transaction, CREATION_FAILURES)? {
+        for row in failures.iter()? {
+            let (key, count) = row?;
+            let (profile, label) = key.value();
+            let reason = FailureReason::ALL.into_iter().find(|reason| reason.label() == label);
+            let Some(reason) = reason.filter(|_| (profile as usize) < profiles) else {
+                return Err(StoreError::Record("a failed creation of no profile".to_owned()));
+            };
+            ledger.creation_failures.insert((ProfileId::of(profile as usize), reason), count.value());
         }
-        Err(TableError::TableDoesNotExist(_)) => {}
-        Err(error) => return Err(error.into()),
     }
     let numbers = transaction.open_table(NUMBERS)?;
     ledger.unattributed = numbers.get(UNATTRIBUTED)?.map_or(0, |row| row.value());
