@@ -8,7 +8,9 @@ mod active;
 mod counts;
 mod facts;
 mod families;
+mod labels;
 mod names;
+mod record;
 mod recorder;
 mod run;
 mod stack;
@@ -21,12 +23,13 @@ mod window;
 pub use counts::{Counter, Counts, Distribution, Histogram, Labels};
 pub(crate) use facts::facts;
 pub(crate) use families::RunFamilies;
+pub use record::{Changes, Record};
 pub(crate) use recorder::{Job, JobEvent, Jobs, Recorder};
 pub use run::Run;
 pub use stack::{LastRun, Stack};
 pub use state::{DeliveryResult, Shared};
 pub(crate) use store::{Known, open};
-pub use tracker::{ActiveView, Changes, Moment, Novelty, Record, Settings, Tracker};
+pub use tracker::{ActiveView, Moment, Novelty, Settings, Tracker};
 pub use update::{PolicyReceipt, ResourceChanges, RunUpdate, Timestamp, Timing, WorkerPool};
 
 /// The name of the collector.

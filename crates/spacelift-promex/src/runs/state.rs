@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::counts::{Counter, Counts, Distribution};
-use super::tracker::{Changes, Moment, Novelty, Tracker};
+use super::record::Changes;
+use super::tracker::{Moment, Novelty, Tracker};
 use super::update::{RunUpdate, Timestamp};
 
 /// What became of a delivery.

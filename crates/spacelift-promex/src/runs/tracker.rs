@@ -5,19 +5,16 @@
 //! order. Only the times in each state need the deliveries before it, or the policy payload.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use exporter_common::timeline::{Timeline, TimelineChanges};
 
 use super::active::ActiveRuns;
 use super::counts::{Counter, Counts, Distribution};
+use super::labels::{RunLabels, pool_label};
 use super::names::{LabelBounds, OTHER};
+use super::record::{Changes, Record};
 use super::run::Run;
-use super::stack::{LastRun, Stack, Stacks};
-use super::update::{
-    FAILED, FINISHED, PUBLIC, ResourceChanges, RunUpdate, Timestamp, WorkerPool, created_by_id, is_terminal,
-};
+use super::stack::{LastRun, Stacks};
+use super::update::{FINISHED, PUBLIC, RunUpdate, Timestamp, created_by_id, is_terminal};
 use super::window::{Window, hash};
 
 /// How long a run that ended is known, so that a late delivery of it has no effect, and how many are.
@@ -77,46 +74,6 @@ pub struct Tracker {
     deliveries: Window,
     stacks: Stacks,
     bounds: LabelBounds,
-}
-
-/// What is written down of a tracker.
-#[derive(Debug, Default)]
-pub struct Record {
-    /// Runs that have not ended.
-    pub runs: Vec<(Box<str>, Run)>,
-    /// Known stacks.
-    pub stacks: BTreeMap<Box<str>, Stack>,
-    /// Runs that ended.
-    pub ended: Timeline<u64>,
-    /// What more is known of them.
-    pub notes: Timeline<u64>,
-    /// Their deliveries.
-    pub deliveries: Timeline<u64>,
-}
-
-/// What has become different since the last time that it was written down.
-#[derive(Debug)]
-pub struct Changes {
-    /// Runs; `None` where one has ended.
-    pub runs: Vec<(Arc<str>, Option<Run>)>,
-    /// Stacks; `None` where one is gone.
-    pub stacks: Vec<(Box<str>, Option<Stack>)>,
-    /// Runs that ended.
-    pub ended: TimelineChanges<u64>,
-    /// What more is known of them.
-    pub notes: TimelineChanges<u64>,
-    /// Their deliveries.
-    pub deliveries: TimelineChanges<u64>,
-}
-
-impl Changes {
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        let Self { runs, stacks, ended, notes, deliveries } = self;
-        let timelines = [ended, notes, deliveries];
-        runs.is_empty() && stacks.is_empty() && timelines.iter().all(|changes| changes.is_empty())
-    }
 }
 
 /// What the runs that have not ended are doing.
@@ -344,13 +301,6 @@ impl Tracker {
     }
 }
 
-impl RunUpdate {
-    /// Whether it has what only the policy payload has.
-    fn is_policy_payload(&self) -> bool {
-        !self.policies.is_empty() || self.changes.is_some_and(|changes| changes.replaced.is_some())
-    }
-}
-
 /// Keeps what a delivery says of its run.
 fn learn(run: &mut Run, update: &RunUpdate) {
     let keep = |known: &mut Option<Box<str>>, said: Option<&str>| {
@@ -363,61 +313,6 @@ fn learn(run: &mut Run, update: &RunUpdate) {
     keep(&mut run.worker_pool, update.worker_pool.as_ref().map(pool_label));
     run.drift_detection = update.drift_detection.or(run.drift_detection);
     run.created = update.created.or(run.created);
-}
-
-fn pool_label(pool: &WorkerPool) -> &str {
-    match pool {
-        WorkerPool::Public => PUBLIC,
-        WorkerPool::Private(name) => name,
-    }
-}
-
-/// The labels of a run.
-#[derive(Debug)]
-struct RunLabels {
-    space: String,
-    stack: String,
-    run_type: String,
-    drift_detection: bool,
-    worker_pool: String,
-}
-
-impl RunLabels {
-    /// Makes the series of the usual ends, so that the first increase of each is seen.
-    fn touch(&self, counts: &mut Counts) {
-        for final_state in [FINISHED, FAILED] {
-            self.count(final_state, 0.0, counts);
-        }
-    }
-
-    fn ended(&self, final_state: &str, counts: &mut Counts) {
-        self.count(final_state, 1.0, counts);
-    }
-
-    fn count(&self, final_state: &str, by: f64, counts: &mut Counts) {
-        let Self { space, stack, run_type, drift_detection, worker_pool } = self;
-        let drift_detection = if *drift_detection { "true" } else { "false" };
-        counts.increase(
-            Counter::Runs,
-            [space, stack, run_type, final_state, drift_detection, worker_pool],
-            by,
-        );
-    }
-
-    fn changed(&self, changes: &ResourceChanges, counts: &mut Counts) {
-        let ResourceChanges { added, changed, deleted, replaced } = *changes;
-        for (change_type, count) in [("added", added), ("changed", changed), ("deleted", deleted)] {
-            self.changed_by(change_type, count, counts);
-        }
-        if let Some(replaced) = replaced {
-            self.changed_by("replaced", replaced, counts);
-        }
-    }
-
-    fn changed_by(&self, change_type: &str, count: u64, counts: &mut Counts) {
-        let labels = [&*self.space, &self.stack, &self.run_type, change_type];
-        counts.increase(Counter::ResourceChanges, labels, count as f64);
-    }
 }
 
 fn ended_id(run: &str) -> u64 {

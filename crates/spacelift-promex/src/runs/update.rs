@@ -90,6 +90,13 @@ pub struct RunUpdate {
     pub policies: Vec<PolicyReceipt>,
 }
 
+impl RunUpdate {
+    /// Whether it has what only the policy payload has.
+    pub(super) fn is_policy_payload(&self) -> bool {
+        !self.policies.is_empty() || self.changes.is_some_and(|changes| changes.replaced.is_some())
+    }
+}
+
 /// Every state of a run.
 pub(super) const STATES: [&str; 21] = [
     "QUEUED",
