@@ -1,63 +1,63 @@
-//! Things in the order in which they are to be forgotten.
+//! A queue of values in the order in which they expire.
 //!
-//! Each has a number, given from zero upwards and never again, so that what has come and gone since the timeline was
-//! last written down can be told without keeping a list of it. What comes at one moment ends at one moment, so that
-//! is kept once, and a value takes no more than its own size.
+//! Every value has a number, counted up from zero and never reused, so the changes since the last write are two ranges of
+//! numbers and need no list. Values that expire at the same time share one stored expiry, so a value takes no more memory
+//! than its own size.
 //!
-//! A value can be added before it is known when it ends. It stays until its end is set, however long that takes.
+//! A value can be added without an expiry. It stays in the queue until its expiry is set.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-/// A queue of things that end, the next one first.
+/// A queue of values in the order in which they expire.
 #[derive(Debug)]
 pub struct Timeline<V> {
     values: VecDeque<V>,
-    /// When they end, each moment with the number that follows its last value. The last values may have no end yet.
+    /// Expiry times, each with the number after the last value that expires then. The last values may have no expiry yet.
     ends: VecDeque<(Instant, u64)>,
     /// The number of the first value.
     first: u64,
-    /// The numbers that are written down.
+    /// The numbers of the values that are stored.
     written: Range<u64>,
 }
 
-/// Something, and when it is to be forgotten.
+/// A value and its expiry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry<V> {
-    /// When.
+    /// When the value expires.
     pub end: Instant,
-    /// What.
+    /// The value.
     pub value: V,
 }
 
-/// What has to be done to a timeline that is written down, to bring it up to date.
+/// The changes that bring a stored timeline up to date.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimelineChanges<V> {
-    /// The numbers of entries to strike out.
-    pub forgotten: Range<u64>,
-    /// The number of the first entry to add.
+    /// The numbers of the entries to remove.
+    pub expired: Range<u64>,
+    /// The number of the first added entry.
     pub next: u64,
-    /// The entries to add, numbered from there.
+    /// The entries to add, numbered from `next`.
     pub added: Vec<Entry<V>>,
 }
 
-/// The capacity to shrink a table to, once a burst has passed and it is nearly empty. It is far enough from growing
-/// again, so that neither happens often.
+/// Returns the capacity to shrink a collection to after a burst, or `None` if it is not nearly empty. The new capacity is
+/// at least twice the length, so that the collection does not grow again soon.
 #[must_use]
-pub fn shrunk(capacity: usize, len: usize) -> Option<usize> {
+pub fn shrunk_capacity(capacity: usize, len: usize) -> Option<usize> {
     const SMALL: usize = 1_024;
     (capacity > SMALL && len < capacity / 8).then_some(capacity / 4)
 }
 
 impl<V> TimelineChanges<V> {
-    /// Whether there is nothing to do.
+    /// Returns whether there are no changes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.forgotten.is_empty() && self.added.is_empty()
+        self.expired.is_empty() && self.added.is_empty()
     }
 
-    /// Moves the ends of the added entries by `delay`, when the changes are written later than intended.
+    /// Delays the expiry of the added entries, when the changes are written later than intended.
     pub fn postpone(&mut self, delay: Duration) {
         for entry in &mut self.added {
             entry.end += delay;
@@ -72,7 +72,7 @@ impl<V> Default for Timeline<V> {
 }
 
 impl<V: Copy> Timeline<V> {
-    /// The timeline that was written down: entries in their order, the first of which has this number.
+    /// Restores a stored timeline from its entries, in their order. `first` is the number of the first one.
     #[must_use]
     pub fn restore(first: u64, entries: Vec<Entry<V>>) -> Self {
         let written = first..first + entries.len() as u64;
@@ -83,18 +83,18 @@ impl<V: Copy> Timeline<V> {
         timeline
     }
 
-    /// Adds what ends last of all.
+    /// Adds a value that expires last of all.
     pub fn push(&mut self, end: Instant, value: V) {
         self.append(value);
         self.set_end(self.next_number(), end);
     }
 
-    /// Adds what has no end yet.
+    /// Adds a value without an expiry.
     pub fn append(&mut self, value: V) {
         self.values.push_back(value);
     }
 
-    /// Lets the values below a number end at this moment, where they have no end yet.
+    /// Sets the expiry of the values with a number below `below` that have none yet.
     pub fn set_end(&mut self, below: u64, end: Instant) {
         let below = below.min(self.next_number());
         let first_open = self.ends.back().map_or(self.first, |(_, until)| *until);
@@ -107,7 +107,7 @@ impl<V: Copy> Timeline<V> {
         }
     }
 
-    /// Takes out the next entry if its time has come.
+    /// Removes and returns the next value if it has expired.
     pub fn pop_due(&mut self, now: Instant) -> Option<V> {
         let (_, until) = *self.ends.front().filter(|(end, _)| *end <= now)?;
         let value = self.values.pop_front();
@@ -115,20 +115,20 @@ impl<V: Copy> Timeline<V> {
         if until == self.first {
             self.ends.pop_front();
         }
-        if let Some(capacity) = shrunk(self.values.capacity(), self.values.len()) {
+        if let Some(capacity) = shrunk_capacity(self.values.capacity(), self.values.len()) {
             self.values.shrink_to(capacity);
             self.ends.shrink_to(capacity);
         }
         value
     }
 
-    /// When the next entry ends.
+    /// Returns when the next value expires.
     #[must_use]
     pub fn next_end(&self) -> Option<Instant> {
         self.ends.front().map(|(end, _)| *end)
     }
 
-    /// What has an end, in the order of the ends.
+    /// Returns the entries that have an expiry, in its order.
     pub fn entries(&self) -> impl Iterator<Item = Entry<V>> + '_ {
         let mut from = self.first;
         self.ends.iter().flat_map(move |&(end, until)| {
@@ -138,13 +138,13 @@ impl<V: Copy> Timeline<V> {
         })
     }
 
-    /// What is there.
+    /// Returns all values.
     pub fn values(&self) -> impl Iterator<Item = V> + '_ {
         self.values.iter().copied()
     }
 
-    /// What has changed since the last time that this was asked. It counts as written down from now on. What has no
-    /// end yet is written down with `open_end`.
+    /// Returns the changes since the last call, which the caller stores. Values without an expiry are stored with
+    /// `open_end`.
     pub fn take_changes(&mut self, open_end: Instant) -> TimelineChanges<V> {
         let next = self.written.end.max(self.first);
         let mut added = Vec::with_capacity((self.next_number() - next) as usize);
@@ -156,12 +156,12 @@ impl<V: Copy> Timeline<V> {
             added.extend(values.map(|&value| Entry { end, value }));
             from = until;
         }
-        let forgotten = self.written.start..self.first.min(self.written.end);
+        let expired = self.written.start..self.first.min(self.written.end);
         self.written = self.first..self.next_number();
-        TimelineChanges { forgotten, next, added }
+        TimelineChanges { expired, next, added }
     }
 
-    /// The number of the next value to be added.
+    /// Returns the number that the next added value gets.
     #[must_use]
     pub fn next_number(&self) -> u64 {
         self.first + self.values.len() as u64
@@ -174,7 +174,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     #[test]
-    fn what_a_storm_took_is_given_back() {
+    fn memory_is_released_after_a_burst() {
         let now = Instant::now();
         let mut timeline = Timeline::default();
         for value in 0..100_000 {
@@ -187,9 +187,9 @@ mod tests {
         assert!(timeline.values().eq([7]));
     }
 
-    /// Whatever happens in between, the changes bring what is written down to where the timeline is.
+    /// The changes bring the stored entries up to date, whatever was added and removed in between.
     #[test]
-    fn changes_add_up() {
+    fn changes_keep_stored_entries_up_to_date() {
         let began = Instant::now();
         let at = |seconds| began + Duration::from_secs(seconds);
         let mut timeline = Timeline::default();
@@ -197,7 +197,7 @@ mod tests {
         let mut written = BTreeMap::new();
         for second in 0..50_u64 {
             for value in 0..second % 4 {
-                // Some end at the same moment, some do not.
+                // Some expire at the same time, some do not.
                 let entry = Entry { end: at(second + 3 + value / 2), value: second * 10 + value };
                 timeline.push(entry.end, entry.value);
                 model.push_back(entry);
@@ -208,8 +208,8 @@ mod tests {
             }
             assert_eq!(timeline.next_end(), model.front().map(|entry| entry.end));
             if second % 7 == 0 || second > 40 {
-                let TimelineChanges { forgotten, next, added } = timeline.take_changes(began);
-                for number in forgotten {
+                let TimelineChanges { expired, next, added } = timeline.take_changes(began);
+                for number in expired {
                     assert!(written.remove(&number).is_some());
                 }
                 written.extend((next..).zip(added));
@@ -222,8 +222,9 @@ mod tests {
         assert!(restored.take_changes(began).is_empty());
         assert!(restored.values().eq(timeline.values()));
     }
+
     #[test]
-    fn what_has_no_end_stays_until_it_has_one() {
+    fn values_without_an_expiry_stay_until_it_is_set() {
         let now = Instant::now();
         let at = |seconds| now + Duration::from_secs(seconds);
         let mut timeline = Timeline::default();
@@ -232,7 +233,7 @@ mod tests {
         timeline.append(3);
         assert_eq!((timeline.pop_due(at(9)), timeline.pop_due(at(99))), (Some(1), None));
         assert_eq!(timeline.next_end(), None);
-        // Written down meanwhile, it ends as was asked.
+        // A value that is stored without an expiry gets the given one.
         let changes = timeline.take_changes(at(20));
         assert_eq!((changes.next, changes.added.len(), changes.added[0].end), (1, 2, at(20)));
         let number = timeline.next_number();
@@ -247,7 +248,7 @@ mod tests {
         timeline.set_end(u64::MAX, at(99));
         let changes = timeline.take_changes(at(20));
         assert_eq!(
-            (changes.forgotten, changes.next, changes.added),
+            (changes.expired, changes.next, changes.added),
             (1..3, 3, vec![Entry { end: at(99), value: 4 }])
         );
         assert_eq!(timeline.pop_due(at(99)), Some(4));

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use siphasher::sip::SipHasher13;
 
 use crate::instance::InstanceRef;
-use crate::timeline::{Timeline, TimelineChanges, shrunk};
+use crate::timeline::{Timeline, TimelineChanges, shrunk_capacity};
 
 /// Remembers events for a window of time.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ impl Ids {
 
     fn forget(&mut self, id: u64) {
         self.seen.remove(&id);
-        if let Some(capacity) = shrunk(self.seen.capacity(), self.seen.len()) {
+        if let Some(capacity) = shrunk_capacity(self.seen.capacity(), self.seen.len()) {
             self.seen.shrink_to(capacity);
         }
     }

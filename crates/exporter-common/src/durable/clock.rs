@@ -1,29 +1,30 @@
-//! A time that stands still while the process is down.
+//! A clock that stops while the process is down.
 
 use std::time::{Duration, Instant};
 
-/// Translates between moments of this process and milliseconds of that time.
+/// Converts between instants of this process and the uptime in milliseconds that is stored in the state file.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     started: Instant,
-    /// What the clock showed then.
-    before: Duration,
+    /// The uptime of all earlier processes.
+    earlier: Duration,
 }
 
 impl Clock {
-    /// Goes on, now, from what the clock showed last.
+    /// Continues now from the stored uptime.
     pub(super) fn resume(milliseconds: u64, now: Instant) -> Self {
-        Self { started: now, before: Duration::from_millis(milliseconds) }
+        Self { started: now, earlier: Duration::from_millis(milliseconds) }
     }
 
-    /// What the clock shows at a moment.
+    /// Returns the uptime at an instant, in milliseconds.
     pub fn reading(&self, moment: Instant) -> u64 {
-        let reading = self.before + moment.saturating_duration_since(self.started);
+        let reading = self.earlier + moment.saturating_duration_since(self.started);
         u64::try_from(reading.as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// The moment at which the clock shows this; at the earliest that at which it went on.
+    /// Returns the instant at which the uptime is `milliseconds`, or the start of this process if it is earlier.
+    /// `None` if an [`Instant`] cannot represent it.
     pub fn moment(&self, milliseconds: u64) -> Option<Instant> {
-        self.started.checked_add(Duration::from_millis(milliseconds).saturating_sub(self.before))
+        self.started.checked_add(Duration::from_millis(milliseconds).saturating_sub(self.earlier))
     }
 }

@@ -10,10 +10,10 @@ use super::{OpenError, StoreError};
 const DATABASE: &str = "state.redb";
 const LOCK: &str = "lock";
 
-/// Files set aside that are kept, the newest ones.
+/// Number of unusable files that are kept, the newest ones.
 const KEPT_ASIDE: usize = 3;
 
-/// A directory that is locked for as long as this lives, while the database may be closed and opened again.
+/// The state directory. It stays locked until this value is dropped, also while the database is closed and reopened.
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
@@ -21,7 +21,7 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Locks a directory, which is made if there is none.
+    /// Locks the directory, and creates it if it does not exist.
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
         let refused = |reason| OpenError::Directory { path: path.to_owned(), reason };
         create(path).map_err(refused)?;
@@ -33,25 +33,25 @@ impl Directory {
         }
     }
 
-    /// Where the database is.
+    /// Returns the path of the database.
     pub(super) fn database(&self) -> PathBuf {
         self.path.join(DATABASE)
     }
 
-    /// Waits until the names in it are on the disk.
+    /// Waits until the directory's entries are on disk (`fsync`).
     pub(super) fn sync(&self) -> io::Result<()> {
         sync(&self.path)
     }
 
-    /// Moves a database that is not believed out of the way, for people to look at.
-    pub(super) fn set_aside(&self, reason: &StoreError, begins_anew: &str) -> io::Result<()> {
+    /// Renames an unusable database, so that it can be examined later. `consequence` is logged.
+    pub(super) fn set_aside(&self, reason: &StoreError, consequence: &str) -> io::Result<()> {
         let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let prefix = format!("{DATABASE}.unusable-");
         let aside = self.path.join(format!("{prefix}{seconds}"));
         fs::rename(self.database(), &aside)?;
         self.sync()?;
         let aside = aside.display();
-        tracing::error!(%aside, %reason, "the state cannot be used and is set aside; {begins_anew}");
+        tracing::error!(%aside, %reason, "the state cannot be used and is set aside; {consequence}");
         let mut kept: Vec<(u64, PathBuf)> = fs::read_dir(&self.path)?
             .filter_map(|entry| {
                 let entry = entry.ok()?;
@@ -67,7 +67,7 @@ impl Directory {
     }
 }
 
-/// Makes a directory with those above it, so that it is still there after a power failure.
+/// Creates a directory and its parents, so that they survive a power failure.
 fn create(directory: &Path) -> io::Result<()> {
     let missing: Vec<&Path> = directory.ancestors().take_while(|path| !path.exists()).collect();
     fs::create_dir_all(directory)?;
@@ -79,11 +79,11 @@ fn create(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits until the names in a directory are on the disk: what is written to a file is of no use if the file cannot be
-/// found.
+/// Waits until a directory's entries are on disk. Without this, a power failure could remove the name of a file whose
+/// content is already on disk.
 fn sync(directory: &Path) -> io::Result<()> {
     match File::open(directory)?.sync_all() {
-        // Some file systems know no such thing, and need none.
+        // Some file systems do not support `fsync` on directories and do not need it.
         Err(error)
             if error.kind() == io::ErrorKind::InvalidInput || error.kind() == io::ErrorKind::Unsupported =>
         {

@@ -1,63 +1,63 @@
-//! Why durable state cannot be opened, read or written.
+//! Errors of opening, reading and writing durable state.
 
 use std::io;
 use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// Why there can be no durable state.
+/// The durable state cannot be opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
-    /// Two exporters would count apart and overwrite each other.
+    /// Another process uses the directory. Two exporters would overwrite each other's counts.
     #[error("state.path: {} is in use by another process; allowed is a directory of the exporter's own", .0.display())]
     InUse(PathBuf),
-    /// The operating system refuses it.
+    /// The operating system reports an error.
     #[error("state.path: {} cannot be used: {reason}; allowed is a directory that can be written to", path.display())]
     Directory {
         /// The directory.
         path: PathBuf,
-        /// The operating system's reason.
+        /// The operating system's error.
         reason: io::Error,
     },
-    /// Its counts belong to something else.
+    /// The state belongs to another owner, such as another project.
     #[error("state.path: {} holds the state of {kind} {owner}; allowed is a directory of the exporter's own", path.display())]
     OtherOwner {
         /// The directory.
         path: PathBuf,
-        /// What owns a state, such as a project.
+        /// The kind of owner, such as `project`.
         kind: &'static str,
-        /// What it was written for.
+        /// The owner named in the file.
         owner: String,
     },
 }
 
-/// Why a file is not believed, or cannot be read or written.
+/// A state file is unusable, or cannot be read or written.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// The operating system, or what the file's checksums say.
+    /// An I/O error, or a checksum that does not match.
     #[error(transparent)]
     Database(Box<redb::Error>),
-    /// Another version's tables.
+    /// The tables have another version.
     #[error("it is of version {found}, and this exporter reads version {expected}")]
     Version {
-        /// Which one.
+        /// The version in the file.
         found: u64,
-        /// The one that is read.
+        /// The version that this exporter reads.
         expected: u64,
     },
-    /// An older commit has taken the place of the last one.
-    #[error("it has gone back from commit {witnessed} to commit {found}")]
-    GoneBack {
+    /// The file was replaced by an older copy.
+    #[error("it was rolled back from commit {expected} to commit {found}")]
+    RolledBack {
         /// The number of the last commit in the file.
         found: u64,
         /// The number of the last commit.
-        witnessed: u64,
+        expected: u64,
     },
-    /// The checksums are right, but what they protect is not.
-    #[error("it contradicts itself: {0}")]
+    /// The checksums match, but the content is invalid.
+    #[error("its content is invalid: {0}")]
     Record(String),
-    /// A defect of the database's code, met with such a file.
-    #[error("the database's code has failed on it")]
+    /// The database library panicked on the file.
+    #[error("the database library panicked on it")]
     Panicked,
 }
 
@@ -68,12 +68,12 @@ impl<E: Into<redb::Error>> From<E> for StoreError {
 }
 
 impl StoreError {
-    /// Whether another process has the database open.
+    /// Returns whether another process has the database open.
     pub(super) fn is_in_use(&self) -> bool {
         matches!(self, Self::Database(error) if matches!(**error, redb::Error::DatabaseAlreadyOpen))
     }
 
-    /// The operating system's error, unless it is about what the file holds.
+    /// Returns the operating system's error, or `self` if the file's content is the cause.
     pub(super) fn into_io(self) -> Result<io::Error, Self> {
         match self {
             Self::Database(error) => match *error {

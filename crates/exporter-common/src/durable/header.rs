@@ -1,4 +1,4 @@
-//! What every store holds beside its exporter's tables: whose it is, its version, and how far it has come.
+//! The tables that every store has: the owner, the version, the number of commits and the uptime.
 
 use std::time::Instant;
 
@@ -6,16 +6,16 @@ use redb::{ReadTransaction, TableDefinition, WriteTransaction};
 
 use super::{Clock, StoreError, Tables};
 
-/// Single numbers by name. An exporter may keep its own beside `version`, `commits` and `uptime_milliseconds`.
+/// Single numbers by name: `version`, `commits`, `uptime_milliseconds`, and further ones of the exporter.
 pub const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
 const VERSION: &str = "version";
 const COMMITS: &str = "commits";
 const UPTIME: &str = "uptime_milliseconds";
 
-/// Single texts by name: the owner.
+/// Single texts by name: only the owner.
 const TEXTS: TableDefinition<'_, &str, &str> = TableDefinition::new("texts");
 
-/// Whose state this is, and how far it has come.
+/// The owner of a state, the number of its commits, and its clock.
 #[derive(Debug)]
 pub(super) struct Header {
     pub(super) owner: String,
@@ -24,7 +24,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Writes that of a state that begins.
+    /// Writes the header of a new state.
     pub(super) fn create<T: Tables>(transaction: &WriteTransaction, owner: &str) -> Result<(), StoreError> {
         let mut numbers = transaction.open_table(NUMBERS)?;
         for (name, number) in [(COMMITS, 0), (UPTIME, 0), (VERSION, T::VERSION)] {
@@ -47,7 +47,7 @@ impl Header {
         })
     }
 
-    /// Writes the number of a commit, and what the clock shows.
+    /// Writes the number of a commit, and the uptime in milliseconds.
     pub(super) fn advance(
         transaction: &WriteTransaction,
         commits: u64,
@@ -60,11 +60,11 @@ impl Header {
     }
 }
 
-/// A number of [`NUMBERS`].
+/// Returns a number of [`NUMBERS`].
 ///
 /// # Errors
-/// The file cannot be read, or does not have it.
+/// Returns an error if the file cannot be read or the number is missing.
 pub fn number(transaction: &ReadTransaction, name: &str) -> Result<u64, StoreError> {
     let number = transaction.open_table(NUMBERS)?.get(name)?;
-    number.map(|number| number.value()).ok_or_else(|| StoreError::Record(format!("{name} is not there")))
+    number.map(|number| number.value()).ok_or_else(|| StoreError::Record(format!("{name} is missing")))
 }

@@ -1,10 +1,10 @@
-//! Commits beside the task that gathers what is to be written.
+//! Commits that run concurrently with the task that gathers the batches (group commit).
 //!
-//! One commit runs at a time, on a thread for blocking work. What is recorded meanwhile is gathered for the next one, so
-//! the number of commits follows the disk, not what arrives. Only what is safe counts: a scrape never shows a number
-//! that a crash could take back, which Prometheus would read as a counter that was reset.
+//! One commit runs at a time, on a thread for blocking work. What is recorded in the meantime is gathered for the next
+//! commit, so the commit rate depends on the disk and not on the event rate. Scrapes show only committed counts: a crash
+//! can never lower a counter, which Prometheus would read as a counter reset.
 //!
-//! A commit that fails is tried again, the same batch each time. Until it succeeds nothing is acknowledged.
+//! A failed commit is retried with the same batch. Nothing is acknowledged until it succeeds.
 
 use std::panic::resume_unwind;
 use std::time::Duration;
@@ -16,31 +16,31 @@ use super::{Batch, Commit, StateMetrics, StoreError};
 use crate::backoff::Backoff;
 use crate::readiness::Condition;
 
-/// The least time from the beginning of a commit to that of the next one.
-const GATHERING: Duration = Duration::from_millis(20);
+/// Minimum time between the starts of two commits.
+const COMMIT_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The wait before a commit that failed is tried again.
+/// Bounds of the backoff before a failed commit is retried.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Writes down what is recorded. `S` is where it is written, `P` what has to wait until a batch is safe, such as
-/// acknowledgements.
+/// Commits batches to a store `S`. `P` is what waits until a batch is committed, such as acknowledgements.
 #[derive(Debug)]
 pub struct Journal<P, S: Commit> {
-    /// `None` while a commit has it.
+    /// `None` while a commit uses it.
     store: Option<S>,
     running: JoinSet<Attempt<S>>,
-    /// What waits for the commit that runs, or failed.
+    /// Waits for the running or failed commit.
     pending: Option<P>,
+    /// The batch of a failed commit, to be retried.
     failed: Option<S::Batch>,
-    /// The next commit begins no earlier.
+    /// The earliest start of the next commit.
     next: Instant,
     backoff: Backoff,
     condition: Condition,
     metrics: StateMetrics,
 }
 
-/// A commit that has ended.
+/// A finished commit.
 #[derive(Debug)]
 struct Attempt<S: Commit> {
     store: S,
@@ -50,10 +50,10 @@ struct Attempt<S: Commit> {
 }
 
 impl<P, S: Commit> Journal<P, S> {
-    /// Writes into a store. The condition holds for as long as that succeeds.
+    /// Creates a journal for a store. `condition` is ready while commits succeed.
     pub fn new(store: S, condition: Condition, metrics: StateMetrics) -> Self {
         condition.ready();
-        metrics.size(store.size());
+        metrics.set_size(store.size());
         Self {
             store: Some(store),
             running: JoinSet::new(),
@@ -66,19 +66,19 @@ impl<P, S: Commit> Journal<P, S> {
         }
     }
 
-    /// Whether everything that was passed to it is safe.
+    /// Returns whether no commit is running or waiting for a retry.
     pub fn is_idle(&self) -> bool {
         self.running.is_empty() && self.failed.is_none()
     }
 
-    /// When [`proceed`](Self::proceed) has a commit to begin, if nothing happens before. `has_gathered` says whether
-    /// there is something to write.
+    /// Returns when to call [`start_if_due`](Self::start_if_due) next, or `None` if no commit is to be started.
+    /// `has_gathered`: whether there is a batch to gather.
     pub fn next_commit(&self, has_gathered: bool) -> Option<Instant> {
         (self.running.is_empty() && (has_gathered || self.failed.is_some())).then_some(self.next)
     }
 
-    /// Begins a commit, if it is time for one: of the batch that failed, or of what `gather` returns for this moment.
-    pub fn proceed(&mut self, gather: impl FnOnce(std::time::Instant) -> Option<(S::Batch, P)>) {
+    /// Starts a commit if one is due: of the failed batch, or of the batch that `gather` returns for this moment.
+    pub fn start_if_due(&mut self, gather: impl FnOnce(std::time::Instant) -> Option<(S::Batch, P)>) {
         let now = Instant::now();
         if !self.running.is_empty() || self.next > now {
             return;
@@ -101,7 +101,7 @@ impl<P, S: Commit> Journal<P, S> {
                 }
             },
         };
-        self.next = now + GATHERING;
+        self.next = now + COMMIT_INTERVAL;
         self.running.spawn_blocking(move || {
             let began = std::time::Instant::now();
             let result = store.commit(&batch);
@@ -109,11 +109,11 @@ impl<P, S: Commit> Journal<P, S> {
         });
     }
 
-    /// Completes when the commit that runs has ended, and returns what is safe now and what waited for that, or `None`
-    /// if it failed. Without one it never does. May be dropped and called again.
+    /// Waits until the running commit finishes. Returns its batch and what waited for it, or `None` if the commit failed.
+    /// Never completes if no commit is running. Cancel safe.
     ///
     /// # Panics
-    /// With the commit, if that panicked.
+    /// Panics if the commit panicked.
     pub async fn committed(&mut self) -> Option<(S::Batch, P)> {
         match self.running.join_next().await {
             None => std::future::pending().await,
@@ -133,7 +133,7 @@ impl<P, S: Commit> Journal<P, S> {
                 self.condition.missing(format!("durable state: {reason}"));
                 None
             }
-            // The store went with it. Without one nothing would ever count again.
+            // The store was dropped by the panic, and nothing can be committed without it.
             Some(Err(error)) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
                 Err(_) => std::future::pending().await,
@@ -141,28 +141,28 @@ impl<P, S: Commit> Journal<P, S> {
         }
     }
 
-    /// Writes down what is left, in one attempt for each batch, and closes the store. What is safe is passed to `safe`.
-    /// Returns whether everything is.
+    /// Commits what is left, with one attempt for each batch, and closes the store. Committed batches are passed to
+    /// `committed`. Returns whether everything was committed.
     pub async fn finish(
         mut self,
         mut gather: impl FnMut(std::time::Instant) -> Option<(S::Batch, P)>,
-        mut safe: impl FnMut(S::Batch, P),
+        mut committed: impl FnMut(S::Batch, P),
     ) -> bool {
-        let is_safe = loop {
+        let is_complete = loop {
             if self.running.is_empty() {
                 self.next = Instant::now();
-                self.proceed(&mut gather);
+                self.start_if_due(&mut gather);
             }
             if self.running.is_empty() {
                 break true;
             }
             match self.committed().await {
-                Some((batch, pending)) => safe(batch, pending),
+                Some((batch, pending)) => committed(batch, pending),
                 None => break false,
             }
         };
         // Closing a database waits for the disk.
         let _ = spawn_blocking(move || drop(self.store)).await;
-        is_safe
+        is_complete
     }
 }

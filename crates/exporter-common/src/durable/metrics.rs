@@ -1,4 +1,4 @@
-//! The families about commits.
+//! Metrics about commits.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-/// Bounds of the time of a commit, in seconds.
+/// Bucket bounds of the commit duration, in seconds.
 const COMMIT_BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
-/// Handles of the families about commits.
+/// Handles of the metrics about commits.
 #[derive(Debug, Clone)]
 pub struct StateMetrics {
     errors: Counter,
@@ -25,7 +25,7 @@ impl Default for StateMetrics {
 }
 
 impl StateMetrics {
-    /// Registers the families, with names that begin with the exporter's.
+    /// Registers the metrics with the exporter's name as prefix.
     pub fn register(&self, registry: &mut Registry, exporter: &str) {
         registry.register(
             format!("{exporter}_state_errors"),
@@ -44,20 +44,23 @@ impl StateMetrics {
         );
     }
 
-    /// Takes note of the size of the state, in bytes.
-    pub(super) fn size(&self, size: u64) {
+    /// Sets the size of the state, in bytes.
+    pub(super) fn set_size(&self, size: u64) {
         self.size.set(i64::try_from(size).unwrap_or(i64::MAX));
     }
 
-    /// Counts a commit.
+    /// Counts a successful commit.
     pub(super) fn committed(&self, took: Duration, size: u64) {
         self.commits.observe(took.as_secs_f64());
-        self.size(size);
+        self.set_size(size);
     }
 
-    /// Counts and logs a commit that failed.
+    /// Counts and logs a failed commit.
     pub(super) fn failed(&self, reason: &str) {
         self.errors.inc();
-        tracing::error!(reason, "the state cannot be written; nothing is acknowledged until it can");
+        tracing::error!(
+            reason,
+            "the state cannot be written; nothing is acknowledged until a commit succeeds"
+        );
     }
 }

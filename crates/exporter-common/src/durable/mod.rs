@@ -1,21 +1,21 @@
-//! Durable state: a file that holds what is known and counted, so that a crash changes neither.
+//! Durable state: a file with the exporter's counts and inventory, which survive a crash.
 //!
 //! The file is a [redb](https://docs.rs/redb) database: a copy-on-write B-tree in pure Rust with a checksum on every
-//! page, of which a commit replaces the root. Every commit is in two phases, so the root that the file names is
-//! always a whole one, and the file is checked from end to end when it is opened: what was altered since is found out
-//! instead of believed. A file that fails is set aside, and the state begins anew.
+//! page. Commits use two phases, so the root page is valid at every moment. All checksums are verified when the file is
+//! opened. A damaged file is renamed ("set aside"), and the exporter starts with an empty state.
 //!
-//! Commits are numbered. When one fails, nobody knows whether it took effect; the number, read from the file that is
-//! opened again, tells. The last number is also kept beside the database, which gives away a file that has gone back
-//! to an earlier commit.
+//! Commits are numbered. After a failed commit it is unknown whether it took effect, so the file is reopened and its
+//! number is compared. The last number is also stored beside the database, to detect a file that was replaced by an older
+//! copy.
 //!
-//! Moments are written down in a time that stands still while the process is down ([`Clock`]): an event from before a
-//! crash is recognised when it comes again, however long the exporter was away.
+//! Times are stored by a [`Clock`] that stops while the process is down, so a duplicate of an event from before a crash
+//! is recognized however long the exporter was down.
 //!
-//! An exporter says what it keeps by its [`Tables`], and what it writes at once by its [`Batch`]. The [`Store`] does the
-//! rest, and a [`Journal`] commits beside the task that gathers the batches.
+//! An exporter implements [`Tables`] for what it stores and [`Batch`] for what one commit writes. The [`Store`] commits
+//! batches, and a [`Journal`] runs the commits concurrently with the task that gathers them.
 
 mod clock;
+mod commit_number;
 mod directory;
 mod error;
 mod header;
@@ -24,7 +24,6 @@ mod metrics;
 mod store;
 mod tables;
 mod timelines;
-mod witness;
 
 pub use clock::Clock;
 pub use error::{OpenError, StoreError};

@@ -1,4 +1,4 @@
-//! An open state directory, and commits to it.
+//! The store: an open state directory, and commits to it.
 
 use std::fs;
 use std::io;
@@ -8,56 +8,57 @@ use std::time::Instant;
 
 use redb::{Database, ReadTransaction, ReadableDatabase, WriteTransaction};
 
+use super::commit_number::CommitNumber;
 use super::directory::Directory;
 use super::header::Header;
-use super::witness::Witness;
 use super::{Batch, Clock, OpenError, StoreError, Tables};
 
-/// What the database keeps of its pages in memory, in bytes. The file is written far more than it is read.
+/// Size of the database's page cache in bytes. Small, because the file is written far more often than it is read.
 const CACHE: usize = 4 * 1024 * 1024;
 
-/// Where batches are written down.
+/// A store of batches.
 pub trait Commit: Send + 'static {
     /// What is written in one commit.
     type Batch: Batch;
 
-    /// Writes a batch down. When this returns, it is safe.
+    /// Writes a batch, which is durable when this returns.
     ///
     /// # Errors
-    /// It may be safe or not, and is to be passed again until this succeeds; it is not counted twice.
+    /// After an error it is unknown whether the batch was written. Pass the same batch again until this succeeds; it is
+    /// not counted twice.
     fn commit(&mut self, batch: &Self::Batch) -> Result<(), StoreError>;
 
-    /// The size of what is written down, in bytes.
+    /// Returns the size of the stored data, in bytes.
     fn size(&self) -> u64;
 }
 
 /// An open state directory.
 #[derive(Debug)]
 pub struct Store<T> {
-    /// `None` after an error, until it is opened again.
+    /// `None` after an error, until the file is reopened.
     database: Option<Database>,
-    witness: Witness,
+    commit_number: CommitNumber,
     tables: T,
     commits: u64,
     clock: Clock,
-    /// Unlocked after the database is closed: fields are dropped in their order.
+    /// Last, so that the lock is released after the database is closed: fields are dropped in their order.
     directory: Directory,
 }
 
-/// What there is in a file that is whole.
-struct Read<T, C> {
+/// The content of an undamaged file.
+struct OpenedFile<T, C> {
     database: Database,
     header: Header,
-    /// `None` if it belongs to another owner.
+    /// `None` if the state belongs to another owner.
     contents: Option<(T, C)>,
 }
 
 impl<T: Tables> Store<T> {
-    /// Opens a directory, or makes it, and reads what it holds by `read`, which is called again for a file that
-    /// begins anew. It returns who writes to the tables from now on, and what was read.
+    /// Opens a directory, or creates it, and reads its state with `read`. If the file is unusable, it is set aside, which
+    /// is logged, and `read` is called again for a new file. `read` returns the writer of the tables and what it read.
     ///
     /// # Errors
-    /// The directory cannot be used. A file in it that cannot be believed is no error: it is set aside, and logged.
+    /// Returns an error if the directory cannot be used, is in use, or belongs to another owner.
     pub fn open<C>(
         path: &Path,
         owner: &str,
@@ -66,36 +67,36 @@ impl<T: Tables> Store<T> {
     ) -> Result<(Self, C), OpenError> {
         let directory = Directory::open(path)?;
         let refused = |reason| OpenError::Directory { path: path.to_owned(), reason };
-        let witness = Witness::open(path).map_err(refused)?;
+        let commit_number = CommitNumber::open(path).map_err(refused)?;
         let database_path = directory.database();
         if database_path.try_exists().map_err(refused)? {
-            let mut believe = || {
+            let mut open = || {
                 let (database, header) = open_database::<T>(&database_path, now)?;
                 if header.owner != owner {
-                    return Ok(Read { database, header, contents: None });
+                    return Ok(OpenedFile { database, header, contents: None });
                 }
-                witness.check(header.commits)?;
+                commit_number.check(header.commits)?;
                 let contents = read(&database.begin_read()?, &header.clock)?;
-                Ok(Read { database, header, contents: Some(contents) })
+                Ok(OpenedFile { database, header, contents: Some(contents) })
             };
-            // The database's code promises to report what is wrong with a file; should it panic instead, the file
-            // is to blame all the same.
-            let read = catch_unwind(AssertUnwindSafe(&mut believe));
+            // redb is documented to return an error for a damaged file. If it panics instead, the file is treated as
+            // damaged too.
+            let read = catch_unwind(AssertUnwindSafe(&mut open));
             match read.unwrap_or(Err(StoreError::Panicked)) {
-                Ok(Read { database, header, contents: Some((tables, contents)) }) => {
-                    return Ok((Self::with(directory, database, witness, tables, &header), contents));
+                Ok(OpenedFile { database, header, contents: Some((tables, contents)) }) => {
+                    return Ok((Self::with(directory, database, commit_number, tables, &header), contents));
                 }
-                Ok(Read { header: Header { owner, .. }, .. }) => {
+                Ok(OpenedFile { header: Header { owner, .. }, .. }) => {
                     return Err(OpenError::OtherOwner { path: path.to_owned(), kind: T::OWNER, owner });
                 }
                 Err(error) if error.is_in_use() => return Err(OpenError::InUse(path.to_owned())),
                 Err(error) => match error.into_io() {
                     Ok(error) => return Err(refused(error)),
-                    Err(reason) => directory.set_aside(&reason, T::BEGINS_ANEW).map_err(refused)?,
+                    Err(reason) => directory.set_aside(&reason, T::AFTER_RESET).map_err(refused)?,
                 },
             }
         }
-        witness.note(0);
+        commit_number.write(0);
         let mut create = || {
             let database = create_database::<T>(&database_path, owner)?;
             let transaction = database.begin_read()?;
@@ -107,14 +108,20 @@ impl<T: Tables> Store<T> {
         let (database, header, (tables, contents)) = create().map_err(|error: StoreError| {
             refused(error.into_io().unwrap_or_else(|error| io::Error::other(error.to_string())))
         })?;
-        // Only now is it certain that a power failure leaves the files of that name.
+        // After this the new files survive a power failure.
         directory.sync().map_err(refused)?;
-        Ok((Self::with(directory, database, witness, tables, &header), contents))
+        Ok((Self::with(directory, database, commit_number, tables, &header), contents))
     }
 
-    fn with(directory: Directory, database: Database, witness: Witness, tables: T, header: &Header) -> Self {
+    fn with(
+        directory: Directory,
+        database: Database,
+        commit_number: CommitNumber,
+        tables: T,
+        header: &Header,
+    ) -> Self {
         let Header { commits, clock, .. } = *header;
-        Self { database: Some(database), witness, tables, commits, clock, directory }
+        Self { database: Some(database), commit_number, tables, commits, clock, directory }
     }
 
     fn attempt(&mut self, batch: &T::Batch) -> Result<(), StoreError> {
@@ -124,12 +131,12 @@ impl<T: Tables> Store<T> {
             None => {
                 let (database, header) = open_database::<T>(&self.directory.database(), batch.moment())?;
                 if header.commits == number {
-                    // The attempt that failed had gone through.
+                    // The failed attempt was written after all.
                     self.committed(database, number);
                     return Ok(());
                 }
                 if header.commits != self.commits {
-                    return Err(StoreError::GoneBack { found: header.commits, witnessed: self.commits });
+                    return Err(StoreError::RolledBack { found: header.commits, expected: self.commits });
                 }
                 database
             }
@@ -145,7 +152,7 @@ impl<T: Tables> Store<T> {
     fn committed(&mut self, database: Database, number: u64) {
         self.database = Some(database);
         self.commits = number;
-        self.witness.note(number);
+        self.commit_number.write(number);
     }
 }
 
@@ -162,7 +169,7 @@ impl<T: Tables> Commit for Store<T> {
     }
 }
 
-/// Opens a database that exists, checks all of it, and reads whose it is.
+/// Opens an existing database, verifies all checksums, and reads the header.
 fn open_database<T: Tables>(path: &Path, now: Instant) -> Result<(Database, Header), StoreError> {
     let database = Database::builder().set_cache_size(CACHE).set_check_integrity_on_open(true).open(path)?;
     let header = Header::read::<T>(&database.begin_read()?, now)?;
@@ -178,7 +185,7 @@ fn create_database<T: Tables>(path: &Path, owner: &str) -> Result<Database, Stor
     Ok(database)
 }
 
-/// Begins a transaction that is durable when it is committed, and leaves the file whole at every moment.
+/// Begins a transaction. Its commit is durable, and the file is valid at every moment of it.
 fn begin(database: &Database) -> Result<WriteTransaction, StoreError> {
     let mut transaction = database.begin_write()?;
     transaction.set_two_phase_commit(true);

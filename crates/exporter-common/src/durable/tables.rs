@@ -1,4 +1,4 @@
-//! What an exporter keeps in a store.
+//! What an exporter stores: its tables and its batches.
 
 use std::time::Instant;
 
@@ -6,31 +6,30 @@ use redb::{Key, ReadOnlyTable, ReadTransaction, TableDefinition, TableError, Val
 
 use super::{Clock, StoreError};
 
-/// The tables of an exporter, and who writes to them.
+/// Creates and writes the tables of an exporter.
 pub trait Tables: Send + 'static {
-    /// Of the tables. A file of another version is set aside.
+    /// Version of the tables. A file with another version is set aside.
     const VERSION: u64;
 
-    /// What a state belongs to, such as a project or an account. A word for messages, and the name under which the owner
-    /// stands in the file.
+    /// The kind of owner, such as `project` or `account`: used in messages, and as the name of the owner in the file.
     const OWNER: &'static str;
 
-    /// What a state that begins anew means, for the log.
-    const BEGINS_ANEW: &'static str;
+    /// The consequence of starting with an empty state, for the log.
+    const AFTER_RESET: &'static str;
 
-    /// What is written in one commit.
+    /// The data of one commit.
     type Batch: Batch;
 
-    /// Makes all tables, so that reading need not ask whether there is one.
+    /// Creates all tables, so that readers can rely on them.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// Returns an error if the file cannot be written.
     fn create(transaction: &WriteTransaction) -> Result<(), StoreError>;
 
     /// Writes a batch.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// Returns an error if the file cannot be written.
     fn write(
         &self,
         transaction: &WriteTransaction,
@@ -39,12 +38,12 @@ pub trait Tables: Send + 'static {
     ) -> Result<(), StoreError>;
 }
 
-/// What is written in one commit.
+/// The data of one commit.
 pub trait Batch: Send + 'static {
-    /// The moment of the attempt to write it.
+    /// Returns the time of the current attempt to write the batch.
     fn moment(&self) -> Instant;
 
-    /// Another attempt to write it is made, at this moment.
+    /// Sets the time of another attempt to write the batch.
     fn renew(&mut self, now: Instant);
 }
 

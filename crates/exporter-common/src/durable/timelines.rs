@@ -29,7 +29,7 @@ pub fn write_timeline<V: Copy + Into<u64>>(
     clock: &Clock,
 ) -> Result<(), StoreError> {
     let mut table = transaction.open_table(TIMELINES)?;
-    for number in changes.forgotten.clone() {
+    for number in changes.expired.clone() {
         table.remove((timeline, number))?;
     }
     for (number, entry) in (changes.next..).zip(&changes.added) {

@@ -34,7 +34,7 @@ impl Batch for More {
 impl Tables for Visits {
     const VERSION: u64 = 1;
     const OWNER: &'static str = "account";
-    const BEGINS_ANEW: &'static str = "visits are counted anew";
+    const AFTER_RESET: &'static str = "visits are counted from zero";
     type Batch = More;
 
     fn create(transaction: &WriteTransaction) -> Result<(), StoreError> {
@@ -139,7 +139,7 @@ async fn a_commit_that_failed_is_tried_again_before_another() {
     for attempt in 1..=4 {
         let next = journal.next_commit(!gathered.is_empty()).unwrap();
         tokio::time::sleep_until(next).await;
-        journal.proceed(|now| gathered.pop().map(|visits| (More(visits, now), visits)));
+        journal.start_if_due(|now| gathered.pop().map(|visits| (More(visits, now), visits)));
         assert!(!journal.is_idle());
         let committed = journal.committed().await;
         let safe = committed.map(|(batch, waited)| (batch.0, waited));
@@ -147,7 +147,7 @@ async fn a_commit_that_failed_is_tried_again_before_another() {
         let missing = readiness.missing();
         assert_eq!(
             missing.as_deref(),
-            (attempt < 3).then_some("durable state: it contradicts itself: no room")
+            (attempt < 3).then_some("durable state: its content is invalid: no room")
         );
     }
     let mut safe = Vec::new();

@@ -133,7 +133,7 @@ impl Recorder {
     fn commit(&mut self) {
         let Self { state, journal, waiting, .. } = self;
         if let Some(journal) = journal {
-            journal.proceed(|now| gather(state, waiting, now));
+            journal.start_if_due(|now| gather(state, waiting, now));
         }
     }
 

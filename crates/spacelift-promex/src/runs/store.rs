@@ -14,10 +14,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::counts::{Counter, Counts, Distribution, Histogram, Labels, is_of_stacks};
+use super::record::Record;
 use super::run::Run;
 use super::stack::Stack;
 use super::state::Gathered;
-use super::tracker::Record;
 use super::update::Timestamp;
 
 /// By family and labels (a JSON list).
@@ -85,8 +85,8 @@ pub(crate) fn open(directory: &Path, account: &str, now: Instant) -> Result<(Sto
 impl Tables for RunTables {
     const VERSION: u64 = 1;
     const OWNER: &'static str = "account";
-    const BEGINS_ANEW: &'static str =
-        "counting begins anew, and runs that have not ended come back with their next delivery";
+    const AFTER_RESET: &'static str =
+        "all counts start at zero, and an active run is known again from its next delivery on";
     type Batch = Batch;
 
     fn create(transaction: &WriteTransaction) -> Result<(), StoreError> {

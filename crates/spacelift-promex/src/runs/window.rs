@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
 use std::time::{Duration, Instant};
 
-use exporter_common::timeline::{Timeline, TimelineChanges, shrunk};
+use exporter_common::timeline::{Timeline, TimelineChanges, shrunk_capacity};
 use siphasher::sip::SipHasher13;
 
 /// Hashes of ids. Of a million, two are taken for one with a probability of one to thirty million.
@@ -63,7 +63,7 @@ impl Window {
     /// Forgets the ids whose time is over.
     pub(super) fn expire(&mut self, now: Instant) {
         while self.forget_until(Some(now)) {}
-        if let Some(capacity) = shrunk(self.seen.capacity(), self.seen.len()) {
+        if let Some(capacity) = shrunk_capacity(self.seen.capacity(), self.seen.len()) {
             self.seen.shrink_to(capacity);
         }
     }

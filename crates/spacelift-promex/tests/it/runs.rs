@@ -193,7 +193,7 @@ impl Disk {
         for (timeline, changes) in
             self.timelines.iter_mut().zip([changes.ended, changes.notes, changes.deliveries])
         {
-            timeline.retain(|number, _| !changes.forgotten.contains(number));
+            timeline.retain(|number, _| !changes.expired.contains(number));
             timeline.extend((changes.next..).zip(changes.added));
         }
     }

@@ -101,7 +101,7 @@ impl<T, S: Commit> Journal<T, S> {
 
     /// Begins a commit of what is gathered, if it is time for one.
     pub(crate) fn proceed(&mut self, gathered: &mut Gathered<T>, state: &Shared<T>) {
-        self.0.proceed(|now| gathered.take(state, now));
+        self.0.start_if_due(|now| gathered.take(state, now));
     }
 
     /// Completes when the commit that runs has ended, and returns the tickets of what is safe now. Without one it

@@ -77,7 +77,7 @@ pub struct StateTables {
 impl Tables for StateTables {
     const VERSION: u64 = 1;
     const OWNER: &'static str = "project";
-    const BEGINS_ANEW: &'static str = "counting begins anew, and what was known is listed again";
+    const AFTER_RESET: &'static str = "all counts start at zero, and the instances are listed again";
     type Batch = Batch;
 
     fn create(transaction: &WriteTransaction) -> Result<(), StoreError> {
