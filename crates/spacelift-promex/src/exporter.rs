@@ -29,7 +29,7 @@ pub struct Exporter {
     timeout: Duration,
     timeout_offset: Duration,
     /// What the collector `runs` has, which asks nothing.
-    runs: Option<runs::Shared>,
+    runs: Option<runs::SharedRuns>,
     /// When the last scrape was, and what the landing page says of it.
     last: Mutex<Option<(Instant, Vec<Fact>)>>,
 }
@@ -38,7 +38,7 @@ impl Exporter {
     pub(crate) fn new(
         config: &Config,
         client: Client,
-        runs: Option<runs::Shared>,
+        runs: Option<runs::SharedRuns>,
     ) -> Result<Self, DocumentError> {
         let settings = RoundSettings {
             timeout: config.scrape_timeout,

@@ -47,7 +47,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::Api;
 use crate::collectors::DocumentError;
 use crate::config::RunsConfig;
-use crate::runs::{Known, Recorder, RunFamilies, Shared, Tracker};
+use crate::runs::{Recorder, RunFamilies, SavedRuns, SharedRuns, Tracker};
 
 pub use client::Client;
 pub use config::Config;
@@ -157,7 +157,7 @@ fn account(config: &Config) -> String {
 
 /// What receives webhooks and counts what they say.
 struct Receiver {
-    state: Shared,
+    state: SharedRuns,
     route: Route,
     recorder: Supervised<()>,
 }
@@ -171,7 +171,7 @@ impl Receiver {
         registry: &mut Registry,
         supervisor: &mut Supervisor,
     ) -> Result<Self, OpenError> {
-        let RunsConfig { webhook, settings, state_path } = config;
+        let RunsConfig { webhook, limits, state_path } = config;
         let (known, journal) = match state_path {
             Some(path) => {
                 let (store, known) = runs::open(path, account, Instant::now())?;
@@ -179,11 +179,11 @@ impl Receiver {
                 metrics.register(registry, "spacelift_promex");
                 (known, Some(Journal::new(store, readiness.optional_condition("state"), metrics)))
             }
-            None => (Known::default(), None),
+            None => (SavedRuns::default(), None),
         };
-        let Known { record, counts, last_delivery } = known;
-        let state = Shared::new(
-            Tracker::new(*settings, record).with_labels_of(&counts),
+        let SavedRuns { record, counts, last_delivery } = known;
+        let state = SharedRuns::new(
+            Tracker::new(*limits, record).with_labels_of(&counts),
             counts,
             last_delivery,
             journal.is_some(),

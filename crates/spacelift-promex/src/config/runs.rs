@@ -11,7 +11,7 @@ use exporter_common::secret::Secret;
 use serde::Deserialize;
 
 use super::{VARIABLE_PREFIX, Written};
-use crate::runs::{NAME, Settings};
+use crate::runs::{NAME, RunLimits};
 use crate::webhook::{self, WebhookConfig, WebhookSecret};
 
 const DEFAULT_PATH: &str = "/webhook";
@@ -56,7 +56,7 @@ pub struct RunsConfig {
     /// The receiver.
     pub webhook: WebhookConfig,
     /// Bounds on what is kept.
-    pub settings: Settings,
+    pub limits: RunLimits,
     /// The directory of the durable state, if there is to be one.
     pub state_path: Option<PathBuf>,
 }
@@ -124,7 +124,7 @@ pub(super) fn validate(
         }
     })?;
     let account = loaded.optional("webhook.account", account.as_ref(), |name| Ok(name.trim().to_owned()))?;
-    let settings = Settings {
+    let limits = RunLimits {
         max_stacks: loaded
             .optional("runs.max_stacks", written.runs.max_stacks.as_ref(), |number| {
                 let number = number.trim().parse().ok().filter(|number| (1..=100_000).contains(number));
@@ -157,7 +157,7 @@ pub(super) fn validate(
         Some(secret) if is_on => {
             let max_body = max_body.unwrap_or(DEFAULT_MAX_BODY);
             let webhook = WebhookConfig { secret, path, listen_addresses, max_body, account };
-            Ok(Some(RunsConfig { webhook, settings, state_path }))
+            Ok(Some(RunsConfig { webhook, limits, state_path }))
         }
         _ => Ok(None),
     }

@@ -1,4 +1,4 @@
-//! What deliveries add up to: counters and histograms by their labels.
+//! Counters and histograms by labels, as computed from deliveries.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::names::OTHER;
 
-/// A family of counters.
+/// A counter family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Counter {
     /// Runs that ended.
@@ -15,45 +15,45 @@ pub enum Counter {
     StackSeconds,
     /// Resources that runs changed.
     ResourceChanges,
-    /// What policies said.
+    /// Evaluations of policies.
     PolicyEvaluations,
-    /// Failures inside Spacelift.
+    /// Internal errors of Spacelift.
     InternalErrors,
-    /// Deliveries by what became of them.
+    /// Deliveries by result.
     Deliveries,
-    /// Deliveries whose stack is one too many.
+    /// Deliveries of stacks beyond `runs.max_stacks`.
     StackLimitExceeded,
 }
 
-/// A family of histograms.
+/// A histogram family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Distribution {
-    /// Created to ended.
+    /// Time from a run's creation to its end.
     RunDuration,
-    /// In one state.
+    /// Time in one state.
     RunPhase,
-    /// From a run's new state to its delivery.
+    /// Time from a state change to the receipt of its delivery.
     DeliveryDelay,
 }
 
-/// The name of a family in an exposition and in the durable state, its help and its labels.
+/// The name, help and labels of a family. The durable state stores series by these names.
 #[derive(Debug)]
 pub struct FamilyInfo {
     /// Without the `_total` of counters.
     pub name: &'static str,
-    /// One sentence.
+    /// The help text, one sentence.
     pub help: &'static str,
     /// The names of its labels.
     pub labels: &'static [&'static str],
 }
 
-/// Upper bounds in seconds of the time of a run: ten seconds to four hours.
+/// Bucket bounds of the run duration in seconds: ten seconds to four hours.
 const DURATION_BOUNDS: &[f64] =
     &[10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_200.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0];
-/// Of the time in a state: some take a second, and somebody who has to confirm may take a day.
+/// Bucket bounds of the time in a state, in seconds. Some states take a second; a confirmation by a person may take a day.
 const PHASE_BOUNDS: &[f64] =
     &[1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_200.0, 1_800.0, 3_600.0, 14_400.0, 86_400.0];
-/// Of the way of a delivery.
+/// Bucket bounds of the delivery delay, in seconds.
 const DELAY_BOUNDS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3_600.0];
 
 impl Counter {
@@ -68,7 +68,7 @@ impl Counter {
         Self::StackLimitExceeded,
     ];
 
-    /// Its name, help and labels.
+    /// Returns the name, help and labels.
     #[must_use]
     pub fn info(self) -> FamilyInfo {
         let (name, help, labels): (_, _, &[_]) = match self {
@@ -109,8 +109,8 @@ impl Counter {
         FamilyInfo { name, help, labels }
     }
 
-    /// Where the stack stands among the labels.
-    fn stack_label(self) -> Option<usize> {
+    /// Returns the index of the label `stack`.
+    fn stack_label_index(self) -> Option<usize> {
         self.info().labels.iter().position(|label| *label == "stack")
     }
 }
@@ -119,7 +119,7 @@ impl Distribution {
     /// Every family.
     pub const ALL: [Self; 3] = [Self::RunDuration, Self::RunPhase, Self::DeliveryDelay];
 
-    /// Its name, help and labels.
+    /// Returns the name, help and labels.
     #[must_use]
     pub fn info(self) -> FamilyInfo {
         let (name, help, labels): (_, _, &[_]) = match self {
@@ -142,7 +142,7 @@ impl Distribution {
         FamilyInfo { name, help, labels }
     }
 
-    /// Upper bounds of its buckets in seconds, without the last one.
+    /// Returns the upper bounds of the buckets in seconds, without `+Inf`.
     #[must_use]
     pub fn bounds(self) -> &'static [f64] {
         match self {
@@ -153,24 +153,24 @@ impl Distribution {
     }
 }
 
-/// Values of labels, in the order of the family.
+/// Label values, in the order of [`FamilyInfo::labels`].
 pub type Labels = Box<[Box<str>]>;
 
 pub(super) fn labels<const N: usize>(values: [&str; N]) -> Labels {
     values.map(Box::from).into()
 }
 
-/// Observations of one series.
+/// The observations of one histogram series.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Histogram {
-    /// Their sum.
+    /// Sum of the observations.
     pub sum: f64,
-    /// Their number by bucket, not cumulative; what is beyond all bounds comes last.
+    /// Number of observations by bucket, not cumulative. The last bucket is `+Inf`.
     pub buckets: Vec<u64>,
 }
 
 impl Histogram {
-    /// Adds what another has, which has the same bounds.
+    /// Adds the observations of a histogram with the same bounds.
     pub(super) fn add(&mut self, other: &Self) {
         self.sum += other.sum;
         self.buckets.resize(self.buckets.len().max(other.buckets.len()), 0);
@@ -179,36 +179,36 @@ impl Histogram {
         }
     }
 
-    /// The number of observations.
+    /// Returns the number of observations.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }
 }
 
-/// Counts that can be added up.
+/// A set of counter and histogram series that can be added to another.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Counts {
-    /// Counters by family and labels.
+    /// Counters by family and label values.
     pub counters: BTreeMap<(Counter, Labels), f64>,
-    /// Histograms likewise.
+    /// Histograms by family and label values.
     pub histograms: BTreeMap<(Distribution, Labels), Histogram>,
 }
 
 impl Counts {
-    /// Whether there is nothing in it.
+    /// Returns whether there are no series.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.counters.is_empty() && self.histograms.is_empty()
     }
 
-    /// Adds to a counter. Adding 0 makes its series, so that an increase is seen later.
+    /// Adds to a counter. Adding 0 creates the series, so that Prometheus sees its first increase.
     pub(super) fn increase<const N: usize>(&mut self, counter: Counter, values: [&str; N], by: f64) {
         debug_assert_eq!(counter.info().labels.len(), N);
         *self.counters.entry((counter, labels(values))).or_default() += by;
     }
 
-    /// Adds an observation in seconds.
+    /// Adds an observation, in seconds.
     pub(super) fn observe<const N: usize>(
         &mut self,
         distribution: Distribution,
@@ -223,7 +223,7 @@ impl Counts {
         histogram.buckets[bounds.partition_point(|bound| *bound < seconds)] += 1;
     }
 
-    /// Adds what others have.
+    /// Adds the counts of `other`.
     pub fn add(&mut self, other: &Self) {
         for (series, by) in &other.counters {
             *self.counters.entry(series.clone()).or_default() += by;
@@ -233,18 +233,18 @@ impl Counts {
         }
     }
 
-    /// Forgets the series of stacks.
-    pub fn forget_stacks(&mut self, stacks: &[Box<str>]) {
+    /// Removes the counters of stacks.
+    pub fn remove_stacks(&mut self, stacks: &[Box<str>]) {
         if !stacks.is_empty() {
             let stacks: HashSet<&str> = stacks.iter().map(|stack| &**stack).collect();
-            self.counters.retain(|(counter, labels), _| !is_of_stacks(*counter, labels, &stacks));
+            self.counters.retain(|(counter, labels), _| !belongs_to_stacks(*counter, labels, &stacks));
         }
     }
 }
 
-/// Whether a series is one of these stacks.
-pub(super) fn is_of_stacks(counter: Counter, labels: &[Box<str>], stacks: &HashSet<&str>) -> bool {
-    let stack = counter.stack_label().map(|index| &*labels[index]);
+/// Returns whether the series of a counter belongs to one of the stacks.
+pub(super) fn belongs_to_stacks(counter: Counter, labels: &[Box<str>], stacks: &HashSet<&str>) -> bool {
+    let stack = counter.stack_label_index().map(|index| &*labels[index]);
     stack.is_some_and(|stack| stack != OTHER && stacks.contains(stack))
 }
 
@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_observation_is_in_the_first_bucket_that_holds_it() {
+    fn an_observation_counts_in_the_first_bucket_with_a_sufficient_bound() {
         let mut counts = Counts::default();
         for seconds in [0.0, 10.0, 10.1, 14_400.0, 14_401.0] {
             counts.observe(Distribution::RunDuration, ["", "TRACKED", "FINISHED"], seconds);
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_add_up_and_a_stack_is_forgotten() {
+    fn adds_counts_and_removes_stacks() {
         let mut counts = Counts::default();
         let mut more = Counts::default();
         for stack in ["network", "cluster"] {
@@ -275,12 +275,12 @@ mod tests {
         counts.add(&more);
         assert_eq!(counts.counters[&(Counter::StackSeconds, labels(["network", "TRACKED"]))], 3.0);
         assert_eq!(counts.histograms[&(Distribution::DeliveryDelay, labels([]))].count(), 4);
-        counts.forget_stacks(&["network".into()]);
+        counts.remove_stacks(&["network".into()]);
         assert_eq!(counts.counters.len(), 1);
     }
 
     #[test]
-    fn bounds_ascend() {
+    fn bucket_bounds_are_ascending() {
         for distribution in Distribution::ALL {
             assert!(distribution.bounds().is_sorted_by(|a, b| a < b), "{distribution:?}");
         }

@@ -1,4 +1,4 @@
-//! The families that show what is known and counted.
+//! Writes the metric families of the collector `runs`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,13 +11,13 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 
 use super::counts::{Counter, Distribution, FamilyInfo, Histogram, Labels};
-use super::state::Shared;
+use super::state::SharedRuns;
 use super::tracker::Tracker;
 use super::update::Timestamp;
 
 /// The families of the collector `runs`.
 #[derive(Debug)]
-pub(crate) struct RunFamilies(pub(crate) Shared);
+pub(crate) struct RunFamilies(pub(crate) SharedRuns);
 
 impl Collector for RunFamilies {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
@@ -64,7 +64,7 @@ fn write_family<F: Copy + Ord, V>(
         if labels.is_empty() {
             return write(encoder, value);
         }
-        write(encoder.encode_family(&Pairs(labels, values))?, value)?;
+        write(encoder.encode_family(&LabelPairs(labels, values))?, value)?;
     }
     Ok(())
 }
@@ -126,10 +126,10 @@ fn number(timestamp: Timestamp) -> Number {
     Number(timestamp.seconds())
 }
 
-/// Names and values of labels.
-struct Pairs<'a>(&'a [&'static str], &'a Labels);
+/// Label names and their values.
+struct LabelPairs<'a>(&'a [&'static str], &'a Labels);
 
-impl EncodeLabelSet for Pairs<'_> {
+impl EncodeLabelSet for LabelPairs<'_> {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
         let Self(names, values) = self;
         for (name, value) in names.iter().zip(values.iter()) {

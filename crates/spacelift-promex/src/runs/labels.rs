@@ -1,4 +1,4 @@
-//! The labels of a run, and the counters that have them.
+//! The labels of a run, and the counters with these labels.
 
 use super::counts::{Counter, Counts};
 use super::update::{FAILED, FINISHED, PUBLIC, ResourceChanges, WorkerPool};
@@ -14,18 +14,19 @@ pub(super) struct RunLabels {
 }
 
 impl RunLabels {
-    /// Makes the series of the usual ends, so that the first increase of each is seen.
-    pub(super) fn touch(&self, counts: &mut Counts) {
+    /// Creates the series of the usual final states, so that Prometheus sees their first increase.
+    pub(super) fn create_series(&self, counts: &mut Counts) {
         for final_state in [FINISHED, FAILED] {
-            self.count(final_state, 0.0, counts);
+            self.add_runs(final_state, 0.0, counts);
         }
     }
 
-    pub(super) fn ended(&self, final_state: &str, counts: &mut Counts) {
-        self.count(final_state, 1.0, counts);
+    /// Counts the end of the run.
+    pub(super) fn count_end(&self, final_state: &str, counts: &mut Counts) {
+        self.add_runs(final_state, 1.0, counts);
     }
 
-    fn count(&self, final_state: &str, by: f64, counts: &mut Counts) {
+    fn add_runs(&self, final_state: &str, by: f64, counts: &mut Counts) {
         let Self { space, stack, run_type, drift_detection, worker_pool } = self;
         let drift_detection = if *drift_detection { "true" } else { "false" };
         counts.increase(
@@ -35,22 +36,25 @@ impl RunLabels {
         );
     }
 
-    pub(super) fn changed(&self, changes: &ResourceChanges, counts: &mut Counts) {
+    /// Counts the resources that the run changed.
+    pub(super) fn count_changes(&self, changes: &ResourceChanges, counts: &mut Counts) {
         let ResourceChanges { added, changed, deleted, replaced } = *changes;
         for (change_type, count) in [("added", added), ("changed", changed), ("deleted", deleted)] {
-            self.changed_by(change_type, count, counts);
+            self.count_changes_of_type(change_type, count, counts);
         }
         if let Some(replaced) = replaced {
-            self.changed_by("replaced", replaced, counts);
+            self.count_changes_of_type("replaced", replaced, counts);
         }
     }
 
-    pub(super) fn changed_by(&self, change_type: &str, count: u64, counts: &mut Counts) {
+    /// Counts the changed resources of one `change_type`.
+    pub(super) fn count_changes_of_type(&self, change_type: &str, count: u64, counts: &mut Counts) {
         let labels = [&*self.space, &self.stack, &self.run_type, change_type];
         counts.increase(Counter::ResourceChanges, labels, count as f64);
     }
 }
 
+/// Returns the label of a worker pool.
 pub(super) fn pool_label(pool: &WorkerPool) -> &str {
     match pool {
         WorkerPool::Public => PUBLIC,

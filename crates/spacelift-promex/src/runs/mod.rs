@@ -1,8 +1,8 @@
-//! What webhooks tell about runs: the collector `runs`.
+//! The collector `runs`: counts runs from webhook deliveries.
 //!
-//! A delivery arrives as a [`RunUpdate`]. The [`Tracker`] knows which runs there are and decides what each delivery adds
-//! to the [`Counts`]; the recorder takes deliveries from a bounded queue and, with durable state, writes down what
-//! follows from them before it shows; a scrape shows it by `families`.
+//! A delivery arrives as a [`RunUpdate`]. The `recorder` takes deliveries from a bounded queue and passes them to the
+//! [`Tracker`], a state machine without IO, which returns what each delivery adds to the [`Counts`]. With durable state
+//! the recorder commits the counts before scrapes show them. `families` writes them as metrics.
 
 mod active;
 mod counts;
@@ -23,17 +23,17 @@ mod window;
 pub use counts::{Counter, Counts, Distribution, Histogram, Labels};
 pub(crate) use facts::facts;
 pub(crate) use families::RunFamilies;
-pub use record::{Changes, Record};
-pub(crate) use recorder::{Job, JobEvent, Jobs, Recorder};
+pub use record::{TrackerChanges, TrackerRecord};
+pub(crate) use recorder::{Job, JobEvent, JobQueue, Recorder};
 pub use run::Run;
 pub use stack::{LastRun, Stack};
-pub use state::{DeliveryResult, Shared};
-pub(crate) use store::{Known, open};
-pub use tracker::{ActiveView, Moment, Novelty, Settings, Tracker};
+pub use state::{DeliveryResult, SharedRuns};
+pub(crate) use store::{SavedRuns, open};
+pub use tracker::{ActiveView, DedupStatus, Moment, RunLimits, Tracker};
 pub use update::{PolicyReceipt, ResourceChanges, RunUpdate, Timestamp, Timing, WorkerPool};
 
 /// The name of the collector.
 pub(crate) const NAME: &str = "runs";
 
-/// What it brings, for `--help` and the README.
+/// Description for `--help` and the README.
 pub(crate) const ABOUT: &str = "Runs by stack, duration, phase and outcome, from webhooks; needs --webhook.secret or --webhook.secret-file";

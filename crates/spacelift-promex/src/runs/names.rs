@@ -1,16 +1,16 @@
-//! Bounds on label values that Spacelift chooses.
+//! Bounds on the number of values of each label.
 
 use std::collections::BTreeSet;
 
 use super::counts::Counts;
 use super::update::{PUBLIC, RUN_TYPES, STATES};
 
-/// What stands for every value beyond a bound.
+/// Replaces all label values beyond the bound.
 pub(crate) const OTHER: &str = "_other";
 
 const SEVERITIES: [&str; 3] = ["INFO", "WARNING", "ERROR"];
 
-/// The values of a label, of which only the first ones are shown as they are.
+/// The values of one label. Values beyond the bound are replaced by [`OTHER`].
 #[derive(Debug)]
 pub(super) struct BoundedNames {
     known: BTreeSet<Box<str>>,
@@ -18,13 +18,13 @@ pub(super) struct BoundedNames {
 }
 
 impl BoundedNames {
-    /// Shows `known` names in any case, and `max` others.
+    /// Allows the `known` names and `max` others.
     pub(super) fn new(known: &[&str], max: usize) -> Self {
         let known: BTreeSet<Box<str>> = known.iter().map(|name| Box::from(*name)).collect();
         Self { max: known.len() + max, known }
     }
 
-    /// The value to show for `name`.
+    /// Returns `name`, or [`OTHER`] if the bound is reached and the name is new.
     pub(super) fn bounded<'a>(&mut self, name: &'a str) -> &'a str {
         if self.known.contains(name) {
             return name;
@@ -37,7 +37,7 @@ impl BoundedNames {
     }
 }
 
-/// The bounds of all labels but the stack, which has an option.
+/// The bounds of all labels except `stack`, which is bounded by `runs.max_stacks`.
 #[derive(Debug)]
 pub(super) struct LabelBounds {
     pub(super) states: BoundedNames,
@@ -50,7 +50,8 @@ pub(super) struct LabelBounds {
 }
 
 impl Default for LabelBounds {
-    /// What Spacelift has today and as much again; of pools and spaces what a large account has.
+    /// Allows the values that Spacelift has today and about as many new ones. The bounds of pools and spaces fit a large
+    /// account.
     fn default() -> Self {
         Self {
             states: BoundedNames::new(&STATES, 64),
@@ -65,8 +66,8 @@ impl Default for LabelBounds {
 }
 
 impl LabelBounds {
-    /// Counts the names that are shown already, such as before a restart.
-    pub(super) fn admit(&mut self, counts: &Counts) {
+    /// Adds the label values of existing counts, such as those of the time before a restart.
+    pub(super) fn add_labels_of(&mut self, counts: &Counts) {
         let counters = counts.counters.keys().map(|(counter, labels)| (counter.info(), labels));
         let histograms = counts.histograms.keys().map(|(distribution, labels)| (distribution.info(), labels));
         for (family, labels) in counters.chain(histograms) {
@@ -92,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_names_are_shown_and_the_others_are_one() {
+    fn names_beyond_the_bound_are_replaced() {
         let mut names = BoundedNames::new(&["known"], 2);
         let shown = ["a", "b", "c", "a", "d", "known"].map(|name| names.bounded(name));
         assert_eq!(shown, ["a", "b", OTHER, "a", OTHER, "known"]);

@@ -8,42 +8,42 @@ use exporter_common::timeline::{Timeline, TimelineChanges};
 use super::run::Run;
 use super::stack::Stack;
 
-/// What is written down of a tracker.
+/// The durable state of a tracker.
 #[derive(Debug, Default)]
-pub struct Record {
-    /// Runs that have not ended.
+pub struct TrackerRecord {
+    /// Active runs.
     pub runs: Vec<(Box<str>, Run)>,
-    /// Known stacks.
+    /// SavedRuns stacks.
     pub stacks: BTreeMap<Box<str>, Stack>,
-    /// Runs that ended.
+    /// Ids of ended runs.
     pub ended: Timeline<u64>,
-    /// What more is known of them.
-    pub notes: Timeline<u64>,
-    /// Their deliveries.
+    /// Flags of ended runs: lost, found after it was lost, policy payload counted.
+    pub flags: Timeline<u64>,
+    /// Ids of deliveries of ended runs.
     pub deliveries: Timeline<u64>,
 }
 
-/// What has become different since the last time that it was written down.
+/// The changes of a tracker since the last commit.
 #[derive(Debug)]
-pub struct Changes {
-    /// Runs; `None` where one has ended.
+pub struct TrackerChanges {
+    /// Changed runs; `None` for a run that has ended.
     pub runs: Vec<(Arc<str>, Option<Run>)>,
-    /// Stacks; `None` where one is gone.
+    /// Changed stacks; `None` for a stack that was removed.
     pub stacks: Vec<(Box<str>, Option<Stack>)>,
-    /// Runs that ended.
+    /// Ids of ended runs.
     pub ended: TimelineChanges<u64>,
-    /// What more is known of them.
-    pub notes: TimelineChanges<u64>,
-    /// Their deliveries.
+    /// Flags of ended runs: lost, found after it was lost, policy payload counted.
+    pub flags: TimelineChanges<u64>,
+    /// Ids of deliveries of ended runs.
     pub deliveries: TimelineChanges<u64>,
 }
 
-impl Changes {
-    /// Whether there are none.
+impl TrackerChanges {
+    /// Returns whether there are no changes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { runs, stacks, ended, notes, deliveries } = self;
-        let timelines = [ended, notes, deliveries];
+        let Self { runs, stacks, ended, flags, deliveries } = self;
+        let timelines = [ended, flags, deliveries];
         runs.is_empty() && stacks.is_empty() && timelines.iter().all(|changes| changes.is_empty())
     }
 }

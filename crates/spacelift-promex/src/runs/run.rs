@@ -1,4 +1,4 @@
-//! One run that has not ended: the states that it was delivered in.
+//! An active run and the states that were delivered for it.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::update::Timestamp;
 
-/// Deliveries of a run that are kept apart. A run that is planned anew again and again adds up the earliest of them.
+/// Maximum number of stored steps. Beyond it, the time in the earliest states is summed up in `spent`.
 const MAX_STEPS: usize = 64;
 
-/// A run that has not ended.
+/// An active run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// The label of its stack.
@@ -19,18 +19,19 @@ pub struct Run {
     pub(super) worker_pool: Option<Box<str>>,
     pub(super) drift_detection: Option<bool>,
     pub(super) created: Option<Timestamp>,
-    /// When the last delivery came.
-    pub(super) heard: Timestamp,
-    /// In the order of the run.
+    /// The time of the last delivery.
+    #[serde(rename = "heard")]
+    pub(super) last_delivery: Timestamp,
+    /// The states, in the order in which the run entered them.
     steps: Vec<Step>,
-    /// Microseconds in states before the first step.
+    /// Microseconds by state, before the first step.
     spent: BTreeMap<Box<str>, u64>,
 }
 
-/// A state that the run was delivered in.
+/// A state that a delivery reported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Step {
-    /// `None` in the policy payload.
+    /// The state version; `None` in the policy payload.
     version: Option<u64>,
     state: Box<str>,
     at: Timestamp,
@@ -38,7 +39,7 @@ struct Step {
 
 impl Run {
     /// A run of which nothing is known yet.
-    pub(super) fn new(stack: &str, heard: Timestamp) -> Self {
+    pub(super) fn new(stack: &str, last_delivery: Timestamp) -> Self {
         Self {
             stack: stack.into(),
             space: None,
@@ -46,37 +47,37 @@ impl Run {
             worker_pool: None,
             drift_detection: None,
             created: None,
-            heard,
+            last_delivery,
             steps: Vec::new(),
             spent: BTreeMap::new(),
         }
     }
 
-    /// Adds a delivery; false if it was here before.
+    /// Adds a state. Returns false if the same delivery was added before.
     pub(super) fn enter(&mut self, version: Option<u64>, state: &str, at: Timestamp) -> bool {
-        let is_known = |step: &Step| {
+        let is_duplicate = |step: &Step| {
             &*step.state == state && step.version == version && (version.is_some() || step.at == at)
         };
-        if self.steps.iter().any(is_known) {
+        if self.steps.iter().any(is_duplicate) {
             return false;
         }
         let step = Step { version, state: state.into(), at };
         let index = self.position(&step);
         self.steps.insert(index, step);
         if self.steps.len() > MAX_STEPS {
-            self.add_up_first();
+            self.sum_up_first();
         }
         true
     }
 
-    /// Versions order the deliveries that have one, times the others among them.
+    /// Returns the index at which to insert a step. Steps with a version are ordered by it, the others by their time.
     fn position(&self, step: &Step) -> usize {
         let is_before = |other: &Step| match (other.version, step.version) {
             (Some(other), Some(own)) => other < own,
             _ => other.at <= step.at,
         };
         match step.version {
-            // After the last one with a lower version, wherever those without one stand.
+            // After the last step with a lower version, and among the unversioned steps that follow it by time.
             Some(_) => {
                 let versioned = |other: &&Step| other.version.is_some();
                 let last = self.steps.iter().rposition(|other| versioned(&other) && is_before(other));
@@ -88,21 +89,22 @@ impl Run {
         }
     }
 
-    fn add_up_first(&mut self) {
+    /// Replaces the first step by the time spent in its state.
+    fn sum_up_first(&mut self) {
         let next = self.steps[1].at;
         let first = self.steps.remove(0);
         let spent = self.spent.entry(first.state).or_default();
         *spent = spent.saturating_add(next.0.saturating_sub(first.at.0));
     }
 
-    /// The state that the run is in, and since when.
+    /// Returns the current state, and since when the run is in it.
     pub(super) fn current(&self) -> Option<(&str, Timestamp)> {
         let last = self.steps.last()?;
         let since = self.steps.iter().rev().take_while(|step| step.state == last.state);
         Some((&last.state, since.map(|step| step.at).min()?))
     }
 
-    /// Seconds in each state up to the end of the run. The time in a state that was never delivered is that of the
+    /// Returns the seconds in each state until `end`. The time in a state that was never delivered is attributed to the
     /// state before it.
     pub(super) fn phases(&self, end: Timestamp) -> BTreeMap<&str, f64> {
         let mut microseconds: BTreeMap<&str, u64> =
@@ -115,7 +117,7 @@ impl Run {
         microseconds.into_iter().map(|(state, spent)| (state, Timestamp(spent).seconds())).collect()
     }
 
-    /// What tells its deliveries from others.
+    /// Returns the version and state of each stored delivery, which identify it.
     pub(super) fn deliveries(&self) -> impl Iterator<Item = (Option<u64>, &str)> {
         self.steps.iter().map(|step| (step.version, &*step.state))
     }
@@ -140,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn times_in_a_state_add_up() {
+    fn sums_the_times_in_a_state() {
         let run = run(&[
             (Some(0), "QUEUED", 10),
             (Some(1), "PLANNING", 20),
@@ -156,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_order_deliveries_whatever_their_times_and_order() {
+    fn orders_deliveries_by_version() {
         let steps = [(Some(0), "QUEUED", 10), (Some(1), "READY", 12), (Some(2), "PLANNING", 11)];
         let in_order = run(&steps);
         for order in [[0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
@@ -164,18 +166,18 @@ mod tests {
             assert_eq!(shuffled.phases(at(20)), in_order.phases(at(20)), "{order:?}");
             assert_eq!(shuffled.current(), Some(("PLANNING", at(11))));
         }
-        // A negative time counts as none.
+        // A negative time counts as zero.
         assert_eq!(in_order.phases(at(20))["READY"], 0.0);
     }
 
     #[test]
-    fn what_was_not_delivered_leaves_its_time_with_the_state_before() {
+    fn time_in_an_undelivered_state_counts_for_the_state_before() {
         let run = run(&[(Some(0), "QUEUED", 10), (Some(3), "PLANNING", 40)]);
         assert_eq!(run.phases(at(50)), BTreeMap::from([("PLANNING", 10.0), ("QUEUED", 30.0)]));
     }
 
     #[test]
-    fn a_delivery_counts_once() {
+    fn ignores_duplicate_deliveries() {
         let mut run = run(&[(Some(0), "QUEUED", 10), (None, "READY", 11)]);
         assert!(!run.enter(Some(0), "QUEUED", at(99)));
         assert!(!run.enter(None, "READY", at(11)));
@@ -184,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn deliveries_without_a_version_stand_by_their_time() {
+    fn orders_deliveries_without_version_by_time() {
         let run = run(&[
             (None, "PLANNING", 30),
             (Some(1), "READY", 20),
@@ -196,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_goes_in_circles_is_bounded_and_its_times_still_add_up() {
+    fn bounds_the_steps_of_a_run_and_keeps_the_sums() {
         let mut run = Run::new("stack", at(0));
         for version in 0..1_000 {
             run.enter(Some(version), if version % 2 == 0 { "PLANNING" } else { "UNCONFIRMED" }, at(version));

@@ -1,37 +1,37 @@
-//! What is known and counted, shared by the recorder that changes it and the scrapes that show it.
+//! Runs and counts, shared by the recorder, which updates them, and the scrapes, which show them.
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::counts::{Counter, Counts, Distribution};
-use super::record::Changes;
-use super::tracker::{Moment, Novelty, Tracker};
+use super::record::TrackerChanges;
+use super::tracker::{DedupStatus, Moment, Tracker};
 use super::update::{RunUpdate, Timestamp};
 
-/// What became of a delivery.
+/// The result of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryResult {
-    /// It was news about a run, or an internal error.
+    /// It reported a new state of a run, or an internal error.
     Accepted,
-    /// It was here before.
+    /// It was received before.
     Duplicate,
-    /// It is about something else.
+    /// It is about neither a run nor an internal error.
     Ignored,
-    /// It cannot be read.
+    /// Its body cannot be parsed.
     Invalid,
-    /// It has no signature, or a wrong one.
+    /// Its signature is missing or wrong.
     BadSignature,
-    /// It is about another account.
+    /// It is from another account than `webhook.account`.
     WrongAccount,
     /// Its body is larger than allowed.
     TooLarge,
-    /// There was no room for it, or it could not be received or written down in time.
+    /// The queue was full, the secret is not readable yet, or the commit took too long.
     Overloaded,
 }
 
 impl DeliveryResult {
-    /// Every result.
+    /// All results.
     pub const ALL: [Self; 8] = [
         Self::Accepted,
         Self::Duplicate,
@@ -43,7 +43,7 @@ impl DeliveryResult {
         Self::Overloaded,
     ];
 
-    /// The value of the label `result`.
+    /// Returns the value of the label `result`.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -59,37 +59,38 @@ impl DeliveryResult {
     }
 }
 
-/// What is known and counted.
+/// The runs, the stacks and all counts.
 #[derive(Debug)]
-pub(crate) struct State {
+pub(crate) struct RunsState {
     tracker: Tracker,
-    /// The counts that a scrape shows. With durable state, those that are safe.
+    /// The counts that scrapes show. With durable state, only committed ones.
     shown: Counts,
-    /// What is to be added to them.
+    /// Counts that are not in `shown` yet.
     gathered: Counts,
-    /// Stacks that left since the last commit.
-    forgotten: Vec<Box<str>>,
-    /// When the last well-signed delivery came.
+    /// Stacks that were removed since the last commit.
+    removed_stacks: Vec<Box<str>>,
+    /// The time of the last delivery with a valid signature.
     last_delivery: Option<Timestamp>,
-    /// Whether what is gathered waits for a commit.
+    /// Whether counts are shown only once they are committed.
     is_durable: bool,
 }
 
-/// A handle to the state. The lock is held for a delivery, a commit's changes or a scrape, never across an await.
+/// A handle to the runs and counts. The lock is held for one delivery, one commit's changes or one scrape, never across
+/// an await.
 #[derive(Debug, Clone)]
-pub struct Shared(Arc<Mutex<State>>);
+pub struct SharedRuns(Arc<Mutex<RunsState>>);
 
-/// What is to be written in one commit.
+/// The data of one commit.
 #[derive(Debug)]
 pub(crate) struct Gathered {
     pub(crate) counts: Counts,
-    pub(crate) forgotten: Vec<Box<str>>,
-    pub(crate) changes: Changes,
+    pub(crate) removed_stacks: Vec<Box<str>>,
+    pub(crate) changes: TrackerChanges,
     pub(crate) last_delivery: Option<Timestamp>,
 }
 
-impl Shared {
-    /// Shares a state. `is_durable` says whether counts show only once they are committed.
+impl SharedRuns {
+    /// Creates the shared state. `is_durable`: whether counts are shown only once they are committed.
     #[must_use]
     pub fn new(
         tracker: Tracker,
@@ -101,11 +102,11 @@ impl Shared {
             shown.increase(Counter::Deliveries, [result.label()], 0.0);
         }
         shown.increase(Counter::StackLimitExceeded, [], 0.0);
-        let state = State {
+        let state = RunsState {
             tracker,
             shown,
             gathered: Counts::default(),
-            forgotten: Vec::new(),
+            removed_stacks: Vec::new(),
             last_delivery,
             is_durable,
         };
@@ -113,32 +114,32 @@ impl Shared {
     }
 
     /// # Panics
-    /// If a thread panicked while it held the lock. The state may be inconsistent then, so it is neither shown nor
-    /// written down: the recorder ends too, and with it the process.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().expect("a panic has left the state half-done")
+    /// Panics if a thread panicked while it held the lock. The state may be inconsistent then, so it must be neither shown
+    /// nor committed. The recorder panics too, which ends the process.
+    fn lock(&self) -> MutexGuard<'_, RunsState> {
+        self.0.lock().expect("a panic may have left the state inconsistent")
     }
 
-    /// Counts a delivery that goes no further.
+    /// Counts a delivery that is not passed to the recorder.
     pub fn count(&self, result: DeliveryResult) {
         let mut state = self.lock();
         state.gathered.increase(Counter::Deliveries, [result.label()], 1.0);
         state.show();
     }
 
-    /// A delivery was well signed.
-    pub fn received(&self, at: Timestamp) {
+    /// Notes the receipt of a delivery with a valid signature.
+    pub fn note_received(&self, at: Timestamp) {
         let mut state = self.lock();
         state.last_delivery = state.last_delivery.max(Some(at));
     }
 
-    /// Counts what a delivery says about a run.
+    /// Applies a delivery about a run.
     pub fn apply(&self, update: &RunUpdate, received: Moment) {
         let mut state = self.lock();
-        let State { tracker, gathered, .. } = &mut *state;
+        let RunsState { tracker, gathered, .. } = &mut *state;
         let result = match tracker.apply(update, received, gathered) {
-            Novelty::New => DeliveryResult::Accepted,
-            Novelty::Duplicate => DeliveryResult::Duplicate,
+            DedupStatus::New => DeliveryResult::Accepted,
+            DedupStatus::Duplicate => DeliveryResult::Duplicate,
         };
         if let Some(at) = update.at {
             gathered.observe(Distribution::DeliveryDelay, [], received.timestamp.seconds_since(at));
@@ -150,71 +151,73 @@ impl Shared {
     /// Counts an internal error of Spacelift.
     pub fn internal_error(&self, severity: &str) {
         let mut state = self.lock();
-        let State { tracker, gathered, .. } = &mut *state;
+        let RunsState { tracker, gathered, .. } = &mut *state;
         tracker.internal_error(severity, gathered);
         gathered.increase(Counter::Deliveries, [DeliveryResult::Accepted.label()], 1.0);
         state.show();
     }
 
-    /// Lets go of what is too old.
+    /// Removes expired runs, stacks and ids.
     pub fn expire(&self, now: Moment) {
         let mut state = self.lock();
-        let State { tracker, gathered, .. } = &mut *state;
-        let mut gone = tracker.expire(now, gathered);
-        state.forgotten.append(&mut gone);
+        let RunsState { tracker, gathered, .. } = &mut *state;
+        let mut removed = tracker.expire(now, gathered);
+        state.removed_stacks.append(&mut removed);
         state.show();
     }
 
-    /// Takes what is to be written down, if there is anything.
+    /// Takes the data of the next commit, if there is any.
     pub(crate) fn gather(&self, now: Instant) -> Option<Gathered> {
         let mut state = self.lock();
         let changes = state.tracker.take_changes(now);
-        if state.gathered.is_empty() && state.forgotten.is_empty() && changes.is_empty() {
+        if state.gathered.is_empty() && state.removed_stacks.is_empty() && changes.is_empty() {
             return None;
         }
         Some(Gathered {
             counts: mem::take(&mut state.gathered),
-            forgotten: mem::take(&mut state.forgotten),
+            removed_stacks: mem::take(&mut state.removed_stacks),
             changes,
             last_delivery: state.last_delivery,
         })
     }
 
-    /// Whether there is something to write down.
+    /// Returns whether there is something to commit.
     pub(crate) fn has_gathered(&self) -> bool {
         let state = self.lock();
-        !state.gathered.is_empty() || !state.forgotten.is_empty()
+        !state.gathered.is_empty() || !state.removed_stacks.is_empty()
     }
 
-    /// Shows what is safe now.
-    pub(crate) fn safe(&self, counts: &Counts, forgotten: &[Box<str>]) {
-        self.lock().add_shown(counts, forgotten);
+    /// Adds committed counts to those that scrapes show.
+    pub(crate) fn add_committed(&self, counts: &Counts, removed_stacks: &[Box<str>]) {
+        self.lock().add_shown(counts, removed_stacks);
     }
 
-    /// Lets `show` see the tracker, the counts that are shown, and when the last delivery came.
-    pub(crate) fn view<T>(&self, show: impl FnOnce(&mut Tracker, &Counts, Option<Timestamp>) -> T) -> T {
+    /// Calls `read` with the tracker, the shown counts, and the time of the last delivery.
+    pub(crate) fn view<T>(&self, read: impl FnOnce(&mut Tracker, &Counts, Option<Timestamp>) -> T) -> T {
         let state = &mut *self.lock();
-        show(&mut state.tracker, &state.shown, state.last_delivery)
+        read(&mut state.tracker, &state.shown, state.last_delivery)
     }
 }
 
-impl State {
-    /// Shows what is gathered, where it need not be safe first.
+impl RunsState {
+    /// Shows the gathered counts, unless they must be committed first.
     fn show(&mut self) {
         if !self.is_durable {
-            let (counts, forgotten) = (mem::take(&mut self.gathered), mem::take(&mut self.forgotten));
-            self.add_shown(&counts, &forgotten);
+            let (counts, removed_stacks) =
+                (mem::take(&mut self.gathered), mem::take(&mut self.removed_stacks));
+            self.add_shown(&counts, &removed_stacks);
         }
     }
 
-    fn add_shown(&mut self, counts: &Counts, forgotten: &[Box<str>]) {
-        self.shown.forget_stacks(forgotten);
+    /// Adds to the shown counts.
+    fn add_shown(&mut self, counts: &Counts, removed_stacks: &[Box<str>]) {
+        self.shown.remove_stacks(removed_stacks);
         self.shown.add(counts);
     }
 }
 
 impl Moment {
-    /// Now.
+    /// Returns the current time.
     #[must_use]
     pub fn now() -> Self {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -1,6 +1,6 @@
-//! What is written down of runs, row by row.
+//! The tables of the durable state of runs.
 //!
-//! Records of runs, stacks and histograms are JSON: they are read once, at start.
+//! Runs, stacks and histograms are stored as JSON, because they are read only once, at start.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -13,38 +13,40 @@ use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::counts::{Counter, Counts, Distribution, Histogram, Labels, is_of_stacks};
-use super::record::Record;
+use super::counts::{Counter, Counts, Distribution, Histogram, Labels, belongs_to_stacks};
+use super::record::TrackerRecord;
 use super::run::Run;
 use super::stack::Stack;
 use super::state::Gathered;
 use super::update::Timestamp;
 
-/// By family and labels (a JSON list).
+/// By family name and label values (a JSON list).
 const COUNTERS: TableDefinition<'_, (&str, &str), f64> = TableDefinition::new("counters");
+/// By family name and label values (a JSON list): a [`Histogram`] as JSON.
 const HISTOGRAMS: TableDefinition<'_, (&str, &str), &str> = TableDefinition::new("histograms");
-/// By id.
+/// By id: a [`Run`] as JSON.
 const RUNS: TableDefinition<'_, &str, &str> = TableDefinition::new("runs");
+/// By id: a [`Stack`] as JSON.
 const STACKS: TableDefinition<'_, &str, &str> = TableDefinition::new("stacks");
 /// Numbers of the timelines, whose values are hashes of ids.
 const ENDED: u8 = 0;
 const DELIVERIES: u8 = 1;
-const NOTES: u8 = 2;
-/// In microseconds since 1970; 0 if there was none.
+const FLAGS: u8 = 2;
+/// Name of the number: the last delivery in microseconds since 1970; 0 if there was none.
 const LAST_DELIVERY: &str = "last_delivery";
 
 /// An open state directory.
 pub(crate) type Store = durable::Store<RunTables>;
 
-/// What writes to the tables.
+/// Creates and writes the tables.
 #[derive(Debug)]
 pub(crate) struct RunTables;
 
-/// One commit's worth.
+/// The data of one commit.
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) gathered: Gathered,
-    /// The moment of the attempt to write it.
+    /// The time of the current attempt to write it.
     pub(crate) now: Instant,
 }
 
@@ -56,29 +58,29 @@ impl durable::Batch for Batch {
     fn renew(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.now);
         let changes = &mut self.gathered.changes;
-        for timeline in [&mut changes.ended, &mut changes.notes, &mut changes.deliveries] {
+        for timeline in [&mut changes.ended, &mut changes.flags, &mut changes.deliveries] {
             timeline.postpone(passed);
         }
         self.now = now;
     }
 }
 
-/// What was written down.
+/// The stored state.
 #[derive(Debug, Default)]
-pub(crate) struct Known {
-    /// Runs and stacks.
-    pub(crate) record: Record,
-    /// What they add up to.
+pub(crate) struct SavedRuns {
+    /// Runs, stacks and ids.
+    pub(crate) record: TrackerRecord,
+    /// All counts.
     pub(crate) counts: Counts,
-    /// When the last well-signed delivery came.
+    /// The time of the last delivery with a valid signature.
     pub(crate) last_delivery: Option<Timestamp>,
 }
 
-/// Opens a directory, or makes it, and reads what it holds. `account` is whose state it is.
+/// Opens a directory, or creates it, and reads the state of `account`. An unusable file is set aside, which is logged.
 ///
 /// # Errors
-/// The directory cannot be used. A file in it that cannot be believed is no error: it is set aside, and logged.
-pub(crate) fn open(directory: &Path, account: &str, now: Instant) -> Result<(Store, Known), OpenError> {
+/// Returns an error if the directory cannot be used, is in use, or belongs to another account.
+pub(crate) fn open(directory: &Path, account: &str, now: Instant) -> Result<(Store, SavedRuns), OpenError> {
     Store::open(directory, account, now, |transaction, clock| Ok((RunTables, read(transaction, clock)?)))
 }
 
@@ -100,12 +102,12 @@ impl Tables for RunTables {
     }
 
     fn write(&self, transaction: &WriteTransaction, batch: &Batch, clock: &Clock) -> Result<(), StoreError> {
-        let Gathered { counts, forgotten, changes, last_delivery } = &batch.gathered;
-        write_counts(transaction, counts, forgotten)?;
+        let Gathered { counts, removed_stacks, changes, last_delivery } = &batch.gathered;
+        write_counts(transaction, counts, removed_stacks)?;
         write_records(transaction, RUNS, &changes.runs)?;
         write_records(transaction, STACKS, &changes.stacks)?;
         write_timeline(transaction, ENDED, &changes.ended, clock)?;
-        write_timeline(transaction, NOTES, &changes.notes, clock)?;
+        write_timeline(transaction, FLAGS, &changes.flags, clock)?;
         write_timeline(transaction, DELIVERIES, &changes.deliveries, clock)?;
         if let Some(Timestamp(microseconds)) = last_delivery {
             transaction.open_table(NUMBERS)?.insert(LAST_DELIVERY, *microseconds)?;
@@ -117,16 +119,16 @@ impl Tables for RunTables {
 fn write_counts(
     transaction: &WriteTransaction,
     counts: &Counts,
-    forgotten: &[Box<str>],
+    removed_stacks: &[Box<str>],
 ) -> Result<(), StoreError> {
     let mut counters = transaction.open_table(COUNTERS)?;
-    if !forgotten.is_empty() {
-        let stacks: HashSet<&str> = forgotten.iter().map(|stack| &**stack).collect();
+    if !removed_stacks.is_empty() {
+        let stacks: HashSet<&str> = removed_stacks.iter().map(|stack| &**stack).collect();
         let is_kept = |family: &str, labels: &str| {
             let labels: Option<Labels> = from_json(labels).ok();
             let counter = Counter::ALL.into_iter().find(|counter| counter.info().name == family);
             let series = counter.zip(labels);
-            series.is_none_or(|(counter, labels)| !is_of_stacks(counter, &labels, &stacks))
+            series.is_none_or(|(counter, labels)| !belongs_to_stacks(counter, &labels, &stacks))
         };
         counters.retain(|(family, labels), _| is_kept(family, labels))?;
     }
@@ -140,8 +142,8 @@ fn write_counts(
     for ((distribution, labels), more) in &counts.histograms {
         let labels = to_json(labels)?;
         let key = (distribution.info().name, &*labels);
-        let known = histograms.get(key)?.map(|histogram| from_json(histogram.value())).transpose()?;
-        let mut histogram: Histogram = known.unwrap_or_default();
+        let stored = histograms.get(key)?.map(|histogram| from_json(histogram.value())).transpose()?;
+        let mut histogram: Histogram = stored.unwrap_or_default();
         histogram.add(more);
         histograms.insert(key, &*to_json(&histogram)?)?;
     }
@@ -163,7 +165,7 @@ fn write_records<K: AsRef<str>, V: Serialize>(
     Ok(())
 }
 
-fn read(transaction: &ReadTransaction, clock: &Clock) -> Result<Known, StoreError> {
+fn read(transaction: &ReadTransaction, clock: &Clock) -> Result<SavedRuns, StoreError> {
     let mut counts = Counts::default();
     for row in transaction.open_table(COUNTERS)?.iter()? {
         let (key, count) = row?;
@@ -182,7 +184,7 @@ fn read(transaction: &ReadTransaction, clock: &Clock) -> Result<Known, StoreErro
         let labels = labels_of(labels, distribution.info().labels.len())?;
         let histogram: Histogram = from_json(histogram.value())?;
         if histogram.buckets.len() != distribution.bounds().len() + 1 {
-            return Err(StoreError::Record(format!("{name} has other buckets")));
+            return Err(StoreError::Record(format!("{name} has a different number of buckets")));
         }
         counts.histograms.insert((distribution, labels), histogram);
     }
@@ -197,11 +199,11 @@ fn read(transaction: &ReadTransaction, clock: &Clock) -> Result<Known, StoreErro
         stacks.insert(id.value().into(), from_json::<Stack>(stack.value())?);
     }
     let ended = read_timeline(transaction, ENDED, clock, Some)?;
-    let notes = read_timeline(transaction, NOTES, clock, Some)?;
+    let flags = read_timeline(transaction, FLAGS, clock, Some)?;
     let deliveries = read_timeline(transaction, DELIVERIES, clock, Some)?;
     let last_delivery = durable::number(transaction, LAST_DELIVERY)?;
     let last_delivery = (last_delivery > 0).then_some(Timestamp(last_delivery));
-    Ok(Known { record: Record { runs, stacks, ended, notes, deliveries }, counts, last_delivery })
+    Ok(SavedRuns { record: TrackerRecord { runs, stacks, ended, flags, deliveries }, counts, last_delivery })
 }
 
 fn labels_of(json: &str, expected: usize) -> Result<Labels, StoreError> {
@@ -210,7 +212,7 @@ fn labels_of(json: &str, expected: usize) -> Result<Labels, StoreError> {
 }
 
 fn unknown(what: &str) -> StoreError {
-    StoreError::Record(format!("{what} is not known"))
+    StoreError::Record(format!("{what} is unknown"))
 }
 
 fn to_json(value: &impl Serialize) -> Result<String, StoreError> {

@@ -1,8 +1,8 @@
-//! The state machine: deliveries in, counts out.
+//! The state machine that turns deliveries into counts. It has no IO and no clock.
 //!
-//! It has no IO and no clock. What a run adds to the counts is decided once, when its first terminal delivery comes,
-//! from that delivery: so that runs, durations and changes do not depend on which others came, how often and in which
-//! order. Only the times in each state need the deliveries before it, or the policy payload.
+//! A run is counted once, from its first delivery with a final state. Therefore the numbers of runs, their durations and
+//! their resource changes do not depend on lost, repeated or reordered deliveries. Only the time in each state needs the
+//! earlier deliveries, or the policy payload.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,106 +11,107 @@ use super::active::ActiveRuns;
 use super::counts::{Counter, Counts, Distribution};
 use super::labels::{RunLabels, pool_label};
 use super::names::{LabelBounds, OTHER};
-use super::record::{Changes, Record};
+use super::record::{TrackerChanges, TrackerRecord};
 use super::run::Run;
 use super::stack::{LastRun, Stacks};
-use super::update::{FINISHED, PUBLIC, RunUpdate, Timestamp, created_by_id, is_terminal};
-use super::window::{Window, hash};
+use super::update::{FINISHED, PUBLIC, RunUpdate, Timestamp, creation_time_of_id, is_terminal};
+use super::window::{DedupWindow, hash};
 
-/// How long a run that ended is known, so that a late delivery of it has no effect, and how many are.
+/// How long the id of an ended run is kept, to ignore its late deliveries, and for how many runs.
 const ENDED_WINDOW: Duration = Duration::from_secs(7 * 24 * 3_600);
 const MAX_ENDED: usize = 1_000_000;
 
-/// How many of them are known to have been lost, or to be counted with their policy payload.
-const MAX_NOTES: usize = 200_000;
+/// Maximum number of flags of ended runs: lost, found after it was lost, policy payload counted.
+const MAX_FLAGS: usize = 200_000;
 
-/// How long each delivery of a run that ended is known, which only tells duplicates from late ones.
+/// How long the deliveries of an ended run are kept, only to distinguish duplicates from late deliveries in a metric.
 const DELIVERY_WINDOW: Duration = Duration::from_secs(3_600);
 const MAX_DELIVERIES: usize = 100_000;
 
-/// The final state of a run of which nothing was heard for too long.
+/// The `final_state` of a run without deliveries for longer than `runs.max_age`.
 const LOST: &str = "lost";
-/// The type of a run whose deliveries do not say.
+/// The `run_type` of a run whose deliveries lack it.
 const UNKNOWN: &str = "UNKNOWN";
-/// The bounds that options set.
+
+/// The limits that options set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
-    /// Stacks that have series of their own.
+pub struct RunLimits {
+    /// Maximum number of stacks with their own series.
     pub max_stacks: usize,
-    /// How long a stack of which nothing is heard keeps its series.
+    /// How long the series of a stack without deliveries are kept.
     pub stack_ttl: Duration,
-    /// How long a run of which nothing is heard is taken to run.
+    /// How long a run without deliveries is active; then it is counted as lost.
     pub max_age: Duration,
 }
 
-/// A moment by both clocks.
+/// A time, by the wall clock and by the monotonic clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
-    /// By the clock on the wall.
+    /// By the wall clock.
     pub timestamp: Timestamp,
-    /// By the one that never goes back.
+    /// By the monotonic clock.
     pub instant: Instant,
 }
 
-/// Whether a delivery was news.
+/// Whether a delivery was received before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Novelty {
-    /// It was.
+pub enum DedupStatus {
+    /// The delivery is new.
     New,
-    /// It was here before.
+    /// The delivery was received before.
     Duplicate,
 }
 
-/// What is known of runs and stacks.
+/// The active runs, the ids of ended runs, and the stacks.
 #[derive(Debug)]
 pub struct Tracker {
-    settings: Settings,
+    limits: RunLimits,
     active: ActiveRuns,
-    /// Runs that ended.
-    ended: Window,
-    /// Those of them of which more is known: that they were lost, or that their policy payload is counted.
-    notes: Window,
-    /// Deliveries of runs that ended.
-    deliveries: Window,
+    /// Ids of ended runs.
+    ended: DedupWindow,
+    /// Flags of ended runs: lost, found after it was lost, policy payload counted.
+    flags: DedupWindow,
+    /// Ids of deliveries of ended runs.
+    deliveries: DedupWindow,
     stacks: Stacks,
     bounds: LabelBounds,
 }
 
-/// What the runs that have not ended are doing.
+/// Active runs by state.
 #[derive(Debug, Default)]
 pub struct ActiveView {
-    /// How many, by state, type and worker pool.
+    /// Number of runs by state, run type and worker pool.
     pub runs: BTreeMap<[String; 3], u64>,
-    /// Since when the oldest has been in its state, by stack and state.
+    /// Since when the longest waiting run is in its state, by stack and state.
     pub oldest: BTreeMap<[String; 2], Timestamp>,
 }
 
 impl Tracker {
-    /// A tracker that knows what was written down.
+    /// Creates a tracker from the durable state; from [`TrackerRecord::default`] without one.
     #[must_use]
-    pub fn new(settings: Settings, record: Record) -> Self {
-        let Record { runs, stacks, ended, notes, deliveries } = record;
+    pub fn new(limits: RunLimits, record: TrackerRecord) -> Self {
+        let TrackerRecord { runs, stacks, ended, flags, deliveries } = record;
         Self {
-            settings,
+            limits,
             active: ActiveRuns::restore(runs),
-            ended: Window::new(ENDED_WINDOW, MAX_ENDED).restore(ended),
-            notes: Window::new(ENDED_WINDOW, MAX_NOTES).restore(notes),
-            deliveries: Window::new(DELIVERY_WINDOW, MAX_DELIVERIES).restore(deliveries),
-            stacks: Stacks::new(stacks, settings.max_stacks, settings.stack_ttl),
+            ended: DedupWindow::new(ENDED_WINDOW, MAX_ENDED).restore(ended),
+            flags: DedupWindow::new(ENDED_WINDOW, MAX_FLAGS).restore(flags),
+            deliveries: DedupWindow::new(DELIVERY_WINDOW, MAX_DELIVERIES).restore(deliveries),
+            stacks: Stacks::new(stacks, limits.max_stacks, limits.stack_ttl),
             bounds: LabelBounds::default(),
         }
     }
 
-    /// Takes the label values of counts that are shown already for known.
+    /// Adds the label values of existing counts to the allowed ones.
     #[must_use]
     pub fn with_labels_of(mut self, counts: &Counts) -> Self {
-        self.bounds.admit(counts);
+        self.bounds.add_labels_of(counts);
         self
     }
 
-    /// A run has entered a state. What follows is added to `counts`.
-    pub fn apply(&mut self, update: &RunUpdate, now: Moment, counts: &mut Counts) -> Novelty {
-        let stack = self.stacks.heard(&update.stack, update.space.as_deref(), now.timestamp);
+    /// Applies a delivery, and adds its effect to `counts`.
+    pub fn apply(&mut self, update: &RunUpdate, now: Moment, counts: &mut Counts) -> DedupStatus {
+        let stack = self.stacks.note_delivery(&update.stack, update.space.as_deref(), now.timestamp);
         if stack == OTHER {
             counts.increase(Counter::StackLimitExceeded, [], 1.0);
         }
@@ -119,31 +120,32 @@ impl Tracker {
             return self.apply_late(update, stack, now, counts);
         }
         let mut run = self.active.take(&update.run).unwrap_or_else(|| Run::new(stack, now.timestamp));
-        run.heard = run.heard.max(now.timestamp);
+        run.last_delivery = run.last_delivery.max(now.timestamp);
         if is_terminal(&update.state) {
             self.end(update, &run, at, now, counts);
-            return Novelty::New;
+            return DedupStatus::New;
         }
-        learn(&mut run, update);
+        merge(&mut run, update);
         let is_new = run.enter(update.version, &update.state, at);
         if run.run_type.is_some() {
-            self.run_labels(update, &run).touch(counts);
+            self.run_labels(update, &run).create_series(counts);
         }
         self.active.put(&update.run, run);
         while let Some((id, run)) = self.active.take_lost(Timestamp(0)) {
             self.lose(&id, &run, now, counts);
         }
-        if is_new { Novelty::New } else { Novelty::Duplicate }
+        if is_new { DedupStatus::New } else { DedupStatus::Duplicate }
     }
 
-    /// Counts a run that ends.
+    /// Counts the end of a run.
     fn end(&mut self, update: &RunUpdate, run: &Run, at: Timestamp, now: Moment, counts: &mut Counts) {
         let final_state = self.bounds.states.bounded(&update.state).to_owned();
         let labels = self.run_labels(update, run);
-        labels.touch(counts);
-        labels.ended(&final_state, counts);
-        // What this delivery itself says comes before what others said, which may be lost; the id says it too.
-        let created = update.created.or_else(|| created_by_id(&update.run)).or(run.created);
+        labels.create_series(counts);
+        labels.count_end(&final_state, counts);
+        // From this delivery or the id if possible: earlier deliveries may be lost, so using them first would make the result
+        // depend on that.
+        let created = update.created.or_else(|| creation_time_of_id(&update.run)).or(run.created);
         if let Some(created) = created {
             let seconds = at.seconds_since(created);
             let RunLabels { space, stack, run_type, .. } = &labels;
@@ -152,11 +154,11 @@ impl Tracker {
         }
         self.count_phases(update, run, at, &labels, counts);
         if let Some(changes) = update.changes.filter(|_| update.state == FINISHED) {
-            labels.changed(&changes, counts);
+            labels.count_changes(&changes, counts);
         }
         self.count_policies(update, &labels.space, counts);
         if update.is_policy_payload() {
-            self.notes.insert(policy_id(&update.run), now.instant);
+            self.flags.insert(policy_id(&update.run), now.instant);
         }
         self.ended.insert(ended_id(&update.run), now.instant);
         for (version, state) in run.deliveries().chain([(update.version, &*update.state)]) {
@@ -165,12 +167,14 @@ impl Tracker {
         self.note_last_run(update, &labels, at);
     }
 
+    /// Notes a run as the last one of its stack and type.
     fn note_last_run(&mut self, update: &RunUpdate, labels: &RunLabels, ended: Timestamp) {
         let final_state = self.bounds.states.bounded(&update.state).into();
         let last = LastRun { ended, run: update.run.as_str().into(), final_state };
-        self.stacks.ended(&labels.stack, &labels.run_type, last);
+        self.stacks.note_end(&labels.stack, &labels.run_type, last);
     }
 
+    /// Counts the time in each state, from the policy payload if it has it, else from the deliveries.
     fn count_phases(
         &mut self,
         update: &RunUpdate,
@@ -192,6 +196,7 @@ impl Tracker {
         }
     }
 
+    /// Counts the policy outcomes of a delivery.
     fn count_policies(&mut self, update: &RunUpdate, space: &str, counts: &mut Counts) {
         for receipt in &update.policies {
             let policy_type = self.bounds.policy_types.bounded(&receipt.policy_type);
@@ -200,32 +205,43 @@ impl Tracker {
         }
     }
 
-    /// A delivery of a run that has ended: a duplicate, a late one, or the other payload of its end, of which only what
-    /// the first one did not have is counted.
-    fn apply_late(&mut self, update: &RunUpdate, stack: &str, now: Moment, counts: &mut Counts) -> Novelty {
+    /// Applies a delivery of an ended run: a duplicate, a late delivery, or the second payload of the end. Of the latter,
+    /// only the fields that the first payload lacks are counted.
+    fn apply_late(
+        &mut self,
+        update: &RunUpdate,
+        stack: &str,
+        now: Moment,
+        counts: &mut Counts,
+    ) -> DedupStatus {
         let is_end = is_terminal(&update.state);
         if is_end
-            && self.notes.contains(lost_id(&update.run))
-            && self.notes.insert(found_id(&update.run), now.instant)
+            && self.flags.contains(lost_id(&update.run))
+            && self.flags.insert(found_id(&update.run), now.instant)
         {
-            // It was counted as lost, and is the last run of its stack all the same.
+            // It is already counted as lost, but it is still the last run of its stack.
             let labels = self.run_labels(update, &Run::new(stack, now.timestamp));
             self.note_last_run(update, &labels, update.at.unwrap_or(now.timestamp));
-            return Novelty::New;
+            return DedupStatus::New;
         }
-        if is_end && update.is_policy_payload() && self.notes.insert(policy_id(&update.run), now.instant) {
+        if is_end && update.is_policy_payload() && self.flags.insert(policy_id(&update.run), now.instant) {
             let labels = self.run_labels(update, &Run::new(stack, now.timestamp));
             self.count_policies(update, &labels.space, counts);
             let replaced = update.changes.and_then(|changes| changes.replaced);
             if let Some(replaced) = replaced.filter(|_| update.state == FINISHED) {
-                labels.changed_by("replaced", replaced, counts);
+                labels.count_changes_of_type("replaced", replaced, counts);
             }
-            return Novelty::New;
+            return DedupStatus::New;
         }
         let id = delivery_id(&update.run, update.version, &update.state);
-        if self.deliveries.insert(id, now.instant) && !is_end { Novelty::New } else { Novelty::Duplicate }
+        if self.deliveries.insert(id, now.instant) && !is_end {
+            DedupStatus::New
+        } else {
+            DedupStatus::Duplicate
+        }
     }
 
+    /// Returns the labels of a run, from the delivery first, then from the run and its stack.
     fn run_labels(&mut self, update: &RunUpdate, run: &Run) -> RunLabels {
         let space =
             update.space.as_deref().or(run.space.as_deref()).or_else(|| self.stacks.space(&run.stack));
@@ -241,34 +257,34 @@ impl Tracker {
         }
     }
 
-    /// Something failed inside Spacelift.
+    /// Counts an internal error of Spacelift.
     pub fn internal_error(&mut self, severity: &str, counts: &mut Counts) {
         counts.increase(Counter::InternalErrors, [self.bounds.severities.bounded(severity)], 1.0);
     }
 
-    /// Lets go of what is too old: runs, stacks and the ids of what has ended. Returns the stacks that are gone.
+    /// Counts expired runs as lost, and removes expired stacks and ids. Returns the removed stacks.
     pub fn expire(&mut self, now: Moment, counts: &mut Counts) -> Vec<Box<str>> {
-        let oldest = now.timestamp.0.saturating_sub(microseconds(self.settings.max_age));
+        let oldest = now.timestamp.0.saturating_sub(microseconds(self.limits.max_age));
         while let Some((id, run)) = self.active.take_lost(Timestamp(oldest)) {
             self.lose(&id, &run, now, counts);
         }
         self.ended.expire(now.instant);
-        self.notes.expire(now.instant);
+        self.flags.expire(now.instant);
         self.deliveries.expire(now.instant);
         let active = self.active.runs().map(|run| &*run.stack);
-        let gone = self.stacks.expire(now.timestamp, || active.collect());
-        counts.forget_stacks(&gone);
-        gone
+        let removed = self.stacks.expire(now.timestamp, || active.collect());
+        counts.remove_stacks(&removed);
+        removed
     }
 
-    /// Counts a run of which nothing was heard for too long.
+    /// Counts a run as lost.
     fn lose(&mut self, id: &str, run: &Run, now: Moment, counts: &mut Counts) {
-        self.run_labels(&RunUpdate::default(), run).ended(LOST, counts);
+        self.run_labels(&RunUpdate::default(), run).count_end(LOST, counts);
         self.ended.insert(ended_id(id), now.instant);
-        self.notes.insert(lost_id(id), now.instant);
+        self.flags.insert(lost_id(id), now.instant);
     }
 
-    /// What the runs that have not ended are doing.
+    /// Returns the active runs by state.
     #[must_use]
     pub fn active(&mut self) -> ActiveView {
         let mut view = ActiveView::default();
@@ -284,33 +300,33 @@ impl Tracker {
         view
     }
 
-    /// Stack, type of run and the last run of that type.
+    /// Returns the last run of each stack and run type.
     pub fn last_runs(&self) -> impl Iterator<Item = (&str, &str, &LastRun)> {
         self.stacks.last_runs()
     }
 
-    /// What has become different since the last time that this was asked.
-    pub fn take_changes(&mut self, now: Instant) -> Changes {
-        Changes {
+    /// Returns the changes since the last call.
+    pub fn take_changes(&mut self, now: Instant) -> TrackerChanges {
+        TrackerChanges {
             runs: self.active.take_changes(),
             stacks: self.stacks.take_changes(),
             ended: self.ended.take_changes(now),
-            notes: self.notes.take_changes(now),
+            flags: self.flags.take_changes(now),
             deliveries: self.deliveries.take_changes(now),
         }
     }
 }
 
-/// Keeps what a delivery says of its run.
-fn learn(run: &mut Run, update: &RunUpdate) {
-    let keep = |known: &mut Option<Box<str>>, said: Option<&str>| {
-        if let Some(said) = said {
-            *known = Some(said.into());
+/// Copies the fields of a delivery to its run.
+fn merge(run: &mut Run, update: &RunUpdate) {
+    let replace = |field: &mut Option<Box<str>>, value: Option<&str>| {
+        if let Some(value) = value {
+            *field = Some(value.into());
         }
     };
-    keep(&mut run.space, update.space.as_deref());
-    keep(&mut run.run_type, update.run_type.as_deref());
-    keep(&mut run.worker_pool, update.worker_pool.as_ref().map(pool_label));
+    replace(&mut run.space, update.space.as_deref());
+    replace(&mut run.run_type, update.run_type.as_deref());
+    replace(&mut run.worker_pool, update.worker_pool.as_ref().map(pool_label));
     run.drift_detection = update.drift_detection.or(run.drift_detection);
     run.created = update.created.or(run.created);
 }

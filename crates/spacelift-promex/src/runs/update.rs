@@ -1,65 +1,65 @@
-//! What a delivery says about a run.
+//! A delivery about a run, as parsed from its payload.
 
-/// A moment in microseconds since 1970.
+/// A time in microseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
-    /// Seconds from `earlier` to this; 0 if this is before it, as clocks of different machines can have it.
+    /// Returns the seconds since `earlier`, or 0 if `earlier` is later: the clocks of two machines may differ.
     #[must_use]
     pub fn seconds_since(self, earlier: Self) -> f64 {
-        // Exact for every duration below 285 years.
+        // An `f64` is exact for durations below 285 years.
         self.0.saturating_sub(earlier.0) as f64 / 1e6
     }
 
-    /// Seconds since 1970.
+    /// Returns the seconds since 1970.
     #[must_use]
     pub fn seconds(self) -> f64 {
         self.seconds_since(Self(0))
     }
 }
 
-/// The worker pool that a delivery names.
+/// The worker pool of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkerPool {
-    /// Spacelift's own.
+    /// The public pool, run by Spacelift.
     Public,
-    /// A private one, by its name.
+    /// A private pool, by name.
     Private(String),
 }
 
-/// How many resources a run has changed, or would change.
+/// Numbers of resources that a run changed, or would change if it only planned.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ResourceChanges {
-    /// Resources that are new.
+    /// Created resources.
     pub added: u64,
-    /// Resources that are changed in place.
+    /// Resources changed in place.
     pub changed: u64,
-    /// Resources that are gone.
+    /// Deleted resources.
     pub deleted: u64,
-    /// Resources that are deleted and created anew. Only the policy payload tells them apart.
+    /// Resources that were deleted and created again. `None` in the default payload, which does not report them separately.
     pub replaced: Option<u64>,
 }
 
-/// The outcome of a policy.
+/// The outcome of a policy evaluation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyReceipt {
     /// The type of the policy, such as `PLAN`.
     pub policy_type: String,
-    /// What it decided, such as `allow`.
+    /// The decision, such as `allow`.
     pub outcome: String,
 }
 
-/// Time spent in one state.
+/// Time that a run spent in one state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timing {
     /// The state.
     pub state: String,
-    /// Nanoseconds.
+    /// The time in nanoseconds.
     pub nanoseconds: u64,
 }
 
-/// A run has entered a state. Where a field is `None`, the delivery does not say.
+/// A delivery: a run entered a state. A field is `None` if the payload lacks it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunUpdate {
     /// The run's id, a ULID.
@@ -68,7 +68,7 @@ pub struct RunUpdate {
     pub stack: String,
     /// The state, in upper case.
     pub state: String,
-    /// Orders the states of a run, from 0.
+    /// The number of the state change within the run, from 0.
     pub version: Option<u64>,
     /// When the run entered the state.
     pub at: Option<Timestamp>,
@@ -76,28 +76,28 @@ pub struct RunUpdate {
     pub created: Option<Timestamp>,
     /// The type of the run, in upper case.
     pub run_type: Option<String>,
-    /// Whether the run looks for drift.
+    /// Whether the run detects drift.
     pub drift_detection: Option<bool>,
-    /// The worker pool; `None` is the public one, or not known.
+    /// The worker pool; `None` if it is public or unknown.
     pub worker_pool: Option<WorkerPool>,
-    /// The id of the stack's space. Only the policy payload has it.
+    /// The id of the stack's space; only in the policy payload.
     pub space: Option<String>,
-    /// What the run changes.
+    /// The resource changes.
     pub changes: Option<ResourceChanges>,
-    /// Time in each state. Only the policy payload has it.
+    /// The time in each state; only in the policy payload.
     pub timing: Vec<Timing>,
-    /// What policies said. Only the policy payload has it.
+    /// The outcomes of policies; only in the policy payload.
     pub policies: Vec<PolicyReceipt>,
 }
 
 impl RunUpdate {
-    /// Whether it has what only the policy payload has.
+    /// Returns whether the delivery has fields that only the policy payload has.
     pub(super) fn is_policy_payload(&self) -> bool {
         !self.policies.is_empty() || self.changes.is_some_and(|changes| changes.replaced.is_some())
     }
 }
 
-/// Every state of a run.
+/// All states of runs.
 pub(super) const STATES: [&str; 21] = [
     "QUEUED",
     "READY",
@@ -122,30 +122,30 @@ pub(super) const STATES: [&str; 21] = [
     "SKIPPED",
 ];
 
-/// Every type of run.
+/// All run types.
 pub(super) const RUN_TYPES: [&str; 6] = ["PROPOSED", "TRACKED", "TASK", "TESTING", "DESTROY", "PARSE"];
 
-/// The label of the public worker pool, and of a run without one.
+/// The label of the public worker pool, also used for runs whose pool is unknown.
 pub(super) const PUBLIC: &str = "public";
 
-/// States in which a run has ended.
+/// The final states of runs.
 const TERMINAL: [&str; 6] = ["CANCELED", "FAILED", "FINISHED", "DISCARDED", "STOPPED", "SKIPPED"];
 
-/// Whether a run in this state has ended.
+/// Returns whether a state is final.
 #[must_use]
 pub(super) fn is_terminal(state: &str) -> bool {
     TERMINAL.contains(&state)
 }
 
-/// The state of a run that has done what it was to do.
+/// The final state of a successful run.
 pub(super) const FINISHED: &str = "FINISHED";
-/// The state of a run that could not.
+/// The final state of a failed run.
 pub(super) const FAILED: &str = "FAILED";
 
-/// When a run was created, by its id: a ULID begins with milliseconds since 1970 in Crockford's base 32.
-/// See the [specification](https://github.com/ulid/spec).
+/// Returns the creation time that a run's id contains, or `None` if the id is not a ULID. A
+/// [ULID](https://github.com/ulid/spec) starts with the milliseconds since 1970 in Crockford's base 32.
 #[must_use]
-pub(super) fn created_by_id(id: &str) -> Option<Timestamp> {
+pub(super) fn creation_time_of_id(id: &str) -> Option<Timestamp> {
     const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     let id = id.as_bytes();
     let digit = |byte: &u8| ALPHABET.iter().position(|digit| *digit == byte.to_ascii_uppercase());
@@ -161,11 +161,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ulid_begins_with_its_time() {
+    fn reads_the_creation_time_of_a_ulid() {
         let id = "01EF9PFPNFFM2MQXTJKHK1B869";
-        assert_eq!(created_by_id(id), Some(Timestamp(1_596_979_665_583_000)));
+        assert_eq!(creation_time_of_id(id), Some(Timestamp(1_596_979_665_583_000)));
         for id in ["", "run", "81EF9PFPNFFM2MQXTJKHK1B869", "01EF9PFPNFFM2MQXTJKHK1B86U"] {
-            assert_eq!(created_by_id(id), None, "{id}");
+            assert_eq!(creation_time_of_id(id), None, "{id}");
         }
     }
 

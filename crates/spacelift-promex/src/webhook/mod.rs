@@ -16,7 +16,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use tokio::task::spawn_blocking;
 
-use crate::runs::{DeliveryResult, Job, JobEvent, Jobs, Moment, Shared};
+use crate::runs::{DeliveryResult, Job, JobEvent, JobQueue, Moment, SharedRuns};
 use payload::{Event, Payload, PayloadError};
 use secrets::Secrets;
 use signature::Signature;
@@ -47,14 +47,19 @@ const LARGE: usize = 64 * 1024;
 struct Receiver {
     secrets: Secrets,
     account: Option<String>,
-    state: Shared,
-    jobs: Jobs,
+    state: SharedRuns,
+    jobs: JobQueue,
     /// By result.
     lines: [LineLimit; DeliveryResult::ALL.len()],
 }
 
 /// The page that receives deliveries. `condition` holds while the secret can be read.
-pub(crate) fn route(config: &WebhookConfig, state: Shared, jobs: Jobs, condition: Condition) -> Route {
+pub(crate) fn route(
+    config: &WebhookConfig,
+    state: SharedRuns,
+    jobs: JobQueue,
+    condition: Condition,
+) -> Route {
     let receiver = Arc::new(Receiver {
         secrets: Secrets::new(config.secret.clone(), condition),
         account: config.account.clone(),
@@ -126,7 +131,7 @@ impl Receiver {
         if self.account.as_ref().zip(account).is_some_and(|(expected, account)| expected != account) {
             return Err(DeliveryResult::WrongAccount);
         }
-        self.state.received(received.timestamp);
+        self.state.note_received(received.timestamp);
         let Payload { event, account: _ } = payload.map_err(|error| {
             tracing::debug!(%error, "a delivery cannot be read");
             DeliveryResult::Invalid

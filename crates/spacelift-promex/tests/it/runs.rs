@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use exporter_common::timeline::{Entry, Timeline};
 use proptest::prelude::*;
 use spacelift_promex::runs::{
-    Changes, Counter, Counts, Distribution, Labels, Moment, Novelty, PolicyReceipt, Record, ResourceChanges,
-    Run, RunUpdate, Settings, Stack, Timestamp, Timing, Tracker, WorkerPool,
+    Counter, Counts, DedupStatus, Distribution, Labels, Moment, PolicyReceipt, ResourceChanges, Run,
+    RunLimits, RunUpdate, Stack, Timestamp, Timing, Tracker, TrackerChanges, TrackerRecord, WorkerPool,
 };
 
 const SECOND: u64 = 1_000_000;
 const CREATED: u64 = 1_757_500_000 * SECOND;
 
-const SETTINGS: Settings = Settings {
+const LIMITS: RunLimits = RunLimits {
     max_stacks: 100,
     stack_ttl: Duration::from_secs(30 * 24 * 3_600),
     max_age: Duration::from_secs(7 * 24 * 3_600),
@@ -99,7 +99,7 @@ fn moment() -> Moment {
 }
 
 fn tracker() -> Tracker {
-    Tracker::new(SETTINGS, Record::default())
+    Tracker::new(LIMITS, TrackerRecord::default())
 }
 
 fn count<'a>(updates: impl IntoIterator<Item = &'a RunUpdate>) -> (Tracker, Counts) {
@@ -151,20 +151,20 @@ proptest! {
         let (before, after) = arrived.split_at(at.index(arrived.len()));
         let mut disk = Disk::default();
         let mut counts = Counts::default();
-        let mut novelty = Vec::new();
+        let mut statuses = Vec::new();
         for half in [before, after] {
-            let mut tracker = Tracker::new(SETTINGS, disk.record());
+            let mut tracker = Tracker::new(LIMITS, disk.record());
             for update in half {
-                novelty.push(tracker.apply(update, moment(), &mut counts));
+                statuses.push(tracker.apply(update, moment(), &mut counts));
                 disk.write(tracker.take_changes(Instant::now()));
             }
         }
         let mut tracker = tracker();
         let mut expected = Counts::default();
-        let expected_novelty: Vec<Novelty> =
+        let expected_statuses: Vec<DedupStatus> =
             arrived.iter().map(|update| tracker.apply(update, moment(), &mut expected)).collect();
         prop_assert_eq!(counts, expected);
-        prop_assert_eq!(novelty, expected_novelty);
+        prop_assert_eq!(statuses, expected_statuses);
     }
 }
 
@@ -177,7 +177,7 @@ struct Disk {
 }
 
 impl Disk {
-    fn write(&mut self, changes: Changes) {
+    fn write(&mut self, changes: TrackerChanges) {
         for (id, run) in changes.runs {
             match run {
                 Some(run) => drop(self.runs.insert((*id).into(), run)),
@@ -191,20 +191,20 @@ impl Disk {
             }
         }
         for (timeline, changes) in
-            self.timelines.iter_mut().zip([changes.ended, changes.notes, changes.deliveries])
+            self.timelines.iter_mut().zip([changes.ended, changes.flags, changes.deliveries])
         {
             timeline.retain(|number, _| !changes.expired.contains(number));
             timeline.extend((changes.next..).zip(changes.added));
         }
     }
 
-    fn record(&self) -> Record {
-        let [ended, notes, deliveries] = self.timelines.each_ref().map(|timeline| {
+    fn record(&self) -> TrackerRecord {
+        let [ended, flags, deliveries] = self.timelines.each_ref().map(|timeline| {
             let first = timeline.keys().next().copied().unwrap_or_default();
             Timeline::restore(first, timeline.values().copied().collect())
         });
         let runs = self.runs.clone().into_iter().collect();
-        Record { runs, stacks: self.stacks.clone(), ended, notes, deliveries }
+        TrackerRecord { runs, stacks: self.stacks.clone(), ended, flags, deliveries }
     }
 }
 
@@ -249,7 +249,7 @@ fn the_policy_payload_adds_what_only_it_has() {
 
 #[test]
 fn stacks_beyond_the_bound_are_one() {
-    let mut tracker = Tracker::new(Settings { max_stacks: 2, ..SETTINGS }, Record::default());
+    let mut tracker = Tracker::new(RunLimits { max_stacks: 2, ..LIMITS }, TrackerRecord::default());
     let mut counts = Counts::default();
     let history = History { stack: 0, states: vec![], end: 2, drift_detection: false, added: 0 };
     for number in 0..5 {
@@ -282,8 +282,8 @@ fn runs_and_stacks_that_are_silent_leave() {
     let labels = ["", "network", "TRACKED", "lost", "false", "public"];
     assert_eq!((tracker.active().runs.len(), value(&counts, Counter::Runs, &labels)), (0, Some(1.0)));
     // Its end is no second end, but it is the last run of its stack.
-    assert_eq!(tracker.apply(&updates[1], after(7), &mut counts), Novelty::New);
-    assert_eq!(tracker.apply(&updates[1], after(7), &mut counts), Novelty::Duplicate);
+    assert_eq!(tracker.apply(&updates[1], after(7), &mut counts), DedupStatus::New);
+    assert_eq!(tracker.apply(&updates[1], after(7), &mut counts), DedupStatus::Duplicate);
     assert_eq!(tracker.last_runs().count(), 1);
     assert_eq!(
         value(&counts, Counter::Runs, &["", "network", "TRACKED", "FINISHED", "false", "public"]),
@@ -309,7 +309,7 @@ fn names_that_nobody_knows_hide_none_that_spacelift_has() {
     let labels = ["", "network", "TRACKED", "FINISHED", "false", "public"];
     assert_eq!(value(&counts, Counter::Runs, &labels), Some(1.0));
     // A restart admits no more of them.
-    let mut restarted = Tracker::new(SETTINGS, Record::default()).with_labels_of(&counts);
+    let mut restarted = Tracker::new(LIMITS, TrackerRecord::default()).with_labels_of(&counts);
     let mut update = history.updates(1_000).remove(0);
     update.run_type = Some("TYPE_1000".to_owned());
     restarted.apply(&update, moment(), &mut counts);
@@ -318,8 +318,8 @@ fn names_that_nobody_knows_hide_none_that_spacelift_has() {
 
 #[test]
 fn a_stack_with_a_run_that_has_not_ended_stays() {
-    let settings = Settings { stack_ttl: Duration::from_secs(60), ..SETTINGS };
-    let (mut tracker, mut counts) = (Tracker::new(settings, Record::default()), Counts::default());
+    let settings = RunLimits { stack_ttl: Duration::from_secs(60), ..LIMITS };
+    let (mut tracker, mut counts) = (Tracker::new(settings, TrackerRecord::default()), Counts::default());
     let history = History { stack: 0, states: vec![(0, 0)], end: 2, drift_detection: false, added: 0 };
     let updates = history.updates(0);
     tracker.apply(&updates[0], moment(), &mut counts);
