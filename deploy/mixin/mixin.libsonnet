@@ -1,13 +1,13 @@
 // The rules and dashboards of both exporters as a monitoring mixin (https://monitoring.mixins.dev): prometheusAlerts,
-// prometheusRules, grafanaDashboards and _config, made of the files in ../rules and ../dashboards. README.md says how to use it.
+// prometheusRules, grafanaDashboards and _config, generated from the files in ../rules and ../dashboards. README.md describes its use.
 
-// The texts of an exporter, with the release's job and the label of the interrupted cluster in place of the defaults.
+// The files of an exporter, in which the release's job and cluster label replace the defaults.
 local substituted(config, exporter, text) =
   std.foldl(
     function(text, pair) std.strReplace(text, pair[0], pair[1]),
     [
       ['job="%s"' % exporter, config.selectors[exporter]],
-      // In JSON.
+      // Escaped quotes in JSON.
       ['job=\\"%s\\"' % exporter, std.strReplace(config.selectors[exporter], '"', '\\"')],
       ['kubernetes_cluster', config.clusterLabel],
     ],
@@ -18,7 +18,7 @@ local marker = ' # threshold ';
 // Faster in every implementation than a search by std.findSubstr.
 local isMarked(text) = std.strReplace(text, marker, '') != text;
 
-// A line `... <number> # threshold <key>` or `... "<pattern>" # threshold <key>` by its parts, or null.
+// Parses a line `... <number> # threshold <key>` or `... "<pattern>" # threshold <key>`. Returns null for other lines.
 local threshold(line) =
   if !isMarked(line) then null else
     local parts = std.split(line, marker);
@@ -33,7 +33,7 @@ local threshold(line) =
 local lines(rule) = if isMarked(rule.expr) then std.split(rule.expr, '\n') else [rule.expr];
 local thresholds(rule) = [t for t in std.map(threshold, lines(rule)) if t != null];
 
-// A rule with the thresholds and the `for` of the configuration, without the marks.
+// Applies the thresholds and the `for` of the configuration to a rule, and removes the comments.
 local configured(config, rule) =
   local own = std.get(config.thresholds, std.get(rule, 'alert', ''), {});
   local keys = ['for'] + [t.key for t in thresholds(rule)];
@@ -54,7 +54,7 @@ local configured(config, rule) =
 
 {
   _config+:: {
-    // Which targets are the exporters'.
+    // Matchers for the targets of the exporters.
     selectors: {
       'spacelift-promex': 'job="spacelift-promex"',
       'spot-interruption-exporter': 'job="spot-interruption-exporter"',
@@ -63,11 +63,11 @@ local configured(config, rule) =
     clusterLabel: 'kubernetes_cluster',
     // By alert and threshold, such as { SpotInterruptionNodesLost: { share: 0.4, 'for': '5m' } }.
     thresholds: {},
-    // Names of alerts to leave out.
+    // Names of alerts to disable.
     disabled: [],
-    // Labels for every alert.
+    // Additional labels of every alert.
     additionalRuleLabels: {},
-    // Tags of the dashboards, beside their own.
+    // Additional tags of the dashboards.
     dashboardTags: [],
   },
 
@@ -92,7 +92,7 @@ local configured(config, rule) =
     std.objectFields(files)
   ),
   local alerts = [rule.alert for group in groups for rule in group.rules if std.objectHas(rule, 'alert')],
-  // An alert that is not there is a mistake, not a wish.
+  // The name of an alert that does not exist is an error.
   local unknown = std.setDiff(std.set(std.objectFields(config.thresholds) + config.disabled), std.set(alerts)),
   local chosen(kind) =
     assert unknown == [] : 'there is no alert %s' % std.join(', ', unknown);

@@ -1,4 +1,4 @@
-# Delivers what happens to runs to spacelift-promex: see README.md.
+# Delivers state changes of runs to spacelift-promex; see README.md.
 
 resource "spacelift_named_webhook" "spacelift_promex" {
   name     = "spacelift-promex"
@@ -12,14 +12,14 @@ resource "spacelift_named_webhook" "spacelift_promex" {
   # While spacelift-promex restarts, a proxy in front of it answers with 502 or 503.
   retry_on_failure = true
 
-  # By which the policy finds it.
+  # The policy selects the webhook by this label.
   labels = ["spacelift-promex"]
 }
 
-# It applies to the space without being attached to stacks.
+# The policy applies to the space without being attached to stacks.
 resource "spacelift_policy" "spacelift_promex" {
   name        = "spacelift-promex"
-  description = "Delivers what happens to runs to spacelift-promex, without secrets."
+  description = "Delivers state changes of runs to spacelift-promex, without secrets."
   type        = "NOTIFICATION"
   space_id    = var.space_id
   body        = file("${path.module}/policy.rego")

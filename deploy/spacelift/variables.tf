@@ -1,5 +1,5 @@
 variable "endpoint" {
-  description = "Where Spacelift reaches spacelift-promex from the internet, with its path: https://promex.example.com/webhook."
+  description = "URL at which Spacelift reaches spacelift-promex from the internet, with its path: https://promex.example.com/webhook."
   type        = string
 
   validation {
@@ -9,25 +9,25 @@ variable "endpoint" {
 }
 
 variable "secret" {
-  description = "What Spacelift signs with: the same as in spacelift-promex's --webhook.secret-file."
+  description = "Secret that Spacelift signs webhooks with: the same as in spacelift-promex's --webhook.secret-file."
   type        = string
   sensitive   = true
   ephemeral   = true
 
   validation {
     condition     = length(var.secret) >= 16
-    error_message = "The secret must have at least 16 characters. Make one with: openssl rand -hex 32"
+    error_message = "The secret must have at least 16 characters. Create one with: openssl rand -hex 32"
   }
 }
 
 variable "secret_version" {
-  description = "Another value sends the secret to Spacelift again, as after a rotation."
+  description = "Change this value to send the secret to Spacelift again, for example after a rotation."
   type        = string
   default     = "1"
 }
 
 variable "space_id" {
-  description = "The space whose runs are delivered, and those of the spaces that inherit from it."
+  description = "Space whose runs are delivered, including runs of spaces that inherit from it."
   type        = string
   default     = "root"
 }

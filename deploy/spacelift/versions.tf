@@ -1,5 +1,5 @@
 terraform {
-  # For secrets that are not kept in the state.
+  # Required for write-only arguments, which are not stored in the state.
   required_version = ">= 1.11"
 
   required_providers {

@@ -1,9 +1,9 @@
-# What the checks of deploy/ share; sourced, not run. Downloads go into DEPLOY_TESTS_CACHE
-# (by default ~/.cache/deploy-tests), never into the repository.
+# Shared functions of the checks of deploy/; sourced, not run. Downloads are stored in
+# DEPLOY_TESTS_CACHE (by default ~/.cache/deploy-tests), never in the repository.
 
 deploy_cache=${DEPLOY_TESTS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/deploy-tests}
 
-# need TOOL...: fails with the name of what is missing.
+# need TOOL...: fails with the name of a missing tool.
 need() {
   local tool
   for tool in "$@"; do
@@ -11,7 +11,7 @@ need() {
   done
 }
 
-# npm_packages DIRECTORY: installs what its package-lock.json names, once for each state of that
+# npm_packages DIRECTORY: installs the packages of its package-lock.json, once per version of that
 # file, and prints the path of node_modules.
 npm_packages() {
   local packages
@@ -25,8 +25,8 @@ npm_packages() {
   echo "$packages/node_modules"
 }
 
-# python_packages DIRECTORY: a virtual environment with what its requirements.txt pins, once for
-# each state of that file; prints the path of its bin directory.
+# python_packages DIRECTORY: creates a virtual environment with the packages of its
+# requirements.txt, once per version of that file, and prints the path of its bin directory.
 python_packages() {
   local packages
   packages=$deploy_cache/python-$(cksum <"$1/requirements.txt" | tr ' ' '-')
@@ -38,8 +38,8 @@ python_packages() {
   echo "$packages/bin"
 }
 
-# debian_programs RELEASE PACKAGE...: unpacks packages of another Debian release without installing them; prints the directory
-# of their programs. They come from the mirror that apt is configured for. Programs in Go depend on little else than the C library.
+# debian_programs RELEASE PACKAGE...: unpacks packages of another Debian release without installing them, and prints the directory
+# of their programs. It uses the configured apt mirror. This works for Go programs, which depend on little besides the C library.
 debian_programs() {
   local release=$1 packages mirror options
   shift
@@ -51,7 +51,7 @@ debian_programs() {
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${mirror:?apt knows no mirror of Debian} $release main" >"$packages/sources.list"
     options=(-qq -o "Dir::Etc::SourceList=$packages/sources.list" -o "Dir::Etc::SourceParts=$packages/empty"
       -o "Dir::State::Lists=$packages/lists" -o "Dir::Cache=$packages/cache")
-    # Not as the user _apt, who cannot write there.
+    # The user _apt cannot write to these directories.
     [[ $(id -u) != 0 ]] || options+=(-o APT::Sandbox::User=root)
     apt-get "${options[@]}" update >&2
     (cd "$packages" && apt-get "${options[@]}" download "$@") >&2
@@ -62,8 +62,8 @@ debian_programs() {
   echo "$packages/unpacked/usr/bin"
 }
 
-# program NAME: the path of a program of this workspace, built for development. It is built as the tests build it: alone it
-# would have other features, and all that it hangs on would be compiled once more.
+# program NAME: prints the path of a program of this workspace, built in the dev profile. The whole workspace is built as
+# for the tests, because other features would recompile all dependencies.
 program() {
   local root
   root=$(git -C "$(dirname "${BASH_SOURCE[0]}")" rev-parse --show-toplevel)
@@ -73,7 +73,7 @@ program() {
 
 checks_passed=0 checks_failed=0
 
-# check NAME COMMAND...: runs it and adds up what it says that it checked. A failure shows the output.
+# check NAME COMMAND...: runs the command and adds the number of checks that it reports. A failure prints the output.
 check() {
   local name=$1 output status=0 count
   shift
@@ -90,7 +90,7 @@ check() {
   fi
 }
 
-# summary: says how many checks passed and failed, and fails if one did.
+# summary: prints the number of passed and failed checks, and fails if one failed.
 summary() {
   echo "$checks_passed passed, $checks_failed failed"
   ((checks_failed == 0))

@@ -1,5 +1,5 @@
-# Optional alert policies in Cloud Monitoring. The exporter's own alerts are in deploy/rules and need a Prometheus that
-# scrapes it; these need neither.
+# Optional alert policies in Cloud Monitoring, which work without Prometheus. The alerts in deploy/rules require a
+# Prometheus that scrapes the exporter.
 
 resource "google_monitoring_alert_policy" "oldest_unacked_message" {
   for_each = var.alert_policies ? module.settings.events : {}

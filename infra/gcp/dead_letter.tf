@@ -1,5 +1,5 @@
-# Where messages go that nobody manages to process. The exporter acknowledges what it cannot
-# parse, so whatever arrives here is worth a look.
+# The dead-letter topic for messages that cannot be processed. The exporter acknowledges invalid
+# messages, so every dead letter should be investigated.
 
 resource "google_pubsub_topic" "dead_letter" {
   count = local.dead_letter ? 1 : 0
@@ -23,7 +23,7 @@ resource "google_pubsub_topic" "dead_letter" {
   ]
 }
 
-# A topic without a subscription forgets at once.
+# A topic without a subscription does not keep messages.
 resource "google_pubsub_subscription" "dead_letter" {
   count = local.dead_letter ? 1 : 0
 
@@ -44,8 +44,8 @@ resource "google_pubsub_subscription" "dead_letter" {
   }
 }
 
-# Pub/Sub's service agent does the moving: it publishes to the dead-letter topic and acknowledges
-# in the subscription that the message came from. Without these two grants it silently does not.
+# Pub/Sub's service agent publishes to the dead-letter topic and acknowledges in the original
+# subscription. Without these two grants, messages are not moved, and no error is reported.
 
 resource "google_pubsub_topic_iam_member" "dead_letter_publisher" {
   count = local.dead_letter ? 1 : 0

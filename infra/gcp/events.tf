@@ -1,5 +1,5 @@
-# The way of an event: log -> sink -> topic -> subscription. One of each for interruptions,
-# one for creations (with a sink for each monitored project).
+# The resources of an event: log, sink, topic and subscription. One set for interruptions and one
+# for creations, with a sink for each monitored project.
 
 resource "google_pubsub_topic" "events" {
   for_each = module.settings.events
@@ -35,8 +35,8 @@ resource "google_pubsub_subscription" "events" {
   message_retention_duration   = module.settings.delivery.message_retention_duration
   enable_exactly_once_delivery = var.exactly_once_delivery
 
-  # Empty means never. Without it Pub/Sub deletes a subscription that nobody has used for 31 days,
-  # which a long holiday of the exporter would be enough for.
+  # An empty ttl means that the subscription never expires. By default Pub/Sub deletes a
+  # subscription that was not used for 31 days.
   expiration_policy {
     ttl = ""
   }
@@ -70,7 +70,7 @@ resource "google_logging_project_sink" "events" {
   filter      = module.settings.events[each.value.event].filter
   destination = "pubsub.googleapis.com/${google_pubsub_topic.events[each.value.event].id}"
 
-  # An identity of the sink's own, so that being let into the topic means no other sink.
+  # The sink has a separate identity, so the grant on the topic applies to no other sink.
   unique_writer_identity = true
 }
 
@@ -120,7 +120,7 @@ resource "google_pubsub_topic_iam_member" "writer" {
   role    = "roles/pubsub.publisher"
   member  = each.value.member
 
-  # The id, because a topic that is replaced keeps its name and loses its grants: the id is unknown until it exists
-  # again, so that the grant is made again in the same apply. (replace_triggered_by takes each.key only.)
+  # Uses the id, because a replaced topic keeps its name but loses its grants: the id is unknown until the topic
+  # exists again, so the grant is created again in the same apply. (replace_triggered_by supports only each.key.)
   topic = google_pubsub_topic.events[each.value.event].id
 }

@@ -1,5 +1,5 @@
-# Who the exporter is and what it may do: consume and look at two subscriptions, read instances and, for a folder or an
-# organisation, find the projects that have them.
+# The identity of the exporter and its permissions: consume and view two subscriptions, read instances and, with a
+# folder or an organisation, find the projects in it.
 
 resource "google_service_account" "exporter" {
   count = module.settings.identity == "service_account" ? 1 : 0
@@ -12,7 +12,7 @@ resource "google_service_account" "exporter" {
   depends_on = [google_project_service.needed]
 }
 
-# The Kubernetes service account may act as the Google one.
+# The Kubernetes service account can impersonate the Google service account.
 resource "google_service_account_iam_member" "workload_identity" {
   count = module.settings.identity == "service_account" ? 1 : 0
 
@@ -42,8 +42,8 @@ resource "google_pubsub_subscription_iam_member" "exporter" {
   }
 }
 
-# A subscription whose topic was deleted stays silent: only its description tells, which
-# roles/pubsub.subscriber does not let the exporter read (pubsub.subscriptions.get).
+# A subscription whose topic was deleted only shows it in its description, which
+# roles/pubsub.subscriber cannot read (pubsub.subscriptions.get).
 resource "google_pubsub_subscription_iam_member" "exporter_viewer" {
   for_each = module.settings.events
 
@@ -58,9 +58,9 @@ resource "google_pubsub_subscription_iam_member" "exporter_viewer" {
 }
 
 # No predefined role is this narrow: roles/compute.viewer reads every kind of Compute Engine
-# resource, serial consoles' output included. The exporter lists instances to know the nodes
-# that are there (aggregatedList) and gets single ones that a message names. Operations tell
-# of interruptions of which no message came.
+# resource, including the output of serial consoles. The exporter lists instances (aggregatedList)
+# for the inventory, gets single instances for lookups, and lists operations for interruptions
+# without a message.
 locals {
   instance_permissions = [
     "compute.globalOperations.list",
@@ -109,8 +109,8 @@ resource "google_project_iam_member" "instance_reader" {
   )
 }
 
-# Every project below a folder or an organisation, those made later too. The keys are known when planning, the custom
-# role's id is not.
+# Read access to every project of a folder or an organisation, including later ones. The keys are known when
+# planning; the id of the custom role is not.
 locals {
   discovery_roles = (
     !module.settings.discover ? {}
@@ -138,7 +138,7 @@ resource "google_organization_iam_member" "exporter" {
   member = local.exporter_member
 }
 
-# Cloud Asset Inventory wants serviceusage.services.use in the project on whose behalf it is asked.
+# Cloud Asset Inventory requires serviceusage.services.use in the project whose quota is used.
 resource "google_project_iam_member" "service_consumer" {
   count = module.settings.discover ? 1 : 0
 

@@ -24,7 +24,7 @@ output "filters" {
 }
 
 output "writer_identities" {
-  description = "Who the sinks publish as, by `EVENT/PROJECT`, `EVENT/folder` or `EVENT/organization`."
+  description = "Identities of the sinks, by `EVENT/PROJECT`, `EVENT/folder` or `EVENT/organization`."
   value       = { for key, writer in local.writers : key => writer.member }
 }
 
@@ -34,17 +34,17 @@ output "service_account_email" {
 }
 
 output "exporter_member" {
-  description = "The exporter as an IAM member, for grants of your own."
+  description = "The exporter as an IAM member, for additional grants."
   value       = local.exporter_member
 }
 
 output "exporter_config" {
-  description = "What the exporter's configuration file must say, as YAML."
+  description = "Required content of the exporter's configuration file, as YAML."
   value       = module.settings.exporter_config
 
   precondition {
     condition     = var.pubsub || !var.alert_policies
-    error_message = "alert_policies watches the two subscriptions, and with pubsub = false there are none."
+    error_message = "alert_policies monitors the two subscriptions, which do not exist with pubsub = false."
   }
 }
 

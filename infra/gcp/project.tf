@@ -1,4 +1,4 @@
-# What the project needs before anything else: its APIs, its number, its Pub/Sub service agent.
+# Prerequisites in the project: APIs, project number and Pub/Sub service agent.
 
 locals {
   needed_apis = concat(
@@ -20,11 +20,11 @@ resource "google_project_service" "needed" {
   project = module.settings.project
   service = each.key
 
-  # Others in the project may use them.
+  # Others may use the APIs of the project.
   disable_on_destroy = false
 }
 
-# An identity of another project's pool asks on behalf of that project.
+# Requests of an identity of another project's pool use the quota of that project.
 resource "google_project_service" "asset_inventory" {
   count = var.enable_apis && module.settings.discover && module.settings.quota_project != module.settings.project ? 1 : 0
 
@@ -37,7 +37,7 @@ locals {
   dead_letter      = var.dead_letter && module.settings.pubsub
   grant_kms_access = var.grant_kms_access && module.settings.pubsub
 
-  # Projects whose number is part of a name that something is granted to.
+  # Projects whose number is part of the name of a member.
   numbered_projects = toset(concat(
     local.dead_letter || local.grant_kms_access ? [module.settings.project] : [],
     module.settings.identity == "principal" ? [module.settings.workload_pool_project] : [],
@@ -48,22 +48,22 @@ locals {
     module.settings.project_numbers,
   )
 
-  # Pub/Sub acts under this name. It appears with the first use of Pub/Sub in a project.
+  # The service agent of Pub/Sub. It is created with the first use of Pub/Sub in a project.
   pubsub_agent = local.dead_letter || local.grant_kms_access ? format(
     module.settings.pubsub_agent_format, local.project_numbers[module.settings.project]
   ) : null
 }
 
-# It waits for nothing on purpose: a lookup that is put off until apply would make every
-# grant that rests on it look new in every plan.
+# The lookup has no dependencies: a lookup that is deferred until apply would show every dependent
+# grant as new in each plan.
 data "google_project" "numbered" {
   for_each = setsubtract(local.numbered_projects, keys(module.settings.project_numbers))
 
   project_id = each.key
 }
 
-# Whether there is one rests on a variable of its own, since the key's name may not be known
-# before apply.
+# A separate variable decides whether the grant is created, because the name of the key may not be
+# known before apply.
 resource "google_kms_crypto_key_iam_member" "pubsub_agent" {
   count = local.grant_kms_access ? 1 : 0
 

@@ -1,4 +1,4 @@
-# From what was written to what may be used: every check is in there, and so is every name.
+# Converts the inputs to validated settings. modules/settings contains all checks and all names.
 
 module "settings" {
   source = "./modules/settings"

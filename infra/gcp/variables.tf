@@ -1,119 +1,119 @@
-# What the caller writes. Nothing here is used directly: settings.tf hands it all to
-# modules/settings, which checks it, and the resources use only what comes back.
+# Inputs of the module. They are not used directly: settings.tf passes them to modules/settings,
+# which checks them, and the resources use only its outputs.
 
 variable "project" {
-  description = "Project that holds the topics, the subscriptions and the exporter's service account. By default also the one whose instances are watched."
+  description = "Project that holds the topics, the subscriptions and the exporter's service account. By default also the project whose instances are listed."
   type        = string
 }
 
 variable "prefix" {
-  description = "First part of every name made here. Another prefix makes a second, independent set in the same project."
+  description = "Prefix of all names. A different prefix creates a second, independent set of resources in the same project."
   type        = string
   default     = "sie"
 }
 
 variable "labels" {
-  description = "Labels for everything that can carry them, beside `app = spot-interruption-exporter`."
+  description = "Labels for all resources that support them, in addition to `app = spot-interruption-exporter`."
   type        = map(string)
   default     = {}
 }
 
 variable "enable_apis" {
-  description = "Enable the APIs that are needed in `project`. They stay enabled after a destroy, as others may rely on them."
+  description = "Enable the required APIs in `project`. They stay enabled after a destroy, because others may use them."
   type        = bool
   default     = true
 }
 
 variable "pubsub" {
-  description = "Make the sinks, topics and subscriptions. False makes only the identity and its read access: the exporter then learns of interruptions from Compute Engine's own operations, half a minute later than from Pub/Sub."
+  description = "Create the sinks, topics and subscriptions. If false, only the identity and its read access are created: the exporter then detects interruptions by Compute Engine's operations, half a minute later than with Pub/Sub."
   type        = bool
   default     = true
 }
 
-# Which log entries
+# Log entries
 
 variable "monitored_projects" {
-  description = "Projects whose spot instances are watched; empty means `project`. Each gets its two sinks (unless a folder or an organisation is given) and lets the exporter list its instances. With a folder or an organisation: projects that are listed beside those found below it."
+  description = "Projects whose spot instances are counted; empty means `project`. Each gets two sinks (unless a folder or an organisation is set) and allows the exporter to list its instances. With a folder or an organisation: projects that are listed in addition to those found in it."
   type        = set(string)
   default     = []
 }
 
 variable "folder_id" {
-  description = "Watch a whole folder, with everything below it: two sinks at the folder instead of two in each monitored project, and the exporter may find and list the projects below it (see `discover`). Digits only, known when planning."
+  description = "Id of a folder to cover with everything in it: two sinks at the folder instead of two in each monitored project, and permission for the exporter to find and list the projects in it (see `discover`). Digits only, known when planning."
   type        = string
   default     = null
 }
 
 variable "organization_id" {
-  description = "The same for a whole organisation. Digits only, known when planning; not together with `folder_id`."
+  description = "Id of an organisation to cover, like `folder_id`. Digits only, known when planning; cannot be combined with `folder_id`."
   type        = string
   default     = null
 }
 
 variable "discover" {
-  description = "With `folder_id` or `organization_id`: grant the exporter read access at that node and let it find the projects there by Cloud Asset Inventory. False leaves access to the projects' owners: only `monitored_projects` are listed."
+  description = "With `folder_id` or `organization_id`: grant the exporter read access at that node, so that it finds the projects in it with Cloud Asset Inventory. If false, no access is granted there, and only `monitored_projects` are listed."
   type        = bool
   default     = true
 }
 
 variable "discover_query" {
-  description = "Search query that narrows which projects are found, for instance `labels.env:prod state:ACTIVE`. Null means all."
+  description = "Search query that restricts which projects are found, for instance `labels.env:prod state:ACTIVE`. Null means all."
   type        = string
   default     = null
 }
 
 variable "project_name" {
-  description = "The exporter's `project_name`: a project that it always lists, and the one that its durable state belongs to. Set it before a set-up with durable state watches more projects. Null means the monitored project where there is just one, else `project`."
+  description = "The exporter's `project_name`: a project that it always lists, and that its durable state belongs to. With durable state, set it before you add a second project. Null means the monitored project if there is exactly one, else `project`."
   type        = string
   default     = null
 }
 
 variable "extra_interruption_methods" {
-  description = "Audit-log methods that count as interruptions beside `compute.instances.preempted`, for instance `compute.instances.hostError`. The exporter must be told the same; `helm_values` and `exporter_config` do so."
+  description = "Audit log methods that count as interruptions, in addition to `compute.instances.preempted`, for instance `compute.instances.hostError`. The exporter needs the same setting, which `helm_values` and `exporter_config` contain."
   type        = list(string)
   default     = []
 }
 
 variable "bulk_insert_name_pattern" {
-  description = "Regular expression (RE2) that the whole name of a VM from a bulk insert must match for its entry to be forwarded, for instance `(gke|gk3)-.*`. Such entries carry no labels. Null forwards them all, and the exporter asks Compute Engine about each."
+  description = "Regular expression (RE2) that the whole name of a VM from a bulk insert must match for its entry to be forwarded, for instance `(gke|gk3)-.*`. Such entries have no labels. Null forwards all of them, and the exporter looks up each VM."
   type        = string
   default     = null
 }
 
-# How they are kept
+# Retention and delivery
 
 variable "message_retention_duration" {
-  description = "How long a subscription keeps what the exporter has not acknowledged: the longest outage that loses nothing. 600s to 2678400s (31 days)."
+  description = "How long a subscription keeps unacknowledged messages: the longest outage without loss. 600s to 2678400s (31 days)."
   type        = string
   default     = "604800s"
 }
 
 variable "ack_deadline_seconds" {
-  description = "Time to acknowledge before Pub/Sub delivers again, 10 to 600. The exporter extends it for messages that it holds."
+  description = "Seconds before Pub/Sub redelivers an unacknowledged message, 10 to 600. The exporter extends it for messages that it holds."
   type        = number
   default     = 60
 }
 
 variable "retry_minimum_backoff" {
-  description = "Least delay before a message that was not acknowledged is delivered again, 0s to 600s."
+  description = "Minimum delay before an unacknowledged message is redelivered, 0s to 600s."
   type        = string
   default     = "10s"
 }
 
 variable "retry_maximum_backoff" {
-  description = "Greatest delay before a message that was not acknowledged is delivered again, 0s to 600s."
+  description = "Maximum delay before an unacknowledged message is redelivered, 0s to 600s."
   type        = string
   default     = "300s"
 }
 
 variable "dead_letter" {
-  description = "Move a message that was delivered `max_delivery_attempts` times in vain to a dead-letter topic with a subscription of its own."
+  description = "Move a message that was not acknowledged after `max_delivery_attempts` deliveries to a dead-letter topic, which has a subscription."
   type        = bool
   default     = true
 }
 
 variable "max_delivery_attempts" {
-  description = "Deliveries before a message is a dead letter, 5 to 100."
+  description = "Delivery attempts before a message becomes a dead letter, 5 to 100."
   type        = number
   default     = 20
 }
@@ -125,27 +125,27 @@ variable "exactly_once_delivery" {
 }
 
 variable "message_storage_regions" {
-  description = "Regions in which Pub/Sub may store messages; empty means wherever the organisation's policy allows."
+  description = "Regions in which Pub/Sub may store messages; empty means all regions that the organisation's policy allows."
   type        = set(string)
   default     = []
 }
 
 variable "kms_key_name" {
-  description = "Cloud KMS key for the topics: `projects/P/locations/L/keyRings/R/cryptoKeys/K`. Null means Google's own keys."
+  description = "Cloud KMS key for the topics: `projects/P/locations/L/keyRings/R/cryptoKeys/K`. Null means Google-managed keys."
   type        = string
   default     = null
 }
 
 variable "grant_kms_access" {
-  description = "Let Pub/Sub's service agent use `kms_key_name`. Leave it off where the key's owners grant that themselves."
+  description = "Let Pub/Sub's service agent use `kms_key_name`. Leave it off if the owners of the key grant this permission."
   type        = bool
   default     = false
 }
 
-# Who reads them
+# Identity of the exporter
 
 variable "identity" {
-  description = "`service_account`: the pod acts as a Google service account made here. `principal`: the Kubernetes service account is granted its roles directly and there is no Google service account."
+  description = "`service_account`: the pod uses a Google service account that this module creates. `principal`: the Kubernetes service account is granted its roles directly and there is no Google service account."
   type        = string
   default     = "service_account"
 }
@@ -175,33 +175,33 @@ variable "workload_pool" {
 }
 
 variable "compute_role" {
-  description = "Role to grant in each monitored project, and at the folder or organisation, in place of a custom role that lists and gets instances and lists operations: an organisation's own role (`organizations/1/roles/r`) or `roles/compute.viewer`. Must be known when planning."
+  description = "Role to grant in each monitored project, and at the folder or organisation, instead of a custom role that lists and gets instances and lists operations: an organisation's role (`organizations/1/roles/r`) or `roles/compute.viewer`. Must be known when planning."
   type        = string
   default     = null
 }
 
 variable "custom_role_organization_id" {
-  description = "With `folder_id`: the organisation that the folder belongs to. The custom role is made there, since a folder has no custom roles. Null grants `roles/compute.viewer` and `asset_role` at the folder instead. Digits only, known when planning."
+  description = "With `folder_id`: the organisation that the folder belongs to. The custom role is created there, because folders cannot have custom roles. Null grants `roles/compute.viewer` and `asset_role` at the folder instead. Digits only, known when planning."
   type        = string
   default     = null
 }
 
 variable "asset_role" {
-  description = "Role for finding projects, granted at the folder or organisation where no custom role with `cloudasset.assets.searchAllResources` is made there. Null where `compute_role` has that permission."
+  description = "Role for finding projects, granted at the folder or organisation if no custom role with `cloudasset.assets.searchAllResources` is created there. Null if `compute_role` has that permission."
   type        = string
   default     = "roles/cloudasset.viewer"
 }
 
 variable "project_numbers" {
-  description = "Numbers of projects by their ids. A number that is needed and not given here is looked up, which takes `resourcemanager.projects.get`."
+  description = "Project numbers by project id. Missing numbers are looked up, which requires `resourcemanager.projects.get`."
   type        = map(string)
   default     = {}
 }
 
-# Who is told when nobody reads them
+# Alert policies
 
 variable "alert_policies" {
-  description = "Make alert policies in Cloud Monitoring: a message that waits too long in one of the two subscriptions, and any dead letter. They work while Prometheus and the exporter are both down."
+  description = "Create alert policies in Cloud Monitoring: for messages that wait too long in one of the two subscriptions, and for any dead letter. They work while Prometheus and the exporter are down."
   type        = bool
   default     = false
 }
@@ -213,7 +213,7 @@ variable "alert_unacked_age" {
 }
 
 variable "alert_notification_channels" {
-  description = "Cloud Monitoring notification channels of the alert policies: `projects/P/notificationChannels/N`. Without one an incident shows in the console only."
+  description = "Cloud Monitoring notification channels of the alert policies: `projects/P/notificationChannels/N`. Without a channel, incidents are only visible in the console."
   type        = set(string)
   default     = []
 }

@@ -1,6 +1,5 @@
-// Arguments of every google resource and data source, checked without the provider: unknown ones,
-// missing ones, blocks that may not repeat. And no resource that rules over all members of a role,
-// since the next apply would take away what others granted.
+// Checks the arguments of every google resource and data source without the provider: unknown and missing arguments, and
+// repeated blocks. Rejects resources that manage all members of a role, because an apply would remove other grants.
 //
 //     node check_arguments.mjs DIRECTORY...
 
@@ -16,7 +15,7 @@ const { parse } = require("@cdktf/hcl2json");
 const META_ARGUMENTS = new Set(["count", "for_each", "depends_on", "provider", "lifecycle", "provisioner", "connection"]);
 const AUTHORITATIVE = /_iam_(binding|policy)$/;
 
-/** Complaints about the text of a .tf file, and how many blocks were looked at. */
+/** Returns the complaints about the text of a .tf file, and the number of checked blocks. */
 export async function check(file, text) {
   const parsed = await parse(file, text);
   const complaints = [];
@@ -27,7 +26,7 @@ export async function check(file, text) {
       for (const [name, bodies] of Object.entries(named)) {
         const address = `${file}: ${data ? "data." : ""}${type}.${name}`;
         blocks += 1;
-        if (!data && AUTHORITATIVE.test(type)) complaints.push(`${address}: rules over every member of a role; use _iam_member`);
+        if (!data && AUTHORITATIVE.test(type)) complaints.push(`${address}: manages every member of a role; use _iam_member`);
         const schema = schemaOf(type, { data });
         if (!schema) complaints.push(`${address}: no such type`);
         else for (const body of bodies) complaints.push(...complaintsAbout(address, withoutMeta(body), schema));
@@ -45,7 +44,7 @@ function complaintsAbout(address, { dynamic, ...body }, schema) {
   const complaints = [];
   const given = new Map(Object.entries(body));
 
-  // A dynamic block counts as one that may be there any number of times.
+  // A dynamic block can occur any number of times.
   const generated = new Map();
   for (const [name, blocks] of Object.entries(dynamic ?? {})) generated.set(name, blocks.flatMap((block) => block.content));
 
@@ -90,6 +89,6 @@ if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) 
   }
   for (const complaint of complaints) console.error(complaint);
   console.log(`${blocks} google resources and data sources in ${files.length} files, ${complaints.length} complaints`);
-  // Nothing looked at is nothing proved.
+  // Without checked blocks, the check is not meaningful.
   process.exitCode = complaints.length > 0 || blocks === 0 ? 1 : 0;
 }

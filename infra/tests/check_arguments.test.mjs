@@ -1,5 +1,4 @@
-// The check finds what it is for: each mistake below is one that Terraform itself would only
-// report with the provider at hand.
+// The check reports mistakes that Terraform would only report with the provider.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -50,7 +49,7 @@ const MISTAKES = {
   "name is missing": GOOD.replace(/  name .*\n/, ""),
   "no such type": GOOD.replaceAll("google_pubsub_subscription", "google_pubsub_subscripton"),
   "number cannot be set": GOOD.replace('project_id = "p"', 'number = "1"'),
-  "rules over every member of a role; use _iam_member": `
+  "manages every member of a role; use _iam_member": `
     resource "google_pubsub_topic_iam_binding" "b" {
       topic   = "t"
       role    = "roles/pubsub.publisher"
@@ -58,7 +57,7 @@ const MISTAKES = {
     }`,
 };
 
-test("nothing to say about what is right", async () => {
+test("no complaint about valid arguments", async () => {
   assert.deepEqual(await check("good.tf", GOOD), { complaints: [], blocks: 2 });
 });
 

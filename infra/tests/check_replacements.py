@@ -1,4 +1,4 @@
-"""What hangs on a topic or a subscription is made anew with it, in the same apply.
+"""Resources that depend on a topic or a subscription are replaced in the same apply.
 
     python3 check_replacements.py MODULE
 
@@ -18,7 +18,7 @@ PROVIDER_STAND_IN = pathlib.Path(__file__).with_name("provider_stand_in.mjs")
 
 FORCES_REPLACEMENT = {"google_pubsub_topic_iam_member": "topic", "google_pubsub_subscription_iam_member": "subscription"}
 
-# What is replaced by hand -> what has to follow.
+# Replaced resource -> resources that must be replaced too.
 FOLLOWS = {
     'google_pubsub_topic.events["interruption"]': {
         'google_pubsub_topic_iam_member.writer["interruption/acme-prod"]',
@@ -70,7 +70,7 @@ run "replace_{number}" {{
 
 
 def plans(module):
-    """The changes of each run by its name: address -> (actions, arguments unknown until apply, type)."""
+    """Returns the changes of each run by name: address -> (actions, arguments unknown until apply, type)."""
     runs = [RUN.format(number=number, address=address) for number, address in enumerate(FOLLOWS)]
     test = module / "tests" / "replacements.tftest.hcl"
     test.write_text(HEAD + "".join(runs))
@@ -97,7 +97,7 @@ def made_anew(actions, unknown, kind):
 class Replacements(unittest.TestCase):
     module = None
 
-    def test_what_hangs_on_it_is_made_anew_and_nothing_else(self):
+    def test_replaces_only_dependent_resources(self):
         found = plans(self.module)
         for number, (address, follows) in enumerate(FOLLOWS.items()):
             with self.subTest(address):

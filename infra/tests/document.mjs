@@ -1,6 +1,6 @@
-// Keeps the tables of inputs and outputs in infra/gcp/README.md equal to variables.tf and outputs.tf.
+// Generates the tables of inputs and outputs in infra/gcp/README.md from variables.tf and outputs.tf.
 //
-//     node document.mjs MODULE            compares; status 1 and the difference's place if they differ
+//     node document.mjs MODULE            compares; exits with status 1 and prints the first difference
 //     node document.mjs MODULE --write    writes
 
 import { readFileSync, writeFileSync } from "node:fs";
@@ -19,7 +19,7 @@ const { output } = await read("outputs.tf");
 
 const inputs = Object.entries(variable)
   .map(([name, [{ type, description, ...rest }]]) => ({ name, type: type.replace(/^\$\{(.*)\}$/s, "$1"), description, ...rest }))
-  // What must be given comes first; the rest stays in the order of the alphabet.
+  // Required inputs are first; the others are in alphabetical order.
   .sort((a, b) => ("default" in a) - ("default" in b) || a.name.localeCompare(b.name))
   .map((input) => [`\`${input.name}\``, `\`${input.type}\``, "default" in input ? `\`${JSON.stringify(input.default)}\`` : "required", input.description]);
 

@@ -1,4 +1,4 @@
-"""Evaluates the part of Cloud Logging's query language that our sinks' filters use.
+"""Evaluates the part of Cloud Logging's query language that the filters of the sinks use.
 
     matches('resource.type="gce_instance" AND NOT severity=("INFO" OR "DEBUG")', entry)
 
@@ -21,7 +21,7 @@ Whatever else the language has is an error here, never silently false.
 import re
 from urllib.parse import unquote
 
-# Fields of LogEntry itself, which have a value even where the entry does not mention them.
+# Fields of LogEntry, which have default values if the entry omits them.
 DEFAULTS = {
     ("logName",): "",
     ("insertId",): "",
@@ -33,7 +33,7 @@ DEFAULTS = {
     ("operation", "last"): False,
 }
 
-# Names that a path can begin with; anything else is a misspelling.
+# Valid first elements of a path.
 ROOTS = {
     "logName", "insertId", "severity", "timestamp", "receiveTimestamp", "resource", "labels", "operation",
     "protoPayload", "jsonPayload", "textPayload", "httpRequest", "trace", "spanId", "sourceLocation",
@@ -52,16 +52,16 @@ TOKEN = re.compile(
 
 
 class QueryError(ValueError):
-    """The filter is not one that this evaluator, or Cloud Logging, understands."""
+    """The filter is invalid, or not supported by this evaluator."""
 
 
 def matches(query, entry):
-    """Whether the query selects the entry."""
+    """Returns whether the query selects the entry."""
     return parse(query)(entry)
 
 
 def parse(query):
-    """The query as a function of an entry."""
+    """Compiles the query to a function of an entry."""
     parser = Parser(tokens(query))
     predicate = parser.expression()
     if parser.peek() != ("end", ""):
@@ -90,7 +90,7 @@ class Parser:
         return self.tokens[self.position]
 
     def take(self, *texts):
-        """The next token, if it is one of these; a quoted string never is."""
+        """Returns the next token if it is one of these; a quoted string never matches."""
         kind, text = self.peek()
         if kind != "string" and text in texts:
             self.position += 1
@@ -107,7 +107,7 @@ class Parser:
         self.position += 1
         return self.tokens[self.position - 1][1]
 
-    # conjunction of disjunctions of negations: AND binds least
+    # conjunction of disjunctions of negations: AND has the lowest precedence
 
     def expression(self, term=None):
         terms = [self.disjunction(term)]
@@ -152,7 +152,7 @@ class Parser:
         return self.test(path, operator)
 
     def path(self, name):
-        # `labels."some.key"` arrives as a word that ends in a dot and a string.
+        # `labels."some.key"` is tokenized as a word that ends with a dot and a string.
         segments = [segment for segment in name.split(".") if segment]
         while self.tokens[self.position - 1][1].endswith(".") and self.peek()[0] == "string":
             segments.append(unquoted(self.next("string")))
@@ -187,7 +187,7 @@ def comparer(operator, wanted):
 
 
 def values(entry, path):
-    """Everything that the path leads to, through every element of every list on the way."""
+    """Returns all values at the path, including those in every element of lists."""
     found = list(walk(entry, path))
     if not found and path in DEFAULTS:
         return [DEFAULTS[path]]
@@ -208,12 +208,12 @@ def walk(value, path):
 def text_of(value):
     if isinstance(value, bool):
         return "true" if value else "false"
-    # A message as a whole equals no text.
+    # A message never equals a text.
     return "" if isinstance(value, dict) else str(value)
 
 
 def unquoted(text):
-    # A backslash before anything but itself or a quotation mark is left to the regular expression.
+    # A backslash before other characters than itself or a quotation mark is part of the regular expression.
     return re.sub(r'\\(["\\])', r"\1", text[1:-1])
 
 

@@ -1,4 +1,4 @@
-// The npm packages are installed outside the repository, where INFRA_TESTS_NODE_MODULES says.
+// Resolves npm packages from INFRA_TESTS_NODE_MODULES, which is outside the repository.
 
 import { createRequire } from "node:module";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-"""The part of infra/gcp that needs no provider, as its callers see it.
+"""The part of infra/gcp that needs no provider, through its inputs and outputs.
 
 The root module's variables.tf and settings.tf are put into an empty directory together with the
 submodule. No provider is named there, so that Terraform plans and applies it without a network.
@@ -21,7 +21,7 @@ output "filters" {
 
 
 class OfflineModule:
-    """A context manager; the directory goes with it."""
+    """A context manager that removes the directory."""
 
     def __enter__(self):
         self._directory = tempfile.TemporaryDirectory()
@@ -37,13 +37,13 @@ class OfflineModule:
         self._directory.cleanup()
 
     def filters(self, **variables):
-        """The sinks' filters by kind of event."""
+        """Returns the filters of the sinks by kind of event."""
         self._write(variables)
         self._demand("apply", "-input=false", "-auto-approve")
         return json.loads(self._demand("output", "-json"))["filters"]["value"]
 
     def refusal(self, **variables):
-        """What Terraform says against the variables, or None if it accepts them."""
+        """Returns Terraform's error about the variables, or None if it accepts them."""
         self._write(variables)
         finished = self._run("plan", "-input=false", "-lock=false")
         return None if finished.returncode == 0 else finished.stderr

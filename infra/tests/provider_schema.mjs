@@ -1,6 +1,6 @@
-// What the google provider knows of a resource or data source: its arguments, which of them are
-// required, its blocks and what it computes. Read from the type declarations in the npm package
-// @cdktf/provider-google, which were generated from the provider's own schema.
+// The schema of a resource or data source of the google provider: arguments, required arguments, blocks and computed
+// attributes. It is read from the type declarations of the npm package @cdktf/provider-google, which are generated from the
+// provider's schema.
 
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -23,7 +23,7 @@ function load(directory) {
   const source = readFileSync(join(directory, "index.js"), "utf8");
   const [, root] = declarations.match(/export interface (\w+) extends cdktf\.TerraformMetaArguments/);
   const block = blockOf(root, interfacesIn(declarations), setsIn(source));
-  // Not an argument, whatever the declarations say.
+  // In the declarations, but not an argument.
   block.attributes.id = { type: "string", required: false, computed: true, readOnly: true };
   for (const [name, type] of computedIn(source)) {
     block.attributes[name] ??= { type, required: false, computed: true, readOnly: true };
@@ -31,7 +31,7 @@ function load(directory) {
   return block;
 }
 
-// Every property has a comment with a link that ends in its name as Terraform writes it.
+// Every property has a comment with a link that ends with its Terraform name.
 function interfacesIn(declarations) {
   const interfaces = new Map();
   for (const [, name, body] of declarations.matchAll(/export interface (\w+)[^{]*\{\n([\s\S]*?)\n\}/g)) {
@@ -56,8 +56,8 @@ function blockOf(name, interfaces, sets) {
   return block;
 }
 
-// Which properties are sets, which the declarations do not say: by the function that writes the
-// block they are in, or the method that writes the resource itself.
+// Determines which properties are sets. The declarations do not contain this, but the function that serializes the block or
+// the resource does.
 function setsIn(source) {
   const sets = new Map();
   const functions = /^function (\w+)ToHclTerraform\(struct\) \{([\s\S]*?)\n\}/gm;
@@ -69,7 +69,7 @@ function setsIn(source) {
   return sets;
 }
 
-// Terraform's way to write a type down.
+// The Terraform notation of a type.
 function typeOf(declared, set = false) {
   const type = declared.replace(" | cdktf.IResolvable", "");
   const simple = { string: "string", number: "number", boolean: "bool" }[type];

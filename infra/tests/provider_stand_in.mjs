@@ -1,11 +1,11 @@
-// Stands in for the google and spacelift providers where they cannot be downloaded. It knows the providers'
-// schemas (see provider_schema.mjs and spacelift_provider.json) and nothing else, which is all that `terraform validate` and
-// `terraform test` with a mocked provider ask for: with it they check every type, block, reference
-// and expression of the root module, and plan and apply it against made-up answers.
+// A stand-in for the google and spacelift providers, which need not be downloaded. It serves only the providers' schemas (see
+// provider_schema.mjs and spacelift_provider.json), which is sufficient for `terraform validate` and for `terraform test` with
+// a mocked provider: they check every type, block, reference and expression of the root module, and plan and apply it with
+// mocked responses.
 //
 //     node provider_stand_in.mjs COMMAND [ARGUMENT...]
 //
-// runs the command with TF_REATTACH_PROVIDERS set and ends with its status.
+// runs the command with TF_REATTACH_PROVIDERS and exits with its status.
 
 import { spawn } from "node:child_process";
 import { readFileSync, readdirSync } from "node:fs";
@@ -20,7 +20,7 @@ const { loadSync } = require("@grpc/proto-loader");
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 
-// How blocks nest, in the protocol's numbers.
+// Nesting modes of blocks in the protocol.
 const SINGLE = 1;
 const LIST = 2;
 const SET = 3;
@@ -30,10 +30,10 @@ const { tfplugin5 } = loadPackageDefinition(loadSync(join(HERE, "provider_stand_
 const schemas = { resource_schemas: {}, data_source_schemas: {} };
 for (const { kind, type } of typesUsed(join(HERE, "..", "gcp"))) {
   const schema = schemaOf(type, { data: kind === "data" });
-  // Terraform itself says so where a type is unknown.
+  // Terraform reports unknown types.
   if (schema) schemas[kind === "data" ? "data_source_schemas" : "resource_schemas"][type] = { version: 0, block: inProtocol(schema) };
 }
-// There is no package that these could be read from. They are what the provider's documentation says of the arguments.
+// No package contains these schemas. They are written from the provider's documentation.
 for (const [type, schema] of Object.entries(JSON.parse(readFileSync(join(HERE, "spacelift_provider.json"), "utf8")))) {
   schemas.resource_schemas[type] = { version: 0, block: inProtocol(schema) };
 }

@@ -1,4 +1,4 @@
-"""Which log entries the sinks' filters select.
+"""Tests which log entries the filters of the sinks select.
 
 The filters are those that the module really makes, read from Terraform's outputs. Each file in
 events/ is an entry with the kinds of event that it must be selected for.
@@ -13,7 +13,7 @@ from offline_module import OfflineModule
 
 HERE = Path(__file__).resolve().parent
 
-# Ways to set the module up, by the name that `selected_with` in an event refers to.
+# Settings of the module, by the name in `selected_with` of an event.
 VARIANTS = {
     "default": {},
     "extra_methods": {"extra_interruption_methods": ["compute.instances.hostError", "compute.instances.terminateOnHostMaintenance"]},
@@ -28,7 +28,7 @@ class Filters(unittest.TestCase):
             cls.filters = {variant: module.filters(project="mock-project", **variables) for variant, variables in VARIANTS.items()}
         cls.events = {path.stem: json.loads(path.read_text()) for path in sorted((HERE / "events").glob("*.json"))}
 
-    def test_each_entry_is_selected_for_what_it_is(self):
+    def test_selects_each_entry_for_its_event(self):
         self.assertTrue(self.events)
         for name, event in self.events.items():
             for variant, filters in self.filters.items():
@@ -37,12 +37,12 @@ class Filters(unittest.TestCase):
                     selected = [kind for kind, query in filters.items() if matches(query, event["entry"])]
                     self.assertEqual(sorted(selected), sorted(wanted), event["about"])
 
-    def test_every_variant_makes_a_difference(self):
+    def test_every_variant_changes_the_selection(self):
         named = {variant for event in self.events.values() for variant in event.get("selected_with", {})}
         self.assertEqual(named, set(VARIANTS) - {"default"})
 
-    def test_no_condition_is_idle(self):
-        """Each line of a filter changes what is selected: an entry here would tell if it were lost."""
+    def test_every_condition_is_needed(self):
+        """Removing a line of a filter changes the selection of at least one entry."""
         seen = set()
         for variant, filters in self.filters.items():
             for kind, query in filters.items():
@@ -59,12 +59,12 @@ class Filters(unittest.TestCase):
         return {name for name, event in self.events.items() if matches(query, event["entry"])}
 
 
-# No other service has such method names; it is there for whoever reads the filter in the console.
+# No other service has such method names; the condition is for readers of the filter in the console.
 ALWAYS_SO = 'AND protoPayload.serviceName="compute.googleapis.com"'
 
 
 def neutral(condition):
-    """In place of a condition, one that leaves the decision to the others."""
+    """Returns a condition without effect."""
     if condition.startswith("OR "):
         return "OR NOT logName:*"
     return ("AND " if condition.startswith("AND ") else "") + "logName:*"

@@ -1,4 +1,4 @@
-"""The evaluator itself: what it holds true, what it holds false, what it refuses."""
+"""Tests of the evaluator: matching, not matching and rejected queries."""
 
 import unittest
 
@@ -27,11 +27,11 @@ TRUE = [
     r'protoPayload.methodName=~"^(v1|beta)\.compute\."',
     'protoPayload.methodName!~"COMPUTE"',
     "protoPayload.status.code=7",
-    # Any element of a list will do.
+    # Any element of a list can match.
     'protoPayload.request.labels.key="goog-k8s-cluster-name"',
     'protoPayload.request.labels.key="team"',
     'protoPayload.request.labels.key!="team"',
-    # What is there, what is not.
+    # Presence and absence.
     "protoPayload.request:*",
     "NOT protoPayload.response:*",
     "NOT protoPayload.empty:*",
@@ -50,7 +50,7 @@ TRUE = [
     'severity=("INFO" OR "NOTICE")',
     'severity=("NOTICE")',
     'severity:("NO" AND "TICE")',
-    # Side by side is AND.
+    # Adjacent terms are combined with AND.
     'severity="NOTICE" resource.type="gce_instance"',
     'severity="NOTICE"\n(severity="INFO" OR severity="NOTICE")',
     # NOT before OR before AND.
@@ -65,7 +65,7 @@ FALSE = [
     'protoPayload.request.labels.key="goog-k8s"',
     'protoPayload.request.labels="team"',
     'protoPayload.response.id="1"',
-    # Not the opposite of "=": there is nothing to differ.
+    # Not the opposite of "=": a missing field does not differ.
     'protoPayload.response.id!="1"',
     'protoPayload.request.instanceProperties.labels.key="goog-k8s-cluster-name"',
     "operation.last=true",
@@ -107,7 +107,7 @@ class Evaluator(unittest.TestCase):
             with self.subTest(query):
                 self.assertFalse(matches(query, ENTRY))
 
-    def test_refused(self):
+    def test_rejected(self):
         for query in REFUSED:
             with self.subTest(query):
                 self.assertRaises(QueryError, parse, query)

@@ -1,4 +1,4 @@
-"""Whether every input of the root module reaches the check that is meant for it.
+"""Tests that every input of the root module is passed to its check.
 
 The root module hands its variables on one by one, and a slip there would go unnoticed: each value
 below is one that only the right check refuses.
@@ -48,14 +48,14 @@ class Settings(unittest.TestCase):
         with OfflineModule() as module:
             self.assertIsNone(module.refusal(project="acme-prod"))
 
-    def test_each_check_is_reached(self):
+    def test_each_check_rejects_its_input(self):
         with OfflineModule() as module:
             for name, value in REFUSED.items():
                 with self.subTest(name):
                     refusal = module.refusal(**{"project": "acme-prod", name: value})
                     self.assertIsNotNone(refusal, "accepted")
                     complaint = "Required variable not set" if value is None else "Invalid value for variable"
-                    # The call's argument, and the submodule's variable whose check it was.
+                    # The argument of the call, and the variable of the submodule with the check.
                     self.assertRegex(refusal, rf"\b{name} += var\.{name}\n")
                     self.assertEqual(refusal.count(complaint), 1)
 

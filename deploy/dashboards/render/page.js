@@ -56,7 +56,7 @@ function format(value, unit, decimals) {
 
 const text = (value, unit, decimals) => format(value, unit, decimals).join("");
 
-// What a panel shows for a single value: its text, its unit and its colour.
+// Returns the text, unit and colour of a single value.
 function single({ fieldConfig: { defaults } }, value) {
   const mapped = defaults.mappings.find(({ type, options }) => type === "value" && options[value])?.options[value];
   if (mapped) return [mapped.text, "", color(mapped.color)];
@@ -64,7 +64,7 @@ function single({ fieldConfig: { defaults } }, value) {
   return [...format(value, defaults.unit, defaults.decimals), thresholdColor(defaults.thresholds, value)];
 }
 
-// What a panel's field looks like, with its overrides.
+// Returns the display settings of a field, including its overrides.
 function fieldOf({ fieldConfig }, name) {
   const field = structuredClone(fieldConfig.defaults);
   for (const { matcher, properties } of fieldConfig.overrides) {
@@ -127,7 +127,7 @@ const DRAW = {
   },
 
   heatmap(panel, body) {
-    // Cumulative buckets of Prometheus become what fell between two bounds.
+    // Converts the cumulative buckets of Prometheus to counts between two bounds.
     const buckets = panel.data.filter(({ metric }) => Number(metric.le.replace("+Inf", "Infinity")) > 0);
     buckets.sort((a, b) => Number(a.name.replace("+Inf", "Infinity")) - Number(b.name.replace("+Inf", "Infinity")));
     const cells = buckets.map((bucket, index) =>
@@ -275,7 +275,7 @@ function draw(panel, plot, lines) {
   const { drawStyle, thresholdsStyle, lineInterpolation } = defaults.custom;
   const times = lines[0].times;
   const isBars = drawStyle === "bars";
-  // A stacked series reaches from the sum of those before it to its own.
+  // A stacked series starts at the sum of the previous ones.
   let below = times.map(() => 0);
   const stacked = lines.map((line) => {
     if (line.field.custom.stacking.mode !== "normal") return { ...line, shown: line.values };
@@ -283,7 +283,7 @@ function draw(panel, plot, lines) {
     below = shown;
     return { ...line, shown, isStacked: true };
   });
-  // The highest is drawn first, so that the lower ones lie on it.
+  // The highest series is drawn first, below the others.
   const order = [...stacked.filter(({ isStacked }) => isStacked).reverse(), ...stacked.filter(({ isStacked }) => !isStacked)];
   const isRight = (line) => line.field.custom.axisPlacement === "right";
   const paths = isBars
@@ -349,7 +349,7 @@ function draw(panel, plot, lines) {
           stroke: line.color,
           width: line.field.custom.lineWidth,
           dash: line.field.custom.lineStyle?.dash,
-          // What lies under a stacked area must not shine through.
+          // Stacked areas are opaque, so areas below are not visible.
           fill: line.isStacked ? blended(line.color, line.field.custom.fillOpacity) : translucent(line.color, line.field.custom.fillOpacity),
           points: { show: false },
           paths,

@@ -1,10 +1,10 @@
-// Draws a dashboard's panels from a live Prometheus, for pictures where no Grafana is at hand:
+// Draws the panels of a dashboard with data of a running Prometheus, without Grafana:
 //
 //     node render.mjs --dashboard ../spacelift-promex.json --out picture.png [--prometheus http://localhost:9090]
 //                     [--range 1800] [--scrape-interval 5] [--until "Title of a row"]
 //
-// It reads the dashboard itself, asks what Grafana would ask, and draws the kinds of panels that our dashboards
-// have. NODE_PATH names the packages of deploy/tests/monitoring; chromium takes the picture.
+// It reads the dashboard, makes the queries of Grafana, and draws the types of panels that the dashboards contain.
+// NODE_PATH must contain the packages of deploy/tests/monitoring; chromium renders the picture.
 
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -42,10 +42,10 @@ const values = {};
 const allOf = (name) =>
   valuesOf(variables.find((variable) => variable.name === name), prometheus, (text) => substitute(text, values), { start: end - range });
 
-// All values of each, in order, as a variable may ask for those before it.
+// All values of each variable, in order, because a variable can depend on those before it.
 for (const variable of variables) values[variable.name] = variable.allValue ?? (await allOf(variable.name)).join("|");
 
-// Copies panels that repeat, and moves what lies below them.
+// Copies repeated panels and moves the panels below.
 async function laidOut(panels) {
   const placed = [];
   let moved = 0;

@@ -1,4 +1,4 @@
-// Grafana's transformations, as far as our tables use them: samples become rows of named fields.
+// The Grafana transformations that the tables use: samples become rows of named fields.
 
 export function transform(samples, targets, transformations) {
   const field = (refId) => (targets > 1 ? `Value #${refId}` : "Value");
@@ -9,7 +9,7 @@ export function transform(samples, targets, transformations) {
 }
 
 const TRANSFORMATIONS = {
-  // Rows that agree in all labels become one.
+  // Rows with equal labels are merged.
   merge(rows) {
     const merged = new Map();
     for (const row of rows) {

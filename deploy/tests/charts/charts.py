@@ -1,4 +1,4 @@
-"""The charts and everything else that is checked: where it is, and how it is rendered."""
+"""The charts and the other files under test: their paths, and how they are rendered."""
 
 import functools
 import re
@@ -11,7 +11,7 @@ import yaml
 HERE = Path(__file__).parent
 DEPLOY = HERE.parent.parent
 CHARTS = ["spacelift-promex", "spot-interruption-exporter"]
-# Kinds of operators, whose schemas are custom_resources.mjs' business.
+# API groups of operators, which custom_resources.mjs checks.
 CUSTOM_GROUPS = ["monitoring.coreos.com", "keda.sh", "gateway.networking.k8s.io"]
 
 
@@ -20,7 +20,7 @@ def chart(name):
 
 
 def run(*command):
-    """What a command prints; its complaints if it fails."""
+    """Runs a command and returns its standard output. Raises an error with its output if it fails."""
     result = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     if result.returncode:
         raise RuntimeError(result.stderr + result.stdout)
@@ -32,7 +32,7 @@ def helm_template(name, *options, release="acme"):
 
 
 def umbrella_template(subcharts, values, release="acme"):
-    """A chart with others below it: those of `subcharts`, names by alias, with the values of each under its alias."""
+    """Renders an umbrella chart with the subcharts in `subcharts` (alias -> name) and these values."""
     with tempfile.TemporaryDirectory() as directory:
         umbrella = Path(directory)
         dependencies = [
@@ -49,7 +49,7 @@ def umbrella_template(subcharts, values, release="acme"):
 
 
 def values_of(name, *variants):
-    """What variants have in common with nothing else: each over the one before it."""
+    """Merges the values of variants; later variants override earlier ones."""
     values = {}
     for variant in variants:
         values |= yaml.safe_load((HERE / "values" / name / f"{variant}.yaml").read_text())
@@ -57,7 +57,7 @@ def values_of(name, *variants):
 
 
 def aliased(name):
-    """Under an umbrella, by another name."""
+    """Renders a chart as a subchart with an alias."""
     more = {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}}
     return umbrella_template({"renamed": name}, {"renamed": values_of(name, "defaults") | more | {"enabled": True}})
 
@@ -67,7 +67,7 @@ def documents(text):
 
 
 def rules(name):
-    """The rules of an exporter as they are written, group after group."""
+    """Returns the rules of an exporter from the rule file."""
     return [rule for group in rule_groups(name) for rule in group["rules"]]
 
 
@@ -79,7 +79,7 @@ THRESHOLD = re.compile(r"""(-?[0-9][0-9.]*|"[^"]*")[ \t]*# threshold ([a-z_]+)$"
 
 
 def thresholds_of(rule):
-    """The numbers and quoted patterns in an alert's expression that values can change, by key."""
+    """Returns the thresholds (numbers and quoted patterns) in an alert's expression, by key."""
     return {key: number for number, key in THRESHOLD.findall(rule["expr"])}
 
 
@@ -87,7 +87,7 @@ def values_files(name):
     return sorted((HERE / "values" / name).glob("*.yaml"))
 
 
-# Everything that must hold in a cluster, by the name of the test's case: how to render it.
+# Functions that render the sources of this project, by name of the test case.
 SOURCES = {
     **{
         f"helm/{name}/{values.stem}": functools.partial(helm_template, name, "--values", values)
@@ -105,10 +105,10 @@ SOURCES = {
     **{f"manifests/{name}": (DEPLOY / "manifests" / f"{name}.yaml").read_text for name in CHARTS},
 }
 
-# In the shape that the exporters which came before publish: less strict than what this project ships.
+# Manifests of the Go exporters, which are less strict than those of this project.
 PUBLISHED = {f"published/{path.stem}": path.read_text for path in sorted((HERE / "published").glob("*.yaml"))}
 
-# Values for charts of others are no objects.
+# Files with values for other charts contain no objects.
 EXAMPLES = {
     f"examples/{path.stem}": path.read_text
     for path in sorted((DEPLOY / "examples" / "autoscaling").glob("*.yaml"))
@@ -118,7 +118,7 @@ EXAMPLES = {
 
 @functools.cache
 def objects(source):
-    """The objects of a source, as a cluster would get them."""
+    """Returns the rendered objects of a source."""
     return documents({**SOURCES, **PUBLISHED, **EXAMPLES}[source]())
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from charts import CUSTOM_GROUPS, EXAMPLES, HERE, PUBLISHED, SOURCES, objects
 
-# What a test of this argument runs for: what this project ships; also what its predecessors did; also the examples.
+# Sources for each argument: those of this project; also manifests of the Go exporters; also the examples.
 SETS = {
     "source": [*SOURCES],
     "deployed_source": [*SOURCES, *PUBLISHED],
@@ -21,7 +21,7 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture(scope="session")
 def problems_of_custom_resources():
-    """What is wrong with the objects that the operators define, by source. One run of the compiler serves them all."""
+    """Returns the problems of custom resources by source. All sources are checked in one compiler run."""
     custom = [
         (source, thing)
         for source in SETS["any_source"]

@@ -1,7 +1,7 @@
-// Checks objects of custom kinds: standard input is a JSON array of them, standard output an array of what is wrong with each.
+// Checks objects of custom kinds: standard input is a JSON array of objects, standard output an array with the errors of each.
 //
-// The types of @kubernetes-models find keys that do not exist, since TypeScript looks for them in literals; their validators
-// find wrong values, since types do not reach into texts.
+// The types of @kubernetes-models find unknown keys, because TypeScript checks them in literals; their validators find wrong
+// values, because types do not restrict the content of strings.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,7 +14,7 @@ const groups = { 'monitoring.coreos.com': 'prometheus-operator', 'keda.sh': 'ked
 const objects = await json(process.stdin);
 const directory = mkdtempSync(join(tmpdir(), 'custom-resources-'));
 try {
-  // Modules are looked for beside and above what imports them.
+  // Modules are resolved relative to the importing file.
   symlinkSync(packages, join(directory, 'node_modules'));
   const problems = objects.map(() => []);
   const known = objects.flatMap((object, index) => {
@@ -36,7 +36,7 @@ try {
   const tsc = spawnSync(process.execPath, [join(packages, 'typescript/bin/tsc'), '--pretty', 'false'], { cwd: directory, encoding: 'utf8' });
   for (const line of tsc.stdout.split('\n').filter(Boolean)) {
     const [, index, problem] = line.match(/^(\d+)\.ts\(.*?\): (.*)/) ?? [];
-    // Lines that go on from the one before start with a space.
+    // Continuation lines start with a space.
     if (problem) problems[index].push(problem);
     else if (!line.startsWith(' ')) throw new Error(tsc.stdout);
   }

@@ -1,7 +1,7 @@
-"""Writes what is generated, or says what has drifted: generate.py [--write]
+"""Regenerates files with --write, or prints the differences: generate.py [--write]
 
 - values.schema.json: from values.yaml and constraints.yaml
-- the tables in README.md: from the comments of values.yaml, and of the alerts from deploy/rules
+- the tables in README.md: from the comments of values.yaml, and from the alerts in deploy/rules
 - the kustomize bases and the golden renders: from the charts
 """
 
@@ -27,7 +27,7 @@ TYPES = {str: "string", bool: "boolean", int: "integer", list: "array", dict: "o
 
 
 def merge(schema, more):
-    """Puts `more` over a schema, map by map."""
+    """Merges `more` into a schema recursively."""
     for key, value in more.items():
         if isinstance(value, dict) and isinstance(schema.get(key), dict):
             merge(schema[key], value)
@@ -37,7 +37,7 @@ def merge(schema, more):
 
 
 def derive(value, path, constraints, descriptions, used):
-    """The schema of a value, from its default and what `constraints` says of its path."""
+    """Returns the schema of a value from its default and the constraints of its path."""
     schema = {"type": TYPES[type(value)]}
     if path in descriptions:
         schema["description"] = descriptions[path]
@@ -64,10 +64,10 @@ def values_schema(name):
     schema = derive(yaml.safe_load(text), "", constraints, descriptions, used)
     if unused := {pattern for pattern, _ in constraints} - used:
         raise ValueError(f"constraints.yaml: {name} has no {', '.join(sorted(unused))}")
-    # Helm gives every chart below this one a map of its own.
+    # Helm adds a map for each subchart.
     schema["properties"]["exporter-common"] = {"type": "object"}
-    # By convention an umbrella's dependency has the condition `<name>.enabled`, which ends up among the values of <name>.
-    schema["properties"]["enabled"] = {"type": "boolean", "description": "Without effect here: an umbrella's condition"}
+    # By convention, dependencies of an umbrella chart have the condition `<name>.enabled`, which is then in the values of <name>.
+    schema["properties"]["enabled"] = {"type": "boolean", "description": "Used only as the condition of an umbrella chart"}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"Values of {name}", **schema}
 
 
@@ -77,7 +77,7 @@ ALERTS = re.compile("(?<=<!-- alerts -->\n).*(?=<!-- end of alerts -->)", re.DOT
 
 
 def alerts(name):
-    """The alerts with what prometheusRule.thresholds can change."""
+    """Returns a table of the alerts with their thresholds."""
     rows = [["Alert", "Severity", "Thresholds"]]
     for rule in rules(name):
         if "alert" in rule:
@@ -100,7 +100,7 @@ def readme(name):
 
 # Kustomize
 
-# What tells of Helm, or is kustomize's business: it names a ConfigMap by its content.
+# Labels of Helm, and the checksum, which kustomize replaces by the hash in the name of a ConfigMap.
 OF_HELM = ["helm.sh/chart", "app.kubernetes.io/managed-by", "checksum/config"]
 NOTICE = "# Rendered from deploy/helm/{name} with ../values.yaml by deploy/tests/charts/run --write.\n"
 
@@ -121,7 +121,7 @@ def kustomize_base(name):
     files, resources, generator = {}, [], {"name": name}
     namespace = yaml.safe_load((directory / "values.yaml").read_text()).get("namespaceOverride")
     for thing in map(without_helm, rendered):
-        # The namespace is kustomize's to say; without a selector of its own a ServiceMonitor looks into the one that it is in.
+        # kustomize sets the namespace. A ServiceMonitor without namespaceSelector selects its own namespace.
         del thing["metadata"]["namespace"]
         thing.get("spec", {}).pop("namespaceSelector", None)
         if thing["kind"] == "ConfigMap":
@@ -147,7 +147,7 @@ def kustomize_base(name):
 
 
 def generated():
-    """Every generated file with the text that it must have. What comes first is part of what comes later."""
+    """Yields every generated file with its text. Later files depend on earlier ones."""
     for name in CHARTS:
         yield chart(name) / "values.schema.json", json.dumps(values_schema(name), indent=2, ensure_ascii=False) + "\n"
         yield chart(name) / "README.md", readme(name)

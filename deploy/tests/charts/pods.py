@@ -1,4 +1,4 @@
-"""The pods of a render, and what kubelet would make of them: environment, files and arguments."""
+"""The pods of a render, with the environment, files and arguments that kubelet would provide."""
 
 import base64
 import re
@@ -11,22 +11,22 @@ from charts import objects, of_kind, only
 
 
 def program(container):
-    """The exporter that an image is of: containers are named by the release."""
+    """Returns the exporter of an image. The names of containers contain the release."""
     return re.sub(r"(:[^:/]*)?(@.*)?$", "", container["image"]).rpartition("/")[2]
 
 
-# What an image runs without arguments: its CMD.
+# The CMD of the images.
 DEFAULT_ARGUMENTS = {"spacelift-promex": ["serve"], "spot-interruption-exporter": []}
 
 
 def pods(source):
-    """Metadata and spec of each pod."""
+    """Returns metadata and spec of each pod."""
     templates = [thing["spec"]["template"] for thing in of_kind(source, "Deployment")]
     return [(pod["metadata"], pod["spec"]) for pod in templates + of_kind(source, "Pod")]
 
 
 def exporter(source):
-    """The pod of the exporter, and its container."""
+    """Returns the pod and the container of the exporter."""
     template = only(source, "Deployment")["spec"]["template"]
     return template, template["spec"]["containers"][0]
 
@@ -45,7 +45,7 @@ def certificate():
 
 @cache
 def existing():
-    """Secrets that the user has made before."""
+    """Returns Secrets that the user has created before."""
     crt, key = certificate()
     return {
         "existing-api-key": {"SPACELIFT_PROMEX_API_KEY_SECRET": "0123456789"},
@@ -61,13 +61,13 @@ def existing():
             "users.yaml": "basic_auth_users: {prometheus: $2b$10$WZGJILI3KnheJ3wwbxeMtehfPOeG3QNA46aIgHONkUjj2NC3y01oS}\n",
             "web-config.yaml": "tls_server_config: {cert_file: /certs/tls.crt, key_file: /certs/tls.key}\n",
         },
-        # The base of the kustomization leaves it to the overlay.
+        # Created by the overlay of the kustomization.
         "spacelift-api-key": {"SPACELIFT_PROMEX_API_KEY_SECRET": "0123456789"},
     }
 
 
 def texts_of(thing):
-    """The keys of a ConfigMap or Secret."""
+    """Returns the data of a ConfigMap or Secret."""
     texts = thing.get("data", {})
     if thing["kind"] == "Secret":
         texts = {key: base64.b64decode(text).decode() for key, text in texts.items()}
@@ -75,17 +75,17 @@ def texts_of(thing):
 
 
 def data(source, kind, name):
-    """The keys of the ConfigMap or Secret that a pod refers to."""
+    """Returns the data of a ConfigMap or Secret that a pod refers to."""
     for thing in objects(source):
         if (thing["kind"], thing["metadata"]["name"]) == (kind, name):
             return texts_of(thing)
     if kind == "Secret" and name in existing():
         return existing()[name]
-    raise LookupError(f"{source} refers to {kind} {name}, which is neither rendered nor said to exist")
+    raise LookupError(f"{source} refers to {kind} {name}, which is neither rendered nor an existing one")
 
 
 def environment(source):
-    """The exporter's variables."""
+    """Returns the environment variables of the exporter."""
     _, container = exporter(source)
     variables = {}
     for origin in container.get("envFrom", []):
@@ -101,12 +101,12 @@ def environment(source):
 
 
 def items(texts, chosen):
-    """Files by path: those that are chosen, or all."""
+    """Returns the selected files, or all, by path."""
     return {item["path"]: texts[item["key"]] for item in chosen} if chosen else texts
 
 
 def files(source, volume):
-    """What is in a volume, by path."""
+    """Returns the files in a volume, by path."""
     match volume:
         case {"configMap": {"name": name}}:
             return data(source, "ConfigMap", name)
@@ -116,7 +116,7 @@ def files(source, volume):
             return {path: text for part in sources for path, text in projected(source, part).items()}
         case {"emptyDir": _} | {"persistentVolumeClaim": _}:
             return {}
-    raise LookupError(f"{source} has a volume of a kind that is not known here: {volume}")
+    raise LookupError(f"{source} has an unsupported volume: {volume}")
 
 
 def projected(source, part):
@@ -125,11 +125,11 @@ def projected(source, part):
             return items(data(source, "Secret", name), rest.get("items"))
         case {"serviceAccountToken": {"path": path}}:
             return {path: "a.service.account.token"}
-    raise LookupError(f"{source} projects what is not known here: {part}")
+    raise LookupError(f"{source} has an unsupported projection: {part}")
 
 
 def mounts(source):
-    """What is mounted into the exporter's container: files by path, by the directory that they are in."""
+    """Returns the files that are mounted into the exporter's container: mount path -> path -> text."""
     template, container = exporter(source)
     volumes = {volume["name"]: volume for volume in template["spec"].get("volumes") or []}
     return {mount["mountPath"]: files(source, volumes[mount["name"]]) for mount in container.get("volumeMounts") or []}

@@ -1,10 +1,10 @@
-"""The labels of a release's targets, as the Prometheus Operator makes them of a monitor."""
+"""The labels of a release's targets, as the Prometheus Operator creates them from a monitor."""
 
 import re
 
 
 def relabelled(relabelings, labels):
-    """A target's labels after relabeling, for the actions that the chart uses."""
+    """Applies relabelings, for the actions that the chart uses."""
     labels = dict(labels)
     for step in relabelings:
         match step:
@@ -16,7 +16,7 @@ def relabelled(relabelings, labels):
 
 
 def target(things, kind, pod):
-    """Those of one pod behind the monitor of a kind."""
+    """Returns the labels of one pod as the target of a monitor."""
     found = {thing["kind"]: thing for thing in things}
     monitor = found[kind]
     service, template = found["Service"], found["Deployment"]["spec"]["template"]

@@ -1,4 +1,4 @@
-"""The charts as packages: they lint, they refuse what is wrong, and they say what to do next."""
+"""The charts as packages: linting, rejected values and notes."""
 
 import os
 import re
@@ -18,7 +18,7 @@ REFUSALS = yaml.safe_load((HERE / "refusals.yaml").read_text())
 
 @pytest.mark.parametrize("name", CHARTS)
 def test_versions_agree(name):
-    """Of the chart, the library, the program, and the images that plain manifests and overlays name."""
+    """Versions of the chart, the library, the program, and the images in plain manifests and overlays."""
     workspace = tomllib.loads((DEPLOY.parent / "Cargo.toml").read_text())["workspace"]["package"]["version"]
     own, library = (yaml.safe_load((chart(which) / "Chart.yaml").read_text()) for which in [name, "exporter-common"])
     (dependency,) = own["dependencies"]
@@ -43,8 +43,8 @@ def test_refusal(name, case, tmp_path):
 
 
 @pytest.mark.parametrize("name", CHARTS)
-def test_the_package_needs_nothing_around_it(name, tmp_path):
-    """As the release packs it: the library and what the links of files/ lead to are in it, each once."""
+def test_the_package_is_self_contained(name, tmp_path):
+    """The package of a release contains the library and the targets of the links in files/, each once."""
     recipe = (DEPLOY.parent / "justfile").read_text()
     (line,) = re.findall(r"^    (helm package [^>\n]*)", recipe, re.MULTILINE)
     version = yaml.safe_load((chart(name) / "Chart.yaml").read_text())["version"]
@@ -67,7 +67,7 @@ def test_the_package_needs_nothing_around_it(name, tmp_path):
 
 @pytest.mark.parametrize(("name", "values"), [(name, values) for name in CHARTS for values in values_files(name)])
 def test_helm_3_renders_the_same(name, values, tmp_path):
-    """From the directory, with its links, and from a package."""
+    """Helm 3 renders the directory, which contains links, and the package."""
     helm = os.environ["CHARTS_HELM_3"]
     assert run(helm, "version", "--short").startswith("v3.")
     rendered = documents(helm_template(name, "--values", values))
@@ -77,8 +77,8 @@ def test_helm_3_renders_the_same(name, values, tmp_path):
 
 
 @pytest.mark.parametrize("name", CHARTS)
-def test_the_chart_introduces_itself(name):
-    """What Artifact Hub shows; the icon is a file of this repository."""
+def test_the_chart_has_metadata(name):
+    """The metadata that Artifact Hub shows. The icon is a file of this repository."""
     about = yaml.safe_load((chart(name) / "Chart.yaml").read_text())
     assert all({"name", "url"} <= {*maintainer} for maintainer in about["maintainers"]) and about["maintainers"]
     path = urllib.parse.urlparse(about["icon"]).path.partition("/main/")[2]
@@ -92,8 +92,8 @@ def test_the_chart_introduces_itself(name):
     assert "\n## Upgrading\n" in (chart(name) / "README.md").read_text()
 
 
-def test_both_fit_under_one_umbrella():
-    """As subcharts of another chart, one under an alias, with what that chart says for all."""
+def test_both_charts_work_as_subcharts():
+    """Both are subcharts of one chart, one with an alias, and use its global values."""
     aliases = dict(zip(CHARTS[:1] + ["spot"], CHARTS, strict=True))
     values = {alias: values_of(name, "defaults") for alias, name in aliases.items()}
     values["global"] = {"imageRegistry": "mirror.example.com", "imagePullSecrets": ["mirror", {"name": "other"}]}
@@ -109,15 +109,15 @@ def test_both_fit_under_one_umbrella():
             assert spec["imagePullSecrets"] == [{"name": "mirror"}, {"name": "other"}]
 
 
-def test_an_umbrella_can_leave_one_out():
-    """By its condition, which is a value of the chart below."""
+def test_an_umbrella_can_disable_a_subchart():
+    """The condition is a value of the subchart."""
     values = {name: values_of(name, "defaults") | {"enabled": name == CHARTS[0]} for name in CHARTS}
     things = documents(umbrella_template({name: name for name in CHARTS}, values))
     assert [thing["metadata"]["name"] for thing in things if thing["kind"] == "Deployment"] == [f"acme-{CHARTS[0]}"]
 
 
 @pytest.mark.parametrize("monitor", ["serviceMonitor", "podMonitor", "podMonitoring"])
-def test_notes_warn_of_a_certificate_that_nobody_trusts(monitor):
+def test_notes_warn_about_an_untrusted_certificate(monitor):
     name = "spot-interruption-exporter"
     values = ["--values", HERE / "values" / name / "defaults.yaml", "--set", "webConfig.tlsSecretName=tls"]
     command = ["helm", "install", "acme", chart(name), "--dry-run=client", *values, "--set", f"{monitor}.enabled=true"]
@@ -139,7 +139,7 @@ def test_notes_warn_of_a_certificate_that_nobody_trusts(monitor):
         ),
     ],
 )
-def test_notes_say_which_projects_are_listed(gcp, said, tmp_path):
+def test_notes_contain_the_listed_projects(gcp, said, tmp_path):
     name = "spot-interruption-exporter"
     values = tmp_path / "values.yaml"
     values.write_text(yaml.safe_dump({"config": {"project_name": "example-project", "gcp": gcp}}))
@@ -149,25 +149,25 @@ def test_notes_say_which_projects_are_listed(gcp, said, tmp_path):
 
 
 def configuration(*options):
-    """The exporter's configuration file as a release has it."""
+    """Returns the configuration file of a release."""
     things = documents(helm_template("spot-interruption-exporter", *options))
     (text,) = [thing["data"]["config.yaml"] for thing in things if "config.yaml" in thing.get("data", {})]
     return yaml.safe_load(text)
 
 
-def test_without_pubsub_no_subscription_is_in_the_configuration_file():
+def test_without_pubsub_the_configuration_has_no_subscriptions():
     config = configuration("--values", HERE / "values/spot-interruption-exporter/without-pubsub.yaml")
     assert "pubsub" not in config and config["project_name"] == "example-project"
 
 
-def test_without_pubsub_below_an_umbrella():
+def test_without_pubsub_in_an_umbrella():
     values = {"config": {"project_name": "example-project", "pubsub": None}}
     things = documents(umbrella_template({"spot": "spot-interruption-exporter"}, {"spot": values}))
     (text,) = [thing["data"]["config.yaml"] for thing in things if "config.yaml" in thing.get("data", {})]
     assert "pubsub" not in yaml.safe_load(text)
 
 
-def test_operations_that_are_off_are_so_as_a_word():
+def test_operations_off_is_rendered_as_a_string():
     config = configuration("--values", HERE / "values/spot-interruption-exporter/operations-off.yaml")
     assert config["compute"] == {"operations": "off"}
 
@@ -183,7 +183,7 @@ def test_operations_that_are_off_are_so_as_a_word():
         ({"pubsub": None, "compute": {"operations_interval": "1m"}}, "from Compute Engine's operations, every 1m."),
     ],
 )
-def test_notes_say_where_interruptions_come_from(config, said, tmp_path):
+def test_notes_contain_the_source_of_interruptions(config, said, tmp_path):
     values = tmp_path / "values.yaml"
     values.write_text(yaml.safe_dump({"config": {"project_name": "example-project"} | config}))
     command = ["helm", "install", "acme", chart("spot-interruption-exporter"), "--dry-run=client", "--values", values]
@@ -193,13 +193,13 @@ def test_notes_say_where_interruptions_come_from(config, said, tmp_path):
 
 
 def test_an_empty_list_is_not_in_the_configuration_file():
-    """Nothing is said of more projects where there are none, whatever the version of the image knows of them."""
+    """Without further projects the key is omitted, so older versions of the image accept the file."""
     for name in ["defaults", "terraform"]:
         assert "gcp:" not in helm_template("spot-interruption-exporter", "--values", HERE / f"values/spot-interruption-exporter/{name}.yaml")
 
 
 @pytest.mark.parametrize("name", CHARTS)
-def test_notes_say_what_to_do_next(name):
+def test_notes_contain_the_next_steps(name):
     command = ["helm", "install", "acme", chart(name), "--dry-run=client", "--namespace", "exporters"]
     notes = run(*command, "--values", HERE / "values" / name / "everything.yaml").partition("NOTES:")[2]
     for expected in ["rollout status deployment/", "port-forward service/", "curl", "release: <its release>"]:

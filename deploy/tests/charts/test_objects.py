@@ -1,4 +1,4 @@
-"""What must hold between the objects of a release, and of each of its pods."""
+"""Consistency between the objects of a release, and properties of its pods."""
 
 import re
 
@@ -22,7 +22,7 @@ def containers(spec):
 
 
 def violations(spec):
-    """Where a pod is against the restricted standard, or runs otherwise than without privileges."""
+    """Returns the violations of the restricted standard by a pod."""
     for key in HOST_NAMESPACES:
         if spec.get(key):
             yield key
@@ -53,7 +53,7 @@ def violations(spec):
         yield "automountServiceAccountToken"
 
 
-def test_pods_keep_to_the_restricted_standard(source):
+def test_pods_follow_the_restricted_standard(source):
     assert [found for _, spec in pods(source) for found in violations(spec)] == []
 
 
@@ -66,7 +66,7 @@ def port_of(container, name="metrics"):
     return port
 
 
-# Where each kind says which pods it is about.
+# The pod selector of each kind.
 SELECTORS = {
     "Deployment": lambda spec: spec["selector"]["matchLabels"],
     "Service": lambda spec: spec["selector"],
@@ -77,7 +77,7 @@ SELECTORS = {
 }
 
 
-def test_selectors_find_the_pods_of_the_exporter_and_no_others(deployed_source):
+def test_selectors_match_only_the_pods_of_the_exporter(deployed_source):
     template, _ = exporter(deployed_source)
     selecting = [thing for thing in objects(deployed_source) if thing["kind"] in SELECTORS]
     assert {"Deployment", "Service"} <= {thing["kind"] for thing in selecting}
@@ -89,7 +89,7 @@ def test_selectors_find_the_pods_of_the_exporter_and_no_others(deployed_source):
         assert found == [template["metadata"]], thing["kind"]
 
 
-def test_service_leads_to_the_port_of_the_exporter(deployed_source):
+def test_service_uses_the_port_of_the_exporter(deployed_source):
     _, container = exporter(deployed_source)
     ports = only(deployed_source, "Service")["spec"]["ports"]
     assert {*names_of(ports)} == {*names_of(container["ports"])}
@@ -103,7 +103,7 @@ def names_of(ports):
     return [port["name"] for port in ports]
 
 
-def test_service_monitor_leads_to_the_service(deployed_source):
+def test_service_monitor_selects_the_service(deployed_source):
     service = only(deployed_source, "Service")
     for monitor in of_kind(deployed_source, "ServiceMonitor"):
         spec = monitor["spec"]
@@ -113,7 +113,7 @@ def test_service_monitor_leads_to_the_service(deployed_source):
         assert [endpoint["port"] for endpoint in spec["endpoints"]] == ["metrics"]
 
 
-def test_pod_monitors_lead_to_the_pods(source):
+def test_pod_monitors_select_the_pods(source):
     template, container = exporter(source)
     namespace = only(source, "Deployment")["metadata"].get("namespace")
     for monitor in of_kind(source, "PodMonitor"):
@@ -124,14 +124,14 @@ def test_pod_monitors_lead_to_the_pods(source):
 
 
 def endpoints(source):
-    """How the exporter is scraped, by each of its monitors."""
+    """Returns the endpoints of all monitors."""
     keys = {"ServiceMonitor": "endpoints", "PodMonitor": "podMetricsEndpoints", "PodMonitoring": "endpoints"}
     return [
         endpoint for kind, key in keys.items() for monitor in of_kind(source, kind) for endpoint in monitor["spec"][key]
     ]
 
 
-def test_probes_and_monitors_speak_as_the_exporter_does(source):
+def test_probes_and_monitors_use_the_scheme_of_the_exporter(source):
     _, container = exporter(source)
     web = next((texts["web-config.yaml"] for texts in mounts(source).values() if "web-config.yaml" in texts), "")
     scheme = "https" if "tls_server_config" in web else "http"
@@ -143,7 +143,7 @@ def test_probes_and_monitors_speak_as_the_exporter_does(source):
             assert get.get("scheme", "HTTP").lower() == scheme
 
 
-def test_network_policies_are_about_the_port_of_the_pod(source):
+def test_network_policies_use_the_port_of_the_pod(source):
     _, container = exporter(source)
     for policy in of_kind(source, "NetworkPolicy"):
         (rule, *others) = policy["spec"]["ingress"]
@@ -155,7 +155,7 @@ def test_network_policies_are_about_the_port_of_the_pod(source):
             assert policy["spec"]["policyTypes"] == ["Ingress"]
 
 
-def test_references_are_rendered_or_said_to_exist(deployed_source):
+def test_referenced_objects_exist(deployed_source):
     environment(deployed_source)
     mounts(deployed_source)
     spec = exporter(deployed_source)[0]["spec"]
@@ -170,11 +170,11 @@ def test_references_are_rendered_or_said_to_exist(deployed_source):
     assert account == "default" or ("ServiceAccount", account) in there
 
 
-def test_namespaces_are_the_same_but_for_monitoring(source):
+def test_namespaces_are_equal_except_for_monitoring(source):
     namespace = only(source, "Deployment")["metadata"].get("namespace")
     elsewhere = {"ServiceMonitor", "PodMonitor", "PrometheusRule", "Namespace"}
     others = [thing for thing in objects(source) if thing["kind"] not in elsewhere and not is_dashboard(thing)]
-    # Extra manifests are the user's.
+    # Extra manifests are objects of the user.
     own = [thing for thing in others if "labels" in thing["metadata"]]
     assert {thing["metadata"].get("namespace") for thing in own} == {namespace}
 
@@ -190,7 +190,7 @@ def test_images_are_pinned(source):
             assert re.search(r"(:(?!latest$)[^@]+|@sha256:[0-9a-f]{64})$", tag), container["image"]
 
 
-def test_exporter_listens_where_the_pod_says(deployed_source):
+def test_exporter_listens_on_the_port_of_the_pod(deployed_source):
     _, container = exporter(deployed_source)
     address = environment(deployed_source).get("SPACELIFT_PROMEX_LISTEN_ADDRESS")
     for texts in mounts(deployed_source).values():
@@ -210,7 +210,7 @@ def test_there_is_never_a_second_consumer(spot_source):
 
 
 @pytest.mark.parametrize("name", CHARTS)
-def test_the_users_rules_stand_beside_the_packaged_ones(name):
+def test_custom_rules_are_added_to_the_packaged_rules(name):
     groups = only(f"helm/{name}/everything", "PrometheusRule")["spec"]["groups"]
     assert [group["name"] for group in groups] == [*(group["name"] for group in rule_groups(name)), f"acme-{name}-extra"]
 

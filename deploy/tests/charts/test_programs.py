@@ -1,4 +1,4 @@
-"""The exporters themselves accept what the pods would give them."""
+"""The exporters accept the configuration of their pods."""
 
 import json
 import os
@@ -15,7 +15,7 @@ PROGRAMS = {name: os.environ[name.upper().replace("-", "_")] for name in CHARTS}
 
 
 def service_links(name):
-    """Variables that Kubernetes gives to every pod for a Service of the exporter's own name."""
+    """Returns the variables that Kubernetes sets in every pod for a Service with the name of the exporter."""
     prefix, address = name.upper().replace("-", "_"), "10.0.0.1"
     return {
         f"{prefix}_SERVICE_HOST": address,
@@ -27,7 +27,7 @@ def service_links(name):
 
 
 def relocate(text, root, mounted):
-    """The text with each path below a mount moved to where the test has put it."""
+    """Replaces paths in mounts with those of the test."""
     if not mounted:
         return text
     directories = "|".join(map(re.escape, mounted))
@@ -35,7 +35,7 @@ def relocate(text, root, mounted):
 
 
 def check_config(source, root):
-    """Runs the exporter of a pod with --check-config. Nothing is changed but where the mounts are."""
+    """Runs the exporter of a pod with --check-config. Only the paths of mounts are changed."""
     template, container = exporter(source)
     mounted = mounts(source)
     for directory, texts in mounted.items():
@@ -80,7 +80,7 @@ def test_program_accepts_its_pod(deployed_source, tmp_path):
         ("helm/spot-interruption-exporter/tls", "tls/tls.key"),
     ],
 )
-def test_program_reads_what_is_mounted(render, file, tmp_path, monkeypatch):
+def test_program_reads_the_mounted_files(render, file, tmp_path, monkeypatch):
     there = mounts(render)
     assert sum(file in texts for texts in there.values()) == 1
     less = {
@@ -93,13 +93,13 @@ def test_program_reads_what_is_mounted(render, file, tmp_path, monkeypatch):
 
 
 def keys(schema, path=""):
-    """The keys that a schema of the configuration has, with dots."""
+    """Returns the keys of a configuration schema, separated by dots."""
     for key, child in schema["properties"].items():
         yield from keys(child, f"{path}{key}.") if "properties" in child else [path + key]
 
 
-def test_every_key_of_the_configuration_can_be_a_value():
-    """By the program's own list, less what follows from other values."""
+def test_every_configuration_key_can_be_set():
+    """All keys of the program, except those that are derived from other values."""
     told = subprocess.run(
         [PROGRAMS["spot-interruption-exporter"], "--help"], capture_output=True, text=True, check=True
     ).stdout
@@ -110,8 +110,8 @@ def test_every_key_of_the_configuration_can_be_a_value():
     assert set(keys(schema["properties"]["config"])) | of_the_chart == known
 
 
-def test_every_option_can_be_a_value():
-    """Each variable of the program is set by some render, or stands for what the chart does by other means."""
+def test_every_option_can_be_set():
+    """Each variable of the program is set in some render, or the chart configures it otherwise."""
     told = subprocess.run([PROGRAMS["spacelift-promex"], "--help"], capture_output=True, text=True, check=True).stdout
     known = set(re.findall(r"\[variable: (SPACELIFT_PROMEX_\w+)\]", told))
     sources = ["everything", "spacelifts-own-values", "tls", "webhooks-exposed"]

@@ -1,4 +1,4 @@
-"""What stays right after the installation: releases beside each other, replaced pods, values that were another chart's."""
+"""Releases in one namespace, replaced pods, and upgrades with values of other charts."""
 
 import re
 import shutil
@@ -51,8 +51,8 @@ EVERYTHING = {
 
 
 @pytest.mark.parametrize("name", CHARTS)
-def test_two_releases_fit_into_one_namespace(name, tmp_path):
-    """No name twice, no selector that finds the other's pods, no two targets with the same labels."""
+def test_two_releases_can_share_a_namespace(name, tmp_path):
+    """Names and target labels are unique, and selectors do not match pods of the other release."""
     values = EVERYTHING | ({"podMonitoring": {"enabled": True}, "persistence": {"enabled": True}} if "spot" in name else {})
     releases = {release: render(name, tmp_path, values, release=release) for release in ["one", "two"]}
     things = [thing for rendered in releases.values() for thing in rendered]
@@ -74,8 +74,8 @@ def test_two_releases_fit_into_one_namespace(name, tmp_path):
             assert selector[RELEASE] == release, thing["kind"]
 
 
-def test_every_target_carries_its_release(source):
-    """Without `pod` and `instance`, by which rules aggregate, it is what tells releases in one namespace apart."""
+def test_every_target_has_the_label_of_its_release(source):
+    """Rules aggregate over `pod` and `instance`, so this label distinguishes releases in one namespace."""
     service, template = only(source, "Service"), exporter(source)[0]
     for kind, key, carried in [
         ("ServiceMonitor", "targetLabels", service["metadata"]["labels"]),
@@ -89,7 +89,7 @@ def test_every_target_carries_its_release(source):
 
 
 @pytest.mark.parametrize("variant", ["persistence", "everything"])
-def test_a_replaced_pod_goes_on_in_the_same_series(variant):
+def test_a_replaced_pod_continues_the_same_series(variant):
     source = f"helm/spot-interruption-exporter/{variant}"
     for kind, key in [("ServiceMonitor", "endpoints"), ("PodMonitor", "podMetricsEndpoints")]:
         (endpoint,) = only(source, kind)["spec"][key]
@@ -105,13 +105,13 @@ def test_a_replaced_pod_goes_on_in_the_same_series(variant):
 
 
 def test_without_persistence_a_target_keeps_its_pod(tmp_path):
-    """Counters begin at 0 again: in a series of their own, a reset is not mistaken for anything else."""
+    """Counters of a new pod start at 0, so they are separate series."""
     for thing in render("spot-interruption-exporter", tmp_path, EVERYTHING):
         for endpoint in thing["spec"].get("endpoints", []) + thing["spec"].get("podMetricsEndpoints", []) if "spec" in thing else []:
             assert "relabelings" not in endpoint
 
 
-def test_managed_prometheus_says_what_it_cannot_do():
+def test_notes_contain_the_limitation_of_managed_prometheus():
     notes = run(
         "helm", "install", "acme", chart("spot-interruption-exporter"), "--dry-run=client", "--namespace", "exporters",
         "--values", HERE / "values/spot-interruption-exporter/persistence.yaml",
@@ -123,7 +123,7 @@ SPOT_NODES = {"cloud.google.com/gke-spot": "true", "cloud.google.com/gke-preempt
 
 
 def accepts(term, labels):
-    """Whether a node with these labels satisfies the expressions of a term."""
+    """Returns whether a node with these labels satisfies a term."""
     for expression in term.get("matchExpressions", []):
         value, values = labels.get(expression["key"]), expression.get("values", [])
         match expression["operator"]:
@@ -143,7 +143,7 @@ SPOT = [source for source in SOURCES if "spot-interruption-exporter" in source]
 
 
 @pytest.mark.parametrize("spot_source", SPOT)
-def test_the_exporter_keeps_off_the_nodes_that_it_reports(spot_source):
+def test_the_exporter_prefers_nodes_that_are_not_spot(spot_source):
     affinity = node_affinity(spot_source)
     if terms := affinity.get("requiredDuringSchedulingIgnoredDuringExecution", {}).get("nodeSelectorTerms"):
         zone = {"topology.kubernetes.io/zone": "europe-west1-b"}
@@ -157,7 +157,7 @@ def test_the_exporter_keeps_off_the_nodes_that_it_reports(spot_source):
             assert not accepts(preferred["preference"], {label: value})
 
 
-def test_keeping_off_can_be_hard_or_left_to_the_user(tmp_path):
+def test_avoiding_spot_nodes_can_be_required_or_disabled(tmp_path):
     name = "spot-interruption-exporter"
     hard = node_affinity(render(name, tmp_path, {"avoidSpotNodes": "required"}))
     assert [*hard] == ["requiredDuringSchedulingIgnoredDuringExecution"]
@@ -177,7 +177,7 @@ def default_of(variable):
 
 @pytest.mark.parametrize("source_with_identity", [source for source in SPOT if source.startswith(("kustomize/", "manifests/"))] + ["helm/spot-interruption-exporter/terraform"])
 def test_workload_identity_is_granted_to_what_is_installed(source_with_identity):
-    """infra/gcp binds one namespace and service account; whoever installs without changing a name has these."""
+    """infra/gcp grants access to one namespace and service account, which are the defaults of each installation method."""
     namespace, name = (default_of(f"kubernetes_service_account_{part}") for part in ["namespace", "name"])
     account = only(source_with_identity, "ServiceAccount")["metadata"]
     assert (account["namespace"], account["name"]) == (namespace, name)
@@ -213,19 +213,19 @@ DIGEST = "sha256:" + "0123456789abcdef" * 4
         ({}, ":0.1.0", "0.1.0"),
     ],
 )
-def test_a_tag_gives_an_image_and_a_label(name, image, reference, version, tmp_path):
+def test_a_tag_determines_image_and_version_label(name, image, reference, version, tmp_path):
     things = render(name, tmp_path, {"image": image})
     assert container(things)["image"] == f"ghcr.io/cloud-exporters/{name}{reference}"
     assert {thing["metadata"]["labels"].get("app.kubernetes.io/version", version) for thing in things} == {version}
 
 
-def test_a_repository_with_a_host_is_whole(tmp_path):
+def test_a_repository_with_a_host_is_not_prefixed(tmp_path):
     for repository in ["mirror.example.com/promex", "mirror.example.com/spacelift/spacelift-promex", "mirror:5000/a/promex", "localhost/promex"]:
         things = render("spacelift-promex", tmp_path, {"image": {"repository": repository}})
         assert container(things)["image"] == f"{repository}:0.1.0"
 
 
-def test_the_values_of_spacelifts_chart_bring_our_image():
+def test_values_of_spacelifts_chart_use_our_image():
     source = "helm/spacelift-promex/spacelifts-own-values"
     own = values_of("spacelift-promex", "spacelifts-own-values")
     thing = only(source, "Deployment")
@@ -237,12 +237,12 @@ def test_the_values_of_spacelifts_chart_bring_our_image():
 
 
 @pytest.mark.parametrize("repository", ["public.ecr.aws/spacelift/promex", "spacelift/promex", "mirror.example.com/ecr/spacelift/promex", "ghcr.io/spacelift-io/prometheus-exporter"])
-def test_no_spelling_brings_spacelifts_image(repository, tmp_path):
+def test_no_value_selects_spacelifts_image(repository, tmp_path):
     things = render("spacelift-promex", tmp_path, {"image": {"repository": repository, "tag": "v0.3.1"}})
     assert container(things)["image"] == "ghcr.io/cloud-exporters/spacelift-promex:0.1.0"
 
 
-# Values of Spacelift's chart, its own defaults included, as `helm upgrade --reuse-values` takes them for the defaults.
+# Values of Spacelift's chart with its defaults, as `helm upgrade --reuse-values` uses them.
 BEFORE = {
     "replicaCount": 1,
     "image": {"repository": "public.ecr.aws/spacelift/promex", "tag": "v0.3.1", "pullPolicy": "IfNotPresent"},
@@ -260,7 +260,7 @@ BEFORE = {
 
 
 def reusing(name, values, tmp_path, *options):
-    """A render with the values of the release in place of the chart's defaults: what --reuse-values does."""
+    """Renders with the values of a release instead of the chart's defaults, like --reuse-values."""
     upgraded = tmp_path / name
     shutil.copytree(chart(name), upgraded)
     (upgraded / "values.yaml").write_text(yaml.safe_dump(values))
@@ -277,16 +277,16 @@ def test_values_of_spacelifts_chart_can_be_reused(tmp_path):
 
 
 @pytest.mark.parametrize("name", CHARTS)
-def test_values_of_the_release_before_can_be_reused(name, tmp_path):
-    """Keys that this version has added are missing then."""
+def test_values_of_the_previous_release_can_be_reused(name, tmp_path):
+    """Keys that this version has added are missing."""
     values = yaml.safe_load((HERE / "before" / f"{name}.yaml").read_text())
     enabled = (f"--set={key}.enabled=true" for key in EVERYTHING)
     things = reusing(name, values, tmp_path, "--values", HERE / "values" / name / "defaults.yaml", *enabled)
     assert {"Deployment", "ServiceMonitor", "PodMonitor", "PrometheusRule"} <= {thing["kind"] for thing in things}
 
 
-def test_a_map_of_the_configuration_can_be_taken_away(tmp_path):
-    """null does it, in Helm."""
+def test_a_map_of_the_configuration_can_be_removed(tmp_path):
+    """In Helm, null removes a key."""
     things = render("spot-interruption-exporter", tmp_path, {"config": {"pubsub": None}, "livenessProbe": None})
     (file,) = [thing["data"]["config.yaml"] for thing in things if thing["kind"] == "ConfigMap"]
     assert "pubsub" not in yaml.safe_load(file)
@@ -305,7 +305,7 @@ def test_two_aliases_of_one_chart_are_two_jobs():
 
 
 @pytest.mark.parametrize("name", CHARTS)
-def test_no_number_of_zero_is_lost(name, tmp_path):
+def test_zero_values_are_rendered(name, tmp_path):
     things = render(name, tmp_path, {"revisionHistoryLimit": 0, "replicaCount": 0, "podDisruptionBudget": {"enabled": True, "maxUnavailable": 0}})
     assert deployment(things)["spec"]["revisionHistoryLimit"] == 0
     assert deployment(things)["spec"]["replicas"] == 0
@@ -313,15 +313,15 @@ def test_no_number_of_zero_is_lost(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", CHARTS)
-def test_every_object_carries_the_common_annotations(name):
+def test_every_object_has_the_common_annotations(name):
     for thing in objects(f"helm/{name}/everything"):
         if thing["metadata"].get("labels"):
             assert thing["metadata"]["annotations"]["example.com/cost-centre"] == "7", thing["kind"]
 
 
 @pytest.mark.parametrize("name", CHARTS)
-def test_equal_timeouts_are_fine(name, tmp_path):
-    """The exporter answers before the scraper's own deadline, which comes with each scrape."""
+def test_equal_timeouts_are_accepted(name, tmp_path):
+    """The exporter responds before the scraper's deadline, which each scrape contains."""
     values = {"serviceMonitor": {"enabled": True, "interval": "10s", "scrapeTimeout": "10s"}}
     render(name, tmp_path, values | ({"scrapeTimeout": "10s"} if name == "spacelift-promex" else {}))
     render(name, tmp_path, values | ({"scrapeTimeout": "20s"} if name == "spacelift-promex" else {}))
@@ -337,12 +337,12 @@ def test_equal_timeouts_are_fine(name, tmp_path):
         {"extraArgs": ["--config", "/vault/config.yaml"]},
     ],
 )
-def test_the_secret_can_be_brought(values, tmp_path):
+def test_the_secret_can_be_provided_otherwise(values, tmp_path):
     render("spacelift-promex", tmp_path, {"existingSecret": ""} | values)
 
 
 @pytest.mark.parametrize("source_of_manifest", [f"manifests/{name}" for name in CHARTS])
-def test_plain_manifests_are_watched_by_kubelet(source_of_manifest):
+def test_plain_manifests_have_probes(source_of_manifest):
     _, spec = exporter(source_of_manifest)
     assert spec["livenessProbe"]["httpGet"]["path"] == "/health"
     assert spec["readinessProbe"]["httpGet"]["path"] == "/ready"

@@ -1,4 +1,4 @@
-"""Rules and dashboards follow the release: its job, its cluster label, and what its values say about alerts."""
+"""Rules and dashboards are adapted to the release: its job, its cluster label and its settings of alerts."""
 
 import json
 import re
@@ -10,12 +10,12 @@ from charts import CHARTS, DEPLOY, HERE, SOURCES, documents, helm_template, of_k
 from pods import exporter
 from targets import target
 
-# What the alerts about each exporter itself begin with.
+# The prefix of alerts about each exporter itself.
 PREFIXES = [*zip(CHARTS, ["SpaceliftPromex", "SpotInterruptionExporter"], strict=True)]
 
 
 def render(name, tmp_path, values):
-    """The release with its rules and its dashboard, on top of defaults.yaml."""
+    """Renders a release with rules and dashboard; `values` override defaults.yaml."""
     more = tmp_path / "values.yaml"
     more.write_text(yaml.safe_dump({"dashboards": {"enabled": True}} | values))
     options = ["--values", HERE / "values" / name / "defaults.yaml", "--values", more]
@@ -32,12 +32,12 @@ def alerts_of(things):
 
 
 def without_marks(groups):
-    """The rules without the comments that say where thresholds are."""
+    """Removes the comments that mark thresholds."""
     return json.loads(re.sub(r"[ \\t]*# threshold [a-z_]+(?=\\n|\")", "", json.dumps(groups)))
 
 
 @pytest.mark.parametrize("name", CHARTS)
-def test_by_default_the_rules_are_the_written_ones(name, tmp_path):
+def test_default_rules_equal_the_file(name, tmp_path):
     things = render(name, tmp_path, {"prometheusRule": {"enabled": True}})
     assert groups_of(things) == without_marks(rule_groups(name))
     (dashboard,) = [thing["data"] for thing in things if thing["kind"] == "ConfigMap" and "dashboard" in thing["metadata"]["name"]]
@@ -48,8 +48,8 @@ def test_by_default_the_rules_are_the_written_ones(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", CHARTS)
-def test_the_rules_can_be_substituted(name):
-    """Marks are in literal blocks, where YAML does not take them for comments; the job is in one form only."""
+def test_the_rules_can_be_processed(name):
+    """Threshold comments are in literal blocks, where YAML keeps them; the job has only one notation."""
     text = (DEPLOY / "rules" / f"{name}.yaml").read_text()
     for rule in rules(name):
         keys = re.findall(r"# threshold\b *(.*)", rule["expr"])
@@ -63,7 +63,7 @@ def test_the_rules_can_be_substituted(name):
     assert alerts
 
 
-def test_rules_look_for_the_jobs_that_the_monitors_make(source):
+def test_rules_use_the_jobs_of_the_monitors(source):
     for thing in of_kind(source, "PrometheusRule"):
         looked_for = set()
         for rule in (rule for group in thing["spec"]["groups"] for rule in group["rules"]):
@@ -73,7 +73,7 @@ def test_rules_look_for_the_jobs_that_the_monitors_make(source):
 
 
 def jobs(source):
-    """The jobs of the targets, as the operators name them."""
+    """Returns the jobs of the targets, as the operators set them."""
     labels = {
         "ServiceMonitor": only(source, "Service")["metadata"]["labels"],
         "PodMonitor": exporter(source)[0]["metadata"]["labels"],
@@ -128,7 +128,7 @@ def tunable(name):
 
 @pytest.mark.parametrize("name", CHARTS)
 def test_thresholds_are_substituted(name, tmp_path):
-    """Every one of them, by its key."""
+    """Every threshold can be set by its key."""
     numbers = iter(range(7001, 8000))
     wanted = {
         rule["alert"]: {key: next(numbers) if is_number(old) else PATTERN for key, old in thresholds_of(rule).items()} | {"for": "77m"}
@@ -145,7 +145,7 @@ def test_thresholds_are_substituted(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", CHARTS)
-def test_a_number_alone_is_the_first_threshold(name, tmp_path):
+def test_a_plain_number_sets_the_first_threshold(name, tmp_path):
     numeric = {rule["alert"]: rule for rule in tunable(name) if any(map(is_number, thresholds_of(rule).values()))}
     alerts = alerts_of(render(name, tmp_path, {"prometheusRule": {"enabled": True, "thresholds": dict.fromkeys(numeric, 0.125)}}))
     for alert, rule in numeric.items():
@@ -154,8 +154,8 @@ def test_a_number_alone_is_the_first_threshold(name, tmp_path):
         assert alerts[alert]["expr"] == expected
 
 
-def test_a_pattern_picks_the_stacks(tmp_path):
-    """What a regular expression may have, quotes, backslashes and dollars too, is in the rule as it is in the values."""
+def test_a_pattern_selects_the_stacks(tmp_path):
+    """Regular expressions with quotes, backslashes and dollars are rendered unchanged."""
     failed = {"stack": "prod-.*", "run_type": "TRACKED"}
     inputs = {}
     for stack in ["prod-network", "test-network"]:
@@ -170,7 +170,7 @@ def test_a_pattern_picks_the_stacks(tmp_path):
 
 @pytest.mark.parametrize("name", CHARTS)
 @pytest.mark.parametrize("form", [list, lambda names: dict.fromkeys(names, True)])
-def test_alerts_can_be_left_out(name, form, tmp_path):
+def test_alerts_can_be_disabled(name, form, tmp_path):
     written = [rule["alert"] for rule in rules(name) if "alert" in rule]
     off = written[::2]
     things = render(name, tmp_path, {"prometheusRule": {"enabled": True, "disabled": form(off)}})
@@ -181,14 +181,14 @@ def test_alerts_can_be_left_out(name, form, tmp_path):
 
 
 @pytest.mark.parametrize("name", CHARTS)
-def test_alerts_can_carry_more_labels(name, tmp_path):
+def test_alerts_can_have_additional_labels(name, tmp_path):
     things = render(name, tmp_path, {"prometheusRule": {"enabled": True, "additionalRuleLabels": {"team": "platform"}}})
     for group in groups_of(things):
         for rule in group["rules"]:
             assert rule.get("labels", {}).get("team") == ("platform" if "alert" in rule else None)
 
 
-def test_prometheus_takes_the_rules(source, tmp_path):
+def test_prometheus_accepts_the_rules(source, tmp_path):
     for thing in of_kind(source, "PrometheusRule"):
         file = tmp_path / "rules.yaml"
         file.write_text(yaml.safe_dump(thing["spec"]))
@@ -201,7 +201,7 @@ def series(metric, *labels):
 
 
 def check_by_prometheus(groups, inputs, expected, tmp_path):
-    """Evaluates the rules every minute, with inputs by series, and compares what expressions give at the end: [(expr, labels)]."""
+    """Evaluates the rules every minute with these input series, and compares the results of expressions: [(expr, labels)]."""
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": groups}))
     asked = [
         {"expr": f"({expr}) * 0", "eval_time": "60m", "exp_samples": [{"labels": labels, "value": 0} for labels in found]}
@@ -219,15 +219,15 @@ def check_by_prometheus(groups, inputs, expected, tmp_path):
 
 @pytest.mark.parametrize(("name", "prefix"), PREFIXES)
 @pytest.mark.parametrize("present", [True, False])
-def test_a_renamed_exporter_is_absent_when_it_is(name, prefix, present, tmp_path):
+def test_the_absent_alert_uses_the_job_of_a_renamed_release(name, prefix, present, tmp_path):
     things = render(name, tmp_path, {"nameOverride": "renamed", "prometheusRule": {"enabled": True}})
     inputs = {series("up", {"job": "renamed" if present else name, "instance": "a"}): "1x60"}
     absent = f'count(ALERTS{{alertname="{prefix}Absent", alertstate="firing"}})'
     check_by_prometheus(groups_of(things), inputs, [(absent, [] if present else ["{}"])], tmp_path)
 
 
-def test_a_cluster_lives_on_under_another_label(tmp_path):
-    """What is recorded and raised by cluster carries the label that the configuration names."""
+def test_another_cluster_label_works(tmp_path):
+    """Recorded series and alerts have the configured cluster label."""
     values = {"config": {"prometheus": {"cluster_label": "cluster"}}, "prometheusRule": {"enabled": True}}
     things = render("spot-interruption-exporter", tmp_path, values)
     labels = {"job": "spot-interruption-exporter", "instance": "i"}
@@ -244,8 +244,8 @@ def test_a_cluster_lives_on_under_another_label(tmp_path):
 
 @pytest.mark.parametrize("kind", ["ServiceMonitor", "PodMonitor"])
 @pytest.mark.parametrize(("name", "prefix"), PREFIXES)
-def test_of_two_releases_in_a_namespace_the_one_that_is_down_is_reported(name, prefix, kind, tmp_path):
-    """With the labels that the charts' own monitors give."""
+def test_of_two_releases_only_the_one_that_is_down_is_reported(name, prefix, kind, tmp_path):
+    """Uses the labels of the charts' monitors."""
     key = kind[0].lower() + kind[1:]
     releases = {}
     for release in ["one", "two"]:
@@ -263,8 +263,8 @@ def test_of_two_releases_in_a_namespace_the_one_that_is_down_is_reported(name, p
 
 
 @pytest.mark.parametrize("kind", ["ServiceMonitor", "PodMonitor"])
-def test_what_is_counted_between_two_pods_is_seen(kind, tmp_path):
-    """Eight interruptions, counted by the second pod before its first scrape, in the series that the chart's monitors make."""
+def test_counts_between_two_pods_are_included(kind, tmp_path):
+    """The second pod counts eight interruptions before its first scrape, in the series of the chart's monitors."""
     key = kind[0].lower() + kind[1:]
     values = {"persistence": {"enabled": True}, "prometheusRule": {"enabled": True}, key: {"enabled": True}}
     things = render("spot-interruption-exporter", tmp_path, values)
@@ -275,7 +275,7 @@ def test_what_is_counted_between_two_pods_is_seen(kind, tmp_path):
     check_by_prometheus(groups_of(things), inputs, [(seen, ["{}"])], tmp_path)
 
 
-def test_dashboards_stay_dashboards():
+def test_dashboards_are_valid():
     for source in SOURCES:
         for thing in of_kind(source, "ConfigMap"):
             for file, text in thing.get("data", {}).items():

@@ -1,4 +1,4 @@
-"""Every object is what the API server and the operators take, without a key that they would drop or refuse."""
+"""Every object matches the schemas of the API server and the operators, without unknown keys."""
 
 import json
 
@@ -8,12 +8,12 @@ import yaml
 
 from charts import CHARTS, CUSTOM_GROUPS, EXAMPLES, HERE, chart, objects
 
-# The oldest that the charts say they work on, and the newest that there is a schema of.
+# The oldest supported version of Kubernetes, and the newest with a schema.
 OLDEST = (
     yaml.safe_load((chart(CHARTS[0]) / "Chart.yaml").read_text())["kubeVersion"].removeprefix(">=").removesuffix("-0")
 )
 VERSIONS = [OLDEST, kubernetes_validate.latest_version()]
-# Of kinds that no package has schemas of.
+# Schemas of kinds that no package contains.
 WRITTEN = {
     schema["properties"]["apiVersion"]["const"]: schema
     for schema in (json.loads(path.read_text()) for path in sorted((HERE / "schemas").glob("*.json")))
@@ -36,7 +36,7 @@ def problem(thing):
         return error.message
 
 
-def test_objects_fit_their_schema(any_source, problems_of_custom_resources):
+def test_objects_match_their_schema(any_source, problems_of_custom_resources):
     things = objects(any_source)
     found = [f"{thing['kind']} {thing['metadata']['name']}: {what}" for thing in things if (what := problem(thing))]
     assert found + problems_of_custom_resources[any_source] == []

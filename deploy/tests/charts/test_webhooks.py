@@ -1,4 +1,4 @@
-"""Webhooks: what is open to Spacelift is one path on one port, and one pod receives it."""
+"""Webhooks: Spacelift can reach only one path on one port of one pod."""
 
 import contextlib
 import os
@@ -26,14 +26,14 @@ def render(values, tmp_path):
 
 
 def webhook_port(source):
-    """The ports called webhook, of the pod and of the Service."""
+    """Returns the ports named webhook of the pod and of the Service."""
     (of_pod,) = [port for port in exporter(source)[1]["ports"] if port["name"] == "webhook"]
     (of_service,) = [port for port in only(source, "Service")["spec"]["ports"] if port["name"] == "webhook"]
     return of_pod, of_service
 
 
-def test_without_a_secret_nothing_is_said_of_webhooks(source):
-    """Whatever the version of the image knows of them."""
+def test_without_a_secret_nothing_configures_webhooks(source):
+    """So older versions of the image accept the configuration."""
     if source in RECEIVING + KUSTOMIZED:
         return
     assert not [name for name in environment(source) if "WEBHOOK" in name or "RUNS" in name or "STATE_PATH" in name]
@@ -42,7 +42,7 @@ def test_without_a_secret_nothing_is_said_of_webhooks(source):
 
 
 @pytest.mark.parametrize("receiving", RECEIVING + KUSTOMIZED)
-def test_one_pod_receives_on_a_port_of_its_own(receiving):
+def test_one_pod_receives_on_a_separate_port(receiving):
     variables, (of_pod, _) = environment(receiving), webhook_port(receiving)
     assert variables["SPACELIFT_PROMEX_WEBHOOK_LISTEN_ADDRESS"] == f":{of_pod['containerPort']}"
     assert not variables["SPACELIFT_PROMEX_LISTEN_ADDRESS"].endswith(f":{of_pod['containerPort']}")
@@ -53,15 +53,15 @@ def test_one_pod_receives_on_a_port_of_its_own(receiving):
 
 
 @pytest.mark.parametrize("receiving", RECEIVING + KUSTOMIZED)
-def test_the_secret_is_a_file_that_kubelet_renews(receiving):
-    """Not a variable, which stays as it was at the start, nor a file mounted by subPath, which does too."""
+def test_the_secret_is_a_file_that_kubelet_updates(receiving):
+    """Variables and files mounted by subPath would not be updated."""
     path = environment(receiving)["SPACELIFT_PROMEX_WEBHOOK_SECRET_FILE"]
     assert "SPACELIFT_PROMEX_WEBHOOK_SECRET" not in environment(receiving)
     (mount,) = [mount for mount in exporter(receiving)[1]["volumeMounts"] if path.startswith(f"{mount['mountPath']}/")]
     assert "subPath" not in mount
 
 
-def test_ingress_and_route_lead_to_the_path_and_port_only():
+def test_ingress_and_route_expose_only_the_path_and_port():
     source = f"helm/{NAME}/webhooks-exposed"
     service = only(source, "Service")["metadata"]
     path, (_, port) = environment(source)["SPACELIFT_PROMEX_WEBHOOK_PATH"], webhook_port(source)
@@ -83,8 +83,8 @@ def test_a_service_of_type_clusterip_has_no_node_ports(tmp_path):
     assert all("nodePort" not in port for port in service["spec"]["ports"])
 
 
-def test_a_gateway_is_told_of_tls(tmp_path):
-    """The web config's certificate is that of the webhooks' port too."""
+def test_a_gateway_uses_tls(tmp_path):
+    """The webhook port uses the certificate of the web configuration."""
     for values, expected in [({}, None), ({"webConfig": {"tlsSecretName": "existing-certificate"}}, "https")]:
         things = render({"webhook": {"existingSecret": "hook"}} | values, tmp_path)
         (service,) = [thing for thing in things if thing["kind"] == "Service"]
@@ -92,20 +92,20 @@ def test_a_gateway_is_told_of_tls(tmp_path):
 
 
 @pytest.mark.parametrize(("size", "expected"), [(8388608, "8388608"), (20000000, "20000000"), ("16MiB", "16MiB")])
-def test_a_size_stays_a_whole_number(size, expected, tmp_path):
-    """Helm takes numbers for floating point: 8.388608e+06."""
+def test_a_size_is_rendered_as_an_integer(size, expected, tmp_path):
+    """Helm parses numbers as floating point: 8.388608e+06."""
     things = render({"webhook": {"existingSecret": "hook", "maxBody": size}}, tmp_path)
     assert [thing["data"]["SPACELIFT_PROMEX_WEBHOOK_MAX_BODY"] for thing in things if thing["kind"] == "ConfigMap"] == [expected]
 
 
 @pytest.mark.parametrize("kind", ["ServiceMonitor", "PodMonitor"])
-def test_a_replaced_pod_goes_on_in_the_same_series(kind):
+def test_a_replaced_pod_continues_the_same_series(kind):
     things = objects(f"helm/{NAME}/webhooks-exposed")
     before, after = (target(things, kind, pod) for pod in ["promex-1", "promex-2"])
     assert before == after and before["instance"] == "acme" and "pod" not in before
 
 
-def test_the_collector_can_be_off_while_the_secret_stays(tmp_path):
+def test_the_collector_can_be_disabled_with_a_secret(tmp_path):
     things = render({"webhook": {"existingSecret": "hook"}, "collectors": {"runs": False}}, tmp_path)
     assert [thing["data"]["SPACELIFT_PROMEX_COLLECTOR_RUNS"] for thing in things if thing["kind"] == "ConfigMap"] == ["false"]
 
@@ -131,32 +131,32 @@ ROUTED = {"enabled": True, "parentRefs": [{"name": "public"}], "hostnames": ["ot
         ({}, ["https://<your host>/webhook"]),
     ],
 )
-def test_notes_say_what_to_enter_at_spacelift(webhook, urls, tmp_path):
+def test_notes_contain_the_settings_for_spacelift(webhook, urls, tmp_path):
     said = notes(tmp_path, {"webhook": {"existingSecret": "hook"} | webhook})
     assert [word for word in said.replace("<your host>", "<your_host>").split() if word.startswith("https://") and "github.com" not in word] == [
         url.replace("<your host>", "<your_host>") for url in urls
     ]
-    assert "what Secret hook has under SPACELIFT_PROMEX_WEBHOOK_SECRET" in said
+    assert "the value of key SPACELIFT_PROMEX_WEBHOOK_SECRET of Secret hook" in said
     assert ("Spacelift must reach port 9954 (webhook)" in said) == (webhook == {})
 
 
-def test_notes_say_nothing_of_webhooks_without_them(tmp_path):
+def test_notes_do_not_mention_webhooks_without_them(tmp_path):
     assert "Webhooks" not in notes(tmp_path, {})
 
 
-# docs/webhooks.md, whose commands are run as they stand there.
+# The commands of docs/webhooks.md are run unchanged.
 
 DOCUMENT = (DEPLOY.parent / "docs/webhooks.md").read_text()
 
 
 def commands(heading):
-    """The first block of commands below a heading."""
+    """Returns the first block of commands below a heading."""
     below = DOCUMENT.partition(f"{heading}\n")[2]
     return re.search(r"^```shell\n(.*?)^```", below, re.MULTILINE | re.DOTALL)[1]
 
 
-def test_the_documents_values_are_the_charts():
-    """What is set by hand there is a release with an Ingress, a volume and the secret."""
+def test_the_values_in_the_document_work():
+    """The commands render an Ingress, a volume and the secret."""
     words = shlex.split(commands("### 2. The exporter").replace("\\\n", " "))
     flags = words[words.index("--reset-then-reuse-values") + 1 :]
     things = documents(helm_template(NAME, "--values", HERE / "values" / NAME / "defaults.yaml", *flags))
@@ -165,7 +165,7 @@ def test_the_documents_values_are_the_charts():
     assert ingress["spec"]["tls"][0]["hosts"] == [rule["host"] for rule in ingress["spec"]["rules"]]
 
 
-def test_the_documents_thresholds_are_the_rules(tmp_path):
+def test_the_thresholds_in_the_document_work(tmp_path):
     (block,) = re.findall(r"^```yaml\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
     (rule,) = [thing for thing in render(yaml.safe_load(block), tmp_path) if thing["kind"] == "PrometheusRule"]
     expressions = {rule["alert"]: rule["expr"] for group in rule["spec"]["groups"] for rule in group["rules"] if "alert" in rule}
@@ -181,7 +181,7 @@ def free_port():
 
 @contextlib.contextmanager
 def receiver(directory):
-    """The program with the document's secret, at the address of its port for webhooks."""
+    """Starts the program with the secret of the document. Returns the address of its webhook port."""
     ports = {"SPACELIFT_PROMEX_LISTEN_ADDRESS": free_port(), "SPACELIFT_PROMEX_WEBHOOK_LISTEN_ADDRESS": free_port()}
     variables = {name: f"127.0.0.1:{port}" for name, port in ports.items()} | {
         "SPACELIFT_PROMEX_API_ENDPOINT": "http://127.0.0.1:9",
@@ -197,7 +197,7 @@ def receiver(directory):
 
 
 def deliver(address, directory, script):
-    """A test delivery: status and answer."""
+    """Makes a test delivery. Returns the status and the response."""
     script = script.replace("https://hooks.example.com", address)
     waiting = "curl --silent --show-error --retry 20 --retry-connrefused --retry-delay 1 --write-out '\\n%{http_code}'"
     script = script.replace("curl --include", waiting)
@@ -206,12 +206,12 @@ def deliver(address, directory, script):
     return int(status), answer
 
 
-def test_the_documents_test_delivery_and_another_secret(tmp_path):
+def test_the_test_delivery_and_the_rotation_in_the_document_work(tmp_path):
     by_old = commands("### A test delivery")
     header = '--header "X-Signature-256: sha256=$signature"'
     assert header in by_old
     unsigned, by_new = by_old.replace(header, ""), by_old.replace("cat webhook-secret)", "cat webhook-secret-new)")
-    # What is read from the file, as kubelet would bring it there.
+    # The content of the file, as kubelet would update it.
     by_old = by_old.replace("cat webhook-secret)", "cat webhook-secret-old)")
     make = [line for line in (commands("### 1. A secret") + commands("## Another secret")).splitlines() if line.startswith(("openssl", "cat"))]
     subprocess.run(["bash", "-euc", "\n".join([*make, "cp webhook-secret webhook-secret-old"])], cwd=tmp_path, check=True)
@@ -221,6 +221,6 @@ def test_the_documents_test_delivery_and_another_secret(tmp_path):
         assert deliver(address, tmp_path, by_new)[0] == 401
         for content, accepted in [("webhook-secrets", [by_old, by_new]), ("webhook-secret-new", [by_new])]:
             (tmp_path / "webhook-secret").write_bytes((tmp_path / content).read_bytes())
-            # What was read last holds for a tenth of a second.
+            # The file is cached for a tenth of a second.
             subprocess.run(["sleep", "0.2"], check=True)
             assert [deliver(address, tmp_path, script)[0] for script in [by_old, by_new]] == [200 if script in accepted else 401 for script in [by_old, by_new]]

@@ -1,4 +1,4 @@
-"""The files under test, read once."""
+"""The parsed files under test."""
 
 import json
 import pathlib
@@ -16,13 +16,13 @@ WORKFLOWS = {path.name: yaml.safe_load(path.read_text()) for path in sorted((ROO
 
 
 class Stage:
-    """A stage of the Dockerfile: what it stands on and its instructions."""
+    """A stage of the Dockerfile: its base and its instructions."""
 
     def __init__(self, base, name):
         self.base, self.name, self.instructions = base, name, []
 
     def values(self, instruction):
-        """The values of an instruction, those of the stages below first."""
+        """Returns the values of an instruction, including those of the base stages, which are first."""
         below = STAGES[self.base].values(instruction) if self.base in STAGES else []
         return below + [value for found, value in self.instructions if found == instruction]
 
@@ -53,11 +53,11 @@ def exec_form(value):
 
 
 def published(service):
-    """The ports of a service that can be reached from outside: (address, outside, inside)."""
+    """Returns the published ports of a service: (address, host port, container port)."""
     return [tuple(port.split(":")) for port in service.get("ports", [])]
 
 
 def mounts(service):
-    """The files and directories of the repository that a service sees: its path there -> path here."""
+    """Returns the files and directories of the repository that a service mounts: container path -> path."""
     volumes = (volume.split(":") for volume in service.get("volumes", []))
     return {inside: ROOT / outside for outside, inside, mode in volumes if mode == "ro"}

@@ -1,4 +1,4 @@
-"""What is promised of the images that are released, for the checks of the Dockerfile and of the images themselves."""
+"""Properties of the released images, for the checks of the Dockerfile and of the images."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ class Image:
     port: int
     command: list[str] | None
     largest: int
-    """Its size at most, compressed as in a registry."""
+    """Maximum size in bytes, compressed as in a registry."""
 
 
 RELEASED = {

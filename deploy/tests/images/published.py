@@ -1,4 +1,4 @@
-"""Holds the images that are to be published to what is promised of them."""
+"""Checks the properties of the images that are to be published."""
 
 import gzip
 import io
@@ -17,7 +17,7 @@ def docker(*arguments):
 
 
 def files(reference):
-    """What is in a container's file system, without what the engine adds to every one."""
+    """Returns the files of an image, without those that the engine adds to every container, and the CA certificates."""
     container = docker("create", reference).decode().strip()
     try:
         tree = tarfile.open(fileobj=io.BytesIO(docker("export", container)))
@@ -51,8 +51,8 @@ def check(name, promised, revision):
     assert revision[:12] in version, version
 
     size = len(gzip.compress(docker("save", reference), 6))
-    assert size <= promised.largest, f"{name} has {size / MIB:.1f} MiB"
-    print(f"{version}: {size / MIB:.2f} MiB compressed, at most {promised.largest // MIB} are allowed")
+    assert size <= promised.largest, f"{name} has {size / MIB:.1f} MiB, which is too much"
+    print(f"{version}: {size / MIB:.2f} MiB compressed, the limit is {promised.largest // MIB}")
 
 
 for name, promised in RELEASED.items():

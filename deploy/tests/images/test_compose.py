@@ -1,4 +1,4 @@
-"""docker-compose.yml: its services are confined, find each other, and are watched under the charts' names."""
+"""docker-compose.yml: services are confined, can reach each other, and are scraped with the names of the charts."""
 
 import json
 import re
@@ -24,22 +24,22 @@ def test_a_service_is_confined(name):
 
 
 @EACH
-def test_only_this_machine_reaches_a_service(name):
+def test_ports_are_published_on_loopback_only(name):
     assert all(address == "127.0.0.1" for address, _, _ in published(SERVICES[name]))
 
 
 @EACH
-def test_a_service_tells_its_health(name):
+def test_a_service_has_a_health_check(name):
     assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
 
 
 @EACH
-def test_an_image_is_built_here_or_pinned(name):
+def test_an_image_is_built_or_pinned(name):
     service = SERVICES[name]
     if "build" in service:
         assert service["build"]["target"] in STAGES
         assert (ROOT / service["build"]["dockerfile"]).is_file()
-        assert "image" not in service, "a name of its own could be pulled instead of built"
+        assert "image" not in service, "an image with a name could be pulled instead of built"
     else:
         assert re.search(r":v?[0-9]+\.[0-9]+\.[0-9]+", service["image"]) and ":latest" not in service["image"]
 
@@ -51,7 +51,7 @@ def test_what_a_service_mounts_exists(name):
     assert len(mounts(SERVICES[name])) == len(SERVICES[name].get("volumes", []))
 
 
-def test_nothing_says_latest():
+def test_no_image_uses_latest():
     for path in ROOT / "docker-compose.yml", *ROOT.glob("deploy/compose/**/*.*"), *ROOT.glob("deploy/docker/*"):
         assert ":latest" not in path.read_text(), path
 
@@ -69,35 +69,35 @@ def targets(job):
     return [target for config in job["static_configs"] for target in config["targets"]]
 
 
-def test_jobs_are_named_as_the_charts_name_them():
+def test_jobs_have_the_names_of_the_charts():
     jobs = {job["job_name"]: targets(job) for job in PROMETHEUS["scrape_configs"]}
     for name, image in RELEASED.items():
         assert jobs[name] == [f"{name}:{image.port}"]
 
 
-def test_targets_are_labelled_as_the_charts_label_them():
-    """By the release: neither the address nor the container is in a series, which goes on when the container is replaced."""
+def test_targets_have_the_labels_of_the_charts():
+    """Labels contain the release and not the address or container, so series continue when the container is replaced."""
     for job in PROMETHEUS["scrape_configs"]:
         if (name := job["job_name"]) in RELEASED:
             (config,) = job["static_configs"]
             assert config["labels"] == {"instance": name, "app_kubernetes_io_instance": name}
 
 
-def test_prometheus_finds_whom_it_asks():
-    asked = [target for job in PROMETHEUS["scrape_configs"] + PROMETHEUS["alerting"]["alertmanagers"] for target in targets(job)]
-    for target in asked:
+def test_scrape_targets_are_services_with_these_ports():
+    addresses = [target for job in PROMETHEUS["scrape_configs"] + PROMETHEUS["alerting"]["alertmanagers"] for target in targets(job)]
+    for target in addresses:
         host, _, port = target.partition(":")
         service = SERVICES["prometheus" if host == "localhost" else host]
         assert port in [inside for _, _, inside in published(service)], target
 
 
-def test_prometheus_reads_the_rules_that_the_charts_package():
+def test_prometheus_loads_the_rules_of_the_charts():
     assert PROMETHEUS["rule_files"] == ["rules/*.yaml"]
     rules = mounts(SERVICES["prometheus"])["/etc/prometheus/rules"]
     assert {path.stem for path in rules.glob("*.yaml")} == set(RELEASED)
 
 
-def test_grafana_opens_on_what_is_mounted():
+def test_grafana_has_all_dashboards_and_opens_the_home_dashboard():
     grafana = SERVICES["grafana"]
     seen = mounts(grafana)
     (provider,) = PROVIDERS["providers"]
@@ -112,19 +112,19 @@ def test_grafana_opens_on_what_is_mounted():
         assert tag in json.loads(path.read_text())["tags"], path
 
 
-def test_webhooks_are_delivered_to_the_exporter_that_knows_their_secret():
+def test_webhooks_are_delivered_to_the_exporter_with_their_secret():
     sandbox, promex = (SERVICES[name]["environment"] for name in ["sandbox-spacelift", "spacelift-promex"])
     assert sandbox["SANDBOX_WEBHOOK_URL"] == f"http://spacelift-promex:{RELEASED['spacelift-promex'].port}/webhook"
     assert sandbox["SANDBOX_WEBHOOK_SECRET"] == promex["SPACELIFT_PROMEX_WEBHOOK_SECRET"]
 
 
-def test_anybody_may_look_at_grafana():
+def test_grafana_allows_anonymous_viewers():
     environment = SERVICES["grafana"]["environment"]
     assert environment["GF_AUTH_ANONYMOUS_ENABLED"] == "true"
     assert environment["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
 
 
-def test_the_sandbox_is_started_as_it_is_built():
+def test_the_sandbox_uses_the_entrypoint_of_its_image():
     for name in "sandbox-spacelift", "sandbox-google":
         assert exec_form(STAGES["sandbox"].last("ENTRYPOINT")) == [program("sandbox")]
         assert SERVICES[name]["command"][0] == name.removeprefix("sandbox-")

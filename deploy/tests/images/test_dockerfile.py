@@ -1,4 +1,4 @@
-"""What images are promised to be, as far as the Dockerfile tells."""
+"""Properties of the images that can be checked in the Dockerfile."""
 
 import re
 
@@ -10,11 +10,11 @@ EXTERNAL = sorted({stage.base for stage in STAGES.values()} - set(STAGES) - {"sc
 
 
 @pytest.mark.parametrize("image", EXTERNAL)
-def test_what_comes_from_outside_is_pinned_by_version_and_digest(image):
+def test_base_images_are_pinned_by_version_and_digest(image):
     assert re.fullmatch(r"[a-z/]+:[0-9]+\.[0-9]+\.[0-9]+[a-z0-9.-]*@sha256:[0-9a-f]{64}", image)
 
 
-def test_no_frontend_is_pulled():
+def test_no_syntax_frontend_is_used():
     assert not re.search(r"^#\s*syntax\s*=", DOCKERFILE.read_text(), re.MULTILINE | re.IGNORECASE)
 
 
@@ -27,7 +27,7 @@ def test_programs_are_built_from_the_lock_file(stage):
 
 
 @pytest.mark.parametrize("name", RELEASED)
-def test_a_released_image_is_the_program_and_little_else(name):
+def test_a_released_image_contains_only_the_program_and_certificates(name):
     stage = STAGES[name]
     assert STAGES[stage.base].base == "scratch"
     assert not [value for instruction, value in stage.instructions if instruction in ("RUN", "ADD", "ENV", "VOLUME")]
@@ -39,11 +39,11 @@ def test_a_released_image_is_the_program_and_little_else(name):
 
 
 @pytest.mark.parametrize("name", RELEASED)
-def test_a_released_image_says_what_it_is(name):
+def test_a_released_image_has_labels(name):
     check_labels(STAGES[name].labels(), name, "${VERSION}", "${REVISION}")
 
 
 @pytest.mark.parametrize("name", RELEASED)
-def test_development_adds_nothing_but_a_way_to_ask_for_health(name):
+def test_development_images_add_only_wget(name):
     assert STAGES[f"{name}-dev"].base == name
     assert STAGES[f"{name}-dev"].instructions == [("COPY", "--from=busybox /bin/wget /bin/")]

@@ -1,4 +1,4 @@
-"""Commands in the documents name values that the charts have, and files that are there."""
+"""Documents contain only existing chart values, files and tests."""
 
 import fnmatch
 import re
@@ -23,12 +23,12 @@ def test_there_are_commands():
 
 
 @pytest.mark.parametrize(("document", "chart", "command"), COMMANDS)
-def test_a_value_that_is_set_is_one_of_the_chart(document, chart, command):
+def test_values_in_commands_exist_in_the_chart(document, chart, command):
     values = yaml.safe_load((ROOT / f"deploy/helm/{chart}/values.yaml").read_text())
     for key in re.findall(r"--set(?:-string)? ([\w.]+)=", command):
         found = values
         for part in key.split("."):
-            # Below a map that is empty by default anything may stand.
+            # A map that is empty by default accepts any key.
             if found in ({}, None):
                 break
             assert part in found, f"{document}: {key}"
@@ -36,14 +36,14 @@ def test_a_value_that_is_set_is_one_of_the_chart(document, chart, command):
 
 
 @pytest.mark.parametrize("document", [document for document in DOCUMENTS if "helm" not in document.parts], ids=lambda path: path.name)
-def test_a_path_in_a_command_is_there(document):
+def test_paths_in_commands_exist(document):
     for block in BLOCK.findall(document.read_text()):
         for path in re.findall(r"(?<![\w/.:-])(?:deploy|infra|docs|crates|\.ci)/[\w./-]+", block):
             assert (ROOT / path).exists(), path
 
 
 def rust_tests():
-    """The paths of all functions in Rust tests, such as config::nearest::tests::finds_a_typo, with the crate in front."""
+    """Yields the paths of all functions in Rust tests, with the crate first, such as config::nearest::tests::finds_a_typo."""
     for file in ROOT.glob("crates/*/**/*.rs"):
         crate, *modules = file.relative_to(ROOT / "crates").with_suffix("").parts
         text = file.read_text()
@@ -58,7 +58,7 @@ def rust_tests():
 PROMISES = re.compile(r"^\| (.*) \| ((?:`[^`]+`(?:, )?)+) \|$", re.MULTILINE)
 
 
-def test_a_test_that_a_promise_names_exists():
+def test_tests_in_reliability_md_exist():
     tests = list(rust_tests())
     named = [name for _, cell in PROMISES.findall((ROOT / "RELIABILITY.md").read_text()) for name in re.findall(r"`([^`]+)`", cell)]
     assert len(named) > 100

@@ -1,4 +1,4 @@
-"""The check of links notices what leads nowhere."""
+"""The check of links reports broken links."""
 
 import shutil
 import subprocess
@@ -30,7 +30,7 @@ def check(tmp_path, document):
     return subprocess.run([sys.executable, tmp_path / ".ci/check-links"], capture_output=True, text=True)
 
 
-def test_good_links_pass(tmp_path):
+def test_accepts_valid_links(tmp_path):
     finished = check(tmp_path, DOCUMENT)
     assert finished.returncode == 0, finished.stderr
 
@@ -48,7 +48,7 @@ def test_good_links_pass(tmp_path):
         "[a](https://github.com/cloud-exporters/cloud-exporters/blob/main/docs/other.md#gone)",
     ],
 )
-def test_a_link_that_leads_nowhere_is_named(tmp_path, link):
+def test_reports_a_broken_link(tmp_path, link):
     finished = check(tmp_path, DOCUMENT + link + "\n")
     assert finished.returncode == 1
     assert "docs/page.md" in finished.stderr and "gone" in finished.stderr or "there-2" in finished.stderr

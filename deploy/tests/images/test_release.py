@@ -1,4 +1,4 @@
-"""A release is refused where its tag and the tree disagree, wherever in the tree that is."""
+"""A release is rejected if its tag differs from a version in the tree."""
 
 import re
 import shutil
@@ -13,7 +13,7 @@ VERSION = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.
 RELEASE = WORKFLOWS["release.yml"]
 PUBLISHING = {"contents", "packages"}
 
-# One place of each kind: the file, what is there, and what a forgotten change leaves behind.
+# One place of each kind: the file, the expected text, and the text of an older version.
 PLACES = [
     ("Cargo.toml", f'version = "{VERSION}"', 'version = "0.0.9"'),
     ("Cargo.lock", f'name = "sandbox"\nversion = "{VERSION}"', 'name = "sandbox"\nversion = "0.0.9"'),
@@ -31,7 +31,7 @@ PLACES = [
 
 @pytest.fixture
 def tree(tmp_path):
-    """What the check looks at, with a section of the changelog as a release has one."""
+    """The files that the check reads, with a changelog section of the release."""
     kept = ["Cargo.toml", "Cargo.lock", "CHANGELOG.md", *(path.name for path in ROOT.glob("*.md"))]
     for name in kept:
         shutil.copy(ROOT / name, tmp_path)
@@ -50,16 +50,16 @@ def check(tree, *arguments):
     return subprocess.run([sys.executable, CHECK, *arguments, "--root", tree], capture_output=True, text=True)
 
 
-def test_a_tag_that_fits_is_accepted(tree):
+def test_accepts_a_matching_tag(tree):
     finished = check(tree, f"v{VERSION}")
     assert finished.returncode == 0, finished.stderr
 
 
-@pytest.mark.parametrize(("path", "there", "left_behind"), PLACES)
-def test_a_version_that_was_forgotten_is_refused_and_named(tree, path, there, left_behind):
+@pytest.mark.parametrize(("path", "expected", "outdated"), PLACES)
+def test_rejects_and_names_an_outdated_version(tree, path, expected, outdated):
     text = (tree / path).read_text()
-    assert there in text
-    (tree / path).write_text(text.replace(there, left_behind, 1))
+    assert expected in text
+    (tree / path).write_text(text.replace(expected, outdated, 1))
     for arguments in ([f"v{VERSION}"], []):
         finished = check(tree, *arguments)
         assert finished.returncode == 1
@@ -68,35 +68,35 @@ def test_a_version_that_was_forgotten_is_refused_and_named(tree, path, there, le
 
 
 @pytest.mark.parametrize("tag", ["v99.0.0", VERSION, "v1", f"v{VERSION}+1", f"refs/tags/v{VERSION}", "v01.0.0"])
-def test_another_tag_is_refused(tree, tag):
+def test_rejects_another_tag(tree, tag):
     assert check(tree, tag).returncode == 1
 
 
-def test_a_version_without_notes_is_refused(tree):
+def test_rejects_a_version_without_notes(tree):
     changelog = tree / "CHANGELOG.md"
     changelog.write_text(re.sub(rf"(## {re.escape(VERSION)} - \S+\n).*?(?=^## |\Z)", r"\1\n", changelog.read_text(), flags=re.M | re.S))
     finished = check(tree, f"v{VERSION}")
     assert finished.returncode == 1 and "CHANGELOG.md" in finished.stderr
 
 
-def test_the_notes_are_the_section(tree):
+def test_prints_the_section_as_notes(tree):
     notes = check(tree, f"v{VERSION}", "--notes").stdout
     assert notes.startswith("### ") and "## " + VERSION not in notes
 
 
-def test_the_tree_agrees_with_itself():
+def test_all_versions_in_the_tree_are_equal():
     finished = subprocess.run([sys.executable, CHECK], capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
 
 
 def needed(job):
-    """What a job waits for, directly or through others."""
+    """Returns the direct and transitive dependencies of a job."""
     needs = RELEASE["jobs"][job].get("needs", [])
     direct = {needs} if isinstance(needs, str) else set(needs)
     return direct.union(*(needed(each) for each in direct)) if direct else set()
 
 
-def test_nothing_is_published_before_the_version_is_checked_and_ci_has_passed():
+def test_publishing_requires_the_version_check_and_ci():
     assert RELEASE["jobs"]["ci"]["uses"] == "./.github/workflows/ci.yml"
     assert any(".ci/check-version" in step.get("run", "") for step in RELEASE["jobs"]["version"]["steps"])
     publishing = [
@@ -107,14 +107,14 @@ def test_nothing_is_published_before_the_version_is_checked_and_ci_has_passed():
         assert {"version", "ci"} <= needed(job), job
 
 
-def test_the_release_itself_comes_last():
+def test_the_release_is_created_last():
     (creating,) = [
         name for name, job in RELEASE["jobs"].items() if any("gh release create" in step.get("run", "") for step in job.get("steps", []))
     ]
     assert needed(creating) == set(RELEASE["jobs"]) - {creating}
 
 
-def test_whoever_attests_may_write_what_that_takes():
+def test_jobs_that_attest_have_the_required_permissions():
     for job in RELEASE["jobs"].values():
         if any("actions/attest@" in step.get("uses", "") for step in job.get("steps", [])):
             wanted = {"id-token": "write", "attestations": "write", "artifact-metadata": "write"}

@@ -1,4 +1,4 @@
-"""Workflows are thin: they call recipes that exist, and actions that cannot change under them."""
+"""Workflows call existing recipes and pinned actions, and have minimal permissions."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ STEPS = [
     (workflow, step)
     for workflow, content in WORKFLOWS.items()
     for job in content["jobs"].values()
-    # A job that is another workflow has none.
+    # A job that calls another workflow has no steps.
     for step in job.get("steps", [])
 ]
 RECIPES = set(re.findall(r"^@?([a-z][a-z0-9-]*)[^:=\n]*:(?!=)", (ROOT / "justfile").read_text(), re.MULTILINE))
@@ -22,7 +22,7 @@ USED_RECIPES = sorted({recipe for _, command in COMMANDS for recipe in re.findal
 
 
 @pytest.mark.parametrize("action", USED_ACTIONS)
-def test_an_action_is_pinned_by_commit_and_tells_its_version(action):
+def test_an_action_is_pinned_by_commit_with_its_version(action):
     assert re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", action)
     for workflow in WORKFLOWS:
         for line in (ROOT / ".github/workflows" / workflow).read_text().splitlines():
@@ -31,12 +31,12 @@ def test_an_action_is_pinned_by_commit_and_tells_its_version(action):
 
 
 @pytest.mark.parametrize("recipe", USED_RECIPES)
-def test_a_recipe_that_is_called_exists(recipe):
+def test_called_recipes_exist(recipe):
     assert recipe in RECIPES
 
 
 @pytest.mark.parametrize(("workflow", "command"), COMMANDS)
-def test_nothing_of_the_event_is_pasted_into_a_command(workflow, command):
+def test_commands_contain_no_expressions(workflow, command):
     assert "${{" not in command
 
 
@@ -48,19 +48,19 @@ def test_a_command_is_shellcheck_clean(workflow, command):
 
 
 @pytest.mark.parametrize(("workflow", "command"), COMMANDS)
-def test_a_failure_within_a_command_is_not_lost(workflow, command):
-    # With -e and pipefail, which only a shell that is named gets.
+def test_failures_within_commands_fail_the_step(workflow, command):
+    # GitHub uses -e and pipefail only if the shell is set explicitly.
     assert WORKFLOWS[workflow]["defaults"] == {"run": {"shell": "bash"}}
     assert not re.search(r"echo [^\n]*\$\(", command)
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS)
-def test_a_token_may_do_no_more_than_is_asked_for(workflow):
+def test_tokens_have_read_access_by_default(workflow):
     assert WORKFLOWS[workflow]["permissions"] == {"contents": "read"}
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS)
-def test_no_checkout_leaves_its_token_behind(workflow):
+def test_checkouts_do_not_persist_credentials(workflow):
     checkouts = [step for of, step in STEPS if of == workflow and step.get("uses", "").startswith("actions/checkout@")]
     assert checkouts
     for step in checkouts:
@@ -68,12 +68,12 @@ def test_no_checkout_leaves_its_token_behind(workflow):
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS)
-def test_a_container_is_pinned_by_digest_and_has_the_compiler_of_the_images(workflow):
+def test_containers_are_pinned_and_have_the_compiler_of_the_images(workflow):
     for job in WORKFLOWS[workflow]["jobs"].values():
         if "container" in job:
             version = re.fullmatch(r"rust:([0-9.]+)-bookworm@sha256:[0-9a-f]{64}", job["container"]["image"])[1]
             assert f"FROM rust:{version}-alpine" in DOCKERFILE.read_text()
 
 
-def test_ci_runs_what_developers_run():
+def test_ci_uses_the_script_of_developers():
     assert (".ci/run" in [step.get("run") for workflow, step in STEPS if workflow == "ci.yml"])

@@ -1,4 +1,4 @@
-"""Holds the running world of docker-compose.yml to what is promised of it, and ends it."""
+"""Checks the running services of docker-compose.yml and stops them."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import urllib.request
 PROMETHEUS = "http://127.0.0.1:9090/api/v1"
 GRAFANA = "http://127.0.0.1:3000/api"
 PATIENCE = 120
-# An exporter is gone within 5 s of SIGTERM; the rest is what the engine takes to notice.
+# An exporter exits within 5 s of SIGTERM; the engine needs additional time to report it.
 STOP_WITHIN = 5.5
 
 
@@ -27,7 +27,7 @@ def containers():
 
 
 def await_healthy(started, services):
-    """Follows the engine's events until each container has become healthy."""
+    """Waits until each container is healthy, by the events of the engine."""
     waiting = {containers()[service]["Id"]: service for service in services}
     events = subprocess.Popen(
         ["docker", "events", "--since", started, "--until", str(int(time.time()) + PATIENCE),
@@ -47,8 +47,8 @@ def await_healthy(started, services):
 
 
 def fetch(url):
-    with urllib.request.urlopen(url) as answer:
-        return json.load(answer)
+    with urllib.request.urlopen(url) as response:
+        return json.load(response)
 
 
 def get(path, **parameters):
@@ -63,7 +63,7 @@ def await_true(what, condition):
     deadline = time.monotonic() + PATIENCE
     while not (seen := condition()):
         assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}"
-        time.sleep(0.5)  # Prometheus announces nothing; it is asked again.
+        time.sleep(0.5)  # Prometheus has no notifications, so it is polled.
     print(f"{what}: {seen}" if isinstance(seen, str) else what)
 
 
@@ -84,7 +84,7 @@ def home(tree):
 
 
 def check_grafana(tree):
-    """What somebody sees who has not logged in."""
+    """Checks the view of an anonymous user."""
     title = fetch(f"{GRAFANA}/dashboards/home")["dashboard"]["title"]
     assert title == home(tree)["title"], title
     found = {dashboard["uid"] for dashboard in fetch(f"{GRAFANA}/search?type=dash-db")}
@@ -102,19 +102,19 @@ def check_prometheus(tree):
     rules = [rule for group in get("rules")["groups"] for rule in group["rules"]]
     assert rules and not [rule["name"] for rule in rules if rule["health"] == "err"], rules
     print(f"{len(rules)} rules are evaluated")
-    await_true("Alertmanager is told", lambda: get("alertmanagers")["activeAlertmanagers"])
+    await_true("Alertmanager is discovered", lambda: get("alertmanagers")["activeAlertmanagers"])
     for panel in home(tree)["panels"]:
         expression = panel["targets"][0]["expr"].replace("$__rate_interval", "30s")
         await_true(f"the home dashboard shows {panel['title']!r}", lambda: series(expression))
 
 
 def check_confinement(service, container):
-    """What the kernel says of the process, not what was asked for."""
+    """Checks the confinement of the process by the kernel's data, not by its configuration."""
     process = pathlib.Path("/proc") / str(container["State"]["Pid"])
     status = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines() if ":\t" in line)
     assert "0" not in status["Uid"].split(), f"{service} runs as root"
     assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0, f"{service} has capabilities"
-    assert status["NoNewPrivs"] == "1", f"{service} may gain privileges"
+    assert status["NoNewPrivs"] == "1", f"{service} can gain privileges"
     root = next(line.split() for line in (process / "mountinfo").read_text().splitlines() if line.split()[4] == "/")
     assert "ro" in root[5].split(","), f"{service} can write its root file system: {root}"
     published = [binding["HostIp"] for bindings in container["HostConfig"]["PortBindings"].values() for binding in bindings]
@@ -126,10 +126,10 @@ def stop(service, container):
     docker("stop", "--time", "30", container["Id"])
     took = time.monotonic() - begin
     code = json.loads(docker("inspect", container["Id"]))[0]["State"]["ExitCode"]
-    assert code == 0, f"{service} ended with {code}"
+    assert code == 0, f"{service} exited with {code}"
     if service in ("spacelift-promex", "spot-interruption-exporter"):
-        assert took <= STOP_WITHIN, f"{service} took {took:.1f} s to end"
-    print(f"{service} ended with 0 in {took:.1f} s")
+        assert took <= STOP_WITHIN, f"{service} took {took:.1f} s to exit"
+    print(f"{service} exited with 0 in {took:.1f} s")
 
 
 def main(started, tree, *services):
@@ -141,7 +141,7 @@ def main(started, tree, *services):
     assert set(running) == set(services), running.keys()
     for service, container in running.items():
         check_confinement(service, container)
-    print("all run as others than root, without capabilities, on read-only file systems, on the loopback interface")
+    print("all services run as non-root users, without capabilities, on read-only file systems, on the loopback interface")
     for service in reversed(services):
         stop(service, running[service])
 

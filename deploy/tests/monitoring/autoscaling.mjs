@@ -1,6 +1,6 @@
-// What prometheus-adapter and KEDA do with their configuration before they ask Prometheus.
+// Processing of the configuration of prometheus-adapter and KEDA before they query Prometheus.
 
-// An external metric's query for a selector, as the adapter expands its template.
+// Returns the query of an external metric for a selector, as the adapter expands its template.
 export function adapterQuery({ metricsQuery }, series, matchLabels) {
   const values = { Series: series, LabelMatchers: Object.entries(matchLabels).map(([k, v]) => `${k}="${v}"`).join(",") };
   return metricsQuery.replace(/<<\s*\.(\w+)\s*>>/g, (found, name) => {
@@ -9,7 +9,7 @@ export function adapterQuery({ metricsQuery }, series, matchLabels) {
   });
 }
 
-// The metric that an adapter's rule is about.
+// Returns the metric of an adapter rule.
 export const seriesOf = ({ seriesQuery }) => /^[a-zA-Z_:][\w:]*/.exec(seriesQuery)[0];
 
 export const matchLabelsOf = (metric) => metric.external.metric.selector.matchLabels;

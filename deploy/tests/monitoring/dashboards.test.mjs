@@ -1,4 +1,4 @@
-// What Grafana expects of a dashboard, and an operator of its panels.
+// Requirements of Grafana on dashboards, and conventions for panels.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -15,17 +15,17 @@ const VARIABLES = {
   "spacelift-runs": ["datasource", ...TARGETS, "space", "stack", "run_type", "pool"],
   "spot-interruption-exporter": ["datasource", ...TARGETS, "project", "spot_cluster"],
 };
-// Labels that a variable of a dashboard chooses values of: what has such a label follows the variable.
+// Labels that have a variable in a dashboard: queries with such a label must use the variable.
 const CHOSEN = {
   "spacelift-promex": {},
   "spacelift-runs": { space: "space", stack: "stack", run_type: "run_type", worker_pool: "pool" },
   "spot-interruption-exporter": { project: "project" },
 };
-// Panels that repeat fill one page at most: three rows of three.
+// Repeated panels fill at most one page: three rows of three.
 const MOST_REPEATED = 9;
 const SELECTION = `{job=~"$job", instance=~"$instance", cluster=~"$cluster", namespace=~"$namespace", ${RELEASE}=~"$release"`;
 
-// Every data source that is named anywhere, whatever names it.
+// All data sources in a dashboard.
 function dataSources(value) {
   if (value === null || typeof value !== "object") return [];
   const own = value.datasource ? [value.datasource] : [];
@@ -35,7 +35,7 @@ function dataSources(value) {
 dashboards.forEach((dashboard, index) => {
   const name = Object.keys(DASHBOARDS)[index];
 
-  test(`${name}: is ready to import anywhere`, () => {
+  test(`${name}: can be imported into any Grafana`, () => {
     assert.equal(dashboard.uid, name);
     assert.equal(dashboard.id, null);
     assert.ok(dashboard.schemaVersion >= 42);
@@ -44,7 +44,7 @@ dashboards.forEach((dashboard, index) => {
     assert.deepEqual([...uids].sort(), ["${datasource}", "-- Grafana --"].sort());
   });
 
-  test(`${name}: panels have an id of their own and lie beside each other`, () => {
+  test(`${name}: panels have unique ids and do not overlap`, () => {
     const ids = dashboard.panels.map(({ id }) => id);
     assert.equal(new Set(ids).size, ids.length);
     const taken = new Map();
@@ -53,7 +53,7 @@ dashboards.forEach((dashboard, index) => {
       for (let row = y; row < y + h; row++) {
         for (let column = x; column < x + w; column++) {
           const cell = `${column} ${row}`;
-          assert.ok(!taken.has(cell), `${title} lies on ${taken.get(cell)}`);
+          assert.ok(!taken.has(cell), `${title} overlaps ${taken.get(cell)}`);
           taken.set(cell, title);
         }
       }
@@ -65,22 +65,22 @@ dashboards.forEach((dashboard, index) => {
       const { description, fieldConfig, options, targets, type } = panel;
       assert.match(description, /\.$/, "a description is a sentence");
       assert.ok(type === "heatmap" ? options.yAxis.unit : fieldConfig.defaults.unit, "no unit");
-      assert.ok(fieldConfig.defaults.noValue, "says nothing without data");
-      assert.ok(!/^[\d.]/.test(fieldConfig.defaults.noValue), "claims a number without data");
+      assert.ok(fieldConfig.defaults.noValue, "has no text for missing data");
+      assert.ok(!/^[\d.]/.test(fieldConfig.defaults.noValue), "shows a number for missing data");
       if (type === "stat" || type === "gauge") {
-        // What is shown without data has the lowest step's colour.
+        // The text for missing data has the colour of the lowest step.
         assert.deepEqual(fieldConfig.defaults.thresholds.steps[0], { color: "text", value: null });
       }
       for (const { expr, legendFormat } of targets) {
         for (const [selector] of expr.matchAll(/(?<![}"])\{[^}]*/g)) {
-          assert.ok(selector.startsWith(SELECTION), `${selector} does not follow the variables`);
+          assert.ok(selector.startsWith(SELECTION), `${selector} does not use the variables`);
         }
         if (type === "timeseries" || type === "state-timeline") {
-          // Else two series of one name, as after a change of the pod.
+          // Otherwise two series have the same name, for example after a change of the pod.
           const shown = [...legendFormat.matchAll(/\{\{(\w+)\}\}/g)].map(([, label]) => label);
           const values = Object.fromEntries(dashboard.templating.list.map(({ name }) => [name, ".*"]));
           const labels = [...labelsOf(substitute(expr, { ...values, ...builtIn(3600, 30) }), families)];
-          assert.deepEqual(labels.filter((label) => !shown.includes(label)), [], "labels that the legend does not tell");
+          assert.deepEqual(labels.filter((label) => !shown.includes(label)), [], "labels that are missing in the legend");
         }
         assert.doesNotMatch(expr, /\$__interval/, "a rate over $__interval misses samples");
         if (type === "timeseries" || type === "heatmap") {
@@ -90,13 +90,13 @@ dashboards.forEach((dashboard, index) => {
     });
   }
 
-  test(`${name}: what has a label that is chosen follows the variable`, () => {
+  test(`${name}: queries with a selectable label use the variable`, () => {
     for (const { title, targets } of panelsOf(dashboard)) {
       for (const { expr } of targets) {
         for (const [, metric, selector] of expr.matchAll(/(\w+)(\{[^}]*\})/g)) {
           for (const [label, variable] of Object.entries(CHOSEN[name])) {
             if (!families.get(metric).has(label)) continue;
-            assert.ok(selector.includes(`, ${label}=~"$${variable}"`), `${title}: ${metric}${selector} does not follow ${variable}`);
+            assert.ok(selector.includes(`, ${label}=~"$${variable}"`), `${title}: ${metric}${selector} does not use ${variable}`);
           }
         }
       }
@@ -104,7 +104,7 @@ dashboards.forEach((dashboard, index) => {
   });
 
   for (const { repeat, title } of panelsOf(dashboard).filter((panel) => panel.repeat)) {
-    test(`${name}: ${title} repeats for a page at most`, () => {
+    test(`${name}: ${title} repeats for at most one page`, () => {
       const { definition } = dashboard.templating.list.find((variable) => variable.name === repeat);
       const [, most] = /^query_result\(topk\((\d+), /.exec(definition) ?? [];
       assert.ok(Number(most) <= MOST_REPEATED, definition);

@@ -1,11 +1,11 @@
-// The metrics that there are and the labels that each may have: those of the golden expositions, those that
-// Prometheus adds, and what the rules record.
+// The existing metrics with their possible labels: those of the golden expositions, those that Prometheus adds, and
+// those of recording rules.
 
 import { exposition, rules } from "./files.mjs";
 import { TARGET_LABELS, labelsOf } from "./promql.mjs";
 
 const SAMPLE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? /;
-// A golden file gives the labels of a build_info without their values, which change.
+// A golden file contains the labels of build_info without their values.
 const LABEL = /([a-zA-Z_]\w*)(?:="(?:\\.|[^"\\])*")?,?/g;
 
 const OF_PROMETHEUS = ["up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_series_added"];
@@ -22,7 +22,7 @@ export function exposed(lines) {
   return families;
 }
 
-// With what the rules record. A rule that is wrong records nothing; the check of the rule itself says so.
+// Adds recorded series. An invalid rule records nothing and is reported by the check of that rule.
 export function known() {
   const families = exposed(exposition);
   for (const { record, expr, labels = {} } of rules.filter((rule) => rule.record)) {

@@ -1,4 +1,4 @@
-// What is checked, as it is written: rules and their tests, dashboards, autoscaling.
+// The files under test: rules and their tests, dashboards, autoscaling.
 
 import { readFileSync, readdirSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -19,7 +19,7 @@ export const rules = EXPORTERS.flatMap((name) =>
 );
 export const ruleTests = EXPORTERS.flatMap((name) => yaml(`deploy/rules/tests/${name}.yaml`).tests);
 export const runbooks = read("deploy/rules/runbooks.md");
-// Each dashboard with the exporter that it is about.
+// Each dashboard with its exporter.
 export const DASHBOARDS = { "spacelift-promex": "spacelift-promex", "spacelift-runs": "spacelift-promex", "spot-interruption-exporter": "spot-interruption-exporter" };
 export const dashboards = Object.keys(DASHBOARDS).map((name) => JSON.parse(read(`deploy/dashboards/${name}.json`)));
 

@@ -1,4 +1,4 @@
-// The inhibition rules, in a real Alertmanager beside the default rule of kube-prometheus-stack, asked by amtool.
+// The inhibition rules in a real Alertmanager, together with the default rule of kube-prometheus-stack, queried by amtool.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
@@ -10,7 +10,7 @@ import { inhibition, rules } from "./files.mjs";
 import { freePorts, until } from "./world.mjs";
 
 const SEVERITIES = ["info", "warning"];
-// Of kube-prometheus-stack's values.yaml.
+// From the values.yaml of kube-prometheus-stack.
 const DEFAULTS = [
   {
     source_matchers: ['severity = "critical"'],
@@ -49,7 +49,7 @@ after(async () => {
   rmSync(directory, { recursive: true });
 });
 
-// Raises alerts in a namespace of their own and tells which of them are inhibited.
+// Fires alerts in a separate namespace and returns which of them are inhibited.
 let namespaces = 0;
 async function inhibited(...raised) {
   const namespace = `test-${namespaces++}`;
@@ -59,7 +59,7 @@ async function inhibited(...raised) {
     amtool("alert", "add", ...Object.entries(all).map(([name, value]) => `${name}=${value}`));
   }
   const query = (...flags) => JSON.parse(amtool("alert", "query", "--output=json", ...flags, `namespace=${namespace}`));
-  // Alertmanager decides when it evaluates the alerts, at the latest with the next ones.
+  // Alertmanager updates the inhibition when it evaluates the alerts, at the latest with the next ones.
   await until(`${raised.length} alerts`, 10, () => query("--active", "--inhibited").length === raised.length);
   return query("--inhibited").map(({ labels }) => labels);
 }
@@ -67,7 +67,7 @@ async function inhibited(...raised) {
 const names = (labels) => labels.map(({ alertname }) => alertname).sort();
 const spot = { job: "spot-interruption-exporter", app_kubernetes_io_instance: "spot", cluster_location: "europe-west1", project: "p" };
 
-test("a critical alert about one cluster leaves the warning about another", async () => {
+test("a critical alert about one cluster does not silence the warning about another", async () => {
   const found = await inhibited(
     { alert: "SpotInterruptionMostNodesLost", kubernetes_cluster: "east", ...spot },
     { alert: "SpotInterruptionNodesLost", kubernetes_cluster: "east", ...spot },
@@ -76,7 +76,7 @@ test("a critical alert about one cluster leaves the warning about another", asyn
   assert.deepEqual(found.map(({ alertname, kubernetes_cluster }) => [alertname, kubernetes_cluster]), [["SpotInterruptionNodesLost", "east"]]);
 });
 
-test("a worker pool that is stuck silences its other alerts, and none of another pool or account", async () => {
+test("a stuck worker pool silences its other alerts, but none of another pool or account", async () => {
   const pool = { job: "spacelift-promex", app_kubernetes_io_instance: "acme", worker_pool_id: "P" };
   const found = await inhibited(
     { alert: "SpaceliftWorkerPoolStuck", ...pool },
@@ -91,7 +91,7 @@ test("a worker pool that is stuck silences its other alerts, and none of another
   ]);
 });
 
-test("a state that cannot be written silences what it does to webhooks", async () => {
+test("a state that cannot be written silences the webhook alerts that it causes", async () => {
   const promex = { job: "spacelift-promex", app_kubernetes_io_instance: "acme" };
   const found = await inhibited(
     { alert: "SpaceliftPromexStateFailing", ...promex },
@@ -102,7 +102,7 @@ test("a state that cannot be written silences what it does to webhooks", async (
   assert.deepEqual(names(found), ["SpaceliftPromexStateFailing", "SpaceliftWebhookDeliveriesRejected"]);
 });
 
-test("what keeps instances unknown silences its consequences, of the same release", async () => {
+test("the cause of unknown instances silences its consequences in the same release", async () => {
   const other = { ...spot, app_kubernetes_io_instance: "other" };
   const found = await inhibited(
     { alert: "SpotInterruptionExporterLookupsFailing", ...spot },
@@ -112,7 +112,7 @@ test("what keeps instances unknown silences its consequences, of the same releas
   assert.deepEqual(names(found), ["SpotInterruptionsUnattributed"]);
 });
 
-test("a condition that does not hold silences the alert that says the same", async () => {
+test("a false condition silences the alert with the same meaning", async () => {
   const found = await inhibited(
     { alert: "SpotInterruptionExporterNotReady", ...spot, condition: "state" },
     { alert: "SpotInterruptionExporterStateFailing", ...spot },
@@ -121,7 +121,7 @@ test("a condition that does not hold silences the alert that says the same", asy
   assert.deepEqual(names(found), ["SpotInterruptionExporterStateFailing"]);
 });
 
-test("operations that are the source and cannot be listed are one alert", async () => {
+test("operations that are the only source and cannot be listed fire one alert", async () => {
   const found = await inhibited(
     { alert: "SpotInterruptionExporterNotReady", ...spot, condition: "operations" },
     { alert: "SpotInterruptionExporterOperationsFailing", ...spot },
@@ -130,12 +130,12 @@ test("operations that are the source and cannot be listed are one alert", async 
   assert.deepEqual(names(found), ["SpotInterruptionExporterOperationsFailing"]);
 });
 
-test("the rules name alerts that exist, and none that pages is a target", () => {
+test("the rules contain only existing alerts, and no target pages", () => {
   for (const { source_matchers, target_matchers } of inhibition.inhibit_rules) {
     for (const [matchers, targets] of [[source_matchers, false], [target_matchers, true]]) {
       const [, operator, pattern] = /^alertname (=~?) "(.*)"$/.exec(matchers[0]);
       const found = [...alerts.values()].filter(({ alert }) => (operator === "=" ? alert === pattern : new RegExp(`^(?:${pattern})$`).test(alert)));
-      // Each alternative is an alert's name.
+      // Each alternative is the name of an alert.
       const alternatives = pattern.split("|").length;
       assert.ok(found.length >= alternatives, `${pattern} finds ${found.map(({ alert }) => alert)}`);
       if (targets) for (const { alert, labels } of found) assert.ok(SEVERITIES.includes(labels.severity), `${alert} pages`);

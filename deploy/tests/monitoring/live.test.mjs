@@ -1,4 +1,4 @@
-// Everything that asks Prometheus is asked of one that watches the simulated world, and gets an answer.
+// Runs all queries in a Prometheus that scrapes both exporters with simulated services. Each query must return data.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -7,10 +7,10 @@ import { DASHBOARDS, adapterRules, dashboards, hpa, rules, scaledObject } from "
 import { builtIn, panelsOf, substitute, valuesOf } from "./grafana.mjs";
 import { FOUND_PROJECT, start, until } from "./world.mjs";
 
-// Fast enough that there are interruptions within seconds.
+// The simulation is fast enough for interruptions within seconds.
 const SPEED = 10;
-// Subqueries look at whole minutes only, so the first answer may take one. All wait for the same world: what was
-// waited for once is there for the others.
+// Subqueries use whole minutes, so the first result can take a minute. All tests share one simulation, so only the first
+// test waits.
 const PATIENCE = 100;
 const patience = () => Math.max(10, PATIENCE - world.age());
 const RANGE = 300;
@@ -32,7 +32,7 @@ before(async () => {
 
 after(() => world?.stop());
 
-// An answer is a number: a quantile of nothing, and a rate by nothing, is none.
+// A result must be a finite number: quantiles and rates without data are not.
 const answered = (query) =>
   until(query, patience(), async () => {
     const series = await prometheus.query(query);
@@ -40,7 +40,7 @@ const answered = (query) =>
   });
 
 for (const dashboard of dashboards) {
-  // The jobs are called as the exporters are.
+  // The jobs have the names of the exporters.
   const values = ({ interval } = {}) => ({
     ...Object.fromEntries(dashboard.templating.list.map(({ name, allValue }) => [name, allValue ?? (name === "job" ? DASHBOARDS[dashboard.uid] : ".*")])),
     ...builtIn(RANGE, world.scrapeInterval, interval),
@@ -62,7 +62,7 @@ for (const dashboard of dashboards) {
   }
 }
 
-// What a panel shows of one release, as numbers.
+// Returns the numbers that a panel shows for one release.
 async function shown(dashboard, panel, release) {
   const named = dashboard.templating.list.map(({ name, allValue }) => [name, allValue ?? ".*"]);
   const values = { ...Object.fromEntries(named), release, ...builtIn(RANGE, world.scrapeInterval, panel.interval) };
@@ -73,7 +73,7 @@ const spacelift = dashboards[0];
 const mapped = ({ fieldConfig }) => fieldConfig.defaults.mappings?.flatMap(({ options }) => Object.entries(options)) ?? [];
 const optional = panelsOf(spacelift).filter((panel) => mapped(panel).some(([, { text }]) => text === "collector off"));
 
-test("panels of collectors that are off say so", async () => {
+test("panels of disabled collectors show that they are disabled", async () => {
   assert.ok(optional.length >= 6);
   for (const panel of optional) {
     const [value] = mapped(panel).find(([, { text }]) => text === "collector off");
@@ -82,7 +82,7 @@ test("panels of collectors that are off say so", async () => {
   }
 });
 
-test("nothing is said of the runs of a release without webhooks", async () => {
+test("panels of runs show no data for a release without webhooks", async () => {
   const release = '{app_kubernetes_io_instance="plain"}';
   assert.notEqual((await prometheus.query(`spacelift_build_info${release}`)).length, 0);
   for (const metric of ["spacelift_webhook_deliveries_total", "spacelift_runs_active", "spacelift_webhook_last_delivery_timestamp_seconds"]) {
@@ -91,7 +91,7 @@ test("nothing is said of the runs of a release without webhooks", async () => {
   }
 });
 
-test("single values of a release that is not there have no data", async () => {
+test("single values of a missing release have no data", async () => {
   for (const dashboard of dashboards) {
     for (const panel of panelsOf(dashboard).filter(({ type }) => type === "stat" || type === "gauge")) {
       assert.deepEqual(await shown(dashboard, panel, "nobody"), [], panel.title);
@@ -113,12 +113,12 @@ test("every rule is evaluated without an error", async () => {
   assert.deepEqual(states.filter(({ health }) => health !== "ok").map(({ name, lastError }) => [name, lastError]), []);
 });
 
-test("nothing is said of exporters that are well", async () => {
+test("no alert fires about healthy exporters", async () => {
   const alerts = await prometheus.query('ALERTS{alertname=~"SpaceliftPromex.*|SpotInterruptionExporter.*"}');
   assert.deepEqual(alerts.map(({ metric }) => metric.alertname), []);
 });
 
-// The one series that an autoscaler may get.
+// The only series that an autoscaler receives.
 async function only(query) {
   const series = await prometheus.query(query);
   assert.equal(series.length, 1, `${series.length} series from ${query}`);
@@ -136,7 +136,7 @@ for (const rule of adapterRules) {
     assert.deepEqual(series.map(({ metric }) => metric.worker_pool_id).sort(), [...pools].sort());
   });
 
-  test(`the HPA's selector finds ${name} of each pool`, async () => {
+  test(`the HPA's selector matches ${name} of each pool`, async () => {
     const metric = hpa.spec.metrics.find(({ external }) => external.metric.name === name);
     for (const pool of pools) {
       const matchLabels = Object.fromEntries(Object.keys(matchLabelsOf(metric)).map((label) => [label, pool]));
@@ -146,9 +146,9 @@ for (const rule of adapterRules) {
   });
 }
 
-test("KEDA's query has one answer for each pool", async () => {
+test("KEDA's query has one result for each pool", async () => {
   const [{ metadata }] = scaledObject.spec.triggers;
   const [example] = new Set(hpa.spec.metrics.flatMap((metric) => Object.values(matchLabelsOf(metric))));
   for (const pool of pools) await only(metadata.query.replaceAll(example, pool));
-  assert.ok(Object.values(metadata).every((value) => typeof value === "string"), "KEDA takes strings only");
+  assert.ok(Object.values(metadata).every((value) => typeof value === "string"), "KEDA accepts only strings");
 });

@@ -1,4 +1,4 @@
-// The mixin evaluates to the rules and dashboards as they are written, or as its configuration wants them.
+// The mixin evaluates to the rules and dashboards of the files, modified by its configuration.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -34,7 +34,7 @@ function assertValid({ groups }) {
 }
 
 for (const implementation of IMPLEMENTATIONS) {
-  test(`${implementation}: the defaults are the files`, () => {
+  test(`${implementation}: the defaults equal the files`, () => {
     const mixin = evaluate({}, implementation);
     assert.deepEqual(rulesOf(mixin.rules), of("record"));
     assert.deepEqual(rulesOf(mixin.alerts), of("alert"));
@@ -44,7 +44,7 @@ for (const implementation of IMPLEMENTATIONS) {
   });
 }
 
-test("job, cluster label, thresholds, labels and tags follow the configuration", () => {
+test("the configuration sets job, cluster label, thresholds, labels and tags", () => {
   const mixin = evaluate({
     selectors: { "spacelift-promex": 'job=~"promex|other"', "spot-interruption-exporter": 'job="spot", namespace="monitoring"' },
     clusterLabel: "target_cluster",
@@ -79,5 +79,5 @@ for (const [what, config, reason] of [
   ["a text for a number", { thresholds: { SpotInterruptionNodesLost: { share: "much" } } }, /SpotInterruptionNodesLost.share must be a number/],
   ["an unknown threshold", { thresholds: { SpotInterruptionNodesLost: { shares: 0.4 } } }, /has no shares, it has: for, share, interruptions/],
 ]) {
-  test(`refuses ${what}`, () => assert.throws(() => evaluate(config), reason));
+  test(`rejects ${what}`, () => assert.throws(() => evaluate(config), reason));
 }

@@ -1,4 +1,4 @@
-// Every metric and label that is named anywhere exists.
+// Every metric and label in rules, dashboards and autoscaling exists.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -11,13 +11,13 @@ import { labelsOf } from "./promql.mjs";
 const families = known();
 
 function assertLabels(labels, wanted, where) {
-  for (const label of wanted) assert.ok(labels.has(label), `${where} names ${label}, there is: ${[...labels].join(", ")}`);
+  for (const label of wanted) assert.ok(labels.has(label), `${where} contains ${label}; existing labels: ${[...labels].join(", ")}`);
 }
 
 const matches = (text, pattern) => [...text.matchAll(pattern)].map(([, name]) => name);
 
 for (const name of [...families.keys()].filter((name) => name.endsWith("_bucket"))) {
-  test(`${name} has a bucket for everything, or its quantiles are NaN`, () => {
+  test(`${name} has a bucket +Inf, without which quantiles are NaN`, () => {
     assert.ok(exposition.some((line) => line.startsWith(`${name}{`) && line.includes('le="+Inf"')));
   });
 }
@@ -77,7 +77,7 @@ for (const rule of adapterRules) {
   });
 }
 
-test("prometheus-adapter asks for no namespace", () => {
+test("prometheus-adapter does not filter by namespace", () => {
   for (const { resources } of adapterRules) assert.deepEqual(resources, { namespaced: false });
 });
 

@@ -1,4 +1,4 @@
-// Prometheus' HTTP API, as far as it is asked here. A query that fails is an Error with its reason.
+// A client for the parts of Prometheus' HTTP API that the tests use. A failed query throws an Error with the reason.
 
 export class Prometheus {
   constructor(url) {

@@ -1,20 +1,19 @@
-// Which labels the series may have that an expression yields. On the way every metric and every label that the
-// expression names is looked up, so that a name which nothing exposes is an error, and so is a match between two
-// sides that can never find each other.
+// Determines which labels the series of an expression can have. Unknown metrics and labels are errors, and so are binary
+// operations whose sides can never match.
 
 import { createRequire } from "node:module";
 
 const { parser } = createRequire(import.meta.url)("@prometheus-io/lezer-promql");
 
-// The labels that each series of a target has: from Prometheus, its operator and the charts' monitors (the release), and
-// `cluster` where several clusters report to one place.
+// The labels of each target: from Prometheus, its operator and the charts' monitors (the release), and `cluster` if several
+// clusters report to one Prometheus.
 export const RELEASE = "app_kubernetes_io_instance";
 export const TARGET_LABELS = ["job", "instance", "namespace", "pod", "service", "endpoint", "container", "cluster", RELEASE];
 
 const KEEPING_LABELS = new Set(["topk", "bottomk"]);
 const SET_OPERATORS = new Set(["And", "Unless"]);
 
-// Throws an Error that says what is wrong; `families` maps the names of metrics to sets of labels.
+// Throws an Error with the problem; `families` maps names of metrics to sets of labels.
 export function labelsOf(expression, families) {
   const text = (node) => expression.slice(node.from, node.to);
   const string = (node) => JSON.parse(text(node).replace(/^'(.*)'$/s, '"$1"'));
@@ -26,7 +25,7 @@ export function labelsOf(expression, families) {
     }
   }
 
-  // A set of labels, or null for what is no vector.
+  // A set of labels, or null if the expression is not a vector.
   function walk(node) {
     switch (node.name) {
       case "VectorSelector":
@@ -43,7 +42,7 @@ export function labelsOf(expression, families) {
       case "UnaryExpr":
         return walk(node.lastChild);
       default:
-        // Parentheses, ranges, offsets and subqueries change no label.
+        // Parentheses, ranges, offsets and subqueries do not change labels.
         return walk(node.firstChild);
     }
   }
@@ -66,7 +65,7 @@ export function labelsOf(expression, families) {
     if (!modifier) return KEEPING_LABELS.has(operator) ? inner : new Set();
     const listed = names(modifier.getChild("GroupingLabels"));
     const without = modifier.getChild("Without");
-    // `without (pod)` is also right where there are no pods.
+    // `without (pod)` is also valid without the label pod.
     require(new Set([...inner, ...(without ? TARGET_LABELS : [])]), listed, `to ${operator} ${text(modifier)}`);
     if (KEEPING_LABELS.has(operator)) return inner;
     return without ? minus(inner, listed) : new Set(listed);
@@ -76,7 +75,7 @@ export function labelsOf(expression, families) {
     const [left, right] = [walk(node.firstChild), walk(node.lastChild)];
     if (!left || !right) return left ?? right;
     const operator = node.firstChild.nextSibling.name;
-    // What one side has not and the other has needs no match.
+    // A label that exists only on one side need not match.
     if (operator === "Or") return new Set([...left, ...right]);
     const clause = node.getChild("MatchingModifierClause");
     const [listed = [], included = []] = clause?.getChildren("GroupingLabels").map(names) ?? [];

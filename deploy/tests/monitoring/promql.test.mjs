@@ -1,4 +1,4 @@
-// The check of names itself.
+// Tests of the check of names.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -33,7 +33,7 @@ for (const [expression, expected] of [
   ["sum by (pool) (a_total) or vector(0)", ["pool"]],
   ["clamp_min(sum by (pool) ({__name__=\"a_total\"}), 1)", ["pool"]],
 ]) {
-  test(`understands ${expression}`, () => assert.deepEqual(labels(expression), expected));
+  test(`accepts ${expression}`, () => assert.deepEqual(labels(expression), expected));
 }
 
 for (const [expression, reason] of [
@@ -48,5 +48,5 @@ for (const [expression, reason] of [
   ["a_total unless sum(b)", /only one side/],
   ["histogram_quantile(0.9, b)", /no label le/],
 ]) {
-  test(`refuses ${expression}`, () => assert.throws(() => labels(expression), reason));
+  test(`rejects ${expression}`, () => assert.throws(() => labels(expression), reason));
 }

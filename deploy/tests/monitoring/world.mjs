@@ -1,5 +1,5 @@
-// A world to ask: the sandbox, both exporters and a real Prometheus with the rules, on free ports. The programs'
-// paths come from the environment, as MONITORING_<NAME>.
+// Starts the sandbox, both exporters and a real Prometheus with the rules, on free ports. The environment variables
+// MONITORING_<NAME> contain the paths of the programs.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -15,10 +15,10 @@ import { Prometheus } from "./prometheus.mjs";
 const COLLECTORS = ["pools", "limits", "integrations", "stacks", "attention", "dora"];
 const SCRAPE_INTERVAL = 1;
 const WEBHOOK_SECRET = "known-to-the-sandbox-and-one-exporter";
-// A project that is not configured: the exporter finds it in the organisation.
+// A project that is not configured: the exporter discovers it in the organisation.
 export const FOUND_PROJECT = "example-shop";
 
-// Calls `probe` until it yields something, and fails with the reason why it did not, once the time is up.
+// Calls `probe` until it returns a value. Fails with the last error after the timeout.
 export async function until(what, seconds, probe) {
   let reason = "it did not come";
   for (const end = Date.now() + seconds * 1000; Date.now() < end; await delay(200)) {
@@ -52,7 +52,7 @@ export async function start({ speed }) {
     children.push({ name, child, log });
   }
 
-  // A program that ends is the reason, not what is missing because of it.
+  // Reports an exited program instead of its consequences.
   function assertRunning() {
     for (const { name, child, log } of children) {
       if (child.exitCode !== null || child.signalCode) throw new Error(`${name} has ended:\n${readFileSync(log, "utf8")}`);
@@ -65,7 +65,7 @@ export async function start({ speed }) {
     rmSync(directory, { recursive: true });
   }
 
-  // Whatever ends this process ends the world.
+  // All programs are stopped when this process exits.
   process.once("exit", () => children.forEach(({ child }) => child.kill()));
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
 
@@ -79,7 +79,7 @@ export async function start({ speed }) {
     ...["--projects", FOUND_PROJECT],
     ...["--webhook-url", `http://${webhook}/webhook`, "--webhook-secret", WEBHOOK_SECRET, "--webhook-shape", "both"],
   ]);
-  // Two releases: one with all collectors and webhooks, one as it comes.
+  // Two releases: one with all collectors and webhooks, one with the defaults.
   const everything = [
     ...COLLECTORS.map((collector) => `--collector.${collector}`),
     ...["--webhook.secret", WEBHOOK_SECRET, "--webhook.listen-address", webhook, "--state.path", join(directory, "runs")],
@@ -106,7 +106,7 @@ export async function start({ speed }) {
 
   const configuration = join(directory, "prometheus.yml");
   const jobs = { "spacelift-promex": { demo: promex, plain }, "spot-interruption-exporter": { demo: spot } };
-  // With the labels that the charts' monitors and a central Prometheus add.
+  // Adds the labels that the charts' monitors and a central Prometheus add.
   const targets = (releases) =>
     Object.entries(releases).map(([release, address]) => ({
       targets: [address],

@@ -90,7 +90,7 @@ fn keeps_instances_of_zones_that_were_not_listed() {
 }
 
 #[test]
-fn nodes_in_no_scope_go_a_day_after_the_last_seen() {
+fn removes_nodes_outside_all_scopes_after_a_day() {
     let mut fixture = Fixture::new();
     fixture.deliver("m1", creation(node_of("p", 1)));
     fixture.advance(UNLISTED_TTL - HOUR);

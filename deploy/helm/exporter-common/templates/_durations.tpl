@@ -10,8 +10,8 @@
 {{- end -}}
 
 {{/*
-Fails where a duration is longer than the one that it must fit into. Takes short and long with their
-names, shortName and longName; one that is not set cannot be compared.
+Fails if the duration `short` is longer than `long`. Takes short, long and their names shortName and longName. Unset
+durations are not compared.
 */}}
 {{- define "exporter.fits" -}}
 {{- if and .short .long -}}

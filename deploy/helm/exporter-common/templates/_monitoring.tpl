@@ -1,16 +1,18 @@
-{{/* Who scrapes the exporter. Nothing here asks which APIs the cluster has: a render offline would drop it. */}}
+{{/*
+The monitors that scrape the exporter. The templates do not check which APIs the cluster has, because offline
+rendering would then omit the monitors.
+*/}}
 
 {{/*
-What every target of the release carries, so that releases in one namespace can be told apart: the label
-app_kubernetes_io_instance, the release's name.
+The target label app_kubernetes_io_instance with the release's name, which distinguishes releases in one namespace.
 */}}
 {{- define "exporter.releaseLabel" -}}
 app.kubernetes.io/instance
 {{- end -}}
 
 {{/*
-Relabelings of the chart's own. Where counters outlive their pod, the series must too: they lose the pod's name,
-and their instance is the release.
+Relabelings of the chart. With persistent counters the series must be persistent too: the pod label is removed and the
+instance is set to the release.
 */}}
 {{- define "exporter.stableInstance" -}}
 - action: labeldrop
@@ -21,8 +23,7 @@ and their instance is the release.
 {{- end -}}
 
 {{/*
-How the endpoint is scraped, alike in ServiceMonitor and PodMonitor. Takes root, monitor, its name for
-messages, path and stableInstance.
+The endpoint of a ServiceMonitor or PodMonitor. Takes root, monitor, its name for messages, path and stableInstance.
 */}}
 {{- define "exporter.endpoint" -}}
 {{- include "exporter.fits" (dict
@@ -35,7 +36,7 @@ messages, path and stableInstance.
 {{- range $key := list "interval" "scrapeTimeout" "honorLabels" "tlsConfig" "basicAuth" "authorization" "oauth2" "params" "proxyUrl" "metricRelabelings" -}}
 {{- with get $.monitor $key }}{{ $_ := set $endpoint $key . }}{{ end -}}
 {{- end -}}
-{{- /* For these, false is not the default. */ -}}
+{{- /* The default of these keys is not false. */ -}}
 {{- range $key := list "honorTimestamps" "trackTimestampsStaleness" "followRedirects" "enableHttp2" -}}
 {{- if kindIs "bool" (get $.monitor $key) }}{{ $_ := set $endpoint $key (get $.monitor $key) }}{{ end -}}
 {{- end -}}
@@ -47,7 +48,7 @@ messages, path and stableInstance.
 {{- toYaml $endpoint -}}
 {{- end -}}
 
-{{/* The rest of their spec. Takes root, monitor and targetLabelsKey. */}}
+{{/* The other keys of their spec. Takes root, monitor and targetLabelsKey. */}}
 {{- define "exporter.monitorSpec" -}}
 {{- with .monitor.jobLabel }}
 jobLabel: {{ . }}
@@ -69,7 +70,7 @@ selector:
     {{- include "exporter.selectorLabels" .root | nindent 4 }}
 {{- end -}}
 
-{{/* Takes root, path (that of the metrics) and stableInstance. */}}
+{{/* Takes root, path (of the metrics) and stableInstance. */}}
 {{- define "exporter.serviceMonitor" -}}
 {{- with .root.Values.serviceMonitor -}}
 {{- if .enabled -}}
@@ -85,7 +86,7 @@ spec:
 {{- end -}}
 {{- end -}}
 
-{{/* Takes root, path (that of the metrics) and stableInstance. */}}
+{{/* Takes root, path (of the metrics) and stableInstance. */}}
 {{- define "exporter.podMonitor" -}}
 {{- with .root.Values.podMonitor -}}
 {{- if .enabled -}}

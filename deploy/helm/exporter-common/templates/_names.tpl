@@ -1,9 +1,9 @@
-{{/* The application's name: the label app.kubernetes.io/name, and by it Prometheus' job. */}}
+{{/* The application's name: the label app.kubernetes.io/name, which becomes Prometheus' job. */}}
 {{- define "exporter.name" -}}
 {{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* The name of every object: the release's, with the application's unless it contains that already. */}}
+{{/* The name of every object: the release's name, followed by the application's name unless it is already included. */}}
 {{- define "exporter.fullname" -}}
 {{- $name := include "exporter.name" . -}}
 {{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
@@ -24,7 +24,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- regexReplaceAll "[^A-Za-z0-9_.-]+" . "_" | trunc 63 | trimAll "_.-" -}}
 {{- end -}}
 
-{{/* The version that runs: the tag without a digest, if there is one. */}}
+{{/* The version of the image: the tag without its digest. */}}
 {{- define "exporter.version" -}}
 {{- $tag := regexReplaceAll "(@|^)sha256:.*$" (.Values.image.tag | default "") "" -}}
 {{- include "exporter.labelValue" ($tag | default .Chart.AppVersion) -}}
@@ -38,20 +38,20 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- toYaml (merge (include "exporter.selectorLabels" . | fromYaml) (.Values.commonLabels | default dict) $labels) -}}
 {{- end -}}
 
-{{/* Those of the Service, which a ServiceMonitor reads. */}}
+{{/* Labels of the Service, which a ServiceMonitor reads. */}}
 {{- define "exporter.serviceLabels" -}}
 {{- $labels := include "exporter.labels" . | fromYaml -}}
 {{- toYaml (merge (include "exporter.selectorLabels" . | fromYaml) (.Values.service.labels | default dict) $labels) -}}
 {{- end -}}
 
-{{/* Those of the pods, which a PodMonitor reads. */}}
+{{/* Labels of the pods, which a PodMonitor reads. */}}
 {{- define "exporter.podLabels" -}}
 {{- toYaml (merge (include "exporter.selectorLabels" . | fromYaml) (.Values.podLabels | default dict) (.Values.commonLabels | default dict)) -}}
 {{- end -}}
 
 {{/*
-The metadata of an object. Takes root, and where they differ from the usual: name, namespace, labels,
-annotations. What selectors look at cannot be overridden.
+The metadata of an object. Takes root, and optionally name, namespace, labels and annotations. Labels used by
+selectors cannot be overridden.
 */}}
 {{- define "exporter.metadata" -}}
 name: {{ .name | default (include "exporter.fullname" .root) }}
@@ -71,8 +71,9 @@ annotations:
 {{- end -}}
 
 {{/*
-The reference of an image. Takes root, image and the default of its tag. The tag may carry a digest (1.2.3@sha256:…) or be one,
-and a plus sign, which no tag may have, becomes an underscore, as Helm does with charts. A repository that begins with a host keeps it.
+The reference of an image. Takes root, image and the default tag. The tag may contain a digest (1.2.3@sha256:…) or be
+a digest. A plus sign, which is invalid in tags, becomes an underscore, as in Helm's chart tags. If the repository
+begins with a host, the registry is not prepended.
 */}}
 {{- define "exporter.image" -}}
 {{- $host := regexMatch `^([^/]*[.:][^/]*|localhost)/` .image.repository -}}
@@ -90,7 +91,7 @@ and a plus sign, which no tag may have, becomes an underscore, as Helm does with
 {{- end -}}
 {{- end -}}
 
-{{/* The Secrets that images are pulled with: the chart's and those of all charts of an umbrella, each a name or a map with it. */}}
+{{/* The image pull secrets of the chart and of the umbrella chart, each a name or a map with `name`. */}}
 {{- define "exporter.imagePullSecrets" -}}
 {{- $secrets := list -}}
 {{- range concat ((.Values.global).imagePullSecrets | default list) (.Values.imagePullSecrets | default list) -}}

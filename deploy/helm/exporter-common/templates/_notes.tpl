@@ -1,13 +1,13 @@
-{{/* What to do after an installation. Takes root, and ready: what must hold for /ready to be 200. */}}
+{{/* The notes after an installation. Takes root, and ready: the condition for which /ready returns 200. */}}
 {{- define "exporter.notes" -}}
 {{- $name := include "exporter.fullname" .root -}}
 {{- $namespace := include "exporter.namespace" .root -}}
 {{- $scheme := include "exporter.web.scheme" .root -}}
-1. Wait until it can do its job: {{ .ready }}
+1. Wait until the exporter is ready: {{ .ready }}
 
      kubectl --namespace {{ $namespace }} rollout status deployment/{{ $name }}
 
-   What is missing is on /ready and in the log:
+   If it is not ready, /ready and the log show the reason:
 
      kubectl --namespace {{ $namespace }} logs deployment/{{ $name }}
 
@@ -16,24 +16,24 @@
      kubectl --namespace {{ $namespace }} port-forward service/{{ $name }} 8080:{{ .root.Values.service.port }}
      curl --silent {{ ternary "--insecure " "" (eq $scheme "https") }}{{ ternary "--user <name> " "" (not (empty .root.Values.webConfig.content.basic_auth_users)) }}{{ $scheme }}://localhost:8080{{ .path }}
 
-3. Let Prometheus scrape it.
+3. Configure Prometheus to scrape it.
 {{- if or .root.Values.serviceMonitor.enabled .root.Values.podMonitor.enabled }}
-   There is a monitor for the Prometheus Operator. kube-prometheus-stack selects only monitors and rules that carry its own
-   release's name, `release: <its release>`, unless it is told otherwise. If the target does not appear:
+   The chart has created a monitor for the Prometheus Operator. By default kube-prometheus-stack selects only monitors and rules
+   with the label `release: <its release>`. If the target does not appear:
 
      helm upgrade {{ .root.Release.Name }} <chart> --namespace {{ .root.Release.Namespace }} --reset-then-reuse-values \
        --set {{ ternary "serviceMonitor" "podMonitor" .root.Values.serviceMonitor.enabled }}.additionalLabels.release=kube-prometheus-stack \
        --set prometheusRule.additionalLabels.release=kube-prometheus-stack
 {{- else }}
-   With the Prometheus Operator, set serviceMonitor.enabled=true. kube-prometheus-stack selects only monitors and rules that
-   carry its own release's name, so set serviceMonitor.additionalLabels.release too.
+   With the Prometheus Operator, set serviceMonitor.enabled=true. kube-prometheus-stack selects only monitors and rules
+   with the label `release: <its release>`, so set serviceMonitor.additionalLabels.release too.
 {{- end }}
 {{- range $key, $tls := dict "serviceMonitor" "tlsConfig" "podMonitor" "tlsConfig" "podMonitoring" "tls" }}
 {{- with get $.root.Values $key }}
 {{- if and (eq $scheme "https") .enabled (not (get . $tls)) }}
 
-   The endpoint speaks HTTPS and {{ $key }}.{{ $tls }} is empty: Prometheus must trust the certificate, and the name in it
-   must be the one that it connects to ({{ $tls }}.serverName).
+   The endpoint uses HTTPS and {{ $key }}.{{ $tls }} is empty: Prometheus must trust the certificate, and the certificate must be
+   valid for the name that Prometheus connects to ({{ $tls }}.serverName).
 {{- end }}
 {{- end }}
 {{- end }}

@@ -1,4 +1,4 @@
-{{/* Whole objects that are alike for every exporter. */}}
+{{/* Complete objects that are the same for both exporters. */}}
 
 {{- define "exporter.serviceAccount" -}}
 {{- if .Values.serviceAccount.create -}}
@@ -10,7 +10,7 @@ automountServiceAccountToken: {{ .Values.serviceAccount.automountServiceAccountT
 {{- end -}}
 {{- end -}}
 
-{{/* Takes root, and ports: those that the exporter has beside the metrics' one, as a list. */}}
+{{/* Takes root, and ports: a list of the ports besides the metrics port. */}}
 {{- define "exporter.service" -}}
 {{- $service := .root.Values.service -}}
 apiVersion: v1
@@ -43,7 +43,7 @@ spec:
     {{- end }}
 {{- end -}}
 
-{{/* Takes root, port, the pod's (policies look at packets behind the Service), and rules beside those for the metrics. */}}
+{{/* Takes root, port (of the pod, because policies apply after the Service), and rules besides those for the metrics. */}}
 {{- define "exporter.networkPolicy" -}}
 {{- $policy := .root.Values.networkPolicy -}}
 {{- if $policy.enabled -}}
@@ -144,7 +144,10 @@ spec:
 {{- end }}
 {{- end -}}
 
-{{/* The pod that `helm test` runs: the exporter's image has no shell, so one with curl asks for /ready. Its labels are not the exporter's: no Service may take it for one. */}}
+{{/*
+The pod of `helm test`. The exporter's image has no shell, so an image with curl requests /ready. Its labels differ
+from those of the exporter, so no Service selects it.
+*/}}
 {{- define "exporter.test" -}}
 {{- with .Values.testFramework -}}
 {{- if .enabled -}}

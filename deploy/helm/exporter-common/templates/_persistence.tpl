@@ -1,4 +1,4 @@
-{{/* Durable state on a volume: its directory, the claim, and how both get into the pod. Empty without persistence.enabled. */}}
+{{/* Durable state on a volume: the directory, the claim and the mount. Empty without persistence.enabled. */}}
 
 {{- define "exporter.state.directory" -}}
 /var/lib/{{ .Chart.Name }}

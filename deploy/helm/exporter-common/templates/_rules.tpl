@@ -1,11 +1,11 @@
 {{/*
-Rules and dashboards are plain files, deploy/rules and deploy/dashboards, in which Prometheus and Grafana find the defaults.
-What depends on the release is substituted here.
+Rules and dashboards are the plain files of deploy/rules and deploy/dashboards, which contain the defaults. The values
+that depend on the release are substituted here.
 */}}
 
 {{/*
-The jobs under which Prometheus knows the release's targets, as the monitors make them; without a monitor the
-application's name. A label that is missing leaves the Operator's default. A JSON object {"jobs": […]}.
+The job names of the release's targets, as the monitors set them; without a monitor, the application's name. If the
+job label is missing, the Operator's default applies. A JSON object {"jobs": […]}.
 */}}
 {{- define "exporter.jobs" -}}
 {{- $jobs := list -}}
@@ -31,7 +31,7 @@ application's name. A label that is missing leaves the Operator's default. A JSO
 {{- dict "jobs" ($jobs | default (list (include "exporter.name" .)) | uniq) | toJson -}}
 {{- end -}}
 
-{{/* The matcher of these jobs in PromQL. */}}
+{{/* The PromQL matcher for these jobs. */}}
 {{- define "exporter.jobMatcher" -}}
 {{- $jobs := (include "exporter.jobs" . | fromJson).jobs -}}
 {{- if eq (len $jobs) 1 -}}
@@ -44,8 +44,8 @@ job=~"{{ join "|" $patterns }}"
 {{- end -}}
 
 {{/*
-A file with the release's job and cluster label in place of the defaults. Takes root, file, program (the job in the file) and, if
-the exporter has one, clusterLabel; json says that quotes are escaped in the file.
+A file in which the release's job and cluster label replace the defaults. Takes root, file, program (the job in the
+file) and, if the exporter has one, clusterLabel; json means that quotes are escaped in the file.
 */}}
 {{- define "exporter.substituted" -}}
 {{- $text := .root.Files.Get .file | required (printf "%s is missing from the chart" .file) -}}
@@ -63,8 +63,8 @@ the exporter has one, clusterLabel; json says that quotes are escaped in the fil
 {{- end -}}
 
 {{/*
-The expression of an alert with the user's thresholds, and without the marks `# threshold KEY` behind the numbers and the quoted
-patterns. Takes alert, expr and thresholds, a map by key or the number that the first mark behind a number is for.
+The expression of an alert with the user's thresholds, and without the comments `# threshold KEY` after numbers and
+quoted patterns. Takes alert, expr and thresholds: a map by key, or a number for the first numeric threshold.
 */}}
 {{- define "exporter.rules.expr" -}}
 {{- $expr := .expr -}}
@@ -91,7 +91,7 @@ patterns. Takes alert, expr and thresholds, a map by key or the number that the 
 {{- regexReplaceAll `(?m)[ \t]*# threshold [a-z_]+$` $expr "" -}}
 {{- end -}}
 
-{{/* The packaged groups of rules, as the values want them. Takes root, program and clusterLabel. */}}
+{{/* The packaged rule groups with the settings of the values. Takes root, program and clusterLabel. */}}
 {{- define "exporter.rules" -}}
 {{- $values := .root.Values.prometheusRule -}}
 {{- $disabled := $values.disabled | default list -}}
@@ -128,7 +128,7 @@ patterns. Takes alert, expr and thresholds, a map by key or the number that the 
 {{- toYaml $groups -}}
 {{- end -}}
 
-{{/* The packaged rules, and beside them the user's own in a group of their own. Takes root, program and clusterLabel. */}}
+{{/* The packaged rules, and the user's rules in a separate group. Takes root, program and clusterLabel. */}}
 {{- define "exporter.prometheusRule" -}}
 {{- with .root.Values.prometheusRule -}}
 {{- if .enabled -}}
@@ -149,8 +149,8 @@ spec:
 {{- end -}}
 
 {{/*
-Takes root, program, clusterLabel, and more: dashboards beside files/dashboard.json, by what their names end in. The files in it are named
-by the release: Grafana's sidecar puts those of all releases into one directory.
+Takes root, program, clusterLabel, and more: dashboards besides files/dashboard.json, by the suffix of their names.
+The file names contain the release, because Grafana's sidecar stores the files of all releases in one directory.
 */}}
 {{- define "exporter.dashboards" -}}
 {{- with .root.Values.dashboards -}}

@@ -1,7 +1,7 @@
 {{/*
-`helm upgrade --reuse-values` puts the values of the release in place of this chart's defaults. Where they come from another
-chart, such as Spacelift's own of the same name, most keys are missing then. Every template includes this first: without keys that
-all releases of this chart have had, the defaults are filled in.
+`helm upgrade --reuse-values` replaces this chart's defaults with the values of the release. If these are from another
+chart, such as Spacelift's chart of the same name, most keys are missing. Every template includes this first: if keys
+are missing that all releases of this chart had, the defaults are added.
 */}}
 {{- define "exporter.prepare" -}}
 {{- if not (or (hasKey .Values "webConfig") (hasKey .Values "testFramework")) -}}
@@ -9,7 +9,7 @@ all releases of this chart have had, the defaults are filled in.
 {{- end -}}
 {{- end -}}
 
-{{/* Sets what is missing in a map, and in the maps in it. An empty map among the defaults belongs to the user. */}}
+{{/* Adds missing keys to a map and to its nested maps. An empty map among the defaults is not merged, because its keys are the user's. */}}
 {{- define "exporter.fill" -}}
 {{- range $key, $default := .defaults -}}
 {{- $value := get $.values $key -}}

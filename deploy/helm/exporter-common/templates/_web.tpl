@@ -1,19 +1,19 @@
 {{/*
-The web config file: TLS and basic authentication of the exporter's own endpoint. One volume holds the
-file and, below it, the certificate that it refers to.
+The web configuration file: TLS and basic authentication of the exporter's endpoint. One volume contains the file and,
+in a subdirectory, the certificate that it refers to.
 */}}
 
-{{/* Not empty if there is a web config file. */}}
+{{/* Not empty if a web configuration file exists. */}}
 {{- define "exporter.web.enabled" -}}
 {{- with .Values.webConfig -}}
 {{- if and .existingSecret (or .content .tlsSecretName) -}}
-{{- fail "webConfig.existingSecret holds the whole file: webConfig.content and webConfig.tlsSecretName do not go with it" -}}
+{{- fail "webConfig.existingSecret holds the whole file: webConfig.content and webConfig.tlsSecretName cannot be combined with it" -}}
 {{- end -}}
 {{- if or .existingSecret .content .tlsSecretName }}true{{ end -}}
 {{- end -}}
 {{- end -}}
 
-{{/* The file as YAML, where the chart writes it. */}}
+{{/* The file as YAML, if the chart creates it. */}}
 {{- define "exporter.web.file" -}}
 {{- $content := deepCopy .Values.webConfig.content -}}
 {{- if .Values.webConfig.tlsSecretName -}}

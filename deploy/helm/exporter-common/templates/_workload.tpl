@@ -1,4 +1,4 @@
-{{/* The parts of the Deployment that are no exporter's own. */}}
+{{/* The parts of the Deployment that both exporters share. */}}
 
 {{- define "exporter.deploymentSpec" -}}
 replicas: {{ .Values.replicaCount }}
@@ -14,7 +14,7 @@ selector:
     {{- include "exporter.selectorLabels" . | nindent 4 }}
 {{- end -}}
 
-{{/* How pods are replaced. A volume of one pod must be free before the next can have it. */}}
+{{/* The deployment strategy. A volume must be released by the old pod before the new pod can mount it. */}}
 {{- define "exporter.strategy" -}}
 {{- $strategy := .Values.strategy | default dict -}}
 {{- if .Values.persistence.enabled -}}
@@ -27,8 +27,8 @@ selector:
 {{- end -}}
 
 {{/*
-The metadata of the pods. Takes root, and checksums: what is mounted or read at the start, by name. A
-pod is replaced when one of them changes.
+The metadata of the pods. Takes root, and checksums: the contents that are mounted or read at the start, by name. A
+change of one of them replaces the pod.
 */}}
 {{- define "exporter.podMetadata" -}}
 labels:
@@ -45,7 +45,7 @@ annotations:
 {{- end }}
 {{- end -}}
 
-{{/* Takes root, and affinity where the chart adds to the user's. */}}
+{{/* Takes root, and affinity if the chart extends the user's affinity. */}}
 {{- define "exporter.podSpec" -}}
 {{- $values := .root.Values -}}
 serviceAccountName: {{ include "exporter.serviceAccountName" .root }}
@@ -75,7 +75,7 @@ initContainers:
 {{- end }}
 {{- end -}}
 
-{{/* The exporter's container, without what it is told. Takes root, port, and ports beside the metrics' one, as a list. */}}
+{{/* The exporter's container, without arguments and environment. Takes root, port, and ports: a list of the ports besides the metrics port. */}}
 {{- define "exporter.container" -}}
 name: {{ .root.Chart.Name }}
 image: {{ include "exporter.image" (dict "root" .root "image" .root.Values.image "tag" .root.Chart.AppVersion) }}
@@ -100,8 +100,8 @@ resources:
 {{- end -}}
 
 {{/*
-A probe. A handler of the user's takes the place of the default one, which Helm has merged it with, and
-the scheme is the web config's. A pod whose probes the web config shuts out would never become ready.
+A probe. A handler of the user replaces the default handler, which Helm has merged with it. The scheme is that of the
+web configuration. Fails if the web configuration would reject the probe, because the pod would never become ready.
 */}}
 {{- define "exporter.probe" -}}
 {{- $probe := deepCopy .probe -}}

@@ -6,7 +6,7 @@
 {{ .Values.telemetryPath | default "/metrics" }}
 {{- end -}}
 
-{{/* The file with the API key's secret, whoever provides it. */}}
+{{/* The file with the API key's secret, from any source. */}}
 {{- define "spacelift-promex.secretFile" -}}
 /var/run/secrets/spacelift/{{ include "spacelift-promex.secretKey" . }}
 {{- end -}}
@@ -17,8 +17,8 @@ SPACELIFT_PROMEX_API_KEY_SECRET
 {{- end -}}
 
 {{/*
-Not empty if variables or arguments of the user's can hold the secret, or name a file that does. What a Secret or ConfigMap
-in extraEnvFrom holds is not known here.
+Not empty if the user's variables or arguments can contain the secret or the path of its file. The contents of Secrets
+and ConfigMaps in extraEnvFrom cannot be checked.
 */}}
 {{- define "spacelift-promex.secretBrought" -}}
 {{- if .Values.extraEnvFrom }}true{{ end -}}
@@ -31,8 +31,8 @@ in extraEnvFrom holds is not known here.
 {{- end -}}
 
 {{/*
-The projected source of the API key's secret: a Secret of the user's, the chart's, or a token of the
-service account. Empty if the user brings it by other means, as a variable or a mounted file.
+The projected source of the API key's secret: a Secret of the user or of the chart, or a token of the service account.
+Empty if the user provides it otherwise, as a variable or a mounted file.
 */}}
 {{- define "spacelift-promex.secretSource" -}}
 {{- $existing := .Values.apiKeySecretName | default .Values.existingSecret -}}
@@ -41,7 +41,7 @@ service account. Empty if the user brings it by other means, as a variable or a 
 {{- fail "only one of apiKeySecretName, existingSecret, apiKeySecret and oidc.enabled may be set" -}}
 {{- end -}}
 {{- if not (or $sources (include "spacelift-promex.secretBrought" .)) -}}
-{{- fail "the API key has no secret: set one of apiKeySecretName, existingSecret, apiKeySecret and oidc.enabled, or bring SPACELIFT_PROMEX_API_KEY_SECRET or SPACELIFT_PROMEX_API_KEY_SECRET_FILE with extraEnv or extraEnvFrom" -}}
+{{- fail "the API key has no secret: set one of apiKeySecretName, existingSecret, apiKeySecret and oidc.enabled, or set SPACELIFT_PROMEX_API_KEY_SECRET or SPACELIFT_PROMEX_API_KEY_SECRET_FILE with extraEnv or extraEnvFrom" -}}
 {{- end -}}
 {{- if .Values.oidc.enabled -}}
 serviceAccountToken:
@@ -58,8 +58,9 @@ secret:
 {{- end -}}
 
 {{/*
-Every template includes this first. Values of Spacelift's own chart name the image of its exporter, which knows other options:
-the defaults take their place. So they do for what the release before did not have, where its values are reused.
+Every template includes this first. Values of Spacelift's own chart contain the image of its exporter, which has other
+options; the defaults replace them. Defaults also replace keys that are missing in reused values of an earlier
+release.
 */}}
 {{- define "spacelift-promex.prepare" -}}
 {{- include "exporter.prepare" . -}}

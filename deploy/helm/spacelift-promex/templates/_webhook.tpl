@@ -1,8 +1,8 @@
-{{/* Runs by Spacelift's webhooks: a port of its own, the secret that deliveries are signed with, and who may reach the port. */}}
+{{/* Runs from Spacelift's webhooks: the separate port, the secret that signs deliveries, and access to the port. */}}
 
 {{/*
-Not empty if webhooks are received: there is a Secret, or the user brings the secret as a variable, a mounted file or an argument.
-Fails where that cannot work.
+Not empty if webhooks are received: with a Secret, or if the user provides the secret as a variable, a mounted file or
+an argument. Fails if the values are inconsistent.
 */}}
 {{- define "spacelift-promex.webhook.enabled" -}}
 {{- $webhook := .Values.webhook -}}
@@ -16,7 +16,7 @@ Fails where that cannot work.
 {{- if not $on -}}
 {{- range $name, $enabled := dict "webhook.ingress.enabled" $webhook.ingress.enabled "webhook.httpRoute.enabled" $webhook.httpRoute.enabled "persistence.enabled" .Values.persistence.enabled -}}
 {{- if $enabled -}}
-{{- fail (printf "%s needs webhooks: set webhook.existingSecret, or bring SPACELIFT_PROMEX_WEBHOOK_SECRET or SPACELIFT_PROMEX_WEBHOOK_SECRET_FILE with extraEnv" $name) -}}
+{{- fail (printf "%s needs webhooks: set webhook.existingSecret, or set SPACELIFT_PROMEX_WEBHOOK_SECRET or SPACELIFT_PROMEX_WEBHOOK_SECRET_FILE with extraEnv" $name) -}}
 {{- end -}}
 {{- end -}}
 {{- else -}}
@@ -24,7 +24,7 @@ Fails where that cannot work.
 {{- fail (printf "replicaCount must be 1 where webhooks are received, not %d: Spacelift delivers to one of the replicas, and each would count a part of the runs" (int .Values.replicaCount)) -}}
 {{- end -}}
 {{- if eq (int $webhook.port) (include "spacelift-promex.port" . | int) -}}
-{{- fail (printf "webhook.port must not be the port of listenAddress, %d: what is open to the internet must not show the metrics" (int $webhook.port)) -}}
+{{- fail (printf "webhook.port must not be the port of listenAddress, %d: the port that is open to the internet must not serve the metrics" (int $webhook.port)) -}}
 {{- end -}}
 {{- if eq (int $webhook.servicePort) (int .Values.service.port) -}}
 {{- fail (printf "webhook.servicePort must not be service.port, %d" (int $webhook.servicePort)) -}}
@@ -37,7 +37,7 @@ true
 /var/run/secrets/spacelift-webhook/{{ .Values.webhook.existingSecretKey }}
 {{- end -}}
 
-{{/* The variables of the exporter. */}}
+{{/* The environment variables of the exporter. */}}
 {{- define "spacelift-promex.webhook.environment" -}}
 {{- if include "spacelift-promex.webhook.enabled" . -}}
 {{- with .Values.webhook -}}
@@ -86,7 +86,7 @@ SPACELIFT_PROMEX_STATE_PATH: {{ include "exporter.state.directory" . }}
 {{- end -}}
 {{- end -}}
 
-{{/* Deliveries come through an ingress controller, a gateway or a load balancer, or from the internet; they are signed. */}}
+{{/* Deliveries arrive through an ingress controller, a gateway or a load balancer, or from the internet; they are signed. */}}
 {{- define "spacelift-promex.webhook.networkPolicy" -}}
 {{- if include "spacelift-promex.webhook.enabled" . -}}
 - ports:
@@ -99,7 +99,7 @@ SPACELIFT_PROMEX_STATE_PATH: {{ include "exporter.state.directory" . }}
 {{- end -}}
 {{- end -}}
 
-{{/* Metadata of what exposes the port. Takes root and values. */}}
+{{/* Metadata of the Ingress or HTTPRoute. Takes root and values. */}}
 {{- define "spacelift-promex.webhook.metadata" -}}
 {{- include "exporter.metadata" (dict
   "root" .root
@@ -112,7 +112,7 @@ SPACELIFT_PROMEX_STATE_PATH: {{ include "exporter.state.directory" . }}
 {{ include "exporter.fullname" . | trunc 55 | trimSuffix "-" }}-webhook
 {{- end -}}
 
-{{/* The URLs to enter at Spacelift, one a line; empty if the chart exposes none. */}}
+{{/* The URLs to enter in Spacelift, one per line; empty if the chart exposes none. */}}
 {{- define "spacelift-promex.webhook.urls" -}}
 {{- $urls := list -}}
 {{- with .Values.webhook -}}

@@ -1,4 +1,4 @@
-{{/* The address wins over the port, as in the exporter. */}}
+{{/* The address overrides the port, as in the exporter. */}}
 {{- define "spot-interruption-exporter.port" -}}
 {{- with .Values.config.prometheus -}}
 {{ include "exporter.portOf" (.address | default (printf ":%d" (int .port))) }}
@@ -9,7 +9,7 @@
 {{ .Values.config.prometheus.path }}
 {{- end -}}
 
-{{/* The configuration file: the user's keys, and those that follow from other values. */}}
+{{/* The configuration file: the user's keys, and keys that are derived from other values. */}}
 {{- define "spot-interruption-exporter.config" -}}
 {{- $_ := required "config.project_name is required: the id of the Google Cloud project whose instances are watched" .Values.config.project_name -}}
 {{- $config := deepCopy .Values.config -}}
@@ -18,16 +18,16 @@
 {{- if $value }}{{ $_ := set $gcp $key $value }}{{ end -}}
 {{- end -}}
 {{- if and $gcp.discover_query (not $gcp.discover) -}}
-{{- fail "config.gcp.discover_query narrows a search, and config.gcp.discover says where to search" -}}
+{{- fail "config.gcp.discover_query narrows a search: set config.gcp.discover to the folders or organizations to search" -}}
 {{- end -}}
 {{- if $gcp }}{{ $_ := set $config "gcp" $gcp }}{{ else }}{{ $_ := unset $config "gcp" }}{{ end -}}
 {{- if not (include "spot-interruption-exporter.pubsub" .) -}}
 {{- $_ := unset $config "pubsub" -}}
 {{- if has (toString (dig "operations" "source" ($config.compute | default dict))) (list "off" "false" "reconcile") -}}
-{{- fail "config.compute.operations must be source without config.pubsub, or nothing tells of interruptions" -}}
+{{- fail "config.compute.operations must be source without config.pubsub, because interruptions would not be detected" -}}
 {{- end -}}
 {{- end -}}
-{{- /* YAML takes a bare off for false. */ -}}
+{{- /* YAML parses an unquoted off as false. */ -}}
 {{- if eq "false" (toString (dig "operations" "" ($config.compute | default dict))) -}}
 {{- $_ := set $config.compute "operations" "off" -}}
 {{- end -}}
@@ -41,18 +41,18 @@
 {{- toYaml $config -}}
 {{- end -}}
 
-{{/* Not empty if events come by Pub/Sub. `config.pubsub: null` takes the names of the subscriptions away. */}}
+{{/* Not empty if events are received from Pub/Sub. `config.pubsub: null` removes the names of the subscriptions. */}}
 {{- define "spot-interruption-exporter.pubsub" -}}
 {{- $pubsub := .Values.config.pubsub | default dict -}}
 {{- $creation := $pubsub.instance_creation_subscription_name -}}
 {{- $interruption := $pubsub.instance_interruption_subscription_name -}}
 {{- if and $creation $interruption }}true
 {{- else if or $creation $interruption -}}
-{{- fail "config.pubsub needs both instance_creation_subscription_name and instance_interruption_subscription_name; config.pubsub=null does without Pub/Sub" -}}
+{{- fail "config.pubsub needs both instance_creation_subscription_name and instance_interruption_subscription_name; set config.pubsub=null to run without Pub/Sub" -}}
 {{- end -}}
 {{- end -}}
 
-{{/* Where interruptions come from, as sentences. */}}
+{{/* The source of interruptions, as sentences. */}}
 {{- define "spot-interruption-exporter.source" -}}
 {{- $compute := .Values.config.compute | default dict -}}
 {{- if not (include "spot-interruption-exporter.pubsub" .) -}}
@@ -68,7 +68,7 @@ message came.
 {{- end -}}
 {{- end -}}
 
-{{/* Which projects are listed, as sentences. Of many, the number. */}}
+{{/* The listed projects, as sentences. If there are many, only their number. */}}
 {{- define "spot-interruption-exporter.projects" -}}
 {{- $gcp := .Values.config.gcp | default dict -}}
 {{- $projects := prepend ($gcp.projects | default list) .Values.config.project_name | uniq -}}
@@ -81,8 +81,9 @@ It lists the instances of {{ if gt (len $projects) 5 }}{{ len $projects }} proje
 {{- end -}}
 
 {{/*
-The user's affinity, and away from nodes that are preempted: the storm that the exporter reports must not take the exporter.
-Expressions within a term go together, so in the hard case each of the user's terms gets them.
+The user's affinity, plus an affinity to nodes that are not preemptible: a burst of preemptions must not stop the
+exporter that reports it. Expressions of a term are combined with AND, so with `required` they are added to each of
+the user's terms.
 */}}
 {{- define "spot-interruption-exporter.affinity" -}}
 {{- $affinity := deepCopy (.Values.affinity | default dict) -}}

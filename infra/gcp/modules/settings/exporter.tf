@@ -1,7 +1,7 @@
-# What the exporter must be told.
+# Configuration of the exporter.
 
 locals {
-  # Full names, so that they hold wherever project_name points.
+  # Full names, because project_name can be another project.
   exporter_config = merge(
     {
       project_name = local.project_name
@@ -16,7 +16,7 @@ locals {
     length(local.interruption_methods) > 1 ? { interruption_methods = local.interruption_methods } : {},
   )
 
-  # Which projects are listed beside project_name, if any. The exporter adds project_name itself.
+  # Projects that are listed in addition to project_name, which the exporter always adds.
   gcp_config = merge(
     length(local.listed_projects) > 1 ? { projects = sort(local.monitored_projects) } : {},
     local.discover ? { discover = "${local.sink_parent}s/${coalesce(var.folder_id, var.organization_id)}" } : {},
@@ -24,7 +24,7 @@ locals {
   )
 
   helm_values = {
-    # Null takes the chart's own subscription names away.
+    # Null removes the default subscription names of the chart.
     config = merge(local.exporter_config, var.pubsub ? {} : { pubsub = null })
     serviceAccount = merge(
       {
@@ -35,7 +35,7 @@ locals {
         annotations = { "iam.gke.io/gcp-service-account" = local.service_account_email }
       },
     )
-    # Workload identity holds for this namespace only.
+    # Workload identity is granted only for this namespace.
     namespaceOverride = var.kubernetes_service_account_namespace
   }
 }

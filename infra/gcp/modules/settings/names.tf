@@ -1,7 +1,7 @@
-# Every name, and who is who.
+# All names and members.
 
 locals {
-  # Without Pub/Sub there is nothing to be made for them.
+  # Without Pub/Sub, no events are configured.
   events = var.pubsub ? local.named_events : {}
 
   named_events = {
@@ -23,16 +23,16 @@ locals {
 
   monitored_projects = length(var.monitored_projects) > 0 ? var.monitored_projects : toset([var.project])
 
-  # Always listed by the exporter, which keeps its durable state under this name.
+  # The exporter always lists this project, and its durable state belongs to it.
   project_name = coalesce(
     var.project_name,
     length(local.monitored_projects) == 1 ? one(local.monitored_projects) : var.project,
   )
 
-  # Projects in which the exporter is granted read access, whatever it may read at a folder or an organisation.
+  # Projects in which the exporter is granted read access, in addition to access at a folder or an organisation.
   listed_projects = setunion(local.monitored_projects, [local.project_name])
 
-  # Sinks are in one place only, or each event would arrive twice.
+  # Sinks exist at only one level, because otherwise each event would arrive twice.
   sink_parent = (
     var.organization_id != null ? "organization"
     : var.folder_id != null ? "folder"
@@ -53,10 +53,10 @@ locals {
     : null
   )
 
-  # Cloud Asset Inventory is asked on behalf of the project that the identity belongs to.
+  # Requests to Cloud Asset Inventory use the quota of the project of the identity.
   quota_project = var.identity == "principal" ? local.workload_pool_project : var.project
 
-  # Role ids know no hyphens. One made from the prefix keeps two sets in a project or an organisation apart.
+  # Role ids cannot contain hyphens. The prefix distinguishes several sets of resources in a project or an organisation.
   compute_role_id = "${replace(var.prefix, "-", "_")}_instance_reader"
 
   service_account_id = coalesce(

@@ -3,7 +3,7 @@ output "project" {
 }
 
 output "pubsub" {
-  description = "Whether events come by Pub/Sub."
+  description = "Whether events are received from Pub/Sub."
   value       = var.pubsub
 }
 
@@ -12,7 +12,7 @@ output "labels" {
 }
 
 output "events" {
-  description = "By kind of event: topic, subscription, sink, its description and its filter."
+  description = "Topic, subscription, sink with its description, and filter, by kind of event."
   value       = local.events
 
   precondition {
@@ -26,12 +26,12 @@ output "monitored_projects" {
 }
 
 output "listed_projects" {
-  description = "Projects in which the exporter may read instances: the monitored ones and its `project_name`."
+  description = "Projects in which the exporter can read instances: the monitored ones and its `project_name`."
   value       = local.listed_projects
 }
 
 output "discover" {
-  description = "Whether the exporter finds the projects below the folder or organisation by itself."
+  description = "Whether the exporter discovers the projects of the folder or organisation."
   value       = local.discover
 
   precondition {
@@ -41,7 +41,7 @@ output "discover" {
 }
 
 output "quota_project" {
-  description = "Project on whose behalf Cloud Asset Inventory is asked: its API must be enabled there."
+  description = "Project whose quota is used for requests to Cloud Asset Inventory; the API must be enabled there."
   value       = local.quota_project
 }
 
@@ -51,7 +51,7 @@ output "sink_parent" {
 
   precondition {
     condition     = var.folder_id == null || var.organization_id == null
-    error_message = "folder_id and organization_id exclude each other: an organisation's sinks already see every folder."
+    error_message = "folder_id and organization_id cannot be combined: the sinks of an organisation already cover every folder."
   }
 }
 
@@ -111,17 +111,17 @@ output "service_account_email" {
 }
 
 output "workload_identity_member" {
-  description = "The Kubernetes service account, as the one who may act as the Google service account."
+  description = "The Kubernetes service account as the member that can impersonate the Google service account."
   value       = "serviceAccount:${local.workload_pool}[${var.kubernetes_service_account_namespace}/${var.kubernetes_service_account_name}]"
 }
 
 output "workload_pool_project" {
-  description = "Project whose number `principal_format` wants."
+  description = "Project whose number is inserted into `principal_format`."
   value       = local.workload_pool_project
 }
 
 output "principal_format" {
-  description = "The Kubernetes service account, as one who is granted roles itself; %s is the number of the pool's project."
+  description = "The Kubernetes service account as the member that is granted roles directly; %s is the number of the pool's project."
   value       = "principal://iam.googleapis.com/projects/%s/locations/global/workloadIdentityPools/${local.workload_pool}/subject/ns/${var.kubernetes_service_account_namespace}/sa/${var.kubernetes_service_account_name}"
 }
 
@@ -135,7 +135,7 @@ output "project_numbers" {
 }
 
 output "compute_role" {
-  description = "Null where a custom role is made."
+  description = "Null if a custom role is created."
   value       = var.compute_role
 
   precondition {
@@ -145,17 +145,17 @@ output "compute_role" {
 }
 
 output "custom_role_organization_id" {
-  description = "Organisation in which the custom role is made; null where none is made there."
+  description = "Organisation in which the custom role is created; null if none is created."
   value       = local.custom_role_organization_id
 
   precondition {
     condition     = var.custom_role_organization_id == null || var.folder_id != null
-    error_message = "custom_role_organization_id goes with folder_id; with organization_id the custom role is made in that organisation."
+    error_message = "custom_role_organization_id requires folder_id; with organization_id the custom role is created in that organisation."
   }
 }
 
 output "asset_role" {
-  description = "Role for finding projects; null where another role has the permission."
+  description = "Role for finding projects; null if another role has the permission."
   value       = var.asset_role
 }
 
@@ -164,7 +164,7 @@ output "compute_role_id" {
 }
 
 output "exporter_config" {
-  description = "The part of the exporter's configuration file that follows from what is made here, as YAML."
+  description = "The part of the exporter's configuration file that depends on this module, as YAML."
   value       = yamlencode(local.exporter_config)
 }
 
@@ -174,7 +174,7 @@ output "helm_values" {
 }
 
 output "alerts" {
-  description = "What alert policies need: the age in seconds, and whom they notify."
+  description = "Settings of the alert policies: the age in seconds and the notification channels."
   value = {
     unacked_seconds       = tonumber(trimsuffix(var.alert_unacked_age, "s"))
     notification_channels = var.alert_notification_channels

@@ -1,5 +1,5 @@
-# The same names as the root module's, each with its checks and none with a default:
-# defaults are written once, in the root module.
+# The same inputs as in the root module, with their checks but without defaults: the root module
+# defines the defaults.
 
 variable "project" {
   type     = string
@@ -37,7 +37,7 @@ variable "labels" {
 
   validation {
     condition     = length(var.labels) <= 60
-    error_message = "labels: at most 60, since a resource carries 64 and Google and this module add some."
+    error_message = "labels: at most 60, because a resource can have 64 and Google and this module add some."
   }
 }
 
@@ -103,7 +103,7 @@ variable "extra_interruption_methods" {
   nullable = false
 
   validation {
-    # Nothing that could end the quoted string that it is put into.
+    # The value must not terminate the quoted string that it is inserted into.
     condition     = alltrue([for method in var.extra_interruption_methods : can(regex("^[A-Za-z][A-Za-z0-9_]*([.][A-Za-z][A-Za-z0-9_]*)+$", method))])
     error_message = "extra_interruption_methods must be audit-log method names such as compute.instances.hostError."
   }

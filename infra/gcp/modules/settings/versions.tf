@@ -1,4 +1,4 @@
-# No provider on purpose: everything in here can be tested without a network.
+# This module has no provider, so it can be tested without a network.
 terraform {
   required_version = ">= 1.5"
 }
