@@ -134,7 +134,7 @@ async fn names_the_key_and_the_source_of_an_error() {
 }
 
 #[tokio::test]
-async fn a_url_with_credentials_is_not_repeated() {
+async fn errors_do_not_repeat_credentials_of_a_url() {
     for (variable, key) in
         [("SIE_PUBSUB__ENDPOINT", "pubsub.endpoint"), ("SIE_COMPUTE__ENDPOINT", "compute.endpoint")]
     {
@@ -209,7 +209,7 @@ async fn warns_about_unknown_variables() {
 }
 
 #[tokio::test]
-async fn a_log_that_nobody_reads_blocks_nothing() {
+async fn an_unread_log_blocks_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.yaml");
     // Nothing listens on port 1, so each attempt to connect is logged.

@@ -297,7 +297,7 @@ async fn rejects_oversized_and_deeply_nested_input() {
 }
 
 #[tokio::test]
-async fn ten_thousand_idle_and_slow_clients_keep_nobody_waiting() {
+async fn serves_scrapes_with_ten_thousand_idle_and_slow_clients() {
     let (mut services, nodes) = services_with(1_000).await;
     let exporter = services.ready_exporter(&[]).await;
     let Some(crowd) = Crowd::of(10_000, &exporter.address) else { return };

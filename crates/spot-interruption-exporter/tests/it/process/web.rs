@@ -3,7 +3,7 @@
 use super::services::Services;
 
 #[tokio::test]
-async fn the_doors_are_locked() {
+async fn rejects_unauthenticated_requests() {
     let services = Services::sandbox().await;
     harness::check_doors(async |config| {
         services.exporter(&[("SIE_WEB__CONFIG_FILE", config.to_str().unwrap())]).await
