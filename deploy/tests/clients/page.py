@@ -1,4 +1,4 @@
-"""What a page in the text format says, read by the plainest means: one sample a line. Real clients are compared with it."""
+"""A simple parser of the text format: one sample per line. Clients are compared with its result."""
 
 import re
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ ESCAPED = {"\\\\": "\\", '\\"': '"', "\\n": "\n"}
 
 
 def series(name, labels):
-    """A key for a series. Bounds of buckets are numbers, which clients write in several ways: `1`, `1.0`, `+Inf`, `inf`."""
+    """Returns a key for a series. Bucket bounds are normalised, because clients write them differently: `1`, `1.0`, `+Inf`, `inf`."""
     return name, frozenset((key, float(value) if key == "le" else value) for key, value in labels.items())
 
 
@@ -32,14 +32,14 @@ class Page:
                     for found in LABEL.finditer(sample["labels"] or "")
                 }
                 key = series(sample["name"], labels)
-                assert key not in self.samples, f"twice: {line}"
+                assert key not in self.samples, f"duplicate: {line}"
                 self.samples[key] = float(sample["value"])
 
     def histograms(self):
         return {name for name, kind in self.types.items() if kind == "histogram"}
 
     def buckets(self, name, **labels):
-        """The buckets of one histogram as (bound, count), in the order of the page."""
+        """Returns the buckets of a histogram as (bound, count), in the order of the page."""
         wanted = set(labels.items())
         found = []
         for (sample, its_labels), value in self.samples.items():
@@ -51,18 +51,18 @@ class Page:
         return self.samples[series(name, labels)]
 
 
-# The process itself and its answers, which change with every look.
+# Metrics of the process and its HTTP server, which change with every request.
 RESTLESS = ("process_", "promhttp_")
 
 
 def steady(before, after):
-    """The samples that are the same on both pages: what a client that asked in between must have understood."""
+    """Returns the samples that are equal on both pages: a client that read in between must have them."""
     samples = {key: value for key, value in before.samples.items() if not key[0].startswith(RESTLESS)}
     return {key: value for key, value in samples.items() if after.samples.get(key) == value}
 
 
 def quantile(q, buckets):
-    """What `histogram_quantile` is documented to say."""
+    """Calculates `histogram_quantile` as documented."""
     total = buckets[-1][1]
     rank = q * total
     lower, below = 0.0, 0.0

@@ -1,4 +1,4 @@
-"""Clients that other people wrote, each made to say which samples it reads: series -> value."""
+"""Third-party clients. Each reader returns the samples that the client reads: series -> value."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import pathlib
 import subprocess
 import urllib.request
 
-# The agent's stand-in refuses labels such as `version` in Datadog's own integrations only.
+# The stand-in of the agent rejects labels such as `version` only in Datadog's own integrations.
 os.environ["DDEV_SKIP_GENERIC_TAGS_CHECK"] = "true"
 
 from datadog_checks.base.checks.openmetrics.v2.base import OpenMetricsBaseCheckV2
@@ -58,13 +58,13 @@ def has_labels(page, histogram):
 
 
 def npm_leaves_out(page):
-    """It merges all histograms of a family into one whatever their labels; only those without labels are compared."""
+    """This client merges all histograms of a family regardless of their labels, so only those without labels are compared."""
     labelled = [name for name in page.histograms() if has_labels(page, name)]
     return {f"{name}_{part}" for name in labelled for part in ("bucket", "sum", "count")}
 
 
 def datadog(url, page, latest=False):
-    """The check that Datadog's agent runs on an OpenMetrics endpoint. It renames, so its names are translated back."""
+    """The OpenMetrics check of Datadog's agent. It renames metrics, so the names are translated back."""
     aggregator.reset()
     instance = {"openmetrics_endpoint": url, "namespace": "test", "metrics": [".+"], "use_latest_spec": latest}
     check = OpenMetricsBaseCheckV2("test", {}, [instance])
@@ -89,7 +89,7 @@ def datadog(url, page, latest=False):
                 labels["le"] = labels.pop("upper_bound")
                 labels.pop("lower_bound", None)
             found[series(names[metric], labels)] = sample.value
-    # It sends no bucket without a bound, as that is the count.
+    # It does not send the bucket +Inf, which equals the count.
     for (name, labels), value in list(found.items()):
         if name.endswith("_count") and page.types.get(name.removesuffix("_count")) == "histogram":
             found[series(f"{name.removesuffix('_count')}_bucket", {**dict(labels), "le": "inf"})] = value

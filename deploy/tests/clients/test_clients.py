@@ -1,4 +1,4 @@
-"""Every client understands every sample of both programs as it was meant, histograms above all."""
+"""Every client reads every sample of both programs correctly, including histograms."""
 
 import http.server
 import math
@@ -15,7 +15,7 @@ from world import POOLS, WORKERS, until
 
 PROGRAMS = ["spacelift-promex", "spot-interruption-exporter"]
 
-# Samples that the comparison would be worth little without.
+# Samples that must exist, because the comparison would otherwise be incomplete.
 EXPECTED = {
     "spacelift-promex": {
         "spacelift_worker_pool_workers",
@@ -33,12 +33,12 @@ EXPECTED = {
     },
 }
 
-# promtool's opinion on names that Spacelift's own exporter has, or the Go exporter.
+# Complaints of promtool about names of Spacelift's own exporter and the Go exporter.
 KNOWN_NAMES = re.compile(r"^spacelift_|^interruption_events")
 
 
 def differences(read, wanted):
-    """What a client lacks or reads otherwise."""
+    """Returns the samples that a client lacks or reads differently."""
     return {key: (value, read.get(key)) for key, value in wanted.items() if read.get(key) != value}
 
 
@@ -57,8 +57,8 @@ def test_a_parser_reads_every_sample(world, reader, name):
     understood(reader, world.metrics(name), name)
 
 
-def test_the_pages_say_what_is_true(world):
-    """What all comparisons rest on: the page itself, held to the sandbox's account and history."""
+def test_the_pages_match_the_simulation(world):
+    """The pages, on which all comparisons are based, match the account and history of the sandbox."""
     promex, spot = (Page(get(world.metrics(name))) for name in PROGRAMS)
     workers = [value for (sample, _), value in promex.samples.items() if sample == "spacelift_worker_pool_workers"]
     assert workers == [WORKERS] * POOLS
@@ -71,7 +71,7 @@ def test_the_pages_say_what_is_true(world):
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_buckets_rise_in_order_and_end_with_the_count(world, name):
+def test_buckets_are_ordered_and_end_with_the_count(world, name):
     page = Page(get(world.metrics(name)))
     seen = 0
     for histogram in page.histograms():
@@ -83,7 +83,7 @@ def test_buckets_rise_in_order_and_end_with_the_count(world, name):
             assert [below for _, below in buckets] == sorted(below for _, below in buckets)
             assert buckets[-1] == (math.inf, count)
             seen += count > 0
-    assert seen, "no histogram with an observation"
+    assert seen, "no histogram has an observation"
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -101,12 +101,12 @@ def test_prometheus_stores_every_sample(world, prometheus, name):
         assert {sample for sample, _ in wanted} >= EXPECTED[name]
         return differences(read, wanted)
 
-    # What changes between a scrape and the pages shows in the next scrape.
+    # Changes between a scrape and the pages are included in the next scrape.
     until(lambda: f"all samples, without {stored()}", 10, lambda: stored() == {})
     assert prometheus.value(f'up{{job="{name}"}}') == 1
 
 
-def test_prometheus_answers_questions_about_histograms(world, prometheus):
+def test_prometheus_evaluates_histogram_quantiles(world, prometheus):
     page = Page(get(world.metrics("spot-interruption-exporter")))
     buckets = page.buckets("spot_interruption_delivery_seconds")
     for q in (0.5, 0.9):
@@ -121,7 +121,7 @@ def test_prometheus_answers_questions_about_histograms(world, prometheus):
 @pytest.mark.parametrize("promtool", ["promtool", NEWER / "promtool"], ids=["2.42", "2.53"])
 def test_promtool_can_read_the_metrics(world, promtool, name):
     finished = subprocess.run([promtool, "check", "metrics"], input=get(world.metrics(name)), capture_output=True, text=True)
-    # 0: nothing to say, 3: an opinion on a name.
+    # 0: no complaints, 3: complaints about names.
     assert finished.returncode in (0, 3), finished.stderr
     complaints = [line for line in finished.stderr.splitlines() if not KNOWN_NAMES.match(line)]
     assert complaints == []
@@ -129,13 +129,13 @@ def test_promtool_can_read_the_metrics(world, promtool, name):
 
 @pytest.mark.parametrize("name", PROGRAMS)
 @pytest.mark.parametrize("question", ["healthy", "ready"])
-def test_promtool_finds_the_program_well(world, question, name):
+def test_promtool_check_succeeds(world, question, name):
     command = [NEWER / "promtool", "check", question, f"--url={world.programs[name]}"]
     finished = subprocess.run(command, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stdout + finished.stderr
 
 
-# Whether these tests would notice.
+# Tests of the comparison itself.
 
 
 @contextmanager
@@ -170,13 +170,13 @@ seconds_count 6
 """
 
 
-def test_a_good_histogram_is_read_by_all():
+def test_all_clients_read_a_valid_histogram():
     with served(HISTOGRAM) as url:
         for reader in (python_classic, npm):
             assert differences(reader(url, Page(HISTOGRAM)), Page(HISTOGRAM).samples) == {}
 
 
-def test_buckets_after_the_sum_are_noticed():
+def test_detects_buckets_after_the_sum():
     lines = HISTOGRAM.splitlines(keepends=True)
     text = "".join(lines[:2] + lines[5:] + lines[2:5])
     with served(text) as url:
@@ -187,12 +187,12 @@ def test_buckets_after_the_sum_are_noticed():
         assert differences(read, Page(text).samples) != {}
 
 
-def test_buckets_that_do_not_add_up_are_noticed():
+def test_detects_inconsistent_buckets():
     text = HISTOGRAM.replace('le="+Inf"} 6', 'le="+Inf"} 5') + "# EOF\n"
     with served(text) as url, pytest.raises(ValueError):
         python_strict(url, None)
 
 
-def test_a_bucket_that_is_read_wrong_is_noticed():
+def test_detects_a_bucket_that_is_read_incorrectly():
     samples = Page(HISTOGRAM).samples
     assert differences({**samples, series("seconds_bucket", {"le": "+Inf"}): 0.0}, samples) != {}

@@ -1,4 +1,4 @@
-"""A simulated world that stands still, both programs watching it, and Prometheus servers that scrape them."""
+"""Simulated services with a stopped clock, both programs, and Prometheus servers that scrape them."""
 
 import contextlib
 import json
@@ -15,7 +15,7 @@ POOLS, WORKERS = 3, 10
 
 
 def until(what, seconds, probe):
-    """Calls `probe` until it yields something; fails with the last reason once the time is up."""
+    """Calls `probe` until it returns a value. Fails with the last error after the timeout."""
     end, reason = time.monotonic() + seconds, "nothing came"
     while time.monotonic() < end:
         try:
@@ -42,7 +42,7 @@ def free_ports(count):
 
 
 class Processes:
-    """Programs that end with the context, their logs in a directory."""
+    """Programs that are stopped with the context, with logs in a directory."""
 
     def __init__(self, directory):
         self.directory, self.running = pathlib.Path(directory), []
@@ -67,7 +67,7 @@ class Processes:
     def answers(self, url):
         def probe():
             for name, process, log in self.running:
-                assert process.poll() is None, f"{name} has ended:\n{log.read_text()}"
+                assert process.poll() is None, f"{name} has exited:\n{log.read_text()}"
             return fetch(url) or True
 
         return probe
@@ -102,7 +102,7 @@ class World:
             SIE_PUBSUB__ENDPOINT=f"http://{pubsub}",
             SIE_COMPUTE__ENDPOINT=f"http://{self.compute}",
             SIE_PROMETHEUS__ADDRESS=spot,
-            # Interruptions of instances that are in no cluster are settled within the test's time.
+            # Interruptions of instances outside any cluster are resolved during the test.
             SIE_ATTRIBUTION_GRACE="2s",
         )
         for name, url in self.programs.items():
@@ -110,12 +110,12 @@ class World:
         self.settle()
 
     def settle(self):
-        """Takes spot VMs away, lets time stand still, and waits until everything is counted."""
+        """Preempts spot VMs, stops the simulated clock, and waits until everything is counted."""
         fetch(f"http://{self.compute}/_sandbox/storm", "POST", "0.5")
         until("interruptions", 60, lambda: self.truth()["interruptions"])
         fetch(f"http://{self.compute}/_sandbox/speed", "PUT", "0")
         until("everything to be counted", 60, lambda: self.counted() == self.interruptions())
-        # The first scrape asks the API, all others are served from the cache.
+        # The first scrape requests the API; all others are served from the cache.
         fetch(self.metrics("spacelift-promex"))
 
     def truth(self):
@@ -156,7 +156,7 @@ class Prometheus:
         until(f"{name} to have scraped", 60, lambda: len(self.query("scrape_samples_scraped > 0")) == len(programs))
 
     def query(self, query):
-        """An instant query's answer: [(labels, value)]."""
+        """Returns the result of an instant query: [(labels, value)]."""
         answer = json.loads(fetch(f"{self.url}/api/v1/query?{urllib.parse.urlencode({'query': query})}"))
         assert answer["status"] == "success", answer
         return [(sample["metric"], float(sample["value"][1])) for sample in answer["data"]["result"]]

@@ -1,7 +1,7 @@
-# The whole module against a mocked provider: what is made, for whom, and what is not.
+# Tests of the module with a mocked provider.
 #
 # Where the google provider can be downloaded: terraform -chdir=infra/gcp init && terraform -chdir=infra/gcp test
-# Elsewhere: infra/tests/run, which has a stand-in for it.
+# Otherwise: infra/tests/run, which has a stand-in for the provider.
 
 mock_provider "google" {
   mock_data "google_project" {

@@ -1,4 +1,4 @@
-# Messages encrypted with a key of one's own and stored in one region only.
+# Messages are encrypted with a customer-managed key and stored in only one region.
 
 resource "google_kms_key_ring" "pubsub" {
   project  = "acme-security"
@@ -12,7 +12,7 @@ resource "google_kms_crypto_key" "pubsub" {
   rotation_period = "7776000s" # 90 days
 
   lifecycle {
-    # Messages that wait cannot be read without it.
+    # The queue of messages cannot be read without this permission.
     prevent_destroy = true
   }
 }

@@ -1,5 +1,5 @@
-# No Google service account: the Kubernetes service account is granted the roles itself. Beside it
-# a second, independent set in the same project, which its prefix keeps apart.
+# No Google service account: the Kubernetes service account is granted the roles directly. A second,
+# independent set of resources in the same project has another prefix.
 
 module "production" {
   source = "../.."

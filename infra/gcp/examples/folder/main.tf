@@ -1,5 +1,5 @@
-# Sinks at a folder see every project below it, those made later too. The exporter finds these projects by Cloud Asset
-# Inventory and lists the instances of each. Topics and identity live in a project of their own.
+# Sinks at a folder cover every project in it, including later ones. The exporter finds these projects with Cloud
+# Asset Inventory and lists the instances of each. Topics and identity are in a separate project.
 
 module "spot_interruption_exporter" {
   source = "../.."
@@ -8,8 +8,8 @@ module "spot_interruption_exporter" {
   folder_id     = "123456789012"
   workload_pool = "acme-platform.svc.id.goog" # the cluster that runs the exporter
 
-  # The custom role is made in the folder's organisation, as folders have none. Without this line the exporter gets
-  # roles/compute.viewer and roles/cloudasset.viewer at the folder.
+  # The custom role is created in the folder's organisation, because folders cannot have custom roles. Without this
+  # line the exporter gets roles/compute.viewer and roles/cloudasset.viewer at the folder.
   custom_role_organization_id = "210987654321"
 
   # Only projects with this label.

@@ -1,4 +1,4 @@
-# A whole organisation: sinks, the custom role and its grant are made at the organisation.
+# An organisation: the sinks, the custom role and its grant are created at the organisation.
 
 module "spot_interruption_exporter" {
   source = "../.."

@@ -1,4 +1,4 @@
-# Three projects by name: two sinks, a custom role and a grant in each. Topics and identity live in one of them.
+# Three projects: two sinks, a custom role and a grant in each. Topics and identity are in one of them.
 
 module "spot_interruption_exporter" {
   source = "../.."

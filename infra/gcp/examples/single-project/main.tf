@@ -1,4 +1,4 @@
-# One project, everything at its default: the way most begin.
+# One project with all defaults.
 
 module "spot_interruption_exporter" {
   source = "../.."

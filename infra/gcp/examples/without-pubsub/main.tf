@@ -1,5 +1,5 @@
-# Only the identity and its read access: no sinks, topics or subscriptions. The exporter learns of interruptions from Compute
-# Engine's own operations. Taking the line away later adds Pub/Sub, by which they come within seconds.
+# Only the identity and its read access: no sinks, topics or subscriptions. The exporter detects interruptions by Compute
+# Engine's operations. Removing the line adds Pub/Sub, with which interruptions arrive within seconds.
 
 module "spot_interruption_exporter" {
   source = "../.."

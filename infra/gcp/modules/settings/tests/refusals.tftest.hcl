@@ -1,4 +1,4 @@
-# What is refused, each with the message of the variable that it is about.
+# Rejected inputs, each with the variable that rejects it.
 
 variables {
   project = "acme-prod"
