@@ -1,10 +1,11 @@
-# A notification policy for Spacelift. It sends what happens to runs to each named webhook that has the label
-# `spacelift-promex`, or that identity.
+# A notification policy for Spacelift. It sends state changes of runs to each named webhook with the label or
+# the id `spacelift-promex`.
 #
-# The payload holds what spacelift-promex makes metrics of, and nothing else: the input also has the environment of runs,
-# values of resources, commit messages, and who created a run from where. A field that the input lacks is left out.
+# The payload contains only the data for the metrics of spacelift-promex. The input also contains the environment of
+# runs, values of resources, commit messages, and the session of the creator of a run. Fields that are missing in the
+# input are omitted.
 #
-# Spacelift has refused `import rego.v1`. Everything below means the same to Open Policy Agent before and after 1.0.
+# Spacelift has rejected `import rego.v1`. This policy has the same meaning in Open Policy Agent before and after 1.0.
 package spacelift
 
 import future.keywords.contains
@@ -30,7 +31,7 @@ webhook contains {"endpoint_id": id, "payload": payload} if {
 	some id in endpoints
 }
 
-# With the default payload, which has no secrets in it.
+# Internal errors are sent with the default payload, which contains no secrets.
 webhook contains {"endpoint_id": id} if {
 	is_object(input.internal_error)
 	some id in endpoints
@@ -67,11 +68,11 @@ payload := object.union(
 	},
 )
 
-# The fields of an object that have one of these names.
+# Returns the fields of an object with one of these names.
 picked(from, names) := {field: from[field] | some field in names}
 
-# The same for each object of a list.
+# Returns the same for each object of a list.
 each(from, list, names) := [picked(item, names) | is_array(from[list]); some item in from[list]]
 
-# The same for objects in an object, as far as they are there.
+# Returns the same for nested objects, if they exist.
 parts(from, names) := {part: picked(from[part], fields) | some part, fields in names; from[part]}

@@ -31,7 +31,7 @@ run "defaults" {
       && google_pubsub_subscription.events["interruption"].name == "sie-interruption-subscription"
       && google_pubsub_subscription.events["creation"].name == "sie-creation-subscription"
     )
-    error_message = "The published names."
+    error_message = "The default names are the published names."
   }
 
   assert {
@@ -39,7 +39,7 @@ run "defaults" {
       for subscription in concat(values(google_pubsub_subscription.events), google_pubsub_subscription.dead_letter) :
       subscription.expiration_policy[0].ttl == "" && subscription.message_retention_duration == "604800s" && subscription.ack_deadline_seconds == 60
     ])
-    error_message = "Every subscription stays for ever and keeps messages for seven days."
+    error_message = "Every subscription never expires and keeps messages for seven days."
   }
 
   assert {
@@ -51,7 +51,7 @@ run "defaults" {
       && subscription.dead_letter_policy[0].max_delivery_attempts == 20
       && subscription.enable_exactly_once_delivery == false
     ])
-    error_message = "Retries and dead letters."
+    error_message = "Retries and dead letters are configured."
   }
 
   assert {
@@ -63,7 +63,7 @@ run "defaults" {
       && google_logging_project_sink.events["${event}/acme-prod"].filter == output.filters[event]
       && google_logging_project_sink.events["${event}/acme-prod"].description != ""
     ])
-    error_message = "Sink, topic and subscription of an event belong together."
+    error_message = "Sink, topic and subscription of an event are connected."
   }
 
   assert {
@@ -73,7 +73,7 @@ run "defaults" {
       && google_pubsub_topic_iam_member.writer["${event}/acme-prod"].role == "roles/pubsub.publisher"
       && google_pubsub_topic_iam_member.writer["${event}/acme-prod"].member == google_logging_project_sink.events["${event}/acme-prod"].writer_identity
     ])
-    error_message = "Each sink may write to its own topic and no other."
+    error_message = "Each sink can write only to its topic."
   }
 
   assert {
@@ -83,7 +83,7 @@ run "defaults" {
       && grant.role == "roles/pubsub.subscriber"
       && grant.member == "serviceAccount:spot-interruption-exporter@acme-prod.iam.gserviceaccount.com"
     ])
-    error_message = "The exporter consumes its two subscriptions."
+    error_message = "The exporter can consume its two subscriptions."
   }
 
   assert {
@@ -93,17 +93,17 @@ run "defaults" {
       && grant.role == "roles/pubsub.viewer"
       && grant.member == "serviceAccount:spot-interruption-exporter@acme-prod.iam.gserviceaccount.com"
     ])
-    error_message = "The exporter sees whether a topic was deleted."
+    error_message = "The exporter can detect a deleted topic."
   }
 
   assert {
     condition     = join(" ", keys(google_project_iam_member.instance_reader)) == "acme-prod" && google_project_iam_member.instance_reader["acme-prod"].role == google_project_iam_custom_role.instance_reader["acme-prod"].id
-    error_message = "The one grant at a project is the narrow role."
+    error_message = "The only grant at a project is the narrow role."
   }
 
   assert {
     condition     = google_project_iam_custom_role.instance_reader["acme-prod"].permissions == toset(["compute.globalOperations.list", "compute.instances.get", "compute.instances.list", "compute.zoneOperations.list"])
-    error_message = "Nothing but reading instances and operations."
+    error_message = "The role can only read instances and operations."
   }
 
   assert {
@@ -111,7 +111,7 @@ run "defaults" {
       google_service_account_iam_member.workload_identity[0].role == "roles/iam.workloadIdentityUser"
       && google_service_account_iam_member.workload_identity[0].member == "serviceAccount:acme-prod.svc.id.goog[spot-interruption-exporter/spot-interruption-exporter-sa]"
     )
-    error_message = "Workload identity."
+    error_message = "Workload identity is granted."
   }
 
   assert {
@@ -123,32 +123,32 @@ run "defaults" {
       ])
       && length(google_pubsub_subscription_iam_member.dead_letter_acknowledger) == 2
     )
-    error_message = "Pub/Sub may move dead letters."
+    error_message = "Pub/Sub can move dead letters."
   }
 
   assert {
     condition     = length(google_project_service.needed) == 6 && alltrue([for api in google_project_service.needed : api.disable_on_destroy == false])
-    error_message = "A destroy leaves the APIs on."
+    error_message = "A destroy does not disable the APIs."
   }
 
   assert {
     condition     = length(google_monitoring_alert_policy.oldest_unacked_message) == 0 && length(google_monitoring_alert_policy.dead_letters) == 0
-    error_message = "No alert policies unless asked for."
+    error_message = "Alert policies are only created on request."
   }
 
   assert {
     condition     = length(google_kms_crypto_key_iam_member.pubsub_agent) == 0 && alltrue([for topic in google_pubsub_topic.events : topic.kms_key_name == null && length(topic.message_storage_policy) == 0])
-    error_message = "Nothing of what was not asked for."
+    error_message = "Optional resources are not created by default."
   }
 
   assert {
     condition     = output.service_account_email == yamldecode(output.helm_values).serviceAccount.annotations["iam.gke.io/gcp-service-account"]
-    error_message = "The chart is told the account that was made."
+    error_message = "The chart's values contain the service account."
   }
 
   assert {
     condition     = sort(keys(output.writer_identities)) == tolist(["creation/acme-prod", "interruption/acme-prod"])
-    error_message = "Writer identities."
+    error_message = "The outputs contain the writer identities."
   }
 }
 
@@ -159,22 +159,22 @@ run "several_projects" {
 
   assert {
     condition     = length(google_logging_project_sink.events) == 4 && length(google_pubsub_topic_iam_member.writer) == 4
-    error_message = "Two sinks a project, each with its grant."
+    error_message = "Each project has two sinks with their grants."
   }
 
   assert {
     condition     = google_logging_project_sink.events["creation/acme-shop"].project == "acme-shop" && google_pubsub_topic.events["creation"].project == "acme-prod"
-    error_message = "Sinks there, topics here."
+    error_message = "Sinks are in the monitored projects, topics in the project."
   }
 
   assert {
     condition     = join(" ", keys(google_project_iam_member.instance_reader)) == "acme-prod acme-search acme-shop" && google_project_iam_custom_role.instance_reader["acme-shop"].project == "acme-shop"
-    error_message = "A role and a grant in each, and in the one that the exporter always lists."
+    error_message = "Each project, and the one that the exporter always lists, has a role and a grant."
   }
 
   assert {
     condition     = length(google_folder_iam_member.exporter) == 0 && length(google_organization_iam_member.exporter) == 0 && length(google_project_iam_member.service_consumer) == 0 && !contains(keys(google_project_service.needed), "cloudasset.googleapis.com")
-    error_message = "Nothing for finding projects."
+    error_message = "Nothing is created for finding projects."
   }
 }
 
@@ -185,7 +185,7 @@ run "folder" {
 
   assert {
     condition     = length(google_logging_project_sink.events) == 0 && length(google_logging_organization_sink.events) == 0 && length(google_logging_folder_sink.events) == 2
-    error_message = "Sinks at the folder only."
+    error_message = "Sinks are created only at the folder."
   }
 
   assert {
@@ -195,7 +195,7 @@ run "folder" {
       && google_pubsub_topic_iam_member.writer["${event}/folder"].member == sink.writer_identity
       && google_pubsub_topic_iam_member.writer["${event}/folder"].topic == google_pubsub_topic.events[event].id
     ])
-    error_message = "They see what is below and may write."
+    error_message = "The sinks include child resources and can write."
   }
 
   assert {
@@ -204,12 +204,12 @@ run "folder" {
       && alltrue([for grant in google_folder_iam_member.exporter : grant.folder == "folders/4711" && grant.member == output.exporter_member])
       && length(google_organization_iam_custom_role.instance_reader) == 0
     )
-    error_message = "Predefined roles at the folder, where no custom role can be made."
+    error_message = "Predefined roles are granted at the folder, which cannot have custom roles."
   }
 
   assert {
     condition     = google_project_iam_member.instance_reader["acme-prod"].role == google_project_iam_custom_role.instance_reader["acme-prod"].id
-    error_message = "The project of the topics may be elsewhere."
+    error_message = "The project of the topics can be outside the folder."
   }
 
   assert {
@@ -219,7 +219,7 @@ run "folder" {
       && google_project_iam_member.service_consumer[0].role == "roles/serviceusage.serviceUsageConsumer"
       && google_project_iam_member.service_consumer[0].member == output.exporter_member
     )
-    error_message = "The inventory can be asked."
+    error_message = "The exporter can query the asset inventory."
   }
 }
 
@@ -235,17 +235,17 @@ run "folder_with_its_organization" {
       && google_organization_iam_custom_role.instance_reader[0].role_id == "sie_instance_reader"
       && google_organization_iam_custom_role.instance_reader[0].permissions == toset(["cloudasset.assets.searchAllResources", "compute.globalOperations.list", "compute.instances.get", "compute.instances.list", "compute.zoneOperations.list"])
     )
-    error_message = "One narrow role for instances and projects."
+    error_message = "One narrow role covers instances and projects."
   }
 
   assert {
     condition     = { for use, grant in google_folder_iam_member.exporter : use => grant.role } == { instances = google_organization_iam_custom_role.instance_reader[0].id }
-    error_message = "Granted at the folder, and nothing else there."
+    error_message = "The role is the only grant at the folder."
   }
 
   assert {
     condition     = length(google_project_iam_custom_role.instance_reader) == 0 && google_project_iam_member.instance_reader["acme-prod"].role == google_organization_iam_custom_role.instance_reader[0].id
-    error_message = "The same role in the project."
+    error_message = "The same role is granted in the project."
   }
 }
 
@@ -262,7 +262,7 @@ run "folder_without_discovery" {
       && length(google_project_iam_member.service_consumer) == 0 && !contains(keys(google_project_service.needed), "cloudasset.googleapis.com")
       && join(" ", keys(google_project_iam_member.instance_reader)) == "acme-prod acme-shop"
     )
-    error_message = "Sinks at the folder, grants in projects."
+    error_message = "Sinks are at the folder, grants in projects."
   }
 }
 
@@ -273,7 +273,7 @@ run "organization" {
 
   assert {
     condition     = length(google_logging_project_sink.events) == 0 && length(google_logging_folder_sink.events) == 0 && length(google_logging_organization_sink.events) == 2
-    error_message = "Sinks at the organisation only."
+    error_message = "Sinks are created only at the organisation."
   }
 
   assert {
@@ -281,7 +281,7 @@ run "organization" {
       for event, sink in google_logging_organization_sink.events :
       sink.include_children && sink.org_id == "4711" && google_pubsub_topic_iam_member.writer["${event}/organization"].member == sink.writer_identity
     ])
-    error_message = "They see what is below and may write."
+    error_message = "The sinks include child resources and can write."
   }
 
   assert {
@@ -291,11 +291,11 @@ run "organization" {
       && alltrue([for grant in google_organization_iam_member.exporter : grant.org_id == "4711" && grant.member == output.exporter_member])
       && length(google_folder_iam_member.exporter) == 0
     )
-    error_message = "One narrow role, made and granted at the organisation."
+    error_message = "One narrow role is created and granted at the organisation."
   }
 }
 
-run "organization_with_a_role_of_its_own" {
+run "organization_with_a_custom_role" {
   variables {
     organization_id = "4711"
     compute_role    = "organizations/4711/roles/instance_reader"
@@ -306,7 +306,7 @@ run "organization_with_a_role_of_its_own" {
       length(google_project_iam_custom_role.instance_reader) == 0 && length(google_organization_iam_custom_role.instance_reader) == 0
       && google_project_iam_member.instance_reader["acme-prod"].role == "organizations/4711/roles/instance_reader"
     )
-    error_message = "The role that was given, and none made."
+    error_message = "The given role is used, and no role is created."
   }
 
   assert {
@@ -314,7 +314,7 @@ run "organization_with_a_role_of_its_own" {
       instances = "organizations/4711/roles/instance_reader"
       assets    = "roles/cloudasset.viewer"
     }
-    error_message = "Nothing tells that the role finds projects too."
+    error_message = "It is unknown that the role can find projects, so another role is granted."
   }
 }
 
@@ -329,11 +329,11 @@ run "organization_with_a_role_for_everything" {
 
   assert {
     condition     = { for use, grant in google_organization_iam_member.exporter : use => grant.role } == { instances = "organizations/4711/roles/spot" }
-    error_message = "One grant."
+    error_message = "There is exactly one grant."
   }
 }
 
-run "organization_watched_by_a_principal_of_another_project" {
+run "organization_monitored_by_a_principal_of_another_project" {
   variables {
     organization_id = "4711"
     identity        = "principal"
@@ -347,7 +347,7 @@ run "organization_watched_by_a_principal_of_another_project" {
       && google_project_iam_member.service_consumer[0].project == "acme-platform"
       && !contains(keys(google_project_service.needed), "cloudasset.googleapis.com")
     )
-    error_message = "The inventory is asked on behalf of the pool's project."
+    error_message = "Requests to the inventory use the quota of the pool's project."
   }
 }
 
@@ -360,22 +360,22 @@ run "direct_principal" {
 
   assert {
     condition     = length(google_service_account.exporter) == 0 && length(google_service_account_iam_member.workload_identity) == 0 && output.service_account_email == null
-    error_message = "No Google service account."
+    error_message = "No Google service account is created."
   }
 
   assert {
     condition     = alltrue([for grant in google_pubsub_subscription_iam_member.exporter : grant.member == output.exporter_member])
-    error_message = "The subscriptions are granted to the principal."
+    error_message = "The principal can use the subscriptions."
   }
 
   assert {
     condition     = google_project_iam_member.instance_reader["acme-prod"].member == "principal://iam.googleapis.com/projects/42/locations/global/workloadIdentityPools/acme-platform.svc.id.goog/subject/ns/spot-interruption-exporter/sa/spot-interruption-exporter-sa"
-    error_message = "So is the role."
+    error_message = "The role is granted to the principal."
   }
 
   assert {
     condition     = join(" ", keys(data.google_project.numbered)) == "acme-prod"
-    error_message = "What was given is not looked up."
+    error_message = "A given project number is not looked up."
   }
 }
 
@@ -396,7 +396,7 @@ run "nothing_to_look_up" {
       && alltrue([for subscription in google_pubsub_subscription.events : length(subscription.dead_letter_policy) == 0])
       && output.dead_letter_topic == null && output.dead_letter_subscription == null
     )
-    error_message = "No dead letters."
+    error_message = "No dead-letter resources are created."
   }
 }
 
@@ -417,22 +417,22 @@ run "without_pubsub" {
       && length(google_pubsub_subscription_iam_member.dead_letter_acknowledger) == 0 && length(google_kms_crypto_key_iam_member.pubsub_agent) == 0
       && length(data.google_project.numbered) == 0
     )
-    error_message = "Nothing of Pub/Sub, and no sink."
+    error_message = "No Pub/Sub resources and no sinks are created."
   }
 
   assert {
     condition     = !contains(keys(google_project_service.needed), "pubsub.googleapis.com") && !contains(keys(google_project_service.needed), "logging.googleapis.com")
-    error_message = "No API of theirs."
+    error_message = "APIs of Pub/Sub and Logging are not enabled."
   }
 
   assert {
     condition     = length(google_service_account.exporter) == 1 && length(google_project_iam_member.instance_reader) == 1 && length(google_folder_iam_member.exporter) == 2
-    error_message = "The identity and what it may read."
+    error_message = "The identity and its read access are created."
   }
 
   assert {
     condition     = output.topics == {} && output.subscriptions == {} && output.filters == {} && output.writer_identities == {} && output.dead_letter_topic == null
-    error_message = "Outputs name what is there."
+    error_message = "Outputs contain only existing resources."
   }
 }
 
@@ -447,7 +447,7 @@ run "alert_policies_without_pubsub" {
   expect_failures = [output.exporter_config]
 }
 
-run "own_key_and_regions" {
+run "customer_managed_key_and_regions" {
   variables {
     kms_key_name            = "projects/acme-security/locations/europe-west1/keyRings/r/cryptoKeys/k"
     grant_kms_access        = true
@@ -463,22 +463,22 @@ run "own_key_and_regions" {
       topic.kms_key_name == "projects/acme-security/locations/europe-west1/keyRings/r/cryptoKeys/k"
       && toset(topic.message_storage_policy[0].allowed_persistence_regions) == toset(["europe-west1", "europe-west4"])
     ])
-    error_message = "Dead letters are no exception."
+    error_message = "Dead letters are configured likewise."
   }
 
   assert {
     condition     = google_kms_crypto_key_iam_member.pubsub_agent[0].member == "serviceAccount:service-123456789012@gcp-sa-pubsub.iam.gserviceaccount.com"
-    error_message = "Pub/Sub may use the key."
+    error_message = "Pub/Sub can use the key."
   }
 
   assert {
     condition     = alltrue([for subscription in google_pubsub_subscription.events : subscription.enable_exactly_once_delivery])
-    error_message = "Exactly once."
+    error_message = "Exactly-once delivery is enabled."
   }
 
   assert {
     condition     = length(google_project_service.needed) == 0
-    error_message = "No API is touched."
+    error_message = "No API is enabled."
   }
 
   assert {
@@ -486,7 +486,7 @@ run "own_key_and_regions" {
       for resource in concat(values(google_pubsub_topic.events), google_pubsub_topic.dead_letter, values(google_pubsub_subscription.events), google_pubsub_subscription.dead_letter) :
       resource.labels["team"] == "platform" && resource.labels["app"] == "spot-interruption-exporter"
     ])
-    error_message = "Labels on everything that can carry them."
+    error_message = "All resources that support labels have them."
   }
 }
 
@@ -506,17 +506,17 @@ run "alert_policies" {
       && policy.conditions[0].condition_threshold[0].threshold_value == 900
       && join(" ", policy.notification_channels) == "projects/acme-prod/notificationChannels/1"
     ])
-    error_message = "A policy for each subscription, at the age that was asked for."
+    error_message = "Each subscription has a policy with the configured age."
   }
 
   assert {
     condition     = strcontains(google_monitoring_alert_policy.dead_letters[0].conditions[0].condition_threshold[0].filter, "\"${google_pubsub_subscription.dead_letter[0].name}\"") && google_monitoring_alert_policy.dead_letters[0].conditions[0].condition_threshold[0].threshold_value == 0
-    error_message = "A policy for dead letters."
+    error_message = "Dead letters have a policy."
   }
 
   assert {
     condition     = contains(keys(google_project_service.needed), "monitoring.googleapis.com")
-    error_message = "The API that the policies need."
+    error_message = "The API of the policies is enabled."
   }
 }
 
@@ -530,7 +530,7 @@ run "alert_policies_without_dead_letters" {
 
   assert {
     condition     = length(google_monitoring_alert_policy.oldest_unacked_message) == 2 && length(google_monitoring_alert_policy.dead_letters) == 0
-    error_message = "No policy about what is not there."
+    error_message = "No policy is created for missing resources."
   }
 }
 

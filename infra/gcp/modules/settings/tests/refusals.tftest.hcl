@@ -528,7 +528,7 @@ run "folder_and_organization" {
   expect_failures = [output.sink_parent]
 }
 
-run "backoff_upside_down" {
+run "minimum_backoff_above_maximum" {
   command = plan
 
   variables {
@@ -579,7 +579,7 @@ run "notification_channel_by_number" {
   expect_failures = [var.alert_notification_channels]
 }
 
-run "odd_but_allowed" {
+run "unusual_but_valid" {
   command = plan
 
   variables {

@@ -42,46 +42,46 @@ run "published_names" {
 
   assert {
     condition     = output.events.interruption.topic == "sie-interruption-topic" && output.events.creation.topic == "sie-creation-topic"
-    error_message = "Topics."
+    error_message = "Topics have these names."
   }
 
   assert {
     condition     = output.events.interruption.subscription == "sie-interruption-subscription" && output.events.creation.subscription == "sie-creation-subscription"
-    error_message = "Subscriptions."
+    error_message = "Subscriptions have these names."
   }
 
   assert {
     condition     = output.events.interruption.sink == "sie-interruption-sink" && output.events.creation.sink == "sie-creation-sink"
-    error_message = "Sinks."
+    error_message = "Sinks have these names."
   }
 
   assert {
     condition     = output.dead_letter.topic == "sie-dead-letter-topic" && output.dead_letter.subscription == "sie-dead-letter-subscription"
-    error_message = "Dead letters."
+    error_message = "Dead-letter resources have these names."
   }
 
   assert {
     condition     = output.service_account_email == "spot-interruption-exporter@acme-prod.iam.gserviceaccount.com"
-    error_message = "Service account."
+    error_message = "The service account has this name."
   }
 
   assert {
     condition     = output.workload_identity_member == "serviceAccount:acme-prod.svc.id.goog[spot-interruption-exporter/spot-interruption-exporter-sa]"
-    error_message = "Workload identity."
+    error_message = "Workload identity is granted."
   }
 
   assert {
     condition     = output.labels == { app = "spot-interruption-exporter" }
-    error_message = "Labels."
+    error_message = "Labels are set."
   }
 
   assert {
     condition     = output.sink_parent == "project" && sort(keys(output.project_sinks)) == tolist(["creation/acme-prod", "interruption/acme-prod"])
-    error_message = "One sink for each kind of event in the project itself."
+    error_message = "The project has one sink for each kind of event."
   }
 }
 
-run "another_prefix_keeps_everything_apart" {
+run "another_prefix_separates_all_resources" {
   command = plan
 
   variables {
@@ -93,27 +93,27 @@ run "another_prefix_keeps_everything_apart" {
     condition = alltrue([
       for event in output.events : alltrue([for name in [event.topic, event.subscription, event.sink] : startswith(name, "sie-trial-")])
     ])
-    error_message = "Topics, subscriptions and sinks carry the prefix."
+    error_message = "Names of topics, subscriptions and sinks have the prefix."
   }
 
   assert {
     condition     = startswith(output.dead_letter.topic, "sie-trial-") && startswith(output.dead_letter.subscription, "sie-trial-")
-    error_message = "Dead letters carry the prefix."
+    error_message = "Names of dead-letter resources have the prefix."
   }
 
   assert {
     condition     = output.service_account_id == "sie-trial-exporter"
-    error_message = "The service account carries the prefix."
+    error_message = "The name of the service account has the prefix."
   }
 
   assert {
     condition     = output.compute_role_id == "sie_trial_instance_reader"
-    error_message = "A role id has underscores for hyphens."
+    error_message = "A role id has underscores instead of hyphens."
   }
 
   assert {
     condition     = output.labels == { team = "platform", app = "sie" }
-    error_message = "The caller's labels win."
+    error_message = "The caller's labels override the default labels."
   }
 }
 
@@ -126,11 +126,11 @@ run "longest_and_shortest_prefix" {
 
   assert {
     condition     = length(output.service_account_id) <= 30 && length(output.events.interruption.sink) <= 100 && length(output.compute_role_id) <= 64
-    error_message = "Every derived name fits where it goes."
+    error_message = "Every derived name is within its length limit."
   }
 }
 
-run "projects_watched_from_another" {
+run "projects_monitored_from_another" {
   command = plan
 
   variables {
@@ -141,22 +141,22 @@ run "projects_watched_from_another" {
     condition = sort(keys(output.project_sinks)) == tolist([
       "creation/acme-search", "creation/acme-shop", "interruption/acme-search", "interruption/acme-shop",
     ])
-    error_message = "Two sinks in each monitored project."
+    error_message = "Each monitored project has two sinks."
   }
 
   assert {
     condition     = yamldecode(output.exporter_config).project_name == "acme-prod"
-    error_message = "With several projects the exporter's own names its state."
+    error_message = "With several projects, the state belongs to the exporter's project."
   }
 
   assert {
     condition     = yamldecode(output.exporter_config).gcp == { projects = ["acme-search", "acme-shop"] }
-    error_message = "The monitored projects are listed; the exporter adds its own."
+    error_message = "The monitored projects are listed; the exporter adds its project."
   }
 
   assert {
     condition     = output.listed_projects == toset(["acme-prod", "acme-search", "acme-shop"])
-    error_message = "What is listed is granted."
+    error_message = "Access is granted in all listed projects."
   }
 }
 
@@ -170,7 +170,7 @@ run "project_name_stays_when_projects_are_added" {
 
   assert {
     condition     = yamldecode(output.exporter_config).project_name == "acme-shop" && yamldecode(output.exporter_config).gcp.projects == ["acme-search", "acme-shop"]
-    error_message = "The state belongs to the project that was there first."
+    error_message = "The state belongs to the first project."
   }
 
   assert {
@@ -179,7 +179,7 @@ run "project_name_stays_when_projects_are_added" {
   }
 }
 
-run "one_project_watched_from_another" {
+run "one_project_monitored_from_another" {
   command = plan
 
   variables {
@@ -188,17 +188,17 @@ run "one_project_watched_from_another" {
 
   assert {
     condition     = yamldecode(output.exporter_config).project_name == "acme-shop"
-    error_message = "The exporter lists the instances of the project that is watched."
+    error_message = "The exporter lists the instances of the monitored project."
   }
 
   assert {
     condition     = yamldecode(output.exporter_config).pubsub.instance_creation_subscription_name == "projects/acme-prod/subscriptions/sie-creation-subscription"
-    error_message = "Its subscriptions are where they were made."
+    error_message = "The subscriptions are in the project of the topics."
   }
 
   assert {
     condition     = !can(yamldecode(output.exporter_config).gcp)
-    error_message = "One project needs no list."
+    error_message = "One project requires no list."
   }
 }
 
@@ -211,7 +211,7 @@ run "folder" {
 
   assert {
     condition     = output.sink_parent == "folder" && length(output.project_sinks) == 0
-    error_message = "Sinks at the folder only, or each event would arrive twice."
+    error_message = "Sinks exist only at the folder, because otherwise each event would arrive twice."
   }
 
   assert {
@@ -221,7 +221,7 @@ run "folder" {
 
   assert {
     condition     = output.discover && output.custom_role_organization_id == null && output.quota_project == "acme-prod"
-    error_message = "Nothing tells in which organisation a role could be made."
+    error_message = "The organisation is unknown, so no custom role is created."
   }
 }
 
@@ -237,7 +237,7 @@ run "folder_with_its_organization" {
 
   assert {
     condition     = output.custom_role_organization_id == "456"
-    error_message = "The role is made there."
+    error_message = "The role is created in the organisation."
   }
 
   assert {
@@ -246,7 +246,7 @@ run "folder_with_its_organization" {
       discover       = "folders/123"
       discover_query = "labels.env:prod"
     }
-    error_message = "What is named is listed beside what is found."
+    error_message = "The named projects are listed in addition to the discovered ones."
   }
 }
 
@@ -261,7 +261,7 @@ run "folder_without_discovery" {
 
   assert {
     condition     = yamldecode(output.exporter_config).gcp == { projects = ["acme-prod", "acme-search"] } && !output.discover && output.custom_role_organization_id == null
-    error_message = "Only what is named is listed."
+    error_message = "Only the named projects are listed."
   }
 }
 
@@ -274,16 +274,16 @@ run "organization" {
 
   assert {
     condition     = output.sink_parent == "organization" && length(output.project_sinks) == 0
-    error_message = "Sinks at the organisation only, or each event would arrive twice."
+    error_message = "Sinks exist only at the organisation, because otherwise each event would arrive twice."
   }
 
   assert {
     condition     = yamldecode(output.exporter_config).gcp == { discover = "organizations/123" } && output.custom_role_organization_id == "123"
-    error_message = "The exporter finds the projects, by a role of the organisation."
+    error_message = "The exporter finds the projects with a role of the organisation."
   }
 }
 
-run "organization_with_a_role_of_its_own" {
+run "organization_with_a_custom_role" {
   command = plan
 
   variables {
@@ -293,7 +293,7 @@ run "organization_with_a_role_of_its_own" {
 
   assert {
     condition     = output.discover && output.custom_role_organization_id == null
-    error_message = "No role is made."
+    error_message = "No role is created."
   }
 }
 
@@ -307,21 +307,21 @@ run "without_pubsub" {
 
   assert {
     condition     = length(output.events) == 0 && length(output.project_sinks) == 0
-    error_message = "No topic, subscription or sink."
+    error_message = "No topic, subscription or sink is configured."
   }
 
   assert {
     condition     = yamldecode(output.exporter_config) == { project_name = "acme-prod", gcp = { projects = ["acme-prod", "acme-shop"] } }
-    error_message = "The configuration file names no subscription."
+    error_message = "The configuration file contains no subscription."
   }
 
   assert {
     condition     = contains(keys(yamldecode(output.helm_values).config), "pubsub") && yamldecode(output.helm_values).config.pubsub == null
-    error_message = "The chart's default subscriptions are taken away."
+    error_message = "The chart's default subscriptions are removed."
   }
 }
 
-run "what_the_exporter_is_told" {
+run "configuration_of_the_exporter" {
   command = plan
 
   assert {
@@ -332,7 +332,7 @@ run "what_the_exporter_is_told" {
         instance_creation_subscription_name     = "projects/acme-prod/subscriptions/sie-creation-subscription"
       }
     }
-    error_message = "The configuration file."
+    error_message = "The configuration file has this content."
   }
 
   assert {
@@ -345,7 +345,7 @@ run "what_the_exporter_is_told" {
         annotations = { "iam.gke.io/gcp-service-account" = "spot-interruption-exporter@acme-prod.iam.gserviceaccount.com" }
       }
     }
-    error_message = "The chart's values."
+    error_message = "The chart's values have this content."
   }
 }
 
@@ -358,12 +358,12 @@ run "extra_methods_reach_sink_and_exporter" {
 
   assert {
     condition     = yamldecode(output.exporter_config).interruption_methods == ["compute.instances.preempted", "compute.instances.hostError"]
-    error_message = "Without repetition, the published one first."
+    error_message = "Methods are unique, and the published one is first."
   }
 
   assert {
     condition     = strcontains(output.events.interruption.filter, "(\"compute.instances.preempted\" OR \"compute.instances.hostError\")")
-    error_message = "The filter has both."
+    error_message = "The filter contains both methods."
   }
 }
 
@@ -377,22 +377,22 @@ run "direct_principal" {
 
   assert {
     condition     = output.service_account_email == null && !can(yamldecode(output.helm_values).serviceAccount.annotations)
-    error_message = "No Google service account, so nothing to annotate with."
+    error_message = "Without a Google service account there is no annotation."
   }
 
   assert {
     condition     = output.workload_pool_project == "acme-platform" && output.quota_project == "acme-platform"
-    error_message = "The pool's project, on whose behalf requests are made."
+    error_message = "Requests use the quota of the pool's project."
   }
 
   assert {
     condition     = format(output.principal_format, "42") == "principal://iam.googleapis.com/projects/42/locations/global/workloadIdentityPools/acme-platform.svc.id.goog/subject/ns/spot-interruption-exporter/sa/spot-interruption-exporter-sa"
-    error_message = "The principal."
+    error_message = "The member is the principal."
   }
 
   assert {
     condition     = format(output.pubsub_agent_format, "42") == "serviceAccount:service-42@gcp-sa-pubsub.iam.gserviceaccount.com"
-    error_message = "Pub/Sub's service agent."
+    error_message = "The member is Pub/Sub's service agent."
   }
 }
 
@@ -405,6 +405,6 @@ run "domain_scoped_project" {
 
   assert {
     condition     = output.service_account_email == "spot-interruption-exporter@acme-prod.example.com.iam.gserviceaccount.com"
-    error_message = "Such a project's accounts have its parts in reverse."
+    error_message = "Accounts of a domain-scoped project have the reversed parts of its id."
   }
 }
