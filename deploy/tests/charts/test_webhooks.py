@@ -157,7 +157,7 @@ def commands(heading):
 
 def test_the_values_in_the_document_work():
     """The commands render an Ingress, a volume and the secret."""
-    words = shlex.split(commands("### 2. The exporter").replace("\\\n", " "))
+    words = shlex.split(commands("### 2. Configure the exporter").replace("\\\n", " "))
     flags = words[words.index("--reset-then-reuse-values") + 1 :]
     things = documents(helm_template(NAME, "--values", HERE / "values" / NAME / "defaults.yaml", *flags))
     assert {"Ingress", "PersistentVolumeClaim"} <= {thing["kind"] for thing in things}
@@ -213,7 +213,7 @@ def test_the_test_delivery_and_the_rotation_in_the_document_work(tmp_path):
     unsigned, by_new = by_old.replace(header, ""), by_old.replace("cat webhook-secret)", "cat webhook-secret-new)")
     # The content of the file, as kubelet would update it.
     by_old = by_old.replace("cat webhook-secret)", "cat webhook-secret-old)")
-    make = [line for line in (commands("### 1. A secret") + commands("## Another secret")).splitlines() if line.startswith(("openssl", "cat"))]
+    make = [line for line in (commands("### 1. Create a secret") + commands("## Rotate the secret")).splitlines() if line.startswith(("openssl", "cat"))]
     subprocess.run(["bash", "-euc", "\n".join([*make, "cp webhook-secret webhook-secret-old"])], cwd=tmp_path, check=True)
     with receiver(tmp_path) as address:
         assert deliver(address, tmp_path, by_old) == (200, ["ignored"])
