@@ -1,6 +1,8 @@
-//! The `process_*` families under the names that every Prometheus client library gives them.
+//! The `process_*` families, with the names that all Prometheus client libraries use.
 
 use std::fmt;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 
 use procfs::FromRead;
 use procfs::process::{LimitValue, Process, Stat};
@@ -10,26 +12,38 @@ use prometheus_client::encoding::DescriptorEncoder;
 use super::Number;
 use super::family::{counter, gauge};
 
-/// Reads `/proc/self` at each scrape. Where there is no `/proc`, its families are absent.
+/// More than the 52 numbers and the name in `/proc/self/stat` need, in bytes.
+const STAT_BYTES: usize = 2048;
+
+/// Reads `/proc/self` on each scrape. Without `/proc`, the families are absent.
 #[derive(Debug)]
 pub struct ProcessCollector {
+    /// `/proc/self/stat`, kept open so that a scrape needs a single read. The kernel writes its content for each read.
+    stat: Option<File>,
     ticks_per_second: f64,
     page_size_bytes: f64,
-    /// Unix seconds; `None` where `/proc/stat` cannot be read.
+    /// Unix seconds; `None` if `/proc/stat` cannot be read.
     boot_time: Option<f64>,
-    /// The soft limit; `None` where there is none.
+    /// The soft limit; `None` if there is no limit.
     max_fds: Option<Number>,
 }
 
 impl ProcessCollector {
-    /// Asks the kernel once for what does not change.
+    /// Reads the values that do not change.
     pub fn new() -> Self {
         Self {
+            stat: File::open("/proc/self/stat").ok(),
             ticks_per_second: procfs::ticks_per_second() as f64,
             page_size_bytes: procfs::page_size() as f64,
             boot_time: procfs::boot_time_secs().ok().map(|seconds| seconds as f64),
             max_fds: max_open_files().map(|limit| Number(limit as f64)),
         }
+    }
+
+    fn stat(&self) -> Option<Stat> {
+        let mut buffer = [0; STAT_BYTES];
+        let length = self.stat.as_ref()?.read_at(&mut buffer, 0).ok()?;
+        Stat::from_read(&buffer[..length]).ok()
     }
 
     fn start_time(&self, stat: &Stat) -> Option<Number> {
@@ -45,7 +59,7 @@ impl Default for ProcessCollector {
 
 impl Collector for ProcessCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Ok(stat) = Stat::from_file("/proc/self/stat") else { return Ok(()) };
+        let Some(stat) = self.stat() else { return Ok(()) };
         let encoder = &mut encoder;
 
         let cpu_seconds = (stat.utime + stat.stime) as f64 / self.ticks_per_second;
@@ -85,7 +99,7 @@ impl Collector for ProcessCollector {
     }
 }
 
-/// The soft limit on open file descriptors; `None` where there is none or it is not known.
+/// Returns the soft limit on open file descriptors, or `None` if there is no limit or it is unknown.
 pub(crate) fn max_open_files() -> Option<u64> {
     match Process::myself().ok()?.limits().ok()?.max_open_files.soft_limit {
         LimitValue::Value(limit) => Some(limit),
@@ -93,12 +107,13 @@ pub(crate) fn max_open_files() -> Option<u64> {
     }
 }
 
-/// Since Linux 6.2 the folder's size is the number of its entries; before, it is zero and they are counted.
+/// Returns the number of open file descriptors. Since Linux 6.2 this is the size of the directory. Before, the size is 0, and
+/// the entries are counted.
 fn open_fds() -> Option<Number> {
-    let folder = "/proc/self/fd";
-    let count = match std::fs::metadata(folder).ok()?.len() {
-        // The folder that is being read is open as well, and does not count.
-        0 => (std::fs::read_dir(folder).ok()?.count() as u64).saturating_sub(1),
+    let directory = "/proc/self/fd";
+    let count = match std::fs::metadata(directory).ok()?.len() {
+        // The descriptor of the directory itself is not counted.
+        0 => (std::fs::read_dir(directory).ok()?.count() as u64).saturating_sub(1),
         count => count,
     };
     Some(Number(count as f64))
