@@ -1,4 +1,4 @@
-//! One request to the API: a GraphQL document out, the body of the answer in.
+//! One POST request to the API, with its limits on size, rate and retries.
 
 use std::error::Error;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,16 +18,16 @@ use crate::failure::Failure;
 use crate::graphql;
 use crate::transport::{Http, explain};
 
-/// The most that is read of an answer, in bytes.
-const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
+/// Maximum size of a response body, in bytes.
+const MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
 
-/// What is read of the body of an answer with an error status, in bytes: enough for its GraphQL errors.
-const LARGEST_ERROR: usize = 64 * 1024;
+/// Maximum size of the body of an error response, in bytes. This is enough for its GraphQL errors.
+const MAX_ERROR_BYTES: usize = 64 * 1024;
 
-/// How long the API is left alone after HTTP 429 if it does not say how long.
-const UNSAID_RETRY_AFTER: Duration = Duration::from_secs(30);
+/// The pause after HTTP 429 without `Retry-After`.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(30);
 
-/// The API's endpoint, and the limit that the API sets for all operations of the account.
+/// The API endpoint and its current rate limit, which applies to all operations of the account.
 #[derive(Debug)]
 pub(crate) struct Api {
     http: Http,
@@ -36,7 +36,7 @@ pub(crate) struct Api {
     rate_limit: Mutex<Option<RateLimit>>,
 }
 
-/// Until when nothing may be asked, and the status that said so.
+/// The end of the pause, and the response status that caused it.
 #[derive(Debug, Clone, Copy)]
 struct RateLimit {
     until: Instant,
@@ -44,36 +44,35 @@ struct RateLimit {
 }
 
 impl Api {
-    /// `proxy_authorization` is what a proxy wants with each request to the endpoint.
+    /// `proxy_authorization` is sent with each request, for a proxy in front of an `http://` endpoint.
     pub(crate) fn new(http: Http, endpoint: Uri, proxy_authorization: Option<HeaderValue>) -> Self {
         Self { http, endpoint, proxy_authorization, rate_limit: Mutex::default() }
     }
 
-    /// Sends a GraphQL request and returns the body of an answer with status 200. Whether anything may be asked now is
-    /// for [`Api::check_rate_limit`] to say.
+    /// Sends a GraphQL request and returns the body of a response with status 200. Call [`Api::check_rate_limit`] first.
     pub(crate) async fn post(
         &self,
         body: Bytes,
         authorization: Option<&HeaderValue>,
     ) -> Result<Bytes, Failure> {
-        let answer = match self.send(&body, authorization).await {
-            // The server may close a kept connection just as it is used again. Every operation can be
-            // repeated, so a connection that broke without an answer is worth a second try on a new one.
-            Err(error) if broke_without_answer(&error) => {
+        let response = match self.send(&body, authorization).await {
+            // The server can close a kept-alive connection at the moment when it is used again. All operations are
+            // idempotent, so a request without a response is sent once more on a new connection.
+            Err(error) if closed_without_response(&error) => {
                 self.check_rate_limit()?;
                 self.send(&body, authorization).await
             }
-            answer => answer,
+            response => response,
         };
-        let answer = answer.map_err(|error| Failure::Network(explain(&error)))?;
-        let (head, body) = answer.into_parts();
+        let response = response.map_err(|error| Failure::Network(explain(&error)))?;
+        let (head, body) = response.into_parts();
         match head.status {
-            StatusCode::OK => read(&head.headers, body, LARGEST_ANSWER).await,
+            StatusCode::OK => read(&head.headers, body, MAX_RESPONSE_BYTES).await,
             status @ (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => {
                 Err(self.note_rate_limit(status, &head.headers))
             }
             StatusCode::UNAUTHORIZED => Err(Failure::Unauthorized("HTTP 401 Unauthorized".to_owned())),
-            // A server in trouble says nothing of the request, whatever words it uses.
+            // The body of a server error says nothing about the request.
             status if status.is_server_error() => Err(status.into()),
             status if status.is_redirection() => {
                 let location = head.headers.get(LOCATION).map(shown_location);
@@ -81,9 +80,9 @@ impl Api {
                 Err(Failure::Http { status, detail })
             }
             status => {
-                let body = read(&head.headers, body, LARGEST_ERROR).await.unwrap_or_default();
+                let body = read(&head.headers, body, MAX_ERROR_BYTES).await.unwrap_or_default();
                 Err(match graphql::errors_of(&body) {
-                    // Whatever the words are, the status is a refusal.
+                    // The status means that access was denied, whatever the message is.
                     Some(Failure::GraphQl(detail)) if status == StatusCode::FORBIDDEN => {
                         Failure::Http { status, detail }
                     }
@@ -120,9 +119,10 @@ impl Api {
         self.http.request(request).await
     }
 
+    /// Checks that no rate limit is in effect.
+    ///
     /// # Errors
-    /// The API asked to be left alone, and the time is not over. The limit is the account's, so it is that of every
-    /// operation.
+    /// The API has requested a pause that is not over yet.
     pub(crate) fn check_rate_limit(&self) -> Result<(), Failure> {
         let mut rate_limit = self.rate_limit();
         let Some(RateLimit { until, status }) = *rate_limit else { return Ok(()) };
@@ -134,16 +134,16 @@ impl Api {
         Err(Failure::RateLimited { status, wait: round_up(wait) })
     }
 
-    /// Keeps what the API says of coming back. A 503 that does not say anything is no limit.
+    /// Stores the pause that the API requests. A 503 without `Retry-After` is not a rate limit.
     fn note_rate_limit(&self, status: StatusCode, headers: &HeaderMap) -> Failure {
         let wait = match retry_after(headers, SystemTime::now()) {
             Some(wait) => wait,
-            None if status == StatusCode::TOO_MANY_REQUESTS => UNSAID_RETRY_AFTER,
+            None if status == StatusCode::TOO_MANY_REQUESTS => DEFAULT_RETRY_AFTER,
             None => return status.into(),
         };
         let until = Instant::now() + wait;
         let mut rate_limit = self.rate_limit();
-        // Requests were under way when the limit was set; their answers do not shorten it.
+        // Responses to concurrent requests do not shorten the pause.
         if rate_limit.is_none_or(|limit| limit.until < until) {
             *rate_limit = Some(RateLimit { until, status });
         }
@@ -151,12 +151,12 @@ impl Api {
     }
 
     fn rate_limit(&self) -> MutexGuard<'_, Option<RateLimit>> {
-        // Single assignments; a poisoned value is a whole one.
+        // Each critical section is a single assignment, so a poisoned value is still valid.
         self.rate_limit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Where a redirect leads, without the parts of a URL that may hold a secret.
+/// Returns the target of a redirect without the parts of a URL that can contain a secret.
 fn shown_location(location: &HeaderValue) -> String {
     let text = String::from_utf8_lossy(location.as_bytes());
     let text = text.split(['?', '#']).next().unwrap_or_default();
@@ -169,7 +169,7 @@ fn shown_location(location: &HeaderValue) -> String {
     format!("{scheme}//{host}{path}")
 }
 
-/// Whole seconds, for people.
+/// Rounds up to whole seconds, for messages.
 fn round_up(wait: Duration) -> Duration {
     Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
 }
@@ -183,7 +183,7 @@ async fn read(headers: &HeaderMap, body: Incoming, most: usize) -> Result<Bytes,
     coding.decode(body, most)
 }
 
-fn broke_without_answer(error: &hyper_util::client::legacy::Error) -> bool {
+fn closed_without_response(error: &hyper_util::client::legacy::Error) -> bool {
     if error.is_connect() {
         return false;
     }
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_location_is_shown_without_secrets() {
+    fn shows_a_redirect_without_secrets() {
         for (location, shown) in [
             ("https://login.test/start?token=hush#hush", "https://login.test/start"),
             ("https://user:hush@login.test:8443/a@b", "https://login.test:8443/a@b"),

@@ -7,9 +7,9 @@ use bytes::Bytes;
 
 use crate::access::Access;
 use crate::api::Api;
-use crate::collectors::{Answer, Collector};
+use crate::collectors::{Collector, CollectorData};
 use crate::failure::Failure;
-use crate::round::{Ask, Outcome, Stage};
+use crate::round::{Outcome, QueryClient, Stage};
 use crate::session::{Session, Token};
 use crate::telemetry::Telemetry;
 
@@ -32,11 +32,11 @@ impl Client {
         collector: &'static Collector,
         body: Bytes,
         token: &Token,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<CollectorData, Failure> {
         self.api.check_rate_limit()?;
         let asked = Asked { operation: collector.name, since: Instant::now(), client: self, answered: false };
         let answer = self.api.post(body, Some(token.header())).await;
-        let answer = answer.and_then(|body| (collector.read)(&body));
+        let answer = answer.and_then(|body| (collector.parse)(&body));
         let answer =
             answer.map_err(|failure| failure.reworded(|words| self.session.redact(&token.redact(words))));
         asked.answered(answer.as_ref().err());
@@ -44,13 +44,13 @@ impl Client {
     }
 }
 
-impl Ask for Client {
-    async fn ask(
+impl QueryClient for Client {
+    async fn query(
         &self,
         collector: &'static Collector,
         body: Bytes,
         stage: &Stage,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<CollectorData, Failure> {
         let no_session = |failure| Failure::NoSession(Box::new(failure));
         let token = stage.session(self.session.token()).await.map_err(no_session)?;
         let reason = match self.attempt(collector, body.clone(), &token).await {

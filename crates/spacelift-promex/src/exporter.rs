@@ -1,4 +1,4 @@
-//! The exporter: turns a round of the API into the metrics of a scrape.
+//! The exporter: runs a round for each scrape and converts its outcomes to metrics.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,19 +18,19 @@ use crate::failure::Failure;
 use crate::round::{Outcome, RoundSettings, Rounds, Scraped};
 use crate::runs;
 
-/// Of a client that waits for less than this, half is left for the way of the answer.
+/// For scrape timeouts below this, the response is due after half of the timeout.
 const SHORT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Answers scrapes.
+/// Answers scrapes with the data of all collectors.
 #[derive(Debug)]
 pub struct Exporter {
     rounds: Rounds<Client>,
     partial_scrapes: bool,
     timeout: Duration,
     timeout_offset: Duration,
-    /// What the collector `runs` has, which asks nothing.
+    /// The data of the collector `runs`, which comes from webhooks.
     runs: Option<runs::SharedRuns>,
-    /// When the last scrape was, and what the landing page says of it.
+    /// The time of the last scrape, and its rows on the landing page.
     last: Mutex<Option<(Instant, Vec<Fact>)>>,
 }
 
@@ -55,13 +55,13 @@ impl Exporter {
         })
     }
 
-    /// How long a scrape may take: the configured timeout, or less if its client does not wait that long.
+    /// Returns the time limit of a scrape: the client's timeout less the offset, at most the configured timeout.
     fn timeout(&self, client: Option<Duration>) -> Duration {
         client.map_or(self.timeout, |client| less_offset(client, self.timeout_offset).min(self.timeout))
     }
 }
 
-/// What is left of a client's timeout, if the answer is to arrive before its end.
+/// Subtracts the offset from a client's timeout. Uses half of the timeout if it is short.
 fn less_offset(timeout: Duration, offset: Duration) -> Duration {
     if timeout < SHORT_TIMEOUT || timeout <= offset { timeout / 2 } else { timeout - offset }
 }
@@ -70,7 +70,7 @@ impl Scrape for Exporter {
     async fn scrape(&self, request: &ScrapeRequest) -> Result<Registry, ScrapeError> {
         let scraped = self.rounds.scrape(self.timeout(request.timeout()), request.cut_off()).await;
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), facts(&scraped)));
-        if fails(&scraped, self.partial_scrapes, self.runs.is_some(), self.rounds.questions()) {
+        if fails(&scraped, self.partial_scrapes, self.runs.is_some(), self.rounds.queries()) {
             return Err(error(&scraped));
         }
         let mut registry = Registry::default();
@@ -88,7 +88,7 @@ impl Scrape for Exporter {
     }
 }
 
-/// What the landing page says of a scrape.
+/// Returns the rows of the landing page about a scrape.
 fn facts(scraped: &Scraped) -> Vec<Fact> {
     let list = |items: Vec<String>| if items.is_empty() { "none".to_owned() } else { items.join("; ") };
     let (mut succeeded, mut failed, mut unsupported) = (Vec::new(), Vec::new(), Vec::new());
@@ -109,18 +109,19 @@ fn facts(scraped: &Scraped) -> Vec<Fact> {
     ]
 }
 
-/// Whether the scrape as a whole failed: in partial mode when nothing came and something failed, in strict
-/// mode when anything is missing. What webhooks brought is something that came. `asked` tells an empty round from one that crashed.
-fn fails(scraped: &Scraped, partial_scrapes: bool, has_runs: bool, asked: usize) -> bool {
+/// Returns whether the whole scrape failed. With partial scrapes, this is the case if no collector has data, at least one
+/// failed, and there are no runs from webhooks; otherwise, if any collector has no data. A round with fewer outcomes than
+/// `queries` has panicked.
+fn fails(scraped: &Scraped, partial_scrapes: bool, has_runs: bool, queries: usize) -> bool {
     let outcomes = &scraped.outcomes;
-    if outcomes.len() < asked {
+    if outcomes.len() < queries {
         return true;
     }
-    let delivered = outcomes.iter().filter(|outcome| outcome.result.is_ok()).count();
+    let with_data = outcomes.iter().filter(|outcome| outcome.result.is_ok()).count();
     if partial_scrapes {
-        delivered == 0 && !has_runs && !outcomes.iter().all(Outcome::is_success)
+        with_data == 0 && !has_runs && !outcomes.iter().all(Outcome::is_success)
     } else {
-        delivered < asked
+        with_data < queries
     }
 }
 
@@ -136,7 +137,7 @@ fn error(scraped: &Scraped) -> ScrapeError {
     ScrapeError { reasons }
 }
 
-/// The round as metric families.
+/// The outcomes of a round as metric families.
 #[derive(Debug)]
 struct ScrapedFamilies {
     scraped: Arc<Scraped>,
@@ -146,7 +147,7 @@ struct ScrapedFamilies {
 impl PrometheusCollector for ScrapedFamilies {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let Self { scraped, has_runs } = self;
-        // It is never asked, so it cannot fail.
+        // The collector `runs` sends no queries, so it cannot fail.
         let runs = |value: f64| has_runs.then_some(([("collector", runs::NAME)], Number(value)));
         for families in scraped.outcomes.iter().filter_map(|outcome| outcome.result.as_ref().ok()) {
             families.write(&mut Writer(&mut encoder))?;
@@ -189,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_answer_is_due_before_the_client_gives_up() {
+    fn responds_before_the_client_times_out() {
         let seconds = Duration::from_secs_f64;
         for (timeout, offset, left) in [
             (10.0, 0.5, 9.5),

@@ -1,4 +1,4 @@
-//! GraphQL answers: the data, or what the API's errors mean.
+//! GraphQL responses: the data, or the failure that the errors mean.
 
 use cynic::GraphQlResponse;
 use serde::Deserialize;
@@ -7,13 +7,16 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use crate::failure::Failure;
 use crate::json;
 
-/// What the API says where a field is closed to the key's kind of session. There is no code to go by.
+/// The API's error for a field that is not available for API keys. The API sends no error code.
 const MACHINE_SESSION: &str = "not available for machine sessions";
 
-/// What the API says of a token that it does not take (any more), and also of missing access.
+/// The API's error for an invalid or expired token, and also for missing access.
 const UNAUTHORIZED: &str = "unauthorized";
 
-/// Reads a GraphQL answer that holds `Q` and no error.
+/// Parses a GraphQL response with the data `Q`.
+///
+/// # Errors
+/// The response contains errors, or cannot be parsed.
 pub(crate) fn read_data<Q: DeserializeOwned>(body: &[u8]) -> Result<Q, Failure> {
     match json::from_slice::<GraphQlResponse<Q>>(body) {
         Ok(GraphQlResponse { errors: Some(errors), .. }) if !errors.is_empty() => {
@@ -21,12 +24,13 @@ pub(crate) fn read_data<Q: DeserializeOwned>(body: &[u8]) -> Result<Q, Failure> 
         }
         Ok(GraphQlResponse { data: Some(data), .. }) => Ok(data),
         Ok(GraphQlResponse { data: None, .. }) => Err(Failure::Invalid("neither data nor errors".to_owned())),
-        // A field that failed may be null where the schema knows no null; the error says more than that.
-        Err(error) => Err(errors_of(body).unwrap_or_else(|| not_readable(&error))),
+        // A failed field can be null although the schema does not allow null. Then the GraphQL errors explain more than the
+        // parser's error.
+        Err(error) => Err(errors_of(body).unwrap_or_else(|| parse_failure(&error))),
     }
 }
 
-/// The GraphQL errors of a body, whatever else it holds; `None` where there are none.
+/// Returns the failure that the GraphQL errors of a body mean, or `None` if the body has no errors.
 pub(crate) fn errors_of(body: &[u8]) -> Option<Failure> {
     #[derive(Deserialize)]
     struct Envelope {
@@ -46,12 +50,12 @@ pub(crate) fn errors_of(body: &[u8]) -> Option<Failure> {
 }
 
 fn classify<'a>(messages: impl Iterator<Item = &'a str> + Clone) -> Failure {
-    let says = |sign: &str| {
+    let find = |sign: &str| {
         messages.clone().find(|message| message.to_ascii_lowercase().contains(sign)).map(str::to_owned)
     };
-    if let Some(message) = says(MACHINE_SESSION) {
+    if let Some(message) = find(MACHINE_SESSION) {
         Failure::Unsupported(message)
-    } else if let Some(message) = says(UNAUTHORIZED) {
+    } else if let Some(message) = find(UNAUTHORIZED) {
         Failure::Unauthorized(message)
     } else {
         let all: Vec<&str> = messages.collect();
@@ -59,8 +63,8 @@ fn classify<'a>(messages: impl Iterator<Item = &'a str> + Clone) -> Failure {
     }
 }
 
-/// Says where the answer stopped making sense, never what it held there.
-fn not_readable(error: &serde_json::Error) -> Failure {
+/// Describes where parsing failed. The content is not included, because it can be sensitive.
+fn parse_failure(error: &serde_json::Error) -> Failure {
     let what = match error.classify() {
         serde_json::error::Category::Io | serde_json::error::Category::Syntax => "not JSON",
         serde_json::error::Category::Eof => "JSON that ends too early",

@@ -1,11 +1,10 @@
-//! JSON as Go reads it: text that is no Unicode becomes U+FFFD instead of an error.
+//! JSON parsing with Go's treatment of invalid Unicode: it is replaced by U+FFFD instead of causing an error.
 
 use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
 
-/// Reads a body. Only if it cannot be read as it is, escapes of lone surrogates and bytes that are not UTF-8 are
-/// replaced and it is read again.
+/// Parses a body. If that fails, escapes of lone surrogates and invalid UTF-8 are replaced, and the body is parsed again.
 pub(crate) fn from_slice<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
     serde_json::from_slice(body).or_else(|error| match replaced(body) {
         Some(body) => serde_json::from_slice(&body),
@@ -13,7 +12,7 @@ pub(crate) fn from_slice<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_js
     })
 }
 
-/// The body with replacements; `None` if there is nothing to replace.
+/// Returns the body with replacements, or `None` if there is nothing to replace.
 fn replaced(body: &[u8]) -> Option<Vec<u8>> {
     let utf8 = utf8(body);
     match surrogates(&utf8) {
@@ -25,7 +24,7 @@ fn replaced(body: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// The body with U+FFFD for each byte that is not UTF-8.
+/// Replaces each byte that is not valid UTF-8 with U+FFFD.
 fn utf8(body: &[u8]) -> Cow<'_, [u8]> {
     if str::from_utf8(body).is_ok() {
         return Cow::Borrowed(body);
@@ -38,8 +37,8 @@ fn utf8(body: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(text.into_bytes())
 }
 
-/// The body with `\ufffd` for each escape of a surrogate that is not one half of a pair. In JSON a backslash stands
-/// in strings only.
+/// Replaces each escape of a lone surrogate with `\ufffd`, or returns `None` if there are none. In JSON, a backslash occurs
+/// only in strings.
 fn surrogates(body: &[u8]) -> Option<Vec<u8>> {
     let mut lone = Vec::new();
     let mut at = 0;
@@ -66,7 +65,7 @@ fn surrogates(body: &[u8]) -> Option<Vec<u8>> {
     Some(body)
 }
 
-/// The UTF-16 unit of an escape such as `\u00e9` at the beginning of the text.
+/// Returns the UTF-16 code unit of the escape at the start of the text, such as `\u00e9`.
 fn escape(text: &[u8]) -> Option<u16> {
     let digits = text.strip_prefix(br"\u")?.get(..4)?;
     let digits =
@@ -79,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_that_is_no_unicode_is_replaced_as_in_go() {
+    fn replaces_invalid_unicode_like_go() {
         for (json, text) in [
             (&br#""x\ud800y""#[..], "x\u{fffd}y"),
             (br#""x\uDC00""#, "x\u{fffd}"),
@@ -97,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn other_errors_stay() {
+    fn returns_other_errors() {
         for json in
             [&br#""x\ud800"#[..], br#""\ud8"#, br#""\u12g4""#, br#"{"a": \ud800}"#, b"\"\n\"", b"", b"\xff"]
         {

@@ -12,12 +12,12 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Registry;
 use spacelift_promex::Failure;
-use spacelift_promex::collectors::{ALL, Answer, Writer};
+use spacelift_promex::collectors::{ALL, CollectorData, Writer};
 
 fuzz_target!(|bytes: &[u8]| {
     // The first byte says which question.
     let [number, body @ ..] = bytes else { return };
-    match (ALL[usize::from(*number) % ALL.len()].read)(body) {
+    match (ALL[usize::from(*number) % ALL.len()].parse)(body) {
         // The API's own words are made fit to be shown where secrets are taken out of them.
         Err(Failure::GraphQl(_) | Failure::Unauthorized(_) | Failure::Unsupported(_)) => {}
         Err(failure) => assert!(!failure.to_string().contains(char::is_control), "{failure:?}"),
@@ -33,7 +33,7 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 #[derive(Debug)]
-struct Families(Answer);
+struct Families(CollectorData);
 
 impl Collector for Families {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {

@@ -2,20 +2,20 @@
 
 use std::fmt;
 
-use super::{Collector, Families, Point, Writer, answer, first, question, seconds};
+use super::{Collector, Families, Point, Writer, first, parse, query, seconds};
 
 pub(super) const COLLECTOR: Collector = Collector {
     name: "aggregates",
     about: "Stacks by state, resources by drift, stack size and run durations",
     on_by_default: true,
     fixed: true,
-    ask: |_| question::<Answer>("PrometheusExporter_Aggregates"),
-    read: answer::<Answer>,
+    query: |_| query::<Data>("PrometheusExporter_Aggregates"),
+    parse: parse::<Data>,
 };
 
 #[derive(cynic::QueryFragment, Debug)]
 #[cynic(graphql_type = "Query", schema_module = "crate::schema")]
-struct Answer {
+struct Data {
     metrics: Option<Metrics>,
 }
 
@@ -29,7 +29,7 @@ struct Metrics {
     median_run_duration: Vec<Point>,
 }
 
-impl Families for Answer {
+impl Families for Data {
     fn write(&self, families: &mut Writer<'_, '_>) -> fmt::Result {
         let Some(metrics) = &self.metrics else { return Ok(()) };
         let average = first(&metrics.average_run_duration);

@@ -1,10 +1,10 @@
-//! `attention`: runs that wait for a person, and drift detection to come.
+//! `attention`: runs that need an action, and upcoming drift detection.
 
 use std::fmt;
 
 use exporter_common::metrics::Number;
 
-use super::{Collector, Families, Writer, answer, question};
+use super::{Collector, Families, Writer, parse, query};
 use crate::schema::Unread;
 
 pub(super) const COLLECTOR: Collector = Collector {
@@ -12,13 +12,13 @@ pub(super) const COLLECTOR: Collector = Collector {
     about: "Runs that need approval or attention, drift detection schedules to come",
     on_by_default: false,
     fixed: true,
-    ask: |_| question::<Answer>("PrometheusExporter_Attention"),
-    read: answer::<Answer>,
+    query: |_| query::<Data>("PrometheusExporter_Attention"),
+    parse: parse::<Data>,
 };
 
 #[derive(cynic::QueryFragment, Debug)]
 #[cynic(graphql_type = "Query", schema_module = "crate::schema")]
-struct Answer {
+struct Data {
     metrics: Option<Metrics>,
 }
 
@@ -51,7 +51,7 @@ struct StackTile {
     slug: Unread,
 }
 
-impl Families for Answer {
+impl Families for Data {
     fn write(&self, families: &mut Writer<'_, '_>) -> fmt::Result {
         let Some(metrics) = &self.metrics else { return Ok(()) };
         families.gauge(

@@ -1,17 +1,17 @@
-//! `dora`: the four DORA figures over a window that ends now.
+//! `dora`: the four DORA metrics of a time window that ends now.
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{Collector, Families, Moment, Point, Writer, answer, first, question_with};
+use super::{Collector, Families, Point, QueryContext, Writer, first, parse, query_with};
 
 pub(super) const COLLECTOR: Collector = Collector {
     name: "dora",
     about: "Lead time, time to recovery, change failure rate and deployment frequency",
     on_by_default: false,
     fixed: false,
-    ask: |moment| question_with::<Answer, Window>("PrometheusExporter_Dora", Window::ending_at(moment)),
-    read: answer::<Answer>,
+    query: |context| query_with::<Data, Window>("PrometheusExporter_Dora", Window::ending_at(context)),
+    parse: parse::<Data>,
 };
 
 #[derive(cynic::QueryVariables, Debug)]
@@ -28,13 +28,13 @@ struct MetricsInput {
 }
 
 impl Window {
-    fn ending_at(moment: &Moment) -> Self {
-        let start = moment.now.checked_sub(moment.dora_window).unwrap_or(UNIX_EPOCH);
-        Self { input: MetricsInput { start_time: unix_seconds(start), end_time: unix_seconds(moment.now) } }
+    fn ending_at(context: &QueryContext) -> Self {
+        let start = context.now.checked_sub(context.dora_window).unwrap_or(UNIX_EPOCH);
+        Self { input: MetricsInput { start_time: unix_seconds(start), end_time: unix_seconds(context.now) } }
     }
 }
 
-/// GraphQL's `Int` has 32 bits and ends in 2038; until then nothing is cut off.
+/// Returns Unix seconds, at most the largest GraphQL `Int`, which has 32 bits (year 2038).
 fn unix_seconds(time: SystemTime) -> i32 {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     i32::try_from(seconds).unwrap_or(i32::MAX)
@@ -42,7 +42,7 @@ fn unix_seconds(time: SystemTime) -> i32 {
 
 #[derive(cynic::QueryFragment, Debug)]
 #[cynic(graphql_type = "Query", variables = "Window", schema_module = "crate::schema")]
-struct Answer {
+struct Data {
     #[arguments(input: $input)]
     metrics_range: Option<MetricsRange>,
 }
@@ -58,7 +58,7 @@ struct MetricsRange {
     deployment_frequency_rate_value: Vec<Point>,
 }
 
-impl Families for Answer {
+impl Families for Data {
     fn write(&self, families: &mut Writer<'_, '_>) -> fmt::Result {
         let Some(range) = &self.metrics_range else { return Ok(()) };
         families.gauge(

@@ -1,8 +1,8 @@
-//! `integrations`: how many of each kind the account has.
+//! `integrations`: number of integrations of the account by type.
 
 use std::fmt;
 
-use super::{Collector, Families, Writer, answer, question};
+use super::{Collector, Families, Writer, parse, query};
 use crate::schema::Amount;
 
 pub(super) const COLLECTOR: Collector = Collector {
@@ -10,13 +10,13 @@ pub(super) const COLLECTOR: Collector = Collector {
     about: "Number of integrations by kind",
     on_by_default: false,
     fixed: true,
-    ask: |_| question::<Answer>("PrometheusExporter_Integrations"),
-    read: answer::<Answer>,
+    query: |_| query::<Data>("PrometheusExporter_Integrations"),
+    parse: parse::<Data>,
 };
 
 #[derive(cynic::QueryFragment, Debug)]
 #[cynic(graphql_type = "Query", schema_module = "crate::schema")]
-struct Answer {
+struct Data {
     integrations_count: IntegrationsCount,
 }
 
@@ -39,7 +39,7 @@ struct IntegrationsCount {
     ai: Amount,
 }
 
-impl Families for Answer {
+impl Families for Data {
     fn write(&self, families: &mut Writer<'_, '_>) -> fmt::Result {
         let count = &self.integrations_count;
         let kinds = [

@@ -1,8 +1,8 @@
-//! `limits`: what the account may use, seats and retention.
+//! `limits`: allowed usage, seats and retention of the account.
 
 use std::fmt;
 
-use super::{Collector, Families, Writer, answer, question};
+use super::{Collector, Families, Writer, parse, query};
 use crate::schema::Amount;
 
 pub(super) const COLLECTOR: Collector = Collector {
@@ -10,13 +10,13 @@ pub(super) const COLLECTOR: Collector = Collector {
     about: "Allowed and total usage of the billing period, seats, log and audit trail retention",
     on_by_default: false,
     fixed: true,
-    ask: |_| question::<Answer>("PrometheusExporter_Limits"),
-    read: answer::<Answer>,
+    query: |_| query::<Data>("PrometheusExporter_Limits"),
+    parse: parse::<Data>,
 };
 
 #[derive(cynic::QueryFragment, Debug)]
 #[cynic(graphql_type = "Query", schema_module = "crate::schema")]
-struct Answer {
+struct Data {
     usage: Usage,
     seats: Seats,
     audit_trail_retention_days: Amount,
@@ -46,7 +46,7 @@ struct SeatUsage {
     in_use: Amount,
 }
 
-impl Families for Answer {
+impl Families for Data {
     fn write(&self, families: &mut Writer<'_, '_>) -> fmt::Result {
         let Self { usage, seats, .. } = self;
         families.gauge(

@@ -1,7 +1,7 @@
-//! The collectors: each asks one question of the API and turns the answer into families.
+//! The collectors: each has one GraphQL query and converts the response to metric families.
 //!
-//! To add one, write its file and name it in [`ALL`]; its flag, variable, key, health series and rows in the
-//! README follow from that.
+//! To add a collector, write its file and add it to [`ALL`]. Its flag, variable, key, health metrics and README rows are
+//! derived from that.
 
 mod aggregates;
 mod attention;
@@ -44,45 +44,45 @@ pub static ALL: [Collector; 10] = [
     dora::COLLECTOR,
 ];
 
-/// A collector: its name, its question and how its answer is read.
+/// A collector: one GraphQL query and the metrics in its response.
 #[derive(Debug)]
 pub struct Collector {
     /// The value of the `collector` label and the end of its flag.
     pub name: &'static str,
-    /// What it brings, for `--help` and the README.
+    /// Its metrics in one line, for `--help` and the README.
     pub about: &'static str,
-    /// Whether it is on unless told otherwise.
+    /// Whether it is enabled by default.
     pub on_by_default: bool,
-    /// Whether the question is the same in every scrape.
+    /// Whether its query is the same in every scrape.
     pub(crate) fixed: bool,
-    /// The JSON body of its request.
-    pub(crate) ask: fn(&Moment) -> Result<String, DocumentError>,
-    /// Reads the body of an answer.
-    pub read: fn(&[u8]) -> Result<Answer, Failure>,
+    /// Returns the JSON body of its request.
+    pub(crate) query: fn(&QueryContext) -> Result<String, DocumentError>,
+    /// Parses the body of a response.
+    pub parse: fn(&[u8]) -> Result<CollectorData, Failure>,
 }
 
-/// The answer to a collector's question.
-pub type Answer = Arc<dyn Families>;
+/// The parsed response to a collector's query.
+pub type CollectorData = Arc<dyn Families>;
 
-/// What a question may depend on.
+/// The values that a query may depend on.
 #[derive(Debug, Clone, Copy)]
-pub struct Moment {
+pub struct QueryContext {
     /// The time of the scrape.
     pub now: SystemTime,
-    /// How far back the DORA figures reach.
+    /// The length of the time window of the DORA metrics.
     pub dora_window: Duration,
 }
 
-/// An answer that can write itself as metric families.
+/// Data that can be written as metric families.
 pub trait Families: fmt::Debug + Send + Sync {
-    /// Writes the families; one without series is left out.
+    /// Writes the families. A family without series is omitted.
     ///
     /// # Errors
-    /// Those of the encoder.
+    /// Returns the errors of the encoder.
     fn write(&self, families: &mut Writer<'_, '_>) -> fmt::Result;
 }
 
-/// The document of a collector cannot be built: a defect of the program, found before anything is sent.
+/// The GraphQL document of a collector cannot be built. This is a bug, found before any request is sent.
 #[derive(Debug, thiserror::Error)]
 #[error("the GraphQL document {name} cannot be built: {reason}")]
 pub struct DocumentError {
@@ -90,17 +90,17 @@ pub struct DocumentError {
     pub(crate) reason: String,
 }
 
-/// The body of a GraphQL request for `Q` without variables, with the name under which the API logs the operation.
-fn question<Q>(name: &str) -> Result<String, DocumentError>
+/// Returns the body of a GraphQL request for `Q` without variables. `name` is the operation name, which Spacelift logs.
+fn query<Q>(name: &str) -> Result<String, DocumentError>
 where
     Q: QueryFragment<VariablesFields = ()>,
     Q::SchemaType: cynic::schema::QueryRoot,
 {
-    question_with::<Q, ()>(name, ())
+    query_with::<Q, ()>(name, ())
 }
 
-/// The same with variables.
-fn question_with<Q, V>(name: &str, variables: V) -> Result<String, DocumentError>
+/// Like [`query`], with variables.
+fn query_with<Q, V>(name: &str, variables: V) -> Result<String, DocumentError>
 where
     Q: QueryFragment<VariablesFields = V::Fields>,
     Q::SchemaType: cynic::schema::QueryRoot,
@@ -116,16 +116,16 @@ where
     serde_json::to_string(&operation).map_err(|error| failed(error.to_string()))
 }
 
-/// Reads an answer that holds `Q`.
-fn answer<Q: Families + DeserializeOwned + 'static>(body: &[u8]) -> Result<Answer, Failure> {
-    graphql::read_data::<Q>(body).map(|data| Arc::new(data) as Answer)
+/// Parses a response with the data `Q`.
+fn parse<Q: Families + DeserializeOwned + 'static>(body: &[u8]) -> Result<CollectorData, Failure> {
+    graphql::read_data::<Q>(body).map(|data| Arc::new(data) as CollectorData)
 }
 
 /// Writes gauge families.
 pub struct Writer<'a, 'e>(pub &'a mut DescriptorEncoder<'e>);
 
 impl Writer<'_, '_> {
-    /// A family of one series without labels, absent where there is no value.
+    /// Writes a family with one series without labels, or nothing if there is no value.
     fn gauge(
         &mut self,
         name: &'static str,
@@ -135,8 +135,8 @@ impl Writer<'_, '_> {
         gauge(self.0, name, help, value.into())
     }
 
-    /// A family with a series for each pair of labels and value. Whatever the API repeats is for the caller to leave
-    /// out: Prometheus refuses a series that stands twice.
+    /// Writes a family with one series for each pair of labels and value. The caller removes duplicates, because
+    /// Prometheus rejects an exposition with two identical series.
     fn gauges<L: EncodeLabelSet>(
         &mut self,
         name: &'static str,
@@ -146,8 +146,8 @@ impl Writer<'_, '_> {
         gauges(self.0, name, help, series)
     }
 
-    /// A family with a series for each first label of the points, whose values are summed. A point without a label is
-    /// skipped.
+    /// Writes a family with one series for each first label of the points, with the sum of their values. Points without
+    /// labels are skipped.
     fn by_first_label(
         &mut self,
         name: &'static str,
@@ -161,7 +161,7 @@ impl Writer<'_, '_> {
     }
 }
 
-/// A point of a metric of the account: a value and the labels that say what it counts.
+/// A data point of an account metric: a value and its labels.
 #[derive(cynic::QueryFragment, Debug)]
 #[cynic(graphql_type = "MetricPoint", schema_module = "crate::schema")]
 struct Point {
@@ -169,12 +169,12 @@ struct Point {
     labels: Vec<String>,
 }
 
-/// The value of a metric that is one number: its first point.
+/// Returns the first data point, for metrics that have only one.
 fn first(points: &[Point]) -> Option<Number> {
     points.first().map(|point| point.value.number())
 }
 
-/// Nanoseconds as seconds.
+/// Converts nanoseconds to seconds.
 fn seconds(nanoseconds: Number) -> Number {
     Number(nanoseconds.0 / 1e9)
 }
@@ -185,9 +185,9 @@ mod tests {
 
     #[test]
     fn every_document_can_be_built() {
-        let moment = Moment { now: SystemTime::now(), dora_window: Duration::from_secs(60) };
+        let context = QueryContext { now: SystemTime::now(), dora_window: Duration::from_secs(60) };
         for collector in &ALL {
-            let body = (collector.ask)(&moment).unwrap();
+            let body = (collector.query)(&context).unwrap();
             assert!(body.contains("\"operationName\":\"PrometheusExporter_"), "{body}");
         }
     }

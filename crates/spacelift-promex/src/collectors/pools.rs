@@ -1,11 +1,10 @@
-//! `pools`: what else the API knows of worker pools.
+//! `pools`: users, settings and schedulable runs of worker pools.
 
-use std::collections::HashSet;
 use std::fmt;
 
 use exporter_common::metrics::Number;
 
-use super::{Collector, Families, Writer, answer, question};
+use super::{Collector, Families, Writer, parse, query};
 use crate::schema::Amount;
 
 pub(super) const COLLECTOR: Collector = Collector {
@@ -13,13 +12,13 @@ pub(super) const COLLECTOR: Collector = Collector {
     about: "Users, intent projects, schedulable runs and settings of worker pools",
     on_by_default: false,
     fixed: true,
-    ask: |_| question::<Answer>("PrometheusExporter_Pools"),
-    read: answer::<Answer>,
+    query: |_| query::<Data>("PrometheusExporter_Pools"),
+    parse: parse::<Data>,
 };
 
 #[derive(cynic::QueryFragment, Debug)]
 #[cynic(graphql_type = "Query", schema_module = "crate::schema")]
-struct Answer {
+struct Data {
     public_worker_pool: Option<PublicWorkerPool>,
     worker_pools: Vec<WorkerPool>,
 }
@@ -46,7 +45,7 @@ struct WorkerPool {
     managed_by_k8s_controller: bool,
 }
 
-impl Families for Answer {
+impl Families for Data {
     fn write(&self, families: &mut Writer<'_, '_>) -> fmt::Result {
         if let Some(pool) = &self.public_worker_pool {
             families.gauge(
@@ -90,11 +89,10 @@ impl Families for Answer {
                 |pool| Some(pool.managed_by_k8s_controller.into()),
             ),
         ];
-        let mut seen = HashSet::new();
-        let mut pools: Vec<&WorkerPool> =
-            self.worker_pools.iter().filter(|pool| seen.insert(pool.id.inner())).collect();
-        // Once for all families, each of which has its series in this order.
+        let mut pools: Vec<&WorkerPool> = self.worker_pools.iter().collect();
+        // This is also the order of the series. Of several pools with one id, the first is kept.
         pools.sort_by_key(|pool| pool.id.inner());
+        pools.dedup_by_key(|pool| pool.id.inner());
         for (name, help, measure) in measures {
             families.gauges(
                 name,

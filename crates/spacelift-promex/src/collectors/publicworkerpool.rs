@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Collector, Families, Writer, answer, question};
+use super::{Collector, Families, Writer, parse, query};
 use crate::schema::Amount;
 
 pub(super) const COLLECTOR: Collector = Collector {
@@ -10,13 +10,13 @@ pub(super) const COLLECTOR: Collector = Collector {
     about: "Parallelism, busy workers and pending runs of the public worker pool",
     on_by_default: true,
     fixed: true,
-    ask: |_| question::<Answer>("PrometheusExporter_PublicWorkerPool"),
-    read: answer::<Answer>,
+    query: |_| query::<Data>("PrometheusExporter_PublicWorkerPool"),
+    parse: parse::<Data>,
 };
 
 #[derive(cynic::QueryFragment, Debug)]
 #[cynic(graphql_type = "Query", schema_module = "crate::schema")]
-struct Answer {
+struct Data {
     public_worker_pool: Option<PublicWorkerPool>,
 }
 
@@ -28,7 +28,7 @@ struct PublicWorkerPool {
     pending_runs: Amount,
 }
 
-impl Families for Answer {
+impl Families for Data {
     fn write(&self, families: &mut Writer<'_, '_>) -> fmt::Result {
         let Some(pool) = &self.public_worker_pool else { return Ok(()) };
         families.gauge(

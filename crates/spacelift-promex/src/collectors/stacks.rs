@@ -1,11 +1,11 @@
-//! `stacks`: the largest stacks and what else the account's metrics say of stacks.
+//! `stacks`: the largest stacks, drift detection coverage and resources by vendor.
 
 use std::collections::HashSet;
 use std::fmt;
 
 use exporter_common::metrics::Number;
 
-use super::{Collector, Families, Point, Writer, answer, first, question};
+use super::{Collector, Families, Point, Writer, first, parse, query};
 use crate::schema::Amount;
 
 pub(super) const COLLECTOR: Collector = Collector {
@@ -13,13 +13,13 @@ pub(super) const COLLECTOR: Collector = Collector {
     about: "Largest stacks, drift detection coverage, resources by vendor",
     on_by_default: false,
     fixed: true,
-    ask: |_| question::<Answer>("PrometheusExporter_Stacks"),
-    read: answer::<Answer>,
+    query: |_| query::<Data>("PrometheusExporter_Stacks"),
+    parse: parse::<Data>,
 };
 
 #[derive(cynic::QueryFragment, Debug)]
 #[cynic(graphql_type = "Query", schema_module = "crate::schema")]
-struct Answer {
+struct Data {
     metrics: Option<Metrics>,
 }
 
@@ -49,7 +49,7 @@ struct StackTile {
     state: String,
 }
 
-impl Families for Answer {
+impl Families for Data {
     fn write(&self, families: &mut Writer<'_, '_>) -> fmt::Result {
         let Some(metrics) = &self.metrics else { return Ok(()) };
         families.gauge(

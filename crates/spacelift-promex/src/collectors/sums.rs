@@ -1,12 +1,12 @@
-//! Sums of values as they are written, in decimal.
+//! Sums of decimal numbers without rounding errors in the last digit.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-/// Whole numbers below this are exact.
+/// Integers below this limit are exact.
 const EXACT: f64 = 9e15;
 
-/// The sum for each label, in the order of their first values.
+/// Returns the sum for each label, in the order in which labels first occur.
 pub(super) fn sums<'a>(values: impl Iterator<Item = (&'a str, f64)>) -> Vec<(&'a str, f64)> {
     let mut sums: Vec<(&str, f64)> = Vec::new();
     let mut indexes: HashMap<&str, usize> = HashMap::new();
@@ -25,7 +25,7 @@ pub(super) fn sums<'a>(values: impl Iterator<Item = (&'a str, f64)>) -> Vec<(&'a
     sums
 }
 
-/// The sum of two numbers as they are written: `0.1` and `0.2` make `0.3`.
+/// Adds two numbers in decimal: `0.1 + 0.2` is `0.3`.
 fn decimal_sum(a: f64, b: f64) -> f64 {
     let sum = a + b;
     if a.fract() == 0.0 && b.fract() == 0.0 && sum.abs() < EXACT {
@@ -34,7 +34,7 @@ fn decimal_sum(a: f64, b: f64) -> f64 {
     exact_sum(a, b).unwrap_or(sum)
 }
 
-/// `None` if the two are too far apart for the digits of an `i128`.
+/// Returns `None` if the sum does not fit the digits of an `i128`.
 fn exact_sum(a: f64, b: f64) -> Option<f64> {
     let (a, b) = (decimal(a)?, decimal(b)?);
     let exponent = a.1.min(b.1);
@@ -45,7 +45,7 @@ fn exact_sum(a: f64, b: f64) -> Option<f64> {
     format!("{sum}e{exponent}").parse().ok()
 }
 
-/// Digits and exponent of a number: `-1.25` is `(-125, -2)`.
+/// Returns digits and exponent of a number: `(-125, -2)` for `-1.25`.
 fn decimal(number: f64) -> Option<(i128, i32)> {
     let text = format!("{number:e}");
     let (mantissa, exponent) = text.split_once('e')?;

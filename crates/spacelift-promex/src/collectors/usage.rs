@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Collector, Families, Writer, answer, question};
+use super::{Collector, Families, Writer, parse, query};
 use crate::schema::Amount;
 
 pub(super) const COLLECTOR: Collector = Collector {
@@ -10,13 +10,13 @@ pub(super) const COLLECTOR: Collector = Collector {
     about: "Usage in the current billing period",
     on_by_default: true,
     fixed: true,
-    ask: |_| question::<Answer>("PrometheusExporter_Usage"),
-    read: answer::<Answer>,
+    query: |_| query::<Data>("PrometheusExporter_Usage"),
+    parse: parse::<Data>,
 };
 
 #[derive(cynic::QueryFragment, Debug)]
 #[cynic(graphql_type = "Query", schema_module = "crate::schema")]
-struct Answer {
+struct Data {
     usage: Usage,
 }
 
@@ -30,7 +30,7 @@ struct Usage {
     used_seats: Amount,
 }
 
-impl Families for Answer {
+impl Families for Data {
     fn write(&self, families: &mut Writer<'_, '_>) -> fmt::Result {
         let usage = &self.usage;
         families.gauge(

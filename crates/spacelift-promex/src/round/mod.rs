@@ -1,7 +1,7 @@
-//! A round: every enabled collector asks the API once, for all scrapes that run at the same time.
+//! A round: one query for each enabled collector, shared by all concurrent scrapes.
 //!
-//! Each scrape that shares a round is answered at its own deadline with what has arrived; the round goes on to the
-//! longest of them, and never beyond the configured timeout from its own beginning.
+//! Each scrape is answered at its own deadline with the responses that have arrived. The round continues until the latest
+//! deadline of its scrapes, at most for the configured timeout.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -15,32 +15,32 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::collectors::{Answer, Collector, DocumentError, Moment};
+use crate::collectors::{Collector, CollectorData, DocumentError, QueryContext};
 use crate::failure::Failure;
 use crate::single_flight::{SharedResult, SingleFlight};
 
-/// Asks one collector's question.
-pub(crate) trait Ask: Send + Sync + 'static {
-    /// The answer. While it waits for a session, it says so in `stage`.
-    fn ask(
+/// Sends the query of a collector to the API.
+pub(crate) trait QueryClient: Send + Sync + 'static {
+    /// Sends a query and parses the response. `stage` records whether it waits for a session.
+    fn query(
         &self,
         collector: &'static Collector,
         body: Bytes,
         stage: &Stage,
-    ) -> impl Future<Output = Result<Answer, Failure>> + Send;
+    ) -> impl Future<Output = Result<CollectorData, Failure>> + Send;
 
     /// Called once for each round, when it is complete.
     fn completed(&self, outcomes: &[Outcome]);
 }
 
-/// What a question that is not answered yet waits for.
+/// What an unfinished query waits for.
 #[derive(Debug, Default)]
 pub(crate) struct Stage {
     waits_for_session: AtomicBool,
 }
 
 impl Stage {
-    /// Marks the time until `session` completes as spent on the session.
+    /// Awaits `session` and records that meanwhile.
     pub(crate) async fn session<T>(&self, session: impl Future<Output = T>) -> T {
         self.waits_for_session.store(true, Ordering::Relaxed);
         let result = session.await;
@@ -48,9 +48,9 @@ impl Stage {
         result
     }
 
-    /// The failure of a question that is not answered in time.
-    fn unanswered(&self, timeout: Duration) -> Failure {
-        // Nobody reads nanoseconds.
+    /// Returns the failure of a query without a response after `timeout`.
+    fn timed_out(&self, timeout: Duration) -> Failure {
+        // Messages show milliseconds.
         let milliseconds = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         let failure = Failure::Timeout(Duration::from_millis(milliseconds.max(1)));
         if self.waits_for_session.load(Ordering::Relaxed) {
@@ -61,16 +61,16 @@ impl Stage {
     }
 }
 
-/// What one collector brought.
+/// The result of one collector in a round.
 #[derive(Debug, Clone)]
 pub(crate) struct Outcome {
     pub(crate) collector: &'static Collector,
-    pub(crate) result: Result<Answer, Failure>,
+    pub(crate) result: Result<CollectorData, Failure>,
     pub(crate) duration: Duration,
 }
 
 impl Outcome {
-    /// The one place that says what success means. Data that does not exist for this key is no failure.
+    /// Returns whether the collector succeeded. Data that does not exist for this API key is not a failure.
     pub(crate) fn is_success(&self) -> bool {
         matches!(self.result, Ok(_) | Err(Failure::Unsupported(_)))
     }
@@ -80,63 +80,63 @@ impl Outcome {
     }
 }
 
-/// What a round has brought, as one scrape sees it.
+/// The outcomes of a round at the time of one scrape's response.
 #[derive(Debug, Default)]
 pub(crate) struct Scraped {
-    /// In the order of the collectors; empty if the round ended by a defect.
+    /// In the order of the collectors. Empty if the round panicked.
     pub(crate) outcomes: Vec<Outcome>,
-    /// From the beginning of the round.
+    /// The time since the start of the round.
     pub(crate) duration: Duration,
 }
 
 impl Scraped {
-    /// Whether nothing failed, so that the answer may be served again.
+    /// Returns whether all collectors succeeded, so that the outcomes can be cached.
     pub(crate) fn is_whole(&self) -> bool {
         !self.outcomes.is_empty() && self.outcomes.iter().all(Outcome::is_success)
     }
 }
 
-/// The rounds of an exporter, of which one runs at a time.
+/// Runs rounds, one at a time.
 #[derive(Debug)]
 pub(crate) struct Rounds<A> {
-    asker: Arc<Asker<A>>,
+    runner: Arc<RoundRunner<A>>,
     running: SingleFlight<Arc<Scraped>>,
-    /// The round that runs or ran last.
+    /// The current round, or the last one.
     latest: Mutex<Arc<Round>>,
 }
 
 #[derive(Debug)]
-struct Asker<A> {
+struct RoundRunner<A> {
     client: A,
-    questions: Vec<Question>,
+    queries: Vec<PreparedQuery>,
     timeout: Duration,
     dora_window: Duration,
     cache: Cache,
 }
 
 #[derive(Debug)]
-struct Question {
+struct PreparedQuery {
     collector: &'static Collector,
-    /// The request's body where it is always the same.
+    /// The request body, if it is the same in every scrape.
     body: Option<Bytes>,
 }
 
-impl Question {
-    fn new(collector: &'static Collector, moment: &Moment) -> Result<Self, DocumentError> {
-        // A document that depends on the moment is built here too, to find out at start whether it can be.
-        let body = Bytes::from((collector.ask)(moment)?);
+impl PreparedQuery {
+    fn new(collector: &'static Collector, context: &QueryContext) -> Result<Self, DocumentError> {
+        // All documents are built once at start, to detect errors.
+        let body = Bytes::from((collector.query)(context)?);
         Ok(Self { collector, body: collector.fixed.then_some(body) })
     }
 
-    fn body(&self, moment: &Moment) -> Result<Bytes, DocumentError> {
+    fn body(&self, context: &QueryContext) -> Result<Bytes, DocumentError> {
         match &self.body {
             Some(body) => Ok(body.clone()),
-            None => (self.collector.ask)(moment).map(Bytes::from),
+            None => (self.collector.query)(context).map(Bytes::from),
         }
     }
 }
 
-/// The last whole round.
+/// The last round in which all collectors succeeded.
 #[derive(Debug)]
 struct Cache {
     ttl: Duration,
@@ -160,18 +160,20 @@ impl Cache {
     }
 }
 
-/// The limits of rounds.
+/// Settings of rounds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RoundSettings {
-    /// The longest that a round takes.
+    /// Maximum duration of a round.
     pub(crate) timeout: Duration,
-    /// For how long a whole round is served again; zero is never.
+    /// How long a complete round is reused. Zero disables the cache.
     pub(crate) cache_ttl: Duration,
-    /// How far back the DORA figures reach.
+    /// Length of the time window of the DORA metrics.
     pub(crate) dora_window: Duration,
 }
 
-impl<A: Ask> Rounds<A> {
+impl<A: QueryClient> Rounds<A> {
+    /// Prepares the queries of the collectors.
+    ///
     /// # Errors
     /// The document of a collector cannot be built.
     pub(crate) fn new(
@@ -180,32 +182,32 @@ impl<A: Ask> Rounds<A> {
         settings: RoundSettings,
     ) -> Result<Self, DocumentError> {
         let RoundSettings { timeout, cache_ttl, dora_window } = settings;
-        let moment = Moment { now: SystemTime::now(), dora_window };
-        let questions = collectors.iter().map(|collector| Question::new(collector, &moment));
-        let asker = Asker {
+        let context = QueryContext { now: SystemTime::now(), dora_window };
+        let queries = collectors.iter().map(|collector| PreparedQuery::new(collector, &context));
+        let runner = RoundRunner {
             client,
-            questions: questions.collect::<Result<_, _>>()?,
+            queries: queries.collect::<Result<_, _>>()?,
             timeout,
             dora_window,
             cache: Cache { ttl: cache_ttl, last: Mutex::default() },
         };
         let none = Arc::new(Round::new(&[], Instant::now(), Instant::now()));
-        Ok(Self { asker: Arc::new(asker), running: SingleFlight::default(), latest: Mutex::new(none) })
+        Ok(Self { runner: Arc::new(runner), running: SingleFlight::default(), latest: Mutex::new(none) })
     }
 
-    /// How many collectors are asked.
-    pub(crate) fn questions(&self) -> usize {
-        self.asker.questions.len()
+    /// Returns the number of queries in a round.
+    pub(crate) fn queries(&self) -> usize {
+        self.runner.queries.len()
     }
 
-    /// What the cache has, or what the running round or a new one has brought within `timeout` and before `cut_off`
-    /// completes.
+    /// Returns the cached round, or joins the current round or starts one. In that case it returns the outcomes when the
+    /// round is complete, after `timeout`, or when `cut_off` completes.
     pub(crate) async fn scrape(&self, timeout: Duration, cut_off: impl Future<Output = ()>) -> Arc<Scraped> {
-        if let Some(cached) = self.asker.cache.get() {
+        if let Some(cached) = self.runner.cache.get() {
             return cached;
         }
         let arrived = Instant::now();
-        let timeout = timeout.min(self.asker.timeout);
+        let timeout = timeout.min(self.runner.timeout);
         let (round, complete) = self.join(arrived, timeout);
         tokio::select! {
             biased;
@@ -215,39 +217,39 @@ impl<A: Ask> Rounds<A> {
         }
     }
 
-    /// Shares the running round, or starts one, and lets it go on until the caller's deadline at least.
+    /// Joins the current round or starts one, and extends it to the caller's deadline.
     fn join(&self, arrived: Instant, timeout: Duration) -> (Arc<Round>, SharedResult<Arc<Scraped>>) {
         let deadline = arrived + timeout;
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         let complete = self.running.call(
             || {
-                *latest = Arc::new(Round::new(&self.asker.questions, arrived, deadline));
-                self.asker.clone().run(latest.clone())
+                *latest = Arc::new(Round::new(&self.runner.queries, arrived, deadline));
+                self.runner.clone().run(latest.clone())
             },
             Arc::default(),
         );
         let round = latest.clone();
-        round.extend(deadline.min(round.started + self.asker.timeout));
+        round.extend(deadline.min(round.started + self.runner.timeout));
         (round, complete)
     }
 }
 
-impl<A: Ask> Asker<A> {
-    /// Asks all questions at the same time. Not even a defect in one collector costs the others.
+impl<A: QueryClient> RoundRunner<A> {
+    /// Sends all queries concurrently. A panic in one collector does not affect the others.
     async fn run(self: Arc<Self>, round: Arc<Round>) -> Arc<Scraped> {
-        let moment = Moment { now: SystemTime::now(), dora_window: self.dora_window };
-        let mut answers: FuturesUnordered<_> = self
-            .questions
+        let context = QueryContext { now: SystemTime::now(), dora_window: self.dora_window };
+        let mut results: FuturesUnordered<_> = self
+            .queries
             .iter()
             .zip(&round.stages)
             .enumerate()
-            .map(|(index, (question, stage))| {
-                let answer = async {
-                    let body = question.body(&moment).map_err(|error| Failure::Invalid(error.to_string()))?;
-                    self.client.ask(question.collector, body, stage).await
+            .map(|(index, (query, stage))| {
+                let result = async {
+                    let body = query.body(&context).map_err(|error| Failure::Invalid(error.to_string()))?;
+                    self.client.query(query.collector, body, stage).await
                 };
-                let answer = AssertUnwindSafe(answer).catch_unwind();
-                answer.map(move |answer| (index, answer.unwrap_or(Err(Failure::Defect))))
+                let result = AssertUnwindSafe(result).catch_unwind();
+                result.map(move |result| (index, result.unwrap_or(Err(Failure::Defect))))
             })
             .collect();
         let mut deadline = round.deadline.subscribe();
@@ -255,15 +257,15 @@ impl<A: Ask> Asker<A> {
             let until = *deadline.borrow_and_update();
             tokio::select! {
                 biased;
-                answer = answers.next() => match answer {
-                    Some((index, result)) => round.answered(index, result),
+                result = results.next() => match result {
+                    Some((index, result)) => round.finished(index, result),
                     None => break,
                 },
                 _ = deadline.changed() => {}
                 () = sleep_until(until) => break,
             }
         }
-        drop(answers);
+        drop(results);
         let scraped = Arc::new(round.so_far(*deadline.borrow() - round.started));
         self.client.completed(&scraped.outcomes);
         self.cache.put(&scraped);
@@ -271,29 +273,29 @@ impl<A: Ask> Asker<A> {
     }
 }
 
-/// The answer to a question, and how long it took.
-type Arrived = (Result<Answer, Failure>, Duration);
+/// The result of a query and its duration.
+type TimedResult = (Result<CollectorData, Failure>, Duration);
 
-/// One round, while it runs and for the scrapes that share it.
+/// A round, shared by its task and its scrapes.
 #[derive(Debug)]
 struct Round {
     started: Instant,
-    /// The longest deadline of the scrapes that share the round.
+    /// The latest deadline of the scrapes that share the round.
     deadline: watch::Sender<Instant>,
     collectors: Vec<&'static Collector>,
     stages: Vec<Stage>,
-    /// The answers so far, in the order of the collectors.
-    answers: Mutex<Vec<Option<Arrived>>>,
+    /// The results that have arrived, in the order of the collectors.
+    results: Mutex<Vec<Option<TimedResult>>>,
 }
 
 impl Round {
-    fn new(questions: &[Question], started: Instant, deadline: Instant) -> Self {
+    fn new(queries: &[PreparedQuery], started: Instant, deadline: Instant) -> Self {
         Self {
             started,
             deadline: watch::Sender::new(deadline),
-            collectors: questions.iter().map(|question| question.collector).collect(),
-            stages: questions.iter().map(|_| Stage::default()).collect(),
-            answers: Mutex::new(questions.iter().map(|_| None).collect()),
+            collectors: queries.iter().map(|query| query.collector).collect(),
+            stages: queries.iter().map(|_| Stage::default()).collect(),
+            results: Mutex::new(queries.iter().map(|_| None).collect()),
         }
     }
 
@@ -307,29 +309,29 @@ impl Round {
         });
     }
 
-    fn answered(&self, index: usize, result: Result<Answer, Failure>) {
-        if let Some(answer) = self.answers().get_mut(index) {
-            *answer = Some((result, self.started.elapsed()));
+    fn finished(&self, index: usize, result: Result<CollectorData, Failure>) {
+        if let Some(entry) = self.results().get_mut(index) {
+            *entry = Some((result, self.started.elapsed()));
         }
     }
 
-    /// What has arrived. Whatever has not is a failure of whoever waited for `timeout`.
+    /// Returns the outcomes at this time. Unfinished queries count as timed out after `timeout`.
     fn so_far(&self, timeout: Duration) -> Scraped {
         let duration = self.started.elapsed();
-        let answers = self.answers();
+        let results = self.results();
         let outcome = |index: usize| {
-            let (result, duration) = match &answers[index] {
-                Some(answer) => answer.clone(),
-                None => (Err(self.stages[index].unanswered(timeout)), duration),
+            let (result, duration) = match &results[index] {
+                Some(result) => result.clone(),
+                None => (Err(self.stages[index].timed_out(timeout)), duration),
             };
             Outcome { collector: self.collectors[index], result, duration }
         };
-        Scraped { outcomes: (0..answers.len()).map(outcome).collect(), duration }
+        Scraped { outcomes: (0..results.len()).map(outcome).collect(), duration }
     }
 
-    fn answers(&self) -> MutexGuard<'_, Vec<Option<Arrived>>> {
-        // A critical section is one assignment or a copy.
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn results(&self) -> MutexGuard<'_, Vec<Option<TimedResult>>> {
+        // Each critical section is one assignment or a copy, so a poisoned value is still valid.
+        self.results.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

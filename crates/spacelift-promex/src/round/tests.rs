@@ -27,13 +27,18 @@ struct Fake {
     delays: HashMap<&'static str, Duration>,
     /// Whether there is never a session.
     no_session: bool,
-    asked: AtomicUsize,
+    queries: AtomicUsize,
     completed: AtomicUsize,
 }
 
-impl Ask for Arc<Fake> {
-    async fn ask(&self, collector: &'static Collector, _: Bytes, stage: &Stage) -> Result<Answer, Failure> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
+impl QueryClient for Arc<Fake> {
+    async fn query(
+        &self,
+        collector: &'static Collector,
+        _: Bytes,
+        stage: &Stage,
+    ) -> Result<CollectorData, Failure> {
+        self.queries.fetch_add(1, Ordering::Relaxed);
         if self.no_session {
             stage.session(pending::<()>()).await;
         }
@@ -98,7 +103,7 @@ async fn each_caller_is_answered_at_its_own_deadline_and_the_round_goes_on() {
         scrape(&rounds, 6.0, 60.0),
     );
     assert_eq!(answers, ((Ok(()), 8.0), (timed_out(4.5), 4.5), (timed_out(2.0), 2.0), (Ok(()), 2.0)));
-    assert_eq!(fake.asked.load(Ordering::Relaxed), 4, "one round");
+    assert_eq!(fake.queries.load(Ordering::Relaxed), 4, "the scrapes share one round");
     assert_eq!(fake.completed.load(Ordering::Relaxed), 1);
 }
 
@@ -107,7 +112,7 @@ async fn a_later_caller_lets_the_round_go_on() {
     let (fake, rounds) = rounds(8.0, 30.0, 0.0);
     let answers = tokio::join!(scrape(&rounds, 0.0, 4.5), scrape(&rounds, 4.0, 9.5));
     assert_eq!(answers, ((timed_out(4.5), 4.5), (Ok(()), 4.0)));
-    assert_eq!(fake.asked.load(Ordering::Relaxed), 4, "one round");
+    assert_eq!(fake.queries.load(Ordering::Relaxed), 4, "the scrapes share one round");
 }
 
 #[tokio::test(start_paused = true)]
@@ -117,7 +122,7 @@ async fn a_round_ends_with_its_longest_caller() {
         assert_eq!(scrape(&rounds, 0.0, 4.5).await, (timed_out(4.5), 4.5));
         tokio::task::yield_now().await;
         assert_eq!(fake.completed.load(Ordering::Relaxed), round);
-        assert_eq!(fake.asked.load(Ordering::Relaxed), 4 * round, "the next scrape asks anew");
+        assert_eq!(fake.queries.load(Ordering::Relaxed), 4 * round, "the next scrape sends queries again");
     }
 }
 
@@ -126,7 +131,7 @@ async fn no_caller_prolongs_a_round_beyond_the_configured_timeout() {
     let (fake, rounds) = rounds(60.0, 5.0, 0.0);
     let answers = tokio::join!(scrape(&rounds, 0.0, 60.0), scrape(&rounds, 4.0, 60.0));
     assert_eq!(answers, ((timed_out(5.0), 5.0), (timed_out(5.0), 1.0)));
-    assert_eq!(fake.asked.load(Ordering::Relaxed), 4);
+    assert_eq!(fake.queries.load(Ordering::Relaxed), 4);
 }
 
 #[tokio::test(start_paused = true)]
@@ -136,7 +141,7 @@ async fn a_caller_that_leaves_ends_nothing() {
     let answers = tokio::join!(leaves, scrape(&rounds, 0.5, 9.5));
     assert!(answers.0.is_err());
     assert_eq!(answers.1, (Ok(()), 7.5));
-    assert_eq!(fake.asked.load(Ordering::Relaxed), 4);
+    assert_eq!(fake.queries.load(Ordering::Relaxed), 4);
 }
 
 #[tokio::test(start_paused = true)]
@@ -146,9 +151,9 @@ async fn a_cut_answer_is_not_cached_and_the_whole_round_is() {
     assert_eq!(scrape(&rounds, 1.0, 4.5).await, (timed_out(4.5), 4.5), "served again what was cut");
     let answers = tokio::join!(scrape(&rounds, 1.0, 4.5), scrape(&rounds, 1.0, 9.5));
     assert_eq!(answers, ((timed_out(4.5), 4.5), (Ok(()), 8.0)));
-    let asked = fake.asked.load(Ordering::Relaxed);
+    let queries = fake.queries.load(Ordering::Relaxed);
     assert_eq!(scrape(&rounds, 1.0, 4.5).await, (Ok(()), 0.0));
-    assert_eq!(fake.asked.load(Ordering::Relaxed), asked, "the cache has the round");
+    assert_eq!(fake.queries.load(Ordering::Relaxed), queries, "the round is cached");
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,8 +182,8 @@ async fn a_document_that_cannot_be_built_is_found_before_anything_is_asked() {
         about: "",
         on_by_default: false,
         fixed: false,
-        ask: |_| Err(DocumentError { name: "Broken".to_owned(), reason: "no fields".to_owned() }),
-        read: |_| Err(Failure::Defect),
+        query: |_| Err(DocumentError { name: "Broken".to_owned(), reason: "no fields".to_owned() }),
+        parse: |_| Err(Failure::Defect),
     };
     let settings =
         RoundSettings { timeout: seconds(1.0), cache_ttl: seconds(0.0), dora_window: seconds(1.0) };
