@@ -14,15 +14,7 @@ fn main() {
         .name("Publisher")
         .package("google.pubsub.v1")
         .method(unary("create_topic", "CreateTopic", "Topic", "Topic"))
-        .method(unary("get_topic", "GetTopic", "GetTopicRequest", "Topic"))
         .method(unary("delete_topic", "DeleteTopic", "DeleteTopicRequest", EMPTY))
-        .method(unary("list_topics", "ListTopics", "ListTopicsRequest", "ListTopicsResponse"))
-        .method(unary(
-            "list_topic_subscriptions",
-            "ListTopicSubscriptions",
-            "ListTopicSubscriptionsRequest",
-            "ListTopicSubscriptionsResponse",
-        ))
         .method(unary("publish", "Publish", "PublishRequest", "PublishResponse"))
         .build();
     let subscriber = Service::builder()
@@ -31,12 +23,6 @@ fn main() {
         .method(unary("create_subscription", "CreateSubscription", "Subscription", "Subscription"))
         .method(unary("get_subscription", "GetSubscription", "GetSubscriptionRequest", "Subscription"))
         .method(unary("delete_subscription", "DeleteSubscription", "DeleteSubscriptionRequest", EMPTY))
-        .method(unary(
-            "list_subscriptions",
-            "ListSubscriptions",
-            "ListSubscriptionsRequest",
-            "ListSubscriptionsResponse",
-        ))
         .method(unary("modify_ack_deadline", "ModifyAckDeadline", "ModifyAckDeadlineRequest", EMPTY))
         .method(unary("acknowledge", "Acknowledge", "AcknowledgeRequest", EMPTY))
         .method(

@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
 use tokio::task::JoinHandle;
 use tonic::Status;
 
@@ -23,7 +22,7 @@ use super::{
     },
     pubsub::PubSub,
     state::{State, WorldSettings, live},
-    world::{Event, Truth, World},
+    world::{Event, Truth},
 };
 
 /// A simulated Google Cloud with a world that lives in it. It stops when it is dropped.
@@ -246,48 +245,6 @@ impl Google {
         self.state.happen(|_, world| world.storm(share)).await
     }
 
-    /// The same in one project.
-    ///
-    /// # Errors
-    ///
-    /// If the emulator refuses.
-    pub async fn storm_in(&self, project: &str, share: f64) -> Result<Vec<Event>, Status> {
-        let storm = |id: &str, world: &mut World| if id == project { world.storm(share) } else { Vec::new() };
-        self.state.happen(storm).await
-    }
-
-    /// Preempts an instance and publishes that; yields whether there was one to preempt. If several projects have it, it is
-    /// the one of the first.
-    ///
-    /// # Errors
-    ///
-    /// If the emulator refuses.
-    pub async fn preempt(&self, zone: &str, name: &str) -> Result<bool, Status> {
-        let mut preempted = None;
-        let preempt = |_: &str, world: &mut World| {
-            if preempted.is_none() {
-                preempted = world.preempt(zone, name);
-                return preempted.iter().cloned().collect();
-            }
-            Vec::new()
-        };
-        self.state.happen(preempt).await?;
-        Ok(preempted.is_some())
-    }
-
-    /// The same in one project.
-    ///
-    /// # Errors
-    ///
-    /// If the emulator refuses.
-    pub async fn preempt_in(&self, project: &str, zone: &str, name: &str) -> Result<bool, Status> {
-        let preempt = |id: &str, world: &mut World| {
-            let event = if id == project { world.preempt(zone, name) } else { None };
-            event.into_iter().collect()
-        };
-        Ok(!self.state.happen(preempt).await?.is_empty())
-    }
-
     /// What an exporter should have found out by now in all projects together, apart from what was published by hand.
     /// Clusters of one name are counted together.
     pub async fn truth(&self) -> Truth {
@@ -297,24 +254,6 @@ impl Google {
     /// The same for each project, by its id.
     pub async fn truths(&self) -> BTreeMap<String, Truth> {
         self.state.truths().await
-    }
-
-    /// Publishes a log entry to the interruptions, as it is.
-    ///
-    /// # Errors
-    ///
-    /// If the emulator refuses.
-    pub async fn publish_interruption(&self, entry: &Value) -> Result<(), Status> {
-        self.state.publish(INTERRUPTION_TOPIC, vec![entry.to_string().into()]).await
-    }
-
-    /// Publishes a log entry to the creations, as it is.
-    ///
-    /// # Errors
-    ///
-    /// If the emulator refuses.
-    pub async fn publish_creation(&self, entry: &Value) -> Result<(), Status> {
-        self.state.publish(CREATION_TOPIC, vec![entry.to_string().into()]).await
     }
 
     /// Closes the listeners and every connection, and lets the world stand still.

@@ -32,6 +32,9 @@ use crate::{
 /// The header in which a client says what it is, and the one value that is let in.
 const CLIENT_TYPE: (&str, &str) = ("spacelift-client-type", "prometheus-exporter");
 
+/// How late each response is in [`Scenario::Slow`].
+const SLOWNESS: Duration = Duration::from_secs(10);
+
 const UNAUTHORIZED: &str = r#"{"data":null,"errors":[{"message":"unauthorized"}]}"#;
 const GARBAGE: &str = "<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>\n";
 
@@ -53,7 +56,6 @@ pub(super) struct Api {
     pub(super) journal: Journal<Recorded>,
     pub(super) ca_pem: Option<String>,
     schema: Schema,
-    slowness: Duration,
     behaviour: Mutex<Behaviour>,
 }
 
@@ -98,8 +100,7 @@ impl Api {
         webhooks: Arc<Webhooks>,
         sessions: Sessions,
         scenario: Scenario,
-        slowness: Duration,
-        ca_pem: Option<String>,
+            ca_pem: Option<String>,
     ) -> Self {
         let sessions = Arc::new(sessions);
         Self {
@@ -109,7 +110,6 @@ impl Api {
             sessions,
             journal: Journal::default(),
             ca_pem,
-            slowness,
             behaviour: Mutex::new(Behaviour { scenario, ..Behaviour::default() }),
         }
     }
@@ -181,7 +181,7 @@ impl Api {
                 response.headers_mut().insert(RETRY_AFTER, 30.into());
                 return Answer::Response(response);
             }
-            Scenario::Slow => tokio::time::sleep(self.slowness).await,
+            Scenario::Slow => tokio::time::sleep(SLOWNESS).await,
             _ => {}
         }
 

@@ -29,11 +29,10 @@ GET      /_sandbox/ca.pem    the certificate to trust, with TLS
 GET DELETE      /_sandbox/runs            the runs as they really were, since the start or the last DELETE
 GET PUT DELETE  /_sandbox/webhook         where runs are delivered to, and what has become of it:
                                           {\"url\": \"http://localhost:9953/webhook\", \"secret\": \"...\"} and, if need be,
-                                          \"shape\" (default, policy, both), \"account\", \"retry\", \"sha1\", \"others\"
-POST            /_sandbox/webhook/enable  enables the webhook again that ten failures in a row have disabled
+                                          \"shape\" (default, policy, both), \"account\", \"retry\", \"others\"
 GET DELETE      /_sandbox/faults          what goes wrong with deliveries; DELETE ends it
 PUT DELETE      /_sandbox/faults/NAME     makes this go wrong, with the body as its measure:
-                    duplicates 0.1    reorder 0.1         lost 0.1 (not the last of a run)    lost_any 0.1
+                    duplicates 0.1    reorder 0.1         lost 0.1 (not the last of a run)
                     delay 2s          old_payloads 0.1    bad_signatures 0.1
 GET      /health
 POST     /graphql            the API itself

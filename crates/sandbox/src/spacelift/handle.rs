@@ -48,7 +48,6 @@ pub struct Builder {
     source: Source,
     canned: bool,
     scenario: Scenario,
-    slowness: Duration,
     token_lifetime: Duration,
     id: String,
     secret: String,
@@ -80,7 +79,6 @@ impl Default for Builder {
             source: Source::Fixed(Box::new(Account::rich())),
             canned: false,
             scenario: Scenario::Healthy,
-            slowness: Duration::from_secs(10),
             token_lifetime: Duration::from_secs(60),
             id: DEFAULT_API_KEY_ID.to_owned(),
             secret: DEFAULT_API_KEY_SECRET.to_owned(),
@@ -133,13 +131,6 @@ impl Builder {
         self
     }
 
-    /// How late answers come in [`Scenario::Slow`]; by default ten seconds.
-    #[must_use]
-    pub fn slowness(mut self, delay: Duration) -> Self {
-        self.slowness = delay;
-        self
-    }
-
     /// How long tokens are good for, up to a second less; by default 60 s, so that a refresh can be watched.
     #[must_use]
     pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
@@ -184,7 +175,6 @@ impl Builder {
             Arc::clone(&webhooks),
             Sessions::new(self.id, self.secret, self.token_lifetime),
             self.scenario,
-            self.slowness,
             tls.as_ref().map(|tls| tls.ca_pem.clone()),
         ));
         let acceptor = tls.as_ref().map(|tls| tls.acceptor.clone());

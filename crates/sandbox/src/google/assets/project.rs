@@ -140,56 +140,18 @@ impl ProjectAsset {
 }
 
 impl Filtered for ProjectAsset {
-    fn is_field(name: &str) -> bool {
-        const FIELDS: [&str; 9] = [
-            "name",
-            "displayName",
-            "state",
-            "labels",
-            "folders",
-            "organization",
-            "project",
-            "projectId",
-            "location",
-        ];
-        FIELDS.contains(&name) || name.strip_prefix("labels.").is_some_and(|label| !label.is_empty())
+    /// `state` and `labels.KEY` can be compared with `:` and `=`.
+    fn supports(field: &str, operator: Operator, _value: &str) -> bool {
+        let is_label = field.strip_prefix("labels.").is_some_and(|key| !key.is_empty());
+        (field == "state" || is_label) && operator != Operator::AtLeast
     }
 
-    /// `=` asks for the whole value, `:` for words of it, each of which may end in `*`; case does not matter.
-    fn is(&self, field: &str, operator: Operator, value: &str) -> bool {
-        let texts: Vec<String> = match field {
-            "name" => vec![self.resource_name()],
-            "displayName" => vec![self.display_name.clone()],
-            "state" => vec![self.state.name().to_owned()],
-            "labels" => self.labels.iter().flat_map(|(key, value)| [key.clone(), value.clone()]).collect(),
-            "folders" => self.folders.clone(),
-            "organization" => vec![self.organization.clone()],
-            "project" => vec![format!("projects/{}", self.number)],
-            "projectId" => vec![self.id.clone()],
-            "location" => vec!["global".to_owned()],
-            label => label
-                .strip_prefix("labels.")
-                .and_then(|label| self.labels.get(label))
-                .map(|value| vec![value.clone()])
-                .unwrap_or_default(),
+    /// Values are compared without regard to case. `:*` matches any value.
+    fn matches(&self, field: &str, operator: Operator, value: &str) -> bool {
+        let text = match field.strip_prefix("labels.") {
+            Some(key) => self.labels.get(key).map(String::as_str),
+            None => Some(self.state.name()),
         };
-        match operator {
-            Operator::Equals => texts.iter().any(|text| text.eq_ignore_ascii_case(value)),
-            Operator::Has if value == "*" => !texts.is_empty(),
-            Operator::Has => texts.iter().any(|text| has_words(text, value)),
-            Operator::Below | Operator::UpTo | Operator::Above | Operator::From => false,
-        }
+        text.is_some_and(|text| (operator == Operator::Has && value == "*") || text.eq_ignore_ascii_case(value))
     }
-}
-
-/// Whether every word of `wanted` is, or begins, a word of `text`.
-fn has_words(text: &str, wanted: &str) -> bool {
-    let is_border = |c: char| !c.is_alphanumeric() && c != '_' && c != '*';
-    let text = text.to_lowercase();
-    wanted.to_lowercase().split(is_border).filter(|word| !word.is_empty()).all(|wanted| {
-        text.split(is_border).any(|word| match wanted.strip_suffix('*') {
-            Some(start) => word.starts_with(start),
-            None => word == wanted,
-        })
-    })
 }

@@ -107,7 +107,6 @@ impl Search {
             Some(Ok(size)) => usize::try_from(size).unwrap_or(MAX_PAGE_SIZE).min(MAX_PAGE_SIZE),
             Some(Err(_)) => return Err(Refusal::Invalid("Invalid value at 'page_size'".to_owned())),
         };
-        let mask = parameter("readMask").map(|mask| mask.split(',').map(top_level).collect::<Vec<_>>());
         let mut found: Vec<&ProjectAsset> = if has_projects(pairs) {
             projects.filter(|project| project.is_below(&self.scope) && filter.matches(*project)).collect()
         } else {
@@ -118,13 +117,7 @@ impl Search {
             .iter()
             .skip(self.skipped)
             .take(count)
-            .map(|project| {
-                let mut result = project.result();
-                if let (Some(mask), Some(fields)) = (&mask, result.as_object_mut()) {
-                    retain(fields, mask);
-                }
-                result
-            })
+            .map(|project| project.result())
             .collect();
         let end = self.skipped + results.len();
         let mut answer = Map::new();
@@ -148,23 +141,6 @@ fn has_projects(pairs: &[(String, String)]) -> bool {
         || types.any(|value| value == PROJECT_TYPE || value == "cloudresourcemanager.googleapis.com.*")
 }
 
-/// The first part of a path in a mask.
-fn top_level(path: &str) -> String {
-    path.split('.').next().unwrap_or_default().trim().to_owned()
-}
-
-fn retain(fields: &mut Map<String, Value>, mask: &[String]) {
-    let camel = |name: &str| {
-        let mut parts = name.split('_');
-        let first = parts.next().unwrap_or_default().to_owned();
-        parts.fold(first, |name, part| {
-            let (head, tail) = part.split_at(part.chars().next().map_or(0, char::len_utf8));
-            name + &head.to_uppercase() + tail
-        })
-    };
-    fields.retain(|name, _| mask.iter().any(|wanted| wanted == "*" || camel(wanted) == *name));
-}
-
 /// Says where a page begins, in a form that nobody is tempted to read.
 fn token(page: usize, skipped: usize) -> String {
     format!("Ca{page:x}g{skipped:x}")
@@ -177,8 +153,6 @@ fn parse_token(token: &str) -> Option<(usize, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -187,14 +161,5 @@ mod tests {
         for bad in ["", "Ca", "Ca1", "Cagg", "x1g2"] {
             assert_eq!(parse_token(bad), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn masks_are_known_in_both_spellings() {
-        let mut fields = json!({"assetType": 1, "additionalAttributes": 2, "name": 3, "state": 4});
-        let mask: Vec<String> =
-            ["asset_type", "additionalAttributes.projectId", "name"].map(top_level).into();
-        retain(fields.as_object_mut().unwrap(), &mask);
-        assert_eq!(fields, json!({"assetType": 1, "additionalAttributes": 2, "name": 3}));
     }
 }

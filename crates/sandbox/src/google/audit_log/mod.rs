@@ -18,7 +18,6 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use self::request::label_list;
 use super::{instance::Instance, time::utc};
 
 const AUDIT_LOG: &str = "type.googleapis.com/google.cloud.audit.AuditLog";
@@ -254,21 +253,6 @@ impl AuditLog {
         self.entry("activity", "NOTICE", self.gce_instance(instance), &operation, payload)
     }
 
-    /// A creation as somebody would write it by hand to try an exporter out: with the project's number, and
-    /// with nothing that could be left out.
-    #[must_use]
-    pub fn handmade_creation(&self, instance: &Instance) -> Value {
-        json!({
-            "protoPayload": {
-                "@type": AUDIT_LOG,
-                "serviceName": SERVICE,
-                "methodName": "v1.compute.instances.insert",
-                "resourceName": self.name_by(&self.number.to_string(), instance),
-                "request": { "labels": label_list(instance) },
-            },
-        })
-    }
-
     /// An interruption as somebody would write it by hand.
     #[must_use]
     pub fn handmade_interruption(&self, instance: &Instance) -> Value {
@@ -382,17 +366,6 @@ impl AuditLog {
             Naming::Number => self.number.to_string(),
         }
     }
-}
-
-/// Leaves out everything in an entry that some entries lack: the ids of the instance and of the event.
-#[must_use]
-pub fn without_ids(mut entry: Value) -> Value {
-    remove(&mut entry, "insertId");
-    remove(&mut entry["resource"]["labels"], "instance_id");
-    if let Some(response) = entry["protoPayload"].get_mut("response") {
-        remove(response, "targetId");
-    }
-    entry
 }
 
 /// What Compute Engine says when a zone has no capacity.

@@ -5,11 +5,11 @@ use std::collections::{BTreeSet, HashMap};
 use super::{
     aggregated::Aggregated,
     call::{Call, Start, Target},
-    operation_filter::Listed,
     operations::OperationPage,
     project::ProjectCompute,
     refusal::Refusal,
     render_instance, render_operation,
+    zone_operation::ZoneOperation,
     zones::known_zones,
 };
 use crate::google::{
@@ -74,7 +74,7 @@ fn operations(
     query: &HashMap<String, String>,
     fields: &Fields,
 ) -> Result<String, Refusal> {
-    let (filter, count) = (operation_filter(query)?, max_results(query)?);
+    let (filter, count) = (filter::<ZoneOperation>(query)?, max_results(query)?);
     let unreachable = unreachable(project);
     // Without being asked for a part, Google answers with all or with an error.
     if !unreachable.is_empty() && parameter(query, "returnPartialSuccess") != Some("true") {
@@ -86,7 +86,7 @@ fn operations(
         start.after.as_ref(),
         count,
         |zone| unreachable.contains(zone),
-        |operation| filter.matches(&Listed { project: project.id(), operation }),
+        |operation| filter.matches(operation),
     );
     let list = Aggregated {
         kind: "compute#operationAggregatedList",
@@ -107,7 +107,7 @@ fn zone_operations(
     query: &HashMap<String, String>,
     fields: &Fields,
 ) -> Result<String, Refusal> {
-    let (filter, count) = (operation_filter(query)?, max_results(query)?);
+    let (filter, count) = (filter::<ZoneOperation>(query)?, max_results(query)?);
     if unreachable(project).contains(zone) {
         return Err(Refusal::Unreachable);
     }
@@ -120,7 +120,7 @@ fn zone_operations(
         start.after.as_ref(),
         count,
         |_| false,
-        |operation| filter.matches(&Listed { project: project.id(), operation }),
+        |operation| filter.matches(operation),
     );
     let next = next_page(start, &page);
     Ok(render_operation::zone_list(project.project(), zone, &page, next.as_deref(), fields))
@@ -136,14 +136,6 @@ fn unreachable(project: &ProjectCompute) -> BTreeSet<String> {
 fn next_page(start: &Start, page: &OperationPage<'_>) -> Option<String> {
     let last = page.operations.last().filter(|_| !page.is_last)?;
     Some(start.next(&last.zone, &last.name))
-}
-
-fn operation_filter(query: &HashMap<String, String>) -> Result<Filter, Refusal> {
-    // Nothing is sorted here, so nobody should count on it.
-    if let Some(order) = parameter(query, "orderBy").filter(|order| *order != "name") {
-        return Err(Refusal::invalid("orderBy", order));
-    }
-    filter::<Listed<'_>>(query)
 }
 
 fn filter<T: Filtered>(query: &HashMap<String, String>) -> Result<Filter, Refusal> {

@@ -15,7 +15,7 @@ use crate::{
     google::{
         assets::AssetInventory,
         error::StartError,
-        instance::{Instance, Status},
+        instance::Instance,
         names::{PROJECT, PROJECT_NUMBER},
         project::Project,
     },
@@ -174,11 +174,6 @@ impl Compute {
     /// Removes an instance of the first project, as if it had been deleted.
     pub fn remove(&self, zone: &str, name: &str) -> Option<Instance> {
         self.first.remove(zone, name)
-    }
-
-    /// Changes what an instance of the first project is doing; nothing happens if there is none.
-    pub fn set_status(&self, zone: &str, name: &str, status: Status) {
-        self.first.set_status(zone, name, status);
     }
 
     /// Removes every instance of the first project. Operations stay.

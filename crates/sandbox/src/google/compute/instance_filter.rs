@@ -1,91 +1,61 @@
-//! What lists of instances can be filtered by.
+//! The filters that lists of instances support.
 
 use crate::google::{
     filter::{Filtered, Operator},
-    instance::{Instance, Provisioning},
+    instance::Instance,
 };
 
-const FIELDS: [&str; 6] =
-    ["name", "status", "zone", "machineType", "scheduling.provisioningModel", "scheduling.preemptible"];
-
 impl Filtered for Instance {
-    fn is_field(name: &str) -> bool {
-        FIELDS.contains(&name) || name.strip_prefix("labels.").is_some_and(|label| !label.is_empty())
+    /// Only `labels.KEY:*` is supported: the instance has the label.
+    fn supports(field: &str, operator: Operator, value: &str) -> bool {
+        let key = field.strip_prefix("labels.").unwrap_or_default();
+        !key.is_empty() && operator == Operator::Has && value == "*"
     }
 
-    /// Values of `=` may end in `*`; `:` asks for a part, or with `*` for a field that is there at all.
-    fn is(&self, field: &str, operator: Operator, value: &str) -> bool {
-        let Some(text) = text(self, field) else { return false };
-        match operator {
-            Operator::Equals => {
-                value.strip_suffix('*').map_or(text == value, |start| text.starts_with(start))
-            }
-            Operator::Has => value == "*" || text.contains(value),
-            Operator::Below => text < value,
-            Operator::UpTo => text <= value,
-            Operator::Above => text > value,
-            Operator::From => text >= value,
-        }
+    fn matches(&self, field: &str, _operator: Operator, _value: &str) -> bool {
+        field.strip_prefix("labels.").is_some_and(|key| self.labels.contains_key(key))
     }
-}
-
-/// What a field of an instance says; none for a label that it has not got.
-fn text<'a>(instance: &'a Instance, field: &str) -> Option<&'a str> {
-    Some(match field {
-        "name" => &instance.name,
-        "status" => instance.status.name(),
-        "zone" => &instance.zone,
-        "machineType" => &instance.machine_type,
-        "scheduling.provisioningModel" => match instance.provisioning {
-            Provisioning::Spot => "SPOT",
-            Provisioning::Standard | Provisioning::Preemptible => "STANDARD",
-        },
-        "scheduling.preemptible" => {
-            if instance.provisioning.is_preemptible() {
-                "true"
-            } else {
-                "false"
-            }
-        }
-        field => instance.labels.get(field.strip_prefix("labels.")?)?,
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::google::{filter::Filter, instance::Status};
+    use crate::google::filter::Filter;
 
     #[test]
-    fn filters() {
-        let node = Instance::new(1, "europe-west1-c", "gke-n1").spot().gke("blue", "europe-west1", "pool");
-        let other =
-            Instance::new(2, "europe-west1-c", "batch").status(Status::Terminated).label("team", "data");
-        for (filter, has_node, has_other) in [
+    fn matches_instances_that_have_the_labels() {
+        let node = Instance::new(1, "europe-west1-c", "gke-n1").gke("blue", "europe-west1", "pool");
+        let other = Instance::new(2, "europe-west1-c", "batch").label("team", "data");
+        for (filter, matches_node, matches_other) in [
             ("labels.goog-k8s-cluster-name:*", true, false),
-            ("labels.goog-k8s-cluster-name=blue", true, false),
-            ("labels.goog-k8s-cluster-name = \"blue\"", true, false),
-            ("labels.goog-k8s-cluster-name=red", false, false),
-            ("-labels.goog-k8s-cluster-name:*", false, true),
-            ("NOT (labels.goog-k8s-cluster-name:*)", false, true),
-            ("name=gke-*", true, false),
-            ("name!=batch", true, false),
-            ("status=RUNNING AND scheduling.provisioningModel=SPOT", true, false),
-            ("(status eq TERMINATED) (labels.team=data)", false, true),
-            ("status=TERMINATED OR scheduling.preemptible=true", true, true),
-            ("zone:west1 AND name=batch OR name=gke-n1", true, true),
-            ("name>=c AND name<h", true, false),
+            ("(labels.team:*)", false, true),
+            ("labels.goog-k8s-cluster-name:* labels.team:*", false, false),
+            ("labels.goog-gke-node:* AND (labels.goog-k8s-cluster-name:*)", true, false),
         ] {
             let parsed = Filter::parse::<Instance>(filter).expect(filter);
-            assert_eq!((parsed.matches(&node), parsed.matches(&other)), (has_node, has_other), "{filter}");
+            let matches = (parsed.matches(&node), parsed.matches(&other));
+            assert_eq!(matches, (matches_node, matches_other), "{filter}");
         }
     }
 
     #[test]
-    fn refuses_what_it_does_not_understand() {
-        for filter in
-            ["", "labels", "labels.:*", "labels.a", "size>3", "colour=red", "(name=a", "name=a)", "name=\"a"]
-        {
+    fn rejects_unsupported_filters() {
+        for filter in [
+            "",
+            "labels",
+            "labels.:*",
+            "labels.a",
+            "labels.a=b",
+            "labels.a:b",
+            "name=a",
+            "-labels.a:*",
+            "NOT labels.a:*",
+            "labels.a:* OR labels.b:*",
+            "labels.a:* AND",
+            "(labels.a:*",
+            "labels.a:*)",
+            "labels.a:\"*",
+        ] {
             assert_eq!(Filter::parse::<Instance>(filter), None, "{filter}");
         }
     }

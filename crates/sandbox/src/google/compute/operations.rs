@@ -24,18 +24,15 @@ pub(super) struct Operations {
     by_age: VecDeque<(String, String)>,
     /// How late operations appear, at least and at most.
     late: (Duration, Duration),
-    /// Whether operations that are added wait until they are released.
-    holds: bool,
     /// Zones whose operations cannot be told although their instances can.
     pub(super) unreachable: BTreeSet<String>,
-    limit: usize,
     rng: StdRng,
 }
 
 struct Stored {
     operation: ZoneOperation,
-    /// When it appears; none for one that is held.
-    appears: Option<Instant>,
+    /// When it appears in lists.
+    appears: Instant,
 }
 
 /// Some of the operations, and whether there are more.
@@ -50,9 +47,7 @@ impl Default for Operations {
             operations: BTreeMap::new(),
             by_age: VecDeque::new(),
             late: (Duration::ZERO, Duration::ZERO),
-            holds: false,
             unreachable: BTreeSet::new(),
-            limit: LISTED,
             rng: StdRng::seed_from_u64(0),
         }
     }
@@ -63,7 +58,7 @@ impl Operations {
     pub(super) fn insert(&mut self, operation: ZoneOperation) {
         let (least, most) = self.late;
         let late = least + most.saturating_sub(least).mul_f64(self.rng.random::<f64>());
-        let appears = (!self.holds).then(|| Instant::now() + late);
+        let appears = Instant::now() + late;
         let key = (operation.zone.clone(), operation.name.clone());
         if self.operations.insert(key.clone(), Stored { operation, appears }).is_none() {
             self.by_age.push_back(key);
@@ -88,29 +83,6 @@ impl Operations {
         self.late = (least, most);
     }
 
-    pub(super) fn set_limit(&mut self, limit: usize) {
-        self.limit = limit;
-    }
-
-    pub(super) fn hold(&mut self) {
-        self.holds = true;
-    }
-
-    /// Shows what is held, and holds nothing from now on.
-    pub(super) fn release(&mut self) {
-        self.holds = false;
-        for stored in self.operations.values_mut() {
-            stored.appears.get_or_insert_with(Instant::now);
-        }
-    }
-
-    /// Shows the operations of one name.
-    pub(super) fn release_one(&mut self, name: &str) {
-        for stored in self.operations.values_mut().filter(|stored| stored.operation.name == name) {
-            stored.appears.get_or_insert_with(Instant::now);
-        }
-    }
-
     /// Up to `count` operations that are to be listed and come after a zone and name. They are those of one zone or of
     /// all that are not unreachable.
     pub(super) fn page(
@@ -130,12 +102,12 @@ impl Operations {
             .filter(|((its_zone, _), stored)| {
                 zone.is_none_or(|zone| zone == its_zone)
                     && !is_unreachable(its_zone)
-                    && stored.appears.is_some_and(|appears| appears <= now)
+                    && stored.appears <= now
                     && oldest.is_none_or(|oldest| stored.operation.inserted > oldest)
                     && matches(&stored.operation)
             })
             // What is over the limit is on no page.
-            .take(self.limit)
+            .take(LISTED)
             .filter(|(key, _)| is_after(key))
             .map(|(_, stored)| &stored.operation);
         let page = operations.by_ref().take(count).collect();

@@ -81,12 +81,6 @@ impl ProjectCompute {
         *self.denied() = permissions.into_iter().map(Into::into).collect();
     }
 
-    /// The permissions that are denied.
-    #[must_use]
-    pub fn denied_permissions(&self) -> Vec<String> {
-        self.denied().iter().cloned().collect()
-    }
-
     /// Adds an operation in the place of the one with the same zone and name.
     pub fn insert_operation(&self, operation: ZoneOperation) {
         self.operations().insert(operation);
@@ -107,37 +101,10 @@ impl ProjectCompute {
         self.operations().all().cloned().collect()
     }
 
-    /// How many operations are kept.
-    #[must_use]
-    pub fn operation_count(&self) -> usize {
-        self.operations().all().count()
-    }
-
     /// Lets operations that are added from now on appear in lists this much later, at least and at most: with two
     /// different bounds they appear out of order.
     pub fn set_operations_late(&self, least: Duration, most: Duration) {
         self.operations().set_late(least, most);
-    }
-
-    /// Keeps operations that are added from now on out of lists until they are released.
-    pub fn hold_operations(&self) {
-        self.operations().hold();
-    }
-
-    /// Lists every operation that is held, and those that are added from now on.
-    pub fn release_operations(&self) {
-        self.operations().release();
-    }
-
-    /// Lists the operation of this name although it is held.
-    pub fn release_operation(&self, name: &str) {
-        self.operations().release_one(name);
-    }
-
-    /// Changes how many operations a list has at most, all of its pages together; 5,000 as with Google. What is over it is
-    /// on no page.
-    pub fn set_operation_limit(&self, limit: usize) {
-        self.operations().set_limit(limit);
     }
 
     /// Makes the operations of just these zones unreachable, beside those of zones that are unreachable as a whole.
@@ -193,12 +160,6 @@ impl ProjectCompute {
     /// Makes just these zones unreachable: lists have a warning in the place of what is there.
     pub fn set_unreachable<Z: Into<String>>(&self, zones: impl IntoIterator<Item = Z>) {
         self.fleet().unreachable = zones.into_iter().map(Into::into).collect();
-    }
-
-    /// The zones that are unreachable.
-    #[must_use]
-    pub fn unreachable(&self) -> Vec<String> {
-        self.fleet().unreachable.iter().cloned().collect()
     }
 
     /// Prescribes the reply to an operation in this project, as [`Compute::override_reply`] does for all projects,

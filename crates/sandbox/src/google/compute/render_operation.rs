@@ -8,7 +8,6 @@ use serde_json::json;
 use super::{
     aggregated::Aggregated,
     json::{Json, Object},
-    operation_filter::Listed,
     operations::OperationPage,
     zone_operation::ZoneOperation,
     zones::known_regions,
@@ -54,10 +53,9 @@ pub(super) fn zone_list(
 }
 
 fn write_operation(object: &mut Object<'_>, project: &Project, operation: &ZoneOperation) {
-    let listed = Listed { project: &project.id, operation };
     let ZoneOperation { name, operation_type, target, user, status_message, error, group, inserted, .. } =
         operation;
-    let zone = listed.zone_link();
+    let zone = operation.zone_link(&project.id);
     let time = pacific(*inserted);
     object.field("kind", "\"compute#operation\"");
     object.field("id", format_args!("\"{}\"", id_of(operation)));
@@ -67,7 +65,7 @@ fn write_operation(object: &mut Object<'_>, project: &Project, operation: &ZoneO
         object.field("operationGroupId", Json(group));
     }
     object.field("operationType", Json(operation_type));
-    object.field("targetLink", Json(&listed.target_link()));
+    object.field("targetLink", Json(&operation.target_link(&project.id)));
     if let Some((_, id)) = target {
         object.field("targetId", format_args!("\"{id}\""));
     }

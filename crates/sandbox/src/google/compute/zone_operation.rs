@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::google::instance::Instance;
+use crate::google::{instance::Instance, names::COMPUTE_ROOT};
 
 /// An operation in a zone. All that are simulated are done.
 ///
@@ -100,6 +100,21 @@ impl ZoneOperation {
     pub fn without_target(mut self) -> Self {
         self.target = None;
         self
+    }
+}
+
+impl ZoneOperation {
+    /// The URL of the zone.
+    pub(super) fn zone_link(&self, project: &str) -> String {
+        format!("{COMPUTE_ROOT}/{project}/zones/{}", self.zone)
+    }
+
+    /// The URL of the target: the instance, or the collection of instances of the zone.
+    pub(super) fn target_link(&self, project: &str) -> String {
+        match &self.target {
+            Some((name, _)) => format!("{}/instances/{name}", self.zone_link(project)),
+            None => format!("{}/instances", self.zone_link(project)),
+        }
     }
 }
 

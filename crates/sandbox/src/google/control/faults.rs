@@ -30,7 +30,6 @@ pub(super) fn faults(state: &State) -> Response<Body> {
         lost_acks,
         slow_acks,
         reset_every,
-        reset_after,
         max_lease,
         refuse,
         refuse_get,
@@ -43,7 +42,6 @@ pub(super) fn faults(state: &State) -> Response<Body> {
         "lost_acks": lost_acks,
         "slow_acks": duration(slow_acks),
         "reset_every": reset_every.map(duration),
-        "reset_after": reset_after,
         "max_lease": max_lease.map(duration),
         "refuse": refuse.map(code_name),
         "refuse_get": refuse_get.map(code_name),
@@ -112,7 +110,6 @@ fn apply(faults: &mut Faults, name: &str, measure: Option<&str>) -> Option<bool>
         "slow_acks" => assign(&mut faults.slow_acks, duration().unwrap_or(Some(Duration::ZERO))),
         "reset_every" => assign_option(&mut faults.reset_every, duration()),
         "max_lease" => assign_option(&mut faults.max_lease, duration()),
-        "reset_after" => assign_option(&mut faults.reset_after, measure.map(|text| text.parse().ok())),
         "refuse" => assign_option(&mut faults.refuse, measure.map(code)),
         "refuse_get" => assign_option(&mut faults.refuse_get, measure.map(code)),
         "freeze" => assign(&mut faults.freeze, Some(measure.is_some_and(|text| text != "false"))),
@@ -176,7 +173,6 @@ mod tests {
             ("slow_acks", "2s"),
             ("reset_every", "1m 30s"),
             ("max_lease", "500ms"),
-            ("reset_after", "7"),
             ("refuse", "permission_denied"),
             ("refuse_get", "permission_denied"),
             ("freeze", ""),
@@ -189,7 +185,6 @@ mod tests {
             lost_acks: 1.0,
             slow_acks: Duration::from_secs(2),
             reset_every: Some(Duration::from_secs(90)),
-            reset_after: Some(7),
             max_lease: Some(Duration::from_millis(500)),
             refuse: Some(Code::PermissionDenied),
             refuse_get: Some(Code::PermissionDenied),
@@ -210,7 +205,7 @@ mod tests {
         for name in ["duplicates", "lost_acks", "reorder", "slow_acks", "reset_every", "max_lease"] {
             assert_eq!(apply(&mut faults, name, None), Some(true), "{name}");
         }
-        for name in ["reset_after", "refuse", "refuse_get", "freeze"] {
+        for name in ["refuse", "refuse_get", "freeze"] {
             assert_eq!(apply(&mut faults, name, None), Some(true), "{name}");
         }
         assert_eq!(faults, Faults::default());

@@ -18,7 +18,7 @@ use self::{
     faults::{faults, set_fault},
 };
 use super::{
-    names::{CREATION_SUBSCRIPTION, CREATION_TOPIC, INTERRUPTION_SUBSCRIPTION, INTERRUPTION_TOPIC},
+    names::{CREATION_SUBSCRIPTION, INTERRUPTION_SUBSCRIPTION},
     pubsub::Counts,
     state::State,
     world::Truth,
@@ -40,25 +40,19 @@ GET         /_sandbox/truth                 interruptions and running spot VMs b
 GET PUT     /_sandbox/speed                 simulated seconds in a second; 0 pauses
 GET PUT     /_sandbox/sink                  on, or off: what happens is not published, but shows in Compute Engine
 POST        /_sandbox/storm                 preempts this share of the spot VMs at once: 0.5
-POST        /_sandbox/publish/interruption  publishes the body
-POST        /_sandbox/publish/creation      publishes the body
 GET         /_sandbox/projects              the projects
 PUT DELETE  /_sandbox/projects/ID           adds a project (the body may be its number), or deletes it
 PUT         /_sandbox/projects/ID/access    granted, forbidden, not_found, deleted or api_disabled
-PUT         /_sandbox/projects/ID/unreachable  these zones and no others: europe-west1-b us-central1-a
-PUT         /_sandbox/projects/ID/denied    these permissions and no others: compute.zoneOperations.list
-PUT         /_sandbox/projects/ID/late      how late operations appear, or between which bounds: 5s, or 0s 20s
 PUT DELETE  /_sandbox/projects/ID/discovery lets the asset inventory find it, or not; the body may change what is found:
                                             state=ACTIVE (or DELETE_REQUESTED) env=prod folders/7 organizations/1
 GET         /_sandbox/counts                what has become of the messages, by subscription
 GET DELETE  /_sandbox/faults                what goes wrong; DELETE ends it
 PUT DELETE  /_sandbox/faults/NAME           makes this go wrong, with the body as its measure:
                 duplicates 0.1     lost_acks 0.1    reorder 100
-                slow_acks 2s       max_lease 1s     reset_every 30s    reset_after 1000
+                slow_acks 2s       max_lease 1s     reset_every 30s
                 refuse unavailable (or permission_denied, not_found, ...)          freeze
                 compute permission_denied (or rate_limited, internal_error, unavailable, garbage, reset, slow)
                 operations permission_denied (or ...)               assets permission_denied (or ...)
-POST        /_sandbox/reset                 ends every open stream, once
             /compute/v1/projects/...        the Compute API itself
             /v1/folders/10:searchAllResources  the asset inventory itself
 ";
@@ -120,8 +114,6 @@ async fn answer(state: &State, method: &Method, path: &str, body: &[u8]) -> Resp
             },
             None => bad_request("expected a number from 0 to 1"),
         },
-        ("publish/interruption", "POST") => publish(state, INTERRUPTION_TOPIC, body).await,
-        ("publish/creation", "POST") => publish(state, CREATION_TOPIC, body).await,
         ("projects", "GET") => projects::projects(state).await,
         ("counts", "GET") => counts(state),
         ("faults", "GET") => faults(state),
@@ -133,17 +125,10 @@ async fn answer(state: &State, method: &Method, path: &str, body: &[u8]) -> Resp
             }
             no_content()
         }
-        ("reset", "POST") => match state.backend.own() {
-            Some(pubsub) => {
-                pubsub.reset_all_streams();
-                no_content()
-            }
-            None => is_emulator(),
-        },
         ("" | "truth" | "counts" | "projects", _) => method_not_allowed("GET"),
         ("faults", _) => method_not_allowed("GET, DELETE"),
         ("speed" | "sink", _) => method_not_allowed("GET, PUT"),
-        ("storm" | "reset" | "publish/interruption" | "publish/creation", _) => method_not_allowed("POST"),
+        ("storm", _) => method_not_allowed("POST"),
         (path, method) if path.starts_with("projects/") => {
             let path = path.strip_prefix("projects/").unwrap_or_default();
             projects::answer(state, method, path, text_body).await
@@ -154,13 +139,6 @@ async fn answer(state: &State, method: &Method, path: &str, body: &[u8]) -> Resp
             (Some(_), _) => method_not_allowed("PUT, DELETE"),
             (None, _) => text(StatusCode::NOT_FOUND, "not found\n"),
         },
-    }
-}
-
-async fn publish(state: &State, topic: &str, body: &[u8]) -> Response<Body> {
-    match state.publish(topic, vec![body.to_vec().into()]).await {
-        Ok(()) => no_content(),
-        Err(status) => refused(&status),
     }
 }
 

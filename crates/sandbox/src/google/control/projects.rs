@@ -1,6 +1,6 @@
 //! The projects, as the control endpoint tells of them and changes them.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -28,9 +28,6 @@ pub(super) async fn projects(state: &State) -> Response<Body> {
                 "number": project.number(),
                 "access": project.access().name(),
                 "instances": truths.get(project.id()).map_or(0, |truth| truth.instances),
-                "unreachable": project.unreachable(),
-                "denied": project.denied_permissions(),
-                "operations": project.operation_count(),
                 "discovered": false,
             });
             if let Some(asset) = state.assets.project(project.id()) {
@@ -67,8 +64,8 @@ pub(super) async fn answer(state: &State, method: &str, path: &str, body: &str) 
         ("", "DELETE") if state.delete_project(id).await => return no_content(),
         ("", "DELETE") => return text(StatusCode::NOT_FOUND, "no such project\n"),
         ("", _) => return method_not_allowed("PUT, DELETE"),
-        ("access" | "unreachable" | "denied" | "late" | "discovery", "PUT") | ("discovery", "DELETE") => {}
-        ("access" | "unreachable" | "denied" | "late", _) => return method_not_allowed("PUT"),
+        ("access" | "discovery", "PUT") | ("discovery", "DELETE") => {}
+        ("access", _) => return method_not_allowed("PUT"),
         ("discovery", _) => return method_not_allowed("PUT, DELETE"),
         _ => return text(StatusCode::NOT_FOUND, "not found\n"),
     }
@@ -80,17 +77,6 @@ pub(super) async fn answer(state: &State, method: &str, path: &str, body: &str) 
             Ok(access) => project.set_access(access),
             Err(error) => return text(StatusCode::BAD_REQUEST, format!("{error}\n")),
         },
-        "denied" => project.set_denied(body.split_whitespace()),
-        "late" => {
-            let bounds: Result<Vec<Duration>, _> =
-                body.split_whitespace().map(humantime::parse_duration).collect();
-            match bounds.as_deref() {
-                Ok([late]) => project.set_operations_late(*late, *late),
-                Ok([least, most]) if least <= most => project.set_operations_late(*least, *most),
-                _ => return bad_request("expected a duration or two, such as 0s 20s"),
-            }
-        }
-        "unreachable" => project.set_unreachable(body.split_whitespace()),
         _ if method == "DELETE" => drop(state.assets.remove(project.id())),
         _ => {
             let known = state.assets.project(project.id());

@@ -5,7 +5,7 @@ use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -38,7 +38,6 @@ pub(super) struct Broker {
     pub(super) changed: Notify,
     next_message: AtomicU64,
     next_stream: AtomicU64,
-    release_on_disconnect: AtomicBool,
     seed: u64,
 }
 
@@ -73,17 +72,8 @@ impl Broker {
             // Subscribers remember ids, so a server that starts anew must not issue the same again.
             next_message: AtomicU64::new(u64::try_from(since.as_micros()).unwrap_or(0)),
             next_stream: AtomicU64::new(0),
-            release_on_disconnect: AtomicBool::new(false),
             seed,
         }
-    }
-
-    pub(super) fn set_release_on_disconnect(&self, release: bool) {
-        self.release_on_disconnect.store(release, Ordering::Relaxed);
-    }
-
-    pub(super) fn releases_on_disconnect(&self) -> bool {
-        self.release_on_disconnect.load(Ordering::Relaxed)
     }
 
     pub(super) fn next_stream(&self) -> u64 {
@@ -101,12 +91,6 @@ impl Broker {
         Ok(topic)
     }
 
-    pub(super) fn topic(&self, name: &str) -> Result<v1::Topic, Status> {
-        names::check(Kind::Topic, name)?;
-        let names = self.names();
-        names.topics.get(name).map(|entry| entry.topic.clone()).ok_or_else(|| not_found(Kind::Topic, name))
-    }
-
     pub(super) fn delete_topic(&self, name: &str) -> Result<(), Status> {
         names::check(Kind::Topic, name)?;
         let topic = self.names_mut().topics.remove(name).ok_or_else(|| not_found(Kind::Topic, name))?;
@@ -114,23 +98,6 @@ impl Broker {
             DELETED_TOPIC.clone_into(&mut lock(&subscription.definition).topic);
         }
         Ok(())
-    }
-
-    /// Up to `count` topics of a project from one name on, in the order of their names.
-    pub(super) fn topics(&self, project: &str, from: &str, count: usize) -> Vec<v1::Topic> {
-        let names = self.names();
-        let topics = of_project(&names.topics, project, from);
-        topics.map(|entry| entry.topic.clone()).take(count).collect()
-    }
-
-    pub(super) fn topic_subscriptions(&self, topic: &str) -> Result<Vec<String>, Status> {
-        names::check(Kind::Topic, topic)?;
-        let names = self.names();
-        let entry = names.topics.get(topic).ok_or_else(|| not_found(Kind::Topic, topic))?;
-        let mut subscriptions: Vec<String> =
-            entry.subscriptions.iter().map(|subscription| subscription.name.clone()).collect();
-        subscriptions.sort_unstable();
-        Ok(subscriptions)
     }
 
     pub(super) fn create_subscription(
@@ -195,13 +162,6 @@ impl Broker {
         Ok(())
     }
 
-    /// The same for subscriptions.
-    pub(super) fn subscriptions(&self, project: &str, from: &str, count: usize) -> Vec<v1::Subscription> {
-        let names = self.names();
-        let subscriptions = of_project(&names.subscriptions, project, from);
-        subscriptions.map(|subscription| subscription.definition()).take(count).collect()
-    }
-
     /// Gives messages their ids and hands them to the topic's subscriptions.
     pub(super) fn publish(
         &self,
@@ -233,15 +193,8 @@ impl Broker {
 
     /// Does something with what a subscription holds, and wakes whoever waits for a change of it.
     pub(super) fn change<T>(&self, subscription: &Subscription, change: impl FnOnce(&mut Queue) -> T) -> T {
-        let (result, dead_letters) = {
-            let mut queue = lock(&subscription.queue);
-            let result = change(&mut queue);
-            (result, queue.take_dead_letters())
-        };
+        let result = change(&mut lock(&subscription.queue));
         subscription.changed.notify_waiters();
-        if !dead_letters.is_empty() {
-            self.bury(subscription, dead_letters);
-        }
         result
     }
 
@@ -252,10 +205,10 @@ impl Broker {
             let mut queue = lock(&subscription.queue);
             let before = queue.counts();
             let result = look(&mut queue);
-            (result, queue.has_dead_letters() || queue.counts() != before)
+            (result, queue.counts() != before)
         };
         if has_changed {
-            self.change(subscription, |_| ());
+            subscription.changed.notify_waiters();
         }
         result
     }
@@ -322,34 +275,6 @@ impl Broker {
         }
     }
 
-    /// Publishes what was delivered too often to the topic of the dead letters. As with Google, a topic that
-    /// does not exist is nobody's loss but the message's.
-    fn bury(&self, subscription: &Subscription, letters: Vec<(Bytes, u32)>) {
-        let definition = subscription.definition();
-        let Some(policy) = definition.dead_letter_policy else { return };
-        let project = definition.name.split('/').nth(1).unwrap_or_default();
-        let letters = letters.into_iter().filter_map(|(message, attempts)| {
-            // It was encoded here.
-            let mut message = PubsubMessage::decode(message).ok()?;
-            let published = message.publish_time.and_then(|time| SystemTime::try_from(time).ok());
-            let source = [
-                ("DeliveryCount", attempts.to_string()),
-                ("Subscription", names::id(&definition.name).to_owned()),
-                ("SubscriptionProject", project.to_owned()),
-                (
-                    "TopicPublishTime",
-                    humantime::format_rfc3339_millis(published.unwrap_or(UNIX_EPOCH)).to_string(),
-                ),
-            ];
-            let source = source.map(|(name, value)| (format!("CloudPubSubDeadLetterSource{name}"), value));
-            message.attributes.extend(source);
-            Some(message)
-        });
-        if let Err(error) = self.publish(&policy.dead_letter_topic, letters) {
-            tracing::warn!(subscription = subscription.name, %error, "dead letters are lost");
-        }
-    }
-
     fn names(&self) -> RwLockReadGuard<'_, Names> {
         self.names.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -383,17 +308,6 @@ async fn admit(changed: &Notify, faults: impl Fn() -> Arc<Faults>) -> Result<Arc
         }
         notified.await;
     }
-}
-
-/// What a project has from one name on, in the order of the names.
-fn of_project<'a, T>(
-    names: &'a BTreeMap<String, T>,
-    project: &str,
-    from: &str,
-) -> impl Iterator<Item = &'a T> {
-    let prefix = format!("{project}/");
-    let from = from.max(prefix.as_str()).to_owned();
-    names.range(from..).take_while(move |(name, _)| name.starts_with(&prefix)).map(|(_, entry)| entry)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

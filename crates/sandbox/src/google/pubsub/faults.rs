@@ -23,8 +23,6 @@ pub struct Faults {
     pub slow_acks: Duration,
     /// Each stream ends with `UNAVAILABLE` when it is this old.
     pub reset_every: Option<Duration>,
-    /// Each stream ends with `UNAVAILABLE` when it has delivered this many messages.
-    pub reset_after: Option<u64>,
     /// Leases last no longer than this, whatever was asked for. Google promises at least ten seconds; a test
     /// that kills a subscriber may not want to wait for that long.
     pub max_lease: Option<Duration>,

@@ -36,7 +36,6 @@ pub struct Builder {
     listen: SocketAddr,
     seed: u64,
     faults: Faults,
-    release_on_disconnect: bool,
 }
 
 /// A message to be published.
@@ -54,7 +53,6 @@ impl Default for Builder {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             seed: 1,
             faults: Faults::default(),
-            release_on_disconnect: false,
         }
     }
 }
@@ -81,14 +79,6 @@ impl Builder {
         self
     }
 
-    /// Whether the messages of a stream are ready again as soon as the stream is gone. With Google, and by
-    /// default, they stay away until their leases end.
-    #[must_use]
-    pub fn release_on_disconnect(mut self, release: bool) -> Self {
-        self.release_on_disconnect = release;
-        self
-    }
-
     /// Listens.
     ///
     /// # Errors
@@ -97,7 +87,6 @@ impl Builder {
     pub async fn start(self) -> Result<PubSub, StartError> {
         let broker = Arc::new(Broker::new(self.seed));
         broker.set_faults(self.faults);
-        broker.set_release_on_disconnect(self.release_on_disconnect);
         let server = Server::start(self.listen, None, Arc::new(Grpc::new(&broker))).await?;
         Ok(PubSub { broker, server })
     }
@@ -254,11 +243,6 @@ impl PubSub {
     /// Waits until every message is acknowledged.
     pub async fn wait_until_drained(&self, subscription: &str) {
         self.wait_until(subscription, |counts| counts.unacked == 0).await;
-    }
-
-    /// Waits until there is an open stream.
-    pub async fn wait_for_stream(&self, subscription: &str) {
-        self.wait_until(subscription, |counts| counts.streams > 0).await;
     }
 
     /// Lets everything go wrong in this way from now on, except what a subscription has of its own.

@@ -52,6 +52,7 @@ pub(super) fn unsupported(definition: &v1::Subscription) -> Option<&'static str>
     [
         (is_pushed || is_exported, "subscriptions that are not pulled from"),
         (definition.enable_message_ordering, "ordering"),
+        (definition.retry_policy.is_some(), "retry policies"),
         (!definition.filter.is_empty(), "filters"),
         (!definition.message_transforms.is_empty(), "transforms"),
     ]

@@ -32,16 +32,8 @@ pub(super) fn check(kind: Kind, name: &str) -> Result<(), Status> {
     Err(Status::invalid_argument(format!("Invalid [{}] name: (name={name})", kind.collection())))
 }
 
-/// Checks `projects/P`.
-pub(super) fn check_project(name: &str) -> Result<(), Status> {
-    match name.strip_prefix("projects/") {
-        Some(project) if !project.is_empty() && !project.contains('/') => Ok(()),
-        _ => Err(Status::invalid_argument(format!("Invalid [projects] name: (name={name})"))),
-    }
-}
-
 /// The last part of a name, which is how errors call it.
-pub(super) fn id(name: &str) -> &str {
+fn id(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
 
@@ -96,8 +88,5 @@ mod tests {
         ] {
             assert!(check(Kind::Topic, name).is_err(), "{name}");
         }
-        check_project("projects/p").unwrap();
-        assert!(check_project("projects/").is_err());
-        assert!(check_project("p").is_err());
     }
 }

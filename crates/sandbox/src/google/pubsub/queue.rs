@@ -52,8 +52,6 @@ struct Held {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Holder {
-    /// It waits for its next attempt.
-    Nobody,
     /// Whoever pulled it.
     Puller,
     Stream(u64),
@@ -65,8 +63,6 @@ pub(super) struct Queue {
     ack_id_prefix: String,
     ready: VecDeque<Delivery>,
     held: HashMap<u64, Held>,
-    /// How many of those nobody holds.
-    waiting: usize,
     /// Holds an entry for each time that something was held until then; most are out of date when they are due.
     deadlines: BinaryHeap<Reverse<(Instant, u64)>>,
     next_lease: u64,
@@ -76,7 +72,6 @@ pub(super) struct Queue {
     /// How many times all streams were reset.
     resets: u64,
     is_deleted: bool,
-    dead_letters: Vec<(Bytes, u32)>,
     counts: Counts,
     rng: StdRng,
 }
@@ -89,14 +84,12 @@ impl Queue {
             ack_id_prefix: Alphanumeric.sample_string(&mut rng, 24),
             ready: VecDeque::new(),
             held: HashMap::new(),
-            waiting: 0,
             deadlines: BinaryHeap::new(),
             next_lease: 0,
             streams: HashMap::new(),
             last_served: None,
             resets: 0,
             is_deleted: false,
-            dead_letters: Vec::new(),
             counts: Counts::default(),
             rng,
         }
@@ -104,7 +97,7 @@ impl Queue {
 
     pub(super) fn counts(&self) -> Counts {
         Counts {
-            outstanding: (self.held.len() - self.waiting) as u64,
+            outstanding: self.held.len() as u64,
             streams: self.streams.len() as u64,
             ..self.counts
         }
@@ -125,22 +118,12 @@ impl Queue {
         self.is_deleted = true;
         self.ready.clear();
         self.held.clear();
-        self.waiting = 0;
         self.deadlines.clear();
         self.counts.unacked = 0;
     }
 
     pub(super) fn reset_streams(&mut self) {
         self.resets += 1;
-    }
-
-    /// What was delivered too often, with the number of attempts, to be published to the dead letters.
-    pub(super) fn take_dead_letters(&mut self) -> Vec<(Bytes, u32)> {
-        mem::take(&mut self.dead_letters)
-    }
-
-    pub(super) fn has_dead_letters(&self) -> bool {
-        !self.dead_letters.is_empty()
     }
 
     /// Ends the leases and the pauses whose time is over.
@@ -150,10 +133,8 @@ impl Queue {
         {
             self.deadlines.pop();
             if self.held.get(&lease).is_some_and(|held| held.until == due) {
-                if self.held[&lease].holder != Holder::Nobody {
-                    self.counts.expired += 1;
-                }
-                self.give_back(now, lease);
+                self.counts.expired += 1;
+                self.give_back(lease);
             }
         }
     }
@@ -197,18 +178,9 @@ impl Queue {
         self.streams.get_mut(&number)
     }
 
-    /// Forgets a stream. What was leased to it stays leased, unless `release` says that it comes back at once.
-    pub(super) fn close_stream(&mut self, now: Instant, number: u64, release: bool) {
+    /// Removes a stream. Messages leased to it stay leased until their leases expire, as with Google.
+    pub(super) fn close_stream(&mut self, number: u64) {
         self.streams.remove(&number);
-        if release {
-            let holder = Holder::Stream(number);
-            let mut leases: Vec<u64> =
-                self.held.iter().filter(|(_, held)| held.holder == holder).map(|(lease, _)| *lease).collect();
-            leases.sort_unstable();
-            for lease in leases {
-                self.give_back(now, lease);
-            }
-        }
     }
 
     pub(super) fn step(&mut self, now: Instant, number: u64, faults: &Faults) -> Step {
@@ -228,8 +200,7 @@ impl Queue {
             return Step::End(Err(refusal(code)));
         }
         let end = faults.reset_every.map(|age| stream.opened + age);
-        let is_worn = faults.reset_after.is_some_and(|most| stream.delivered >= most);
-        if stream.resets != self.resets || is_worn || end.is_some_and(|end| end <= now) {
+        if stream.resets != self.resets || end.is_some_and(|end| end <= now) {
             return Step::End(Err(Status::unavailable(
                 "The service was unable to fulfill your request. Please try again. [code=8a75]",
             )));
@@ -266,7 +237,7 @@ impl Queue {
         self.tick(now);
         let mut invalid = Vec::new();
         for (lease, ack_id) in leases.into_iter().zip(ack_ids) {
-            if !self.is_leased(lease) {
+            if !self.held.contains_key(&lease) {
                 invalid.push(ack_id.clone());
             } else if faults.lost_acks > 0.0 && self.rng.random_bool(faults.lost_acks.min(1.0)) {
                 self.counts.lost_acks += 1;
@@ -307,11 +278,11 @@ impl Queue {
         self.tick(now);
         let mut invalid = Vec::new();
         for (lease, ack_id) in leases.into_iter().zip(ack_ids) {
-            if !self.is_leased(lease) {
+            if !self.held.contains_key(&lease) {
                 invalid.push(ack_id.clone());
             } else if extension.is_zero() {
                 self.counts.nacked += 1;
-                self.give_back(now, lease);
+                self.give_back(lease);
             } else if let Some(held) = self.held.get_mut(&lease) {
                 held.until = now + extension;
                 self.deadlines.push(Reverse((held.until, lease)));
@@ -335,7 +306,7 @@ impl Queue {
         // that wait, and whoever takes some of it wakes them again.
         let is_served = self.last_served == Some(number);
         let is_next = |(other, stream): (&u64, &Stream)| {
-            *other != number && stream.is_waiting && !stream.is_full(faults)
+            *other != number && stream.is_waiting && !stream.is_full()
         };
         if is_served && self.streams.iter().any(is_next) {
             return Vec::new();
@@ -344,14 +315,13 @@ impl Queue {
         let mut taken = Vec::new();
         let mut bytes = 0;
         while taken.len() < share && bytes < BATCH_BYTES {
-            let Some(stream) = self.streams.get(&number).filter(|stream| !stream.is_full(faults)) else {
+            let Some(stream) = self.streams.get(&number).filter(|stream| !stream.is_full()) else {
                 break;
             };
             let Some(received) = self.lease(now, Holder::Stream(number), stream.lease, faults) else { break };
             if let Some(stream) = self.streams.get_mut(&number) {
                 stream.messages += 1;
                 stream.bytes += received.message.len() as u64;
-                stream.delivered += 1;
             }
             self.last_served = Some(number);
             bytes += received.message.len();
@@ -394,7 +364,6 @@ impl Queue {
     fn hold(&mut self, delivery: Delivery, until: Instant, holder: Holder) {
         let lease = self.next_lease;
         self.next_lease += 1;
-        self.waiting += usize::from(holder == Holder::Nobody);
         self.held.insert(lease, Held { delivery, until, holder });
         self.deadlines.push(Reverse((until, lease)));
         self.forget_old_deadlines();
@@ -409,13 +378,8 @@ impl Queue {
         }
     }
 
-    fn is_leased(&self, lease: u64) -> bool {
-        self.held.get(&lease).is_some_and(|held| held.holder != Holder::Nobody)
-    }
-
     fn end_lease(&mut self, lease: u64) -> Option<Delivery> {
         let Held { delivery, holder, .. } = self.held.remove(&lease)?;
-        self.waiting -= usize::from(holder == Holder::Nobody);
         if let Holder::Stream(number) = holder
             && let Some(stream) = self.streams.get_mut(&number)
         {
@@ -425,24 +389,15 @@ impl Queue {
         Some(delivery)
     }
 
-    /// Makes something ready that was held, or lets it wait for its next attempt, or gives it up.
-    fn give_back(&mut self, now: Instant, lease: u64) {
-        let has_waited = self.held.get(&lease).is_some_and(|held| held.holder == Holder::Nobody);
+    /// Ends a lease: the message is ready again or, after its last attempt, counts as a dead letter.
+    fn give_back(&mut self, lease: u64) {
         let Some(delivery) = self.end_lease(lease) else { return };
-        if has_waited {
+        let is_last = self.settings.max_attempts.is_some_and(|most| delivery.attempts >= most);
+        if !is_last {
             self.ready.push_back(delivery);
-        } else if self.settings.max_attempts.is_some_and(|most| delivery.attempts >= most) {
-            if !delivery.is_echo {
-                self.counts.dead_lettered += 1;
-                self.counts.unacked -= 1;
-                self.dead_letters.push((delivery.message, delivery.attempts));
-            }
-        } else if let Some((least, most)) = self.settings.backoff {
-            let doublings = delivery.attempts.saturating_sub(1).min(31);
-            let pause = least.saturating_mul(1 << doublings).min(most);
-            self.hold(delivery, now + pause, Holder::Nobody);
-        } else {
-            self.ready.push_back(delivery);
+        } else if !delivery.is_echo {
+            self.counts.dead_lettered += 1;
+            self.counts.unacked -= 1;
         }
     }
 

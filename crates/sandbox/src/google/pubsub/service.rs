@@ -5,9 +5,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use futures_util::{Stream, StreamExt as _, stream};
 use google_cloud_googleapis::pubsub::v1::{
     AcknowledgeRequest, DeleteSubscriptionRequest, DeleteTopicRequest, GetSubscriptionRequest,
-    GetTopicRequest, ListSubscriptionsRequest, ListSubscriptionsResponse, ListTopicSubscriptionsRequest,
-    ListTopicSubscriptionsResponse, ListTopicsRequest, ListTopicsResponse, ModifyAckDeadlineRequest,
-    PublishRequest, PublishResponse, PullRequest, Subscription as Definition, Topic,
+    ModifyAckDeadlineRequest, PublishRequest, PublishResponse, PullRequest, Subscription as Definition, Topic,
 };
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming, async_trait};
@@ -16,7 +14,6 @@ use super::{
     broker::{Broker, Subscription},
     generated::{publisher_server::Publisher, subscriber_server::Subscriber},
     limits::check_request,
-    names,
     refusal::refusal,
     session::Session,
     wire::{self, StreamingPullRequest, StreamingPullResponse},
@@ -24,7 +21,6 @@ use super::{
 
 /// How long a pull waits for a message.
 const PULL_PATIENCE: Duration = Duration::from_secs(90);
-const PAGE: usize = 1000;
 
 /// Both services.
 #[derive(Clone)]
@@ -37,40 +33,9 @@ impl Publisher for Service {
         self.0.create_topic(request.into_inner()).map(Response::new)
     }
 
-    async fn get_topic(&self, request: Request<GetTopicRequest>) -> Result<Response<Topic>, Status> {
-        self.0.admit().await?;
-        self.0.topic(&request.into_inner().topic).map(Response::new)
-    }
-
     async fn delete_topic(&self, request: Request<DeleteTopicRequest>) -> Result<Response<()>, Status> {
         self.0.admit().await?;
         self.0.delete_topic(&request.into_inner().topic).map(Response::new)
-    }
-
-    async fn list_topics(
-        &self,
-        request: Request<ListTopicsRequest>,
-    ) -> Result<Response<ListTopicsResponse>, Status> {
-        self.0.admit().await?;
-        let request = request.into_inner();
-        names::check_project(&request.project)?;
-        let count = page_size(request.page_size)?;
-        let mut topics = self.0.topics(&request.project, &request.page_token, count + 1);
-        let next_page_token = next_page(&mut topics, count, |topic| &topic.name);
-        Ok(Response::new(ListTopicsResponse { topics, next_page_token }))
-    }
-
-    async fn list_topic_subscriptions(
-        &self,
-        request: Request<ListTopicSubscriptionsRequest>,
-    ) -> Result<Response<ListTopicSubscriptionsResponse>, Status> {
-        self.0.admit().await?;
-        let request = request.into_inner();
-        let count = page_size(request.page_size)?;
-        let mut subscriptions = self.0.topic_subscriptions(&request.topic)?;
-        subscriptions.retain(|name| *name >= request.page_token);
-        let next_page_token = next_page(&mut subscriptions, count, |name| name);
-        Ok(Response::new(ListTopicSubscriptionsResponse { subscriptions, next_page_token }))
     }
 
     async fn publish(&self, request: Request<PublishRequest>) -> Result<Response<PublishResponse>, Status> {
@@ -109,19 +74,6 @@ impl Subscriber for Service {
     ) -> Result<Response<()>, Status> {
         self.0.admit().await?;
         self.0.delete_subscription(&request.into_inner().subscription).map(Response::new)
-    }
-
-    async fn list_subscriptions(
-        &self,
-        request: Request<ListSubscriptionsRequest>,
-    ) -> Result<Response<ListSubscriptionsResponse>, Status> {
-        self.0.admit().await?;
-        let request = request.into_inner();
-        names::check_project(&request.project)?;
-        let count = page_size(request.page_size)?;
-        let mut subscriptions = self.0.subscriptions(&request.project, &request.page_token, count + 1);
-        let next_page_token = next_page(&mut subscriptions, count, |subscription| &subscription.name);
-        Ok(Response::new(ListSubscriptionsResponse { subscriptions, next_page_token }))
     }
 
     async fn modify_ack_deadline(
@@ -233,19 +185,4 @@ fn answer(invalid: &[String], is_exactly_once: bool) -> Result<Response<()>, Sta
         return Err(wire::invalid_ack_ids(invalid));
     }
     Ok(Response::new(()))
-}
-
-fn page_size(requested: i32) -> Result<usize, Status> {
-    match usize::try_from(requested) {
-        Ok(0) => Ok(PAGE),
-        Ok(size) => Ok(size.min(PAGE)),
-        Err(_) => Err(Status::invalid_argument("The page size must not be negative.")),
-    }
-}
-
-/// Cuts a list down to a page; what comes after it begins with the token.
-fn next_page<T>(list: &mut Vec<T>, count: usize, name: impl Fn(&T) -> &String) -> String {
-    let next = list.get(count).map(|entry| name(entry).clone());
-    list.truncate(count);
-    next.unwrap_or_default()
 }

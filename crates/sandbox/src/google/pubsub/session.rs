@@ -86,8 +86,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.requests.abort();
         let Shared { broker, subscription, number, .. } = &*self.shared;
-        let release = broker.releases_on_disconnect();
-        broker.change(subscription, |queue| queue.close_stream(Instant::now(), *number, release));
+        broker.change(subscription, |queue| queue.close_stream(*number));
     }
 }
 

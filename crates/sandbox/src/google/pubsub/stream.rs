@@ -8,7 +8,7 @@ use google_cloud_googleapis::pubsub::v1::streaming_pull_response::{
 use tokio::time::Instant;
 use tonic::Status;
 
-use super::{faults::Faults, wire};
+use super::wire;
 
 /// An open stream, as far as it matters what it may be given.
 pub(super) struct Stream {
@@ -19,7 +19,6 @@ pub(super) struct Stream {
     pub(super) max_bytes: Option<u64>,
     pub(super) messages: u64,
     pub(super) bytes: u64,
-    pub(super) delivered: u64,
     /// It had nothing to do when it was last asked, and will be woken.
     pub(super) is_waiting: bool,
     pub(super) resets: u64,
@@ -59,7 +58,6 @@ impl Stream {
             max_bytes,
             messages: 0,
             bytes: 0,
-            delivered: 0,
             is_waiting: false,
             resets,
             news: News::default(),
@@ -67,10 +65,9 @@ impl Stream {
         }
     }
 
-    pub(super) fn is_full(&self, faults: &Faults) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.max_messages.is_some_and(|most| self.messages >= most)
             || self.max_bytes.is_some_and(|most| self.bytes >= most)
-            || faults.reset_after.is_some_and(|most| self.delivered >= most)
     }
 
     pub(super) fn end(&mut self, end: Result<(), Status>) {

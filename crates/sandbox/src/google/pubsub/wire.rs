@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
@@ -114,9 +114,4 @@ pub(super) fn timestamp(time: SystemTime) -> prost_types::Timestamp {
         // Less than a thousand million, always.
         nanos: since.subsec_nanos().cast_signed(),
     }
-}
-
-/// A duration of Pub/Sub; one that is negative is zero.
-pub(super) fn duration(proto: &prost_types::Duration) -> Duration {
-    Duration::try_from(*proto).unwrap_or_default()
 }

@@ -121,14 +121,6 @@ impl World {
         events
     }
 
-    /// Preempts an instance now, if it runs and may be preempted.
-    pub fn preempt(&mut self, zone: &str, name: &str) -> Option<Event> {
-        let Self { pools, clock, rng, .. } = self;
-        let instance = pools.iter_mut().find_map(|pool| pool.preempt(zone, name, clock, rng))?;
-        self.note(&instance);
-        Some(Event::Preempted(instance))
-    }
-
     /// Preempts each spot VM now with this probability.
     pub fn storm(&mut self, share: f64) -> Vec<Event> {
         let Self { pools, clock, rng, .. } = self;

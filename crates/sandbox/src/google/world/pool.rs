@@ -120,22 +120,6 @@ impl Pool {
         }
     }
 
-    /// Preempts one instance.
-    pub(super) fn preempt(
-        &mut self,
-        zone: &str,
-        name: &str,
-        clock: &Clock,
-        rng: &mut StdRng,
-    ) -> Option<Instance> {
-        let is_it = |machine: &&mut Machine| {
-            let Instance { zone: its_zone, name: its_name, .. } = &machine.instance;
-            its_zone == zone && its_name == name
-        };
-        let machine = self.machines.iter_mut().find(is_it)?;
-        machine.preempt(clock, rng)
-    }
-
     /// Preempts every instance with the probability that its zone has.
     pub(super) fn take_back(
         &mut self,

@@ -25,7 +25,6 @@ struct Wanted {
     shape: Option<String>,
     account: Option<String>,
     retry: Option<bool>,
-    sha1: Option<bool>,
     others: Option<bool>,
 }
 
@@ -62,10 +61,6 @@ pub(in crate::spacelift) fn answer(
             hooks.set(None);
             no_content()
         }
-        ("webhook/enable", "POST") => {
-            hooks.enable();
-            no_content()
-        }
         ("faults", "GET") => http::json(json!(hooks.faults()).to_string()),
         ("faults", "DELETE") => {
             hooks.set_faults(WebhookFaults::default());
@@ -73,7 +68,6 @@ pub(in crate::spacelift) fn answer(
         }
         ("runs", _) => method_not_allowed("GET, DELETE"),
         ("webhook", _) => method_not_allowed("GET, PUT, DELETE"),
-        ("webhook/enable", _) => method_not_allowed("POST"),
         ("faults", _) => method_not_allowed("GET, DELETE"),
         (path, method) => {
             let name = path.strip_prefix("faults/")?;
@@ -106,7 +100,6 @@ fn wanted(body: &str) -> Result<Webhook, String> {
     }
     webhook.account = wanted.account.unwrap_or(webhook.account);
     webhook.retry = wanted.retry.unwrap_or(webhook.retry);
-    webhook.sha1 = wanted.sha1.unwrap_or(webhook.sha1);
     webhook.others = wanted.others.unwrap_or(webhook.others);
     Ok(webhook)
 }
@@ -117,7 +110,6 @@ fn apply(faults: &mut WebhookFaults, name: &str, measure: &str) -> Option<bool> 
         "duplicates" => &mut faults.duplicates,
         "reorder" => &mut faults.reorder,
         "lost" => &mut faults.lost,
-        "lost_any" => &mut faults.lost_any,
         "bad_signatures" => &mut faults.bad_signatures,
         "old_payloads" => &mut faults.old_payloads,
         "delay" => {
@@ -173,7 +165,6 @@ mod tests {
             ("duplicates", "0.1"),
             ("reorder", "0.2"),
             ("lost", "0.3"),
-            ("lost_any", "1"),
             ("bad_signatures", "0.4"),
             ("old_payloads", "0.5"),
             ("delay", "2s"),
@@ -184,7 +175,6 @@ mod tests {
             duplicates: 0.1,
             reorder: 0.2,
             lost: 0.3,
-            lost_any: 1.0,
             bad_signatures: 0.4,
             old_payloads: 0.5,
             delay: Duration::from_secs(2),
@@ -195,7 +185,7 @@ mod tests {
         }
         assert_eq!(faults, expected, "nonsense changes nothing");
         assert_eq!(apply(&mut faults, "nonsense", "1"), None);
-        for name in ["duplicates", "reorder", "lost", "lost_any", "bad_signatures", "old_payloads", "delay"] {
+        for name in ["duplicates", "reorder", "lost", "bad_signatures", "old_payloads", "delay"] {
             assert_eq!(apply(&mut faults, name, "0"), Some(true), "{name}");
         }
         assert_eq!(faults, WebhookFaults::default());

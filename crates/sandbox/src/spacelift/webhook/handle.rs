@@ -16,27 +16,10 @@ impl Spacelift {
         self.api.webhooks.set(Some(webhook));
     }
 
-    /// Delivers nothing any more.
-    pub fn remove_webhook(&self) {
-        self.api.world.catch_up();
-        self.api.webhooks.set(None);
-    }
-
-    /// Switches the webhook on again that ten failures in a row have disabled.
-    pub fn enable_webhook(&self) {
-        self.api.webhooks.enable();
-    }
-
     /// What has become of the deliveries.
     #[must_use]
     pub fn webhook_status(&self) -> WebhookStatus {
         self.api.webhooks.status()
-    }
-
-    /// What goes wrong with deliveries.
-    #[must_use]
-    pub fn webhook_faults(&self) -> WebhookFaults {
-        self.api.webhooks.faults()
     }
 
     /// Makes something else go wrong with the deliveries that follow.

@@ -71,14 +71,6 @@ impl Webhooks {
         self.settings.send_modify(|settings| settings.webhook = webhook);
     }
 
-    /// What somebody has to do by hand after ten failures.
-    pub(in crate::spacelift) fn enable(&self) {
-        self.status.send_modify(|status| {
-            status.disabled = false;
-            status.failures_in_a_row = 0;
-        });
-    }
-
     pub(in crate::spacelift) fn faults(&self) -> WebhookFaults {
         self.settings.borrow().faults.clone()
     }

@@ -107,7 +107,7 @@ impl Sender {
                 return;
             }
         };
-        if self.chance(faults.lost_any) || !delivery.is_terminal() && self.chance(faults.lost) {
+        if !delivery.is_terminal() && self.chance(faults.lost) {
             self.hooks.status.send_modify(|status| status.lost += 1);
             return;
         }
@@ -181,8 +181,8 @@ impl Sender {
             _ => &webhook.secret,
         };
         let SignedRequest { body, headers } = SignedRequest::new(attempt.body.clone(), secret);
-        let headers = headers.into_iter().filter(|(name, _)| webhook.sha1 || *name != "X-Signature");
         let request = headers
+            .into_iter()
             .fold(Request::post(&webhook.url), |request, (name, value)| request.header(name, value))
             .body(Full::new(body));
         let request = request.inspect_err(|error| tracing::warn!(%error, "that is no webhook")).ok()?;

@@ -19,8 +19,6 @@ pub struct Webhook {
     pub account: String,
     /// Whether a delivery that is answered with 5xx is sent again, up to three times. Off by default, as in Spacelift.
     pub retry: bool,
-    /// Whether there is an `X-Signature` with SHA-1; there is none on FedRAMP.
-    pub sha1: bool,
     /// Whether internal errors, events of the audit trail and module versions are delivered now and then.
     pub others: bool,
 }
@@ -35,7 +33,6 @@ impl Webhook {
             shape: Shape::Default,
             account: "acme".to_owned(),
             retry: false,
-            sha1: true,
             others: true,
         }
     }
@@ -69,8 +66,6 @@ pub struct WebhookFaults {
     pub reorder: f64,
     /// The share that is never sent, of those about states that others follow.
     pub lost: f64,
-    /// The share that is never sent, of all.
-    pub lost_any: f64,
     /// The share before which a copy with a wrong signature is sent, as by somebody who does not know the secret.
     pub bad_signatures: f64,
     /// The share of default payloads without `timestamp_millis`, `event_source` and `event_type`.

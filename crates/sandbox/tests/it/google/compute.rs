@@ -86,17 +86,15 @@ async fn lists_have_pages_and_filters() {
     let (compute, client) = start().await;
     for id in 0..25 {
         compute.insert(node(id, ["europe-west1-b", "europe-west1-c"][id as usize % 2]));
-        compute.insert(
-            Instance::new(100 + id, "europe-west1-b", format!("batch-{id}")).status(Status::Terminated),
-        );
+        compute.insert(Instance::new(100 + id, "europe-west1-b", format!("batch-{id}")).label("team", "data"));
     }
     let (all, pages) = list(&client, "").await;
     assert_eq!((all.len(), pages), (50, 1));
     let (nodes, pages) = list(&client, &format!("filter={GKE}&maxResults=7")).await;
     assert_eq!((nodes.len(), pages), (25, 4));
-    let (rest, _) = list(&client, "filter=-labels.goog-k8s-cluster-name:*+AND+status%3DTERMINATED").await;
+    let (rest, _) = list(&client, "filter=labels.team:*").await;
     assert_eq!(rest.len(), 25);
-    let (none, pages) = list(&client, "filter=name%3Dnobody").await;
+    let (none, pages) = list(&client, "filter=labels.nobody:*").await;
     assert_eq!((none.len(), pages), (0, 1));
     // A page that is full by chance is still the last.
     let (nodes, pages) = list(&client, &format!("filter={GKE}&maxResults=25")).await;
@@ -151,7 +149,7 @@ async fn knows_an_instance_by_its_name() {
     assert_eq!((&instance["id"], &instance["status"]), (&"1".into(), &"RUNNING".into()));
     assert!(instance["scheduling"]["provisioningModel"].is_null());
 
-    compute.set_status("europe-west1-c", "gke-n1", Status::Terminated);
+    compute.first().set_status("europe-west1-c", "gke-n1", Status::Terminated);
     assert_eq!(client.get(path).await.json()["status"], "TERMINATED");
     assert_eq!(compute.instance("europe-west1-c", "gke-n1").unwrap().status, Status::Terminated);
     assert_eq!(compute.remove("europe-west1-c", "gke-n1").unwrap().id, 1);

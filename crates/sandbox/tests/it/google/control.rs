@@ -20,7 +20,7 @@ async fn tells_what_is_there() {
     let (google, client) = start().await;
     google.advance(Duration::from_secs(120)).await.unwrap();
     let help = client.get("/_sandbox/").await;
-    for word in ["truth", "speed", "storm", "publish", "projects", "counts", "faults", "reset"] {
+    for word in ["truth", "speed", "storm", "projects", "counts", "faults"] {
         assert!(help.text().contains(word), "{word}");
     }
     let truth = client.get("/_sandbox/truth").await.json();
@@ -34,14 +34,13 @@ async fn tells_what_is_there() {
         google.pubsub().unwrap().counts(&google.subscription(INTERRUPTION_SUBSCRIPTION)).published;
     assert_eq!(counts[INTERRUPTION_SUBSCRIPTION]["published"], published);
 
-    for path in ["/_sandbox", "/_sandbox/nonsense", "/_sandbox/publish/nonsense"] {
+    for path in ["/_sandbox", "/_sandbox/nonsense"] {
         assert_eq!(client.get(path).await.status, StatusCode::NOT_FOUND, "{path}");
     }
     for (method, path, allowed) in [
         (Method::POST, "truth", "GET"),
         (Method::POST, "speed", "GET, PUT"),
         (Method::GET, "storm", "POST"),
-        (Method::GET, "publish/creation", "POST"),
         (Method::PUT, "faults", "GET, DELETE"),
         (Method::GET, "faults/freeze", "PUT, DELETE"),
     ] {
@@ -69,13 +68,6 @@ async fn makes_things_happen() {
     let truth = google.truth().await;
     assert!(preempted >= truth.interruptions_by_cluster.values().sum::<u64>());
     assert_eq!(post("storm", "2").await.status, StatusCode::BAD_REQUEST);
-
-    let (pubsub, subscription) = (google.pubsub().unwrap(), google.subscription(INTERRUPTION_SUBSCRIPTION));
-    let before = pubsub.unacked(&subscription);
-    assert_eq!(post("publish/interruption", "not even JSON").await.status, StatusCode::NO_CONTENT);
-    assert_eq!(post("publish/creation", "{}").await.status, StatusCode::NO_CONTENT);
-    assert_eq!(pubsub.unacked(&subscription), before + 1);
-    assert_eq!(post("reset", "").await.status, StatusCode::NO_CONTENT);
 }
 
 #[tokio::test]
@@ -121,6 +113,4 @@ async fn an_emulator_has_no_faults() {
     for path in ["/_sandbox/faults", "/_sandbox/counts"] {
         assert_eq!(client.get(path).await.status, StatusCode::NOT_FOUND, "{path}");
     }
-    let published = client.request(Method::POST, "/_sandbox/publish/interruption", "by hand").await;
-    assert_eq!(published.status, StatusCode::NO_CONTENT);
 }

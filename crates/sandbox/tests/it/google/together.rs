@@ -3,8 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use sandbox::google::{
-    CREATION_SUBSCRIPTION, Event, Google, INTERRUPTION_SUBSCRIPTION, Instance, StartError,
-    audit_log::AuditLog,
+    CREATION_SUBSCRIPTION, Event, Google, INTERRUPTION_SUBSCRIPTION, StartError,
 };
 use serde_json::Value;
 
@@ -83,19 +82,6 @@ async fn what_happens_is_published_and_listed() {
     }
 }
 
-#[tokio::test]
-async fn what_was_preempted_stays_for_a_while() {
-    let google = Google::builder().start().await.unwrap();
-    let spot =
-        google.compute().instances().into_iter().find(|instance| instance.provisioning.is_preemptible());
-    let Instance { id, zone, name, .. } = spot.unwrap();
-    assert!(google.preempt(&zone, &name).await.unwrap());
-    assert!(!google.preempt(&zone, &name).await.unwrap());
-    assert_eq!(google.compute().instance(&zone, &name).unwrap().status.name(), "TERMINATED");
-    google.advance(Duration::from_secs(60)).await.unwrap();
-    assert!(google.compute().instance(&zone, &name).is_none_or(|instance| instance.id != id));
-}
-
 #[tokio::test(start_paused = true)]
 async fn it_lives_by_the_clock() {
     let google = Google::builder().speed(10.0).start().await.unwrap();
@@ -110,17 +96,11 @@ async fn it_lives_by_the_clock() {
 }
 
 #[tokio::test]
-async fn entries_can_be_published_by_hand() {
+async fn a_scale_of_zero_has_no_instances() {
     let google = Google::builder().project("other-project", 7).scale(0).start().await.unwrap();
     assert_eq!(google.truth().await.instances, 0);
-    let log = AuditLog::new("other-project", 7);
-    let node = Instance::new(1, "europe-west1-c", "gke-n1").spot().gke("blue", "europe-west1", "pool");
-    google.compute().insert(node.clone());
-    google.publish_creation(&log.handmade_creation(&node)).await.unwrap();
-    google.publish_interruption(&log.handmade_interruption(&node)).await.unwrap();
     let subscription = google.subscription(INTERRUPTION_SUBSCRIPTION);
     assert_eq!(subscription, "projects/other-project/subscriptions/sie-interruption-subscription");
-    assert_eq!(google.pubsub().unwrap().unacked(&subscription), 1);
     google.stop().await;
 }
 

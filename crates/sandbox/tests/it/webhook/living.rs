@@ -211,10 +211,4 @@ async fn a_webhook_that_comes_later_tells_of_what_comes_later() {
         .filter_map(|payload| Some(payload["run"].get("id")?.as_str()?.to_owned()))
         .collect();
     assert_eq!(ends, spacelift.runs().last.into_iter().map(|run| run.id).collect());
-
-    spacelift.remove_webhook();
-    let count = receiver.received().len();
-    spacelift.set_speed(100.0);
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(receiver.received().len(), count);
 }

@@ -129,17 +129,6 @@ async fn streams_are_reset_after_a_while() {
 }
 
 #[tokio::test]
-async fn streams_are_reset_after_some_messages() {
-    let (pubsub, mut client) = start().await;
-    pubsub.set_faults(Faults { reset_after: Some(3), ..Faults::default() });
-    client.publish(numbers(5)).await;
-    let mut stream = client.stream().await;
-    assert_eq!(payloads(&stream.take(3).await), ["0", "1", "2"]);
-    assert_eq!(code(stream.next().await.unwrap()), Code::Unavailable);
-    assert_eq!(payloads(&client.stream().await.take(2).await), ["3", "4"]);
-}
-
-#[tokio::test]
 async fn everything_can_be_refused() {
     let (pubsub, mut client) = start().await;
     client.publish(["one"]).await;

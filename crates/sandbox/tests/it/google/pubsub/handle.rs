@@ -31,7 +31,7 @@ async fn counts_what_becomes_of_messages() {
     assert_eq!((counts.published, counts.unacked, counts.outstanding), (4, 4, 0));
 
     let mut stream = client.stream().await;
-    pubsub.wait_for_stream(SUBSCRIPTION).await;
+    pubsub.wait_until(SUBSCRIPTION, |counts| counts.streams == 1).await;
     let messages = stream.take(4).await;
     assert_eq!(payloads(&messages), ["one", "two", "three", "four"]);
     client.acknowledge(ack_ids(&messages[..2])).await.unwrap();
