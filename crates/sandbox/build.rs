@@ -1,10 +1,11 @@
-//! Makes gRPC servers of Pub/Sub's message types, which come without: no `protoc` is needed for that.
+//! Generates gRPC servers for Pub/Sub's message types, whose crate contains only clients. `protoc` is not
+//! needed.
 
 use tonic_build::manual::{Builder, Method, MethodBuilder, Service};
 
-/// Where the message types are that are used as they are.
+/// The path of the unchanged message types.
 const TYPES: &str = "::google_cloud_googleapis::pubsub::v1::";
-/// Where the types are that are made here.
+/// The path of the replaced message types.
 const RAW: &str = "crate::google::pubsub::wire::";
 const EMPTY: &str = "()";
 

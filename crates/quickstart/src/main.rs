@@ -1,7 +1,7 @@
-//! The README's first command: a simulated Spacelift and Google Cloud, and the exporters that watch them, in one
+//! The quickstart of the README: a simulated Spacelift, a simulated Google Cloud and the exporters in one
 //! process.
 //!
-//! It starts things and shows what they say; there is nothing in here to reuse.
+//! It only starts these parts and prints their results.
 
 mod summary;
 
@@ -23,24 +23,24 @@ use sandbox::spacelift::{DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, Spacelift};
 use tokio::sync::watch;
 use tracing::level_filters::LevelFilter;
 
-/// Simulated seconds in a second. The simulations' days pass within minutes as they are, and spot VMs live for minutes, not
-/// hours. Faster, nodes would come and go before an exporter could look at them.
+/// Simulated seconds per second. A simulated day has five minutes, and spot instances exist for minutes
+/// instead of hours. With a higher speed, nodes would be deleted before an exporter could look them up.
 const SPACELIFT_SPEED: f64 = 1.0;
 const GOOGLE_SPEED: f64 = 4.0;
 
-/// A second project, which the exporter finds by itself, and its number.
-const FOUND_PROJECT: (&str, u64) = ("example-shop", 210_987_654_321);
+/// The id and the number of a second project, which the exporter discovers.
+const DISCOVERED_PROJECT: (&str, u64) = ("example-shop", 210_987_654_321);
 
-/// How long the simulated Google Cloud waits at most for the exporters to be ready.
-const READY: Duration = Duration::from_secs(20);
+/// The maximum time the simulated Google Cloud waits until the exporters are ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What the simulated Spacelift signs its webhooks with.
+/// The secret of the simulated Spacelift's webhook.
 const WEBHOOK_SECRET: &str = "quickstart";
 
-/// How often the summary is printed.
+/// The interval of the summary.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Has the simulated Google Cloud publish into Google's emulator, and the exporter consume from there.
+/// Replaces the simulated Pub/Sub by Google's emulator, for the simulation and the exporter.
 const EMULATOR_HOST: &str = "PUBSUB_EMULATOR_HOST";
 
 #[tokio::main(worker_threads = 2)]
@@ -61,24 +61,23 @@ async fn run() -> anyhow::Result<()> {
     let emulator = environment.get(EMULATOR_HOST)?;
 
     let listen = address(&flags, SPACELIFT)?;
-    let spacelift = Spacelift::builder().listen(listen).living(seed(), SPACELIFT_SPEED);
-    let spacelift = spacelift.start().await.with_context(|| taken(SPACELIFT, listen))?;
+    let spacelift = Spacelift::builder().listen(listen).simulated(seed(), SPACELIFT_SPEED);
+    let spacelift = spacelift.start().await.with_context(|| address_in_use(SPACELIFT, listen))?;
     let (pubsub, compute) = (address(&flags, PUBSUB)?, address(&flags, COMPUTE)?);
-    let (found, number) = FOUND_PROJECT;
+    let (found, number) = DISCOVERED_PROJECT;
     let mut google = Google::builder()
         .add_project(found, number)
         .pubsub_listen(pubsub)
         .compute_listen(compute)
         .seed(seed())
-        // Time stands still until both exporters watch, so that both see everything.
+        // Paused until both exporters are ready, so that both count all interruptions.
         .speed(0.0);
     if let Some(host) = &emulator {
         google = google.emulator(host.as_str());
     }
-    let google = google
-        .start()
-        .await
-        .with_context(|| format!("{} or {}", taken(PUBSUB, pubsub), taken(COMPUTE, compute)))?;
+    let google = google.start().await.with_context(|| {
+        format!("{} or {}", address_in_use(PUBSUB, pubsub), address_in_use(COMPUTE, compute))
+    })?;
     let pubsub = match (google.pubsub(), &emulator) {
         (Some(pubsub), _) => pubsub.endpoint(),
         (None, host) => format!("http://{}", host.as_deref().unwrap_or_default()),
@@ -90,7 +89,7 @@ async fn run() -> anyhow::Result<()> {
     let (promex_url, spot_url, operations_url) = (url(&promex)?, url(&spot)?, url(&operations)?);
     let (stop, stopped) = watch::channel(false);
     let webhook = Webhook::new(format!("{promex_url}/webhook"), WEBHOOK_SECRET);
-    // Of the two payloads the one that tells more.
+    // The policy's payload contains more than the default payload.
     spacelift.set_webhook(webhook.shape(Shape::Policy));
     let promex = spacelift_promex::run(promex_config(&spacelift.url())?, promex, wait(stopped.clone()));
     let compute = google.compute().url();
@@ -98,25 +97,25 @@ async fn run() -> anyhow::Result<()> {
     let operations = spot_interruption_exporter::run(operations_config(&compute)?, operations, wait(stopped));
     let (promex, spot, operations) = (tokio::spawn(promex), tokio::spawn(spot), tokio::spawn(operations));
 
-    introduce(&[
-        ("simulated Spacelift", &spacelift.url(), "its account as JSON: /_sandbox/account"),
+    print_endpoints(&[
+        ("simulated Spacelift", &spacelift.url(), "account as JSON: /_sandbox/account"),
         (
             "simulated Compute API",
             &google.compute().url(),
-            "what happened in its two projects: /_sandbox/truth",
+            "actual interruptions of its two projects: /_sandbox/truth",
         ),
         (if emulator.is_some() { "Google's emulator" } else { "simulated Pub/Sub" }, &pubsub, ""),
         ("spacelift-promex", &promex_url, "/metrics, /webhook, /health, /ready"),
         ("spot-interruption-exporter", &spot_url, "/metrics, /interruptions, /health, /ready"),
-        ("  the same without Pub/Sub", &operations_url, "one project, by Compute Engine's operations alone"),
+        ("  the same without Pub/Sub", &operations_url, "one project, from Compute Engine's operations only"),
     ]);
-    suggest(&spacelift.url(), &compute, &promex_url, &spot_url);
+    print_examples(&spacelift.url(), &compute, &promex_url, &spot_url);
     let start = {
         let (spot, operations) = (spot_url.clone(), operations_url.clone());
         async move {
-            summary::ready(&[&spot, &operations], READY).await;
+            summary::ready(&[&spot, &operations], READY_TIMEOUT).await;
             google.set_speed(GOOGLE_SPEED);
-            // The simulation ends with its handle.
+            // Dropping the handle would stop the simulation.
             std::future::pending::<()>().await;
             drop(google);
         }
@@ -132,7 +131,7 @@ async fn run() -> anyhow::Result<()> {
     operations.await??;
     start.abort();
     spacelift.stop().await;
-    say("Stopped.");
+    print_line("Stopped.");
     Ok(())
 }
 
@@ -147,38 +146,42 @@ fn flags() -> Command {
     let address = |name: &'static str, default: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name("HOST:PORT").default_value(default).help(help)
     };
-    Command::new("quickstart").about("A simulated world and the exporters that watch it").args([
-        address(SPACELIFT, "127.0.0.1:4000", "Where the simulated Spacelift listens"),
-        address(PUBSUB, "127.0.0.1:8085", "Where the simulated Pub/Sub listens"),
-        address(COMPUTE, "127.0.0.1:8086", "Where the simulated Compute API listens"),
-        address(PROMEX, "127.0.0.1:9953", "Where spacelift-promex listens"),
-        address(SPOT, "127.0.0.1:8090", "Where spot-interruption-exporter listens"),
-        address(OPERATIONS, "127.0.0.1:8091", "Where a second one listens, which does without Pub/Sub"),
+    Command::new("quickstart").about("Simulated services and the exporters that watch them").args([
+        address(SPACELIFT, "127.0.0.1:4000", "Listen address of the simulated Spacelift"),
+        address(PUBSUB, "127.0.0.1:8085", "Listen address of the simulated Pub/Sub"),
+        address(COMPUTE, "127.0.0.1:8086", "Listen address of the simulated Compute API"),
+        address(PROMEX, "127.0.0.1:9953", "Listen address of spacelift-promex"),
+        address(SPOT, "127.0.0.1:8090", "Listen address of spot-interruption-exporter"),
+        address(
+            OPERATIONS,
+            "127.0.0.1:8091",
+            "Listen address of a second spot-interruption-exporter without Pub/Sub",
+        ),
     ])
 }
 
 fn address(flags: &ArgMatches, flag: &str) -> anyhow::Result<SocketAddr> {
     let text = flags.get_one::<String>(flag).map(String::as_str).unwrap_or_default();
-    text.parse().with_context(|| format!("--{flag} {text} is no address"))
+    text.parse().with_context(|| format!("--{flag} {text} is not an address"))
 }
 
 fn bind(flags: &ArgMatches, flag: &str) -> anyhow::Result<Listener> {
     let address = address(flags, flag)?;
     let listener = Listener::bind(&address.to_string().parse::<ListenAddress>()?);
-    listener.with_context(|| taken(flag, address))
+    listener.with_context(|| address_in_use(flag, address))
 }
 
 fn url(listener: &Listener) -> anyhow::Result<String> {
     Ok(format!("http://{}", listener.local_address()?))
 }
 
-fn taken(flag: &str, address: SocketAddr) -> String {
+fn address_in_use(flag: &str, address: SocketAddr) -> String {
     format!(
-        "cannot listen on {address}; choose another with `cargo run -p quickstart -- --{flag} 127.0.0.1:0`"
+        "cannot listen on {address}; choose another address with `cargo run -p quickstart -- --{flag} 127.0.0.1:0`"
     )
 }
 
-/// The exporter's own configuration, with every collector on.
+/// Returns the exporter's configuration from a command line, with all collectors enabled.
 fn promex_config(endpoint: &str) -> anyhow::Result<spacelift_promex::Config> {
     let mut line: Vec<OsString> =
         ["spacelift-promex", "serve", "--api-endpoint", endpoint].map(Into::into).to_vec();
@@ -193,11 +196,11 @@ fn promex_config(endpoint: &str) -> anyhow::Result<spacelift_promex::Config> {
         Invocation::Run(arguments) => {
             Ok(spacelift_promex::Config::load(&arguments, &Environment::default())?)
         }
-        Invocation::Print(text) => bail!("the command line was not understood: {text}"),
+        Invocation::Print(text) => bail!("unexpected output of the command line: {text}"),
     }
 }
 
-/// The exporter's own configuration, by its variables.
+/// Returns the exporter's configuration from environment variables.
 fn spot_config(pubsub: &str, compute: &str) -> anyhow::Result<spot_interruption_exporter::Config> {
     let environment = Environment::from_iter([
         ("SIE_PROJECT_NAME", PROJECT),
@@ -206,7 +209,7 @@ fn spot_config(pubsub: &str, compute: &str) -> anyhow::Result<spot_interruption_
         ("SIE_PUBSUB__ENDPOINT", pubsub),
         ("SIE_COMPUTE__ENDPOINT", compute),
         ("SIE_COMPUTE__RESYNC_INTERVAL", "2s"),
-        // What Pub/Sub misses is counted within seconds, while the instance still exists.
+        // Interruptions missing from Pub/Sub are counted within seconds, while the instances still exist.
         ("SIE_COMPUTE__OPERATIONS_INTERVAL", "1s"),
         ("SIE_ATTRIBUTION_GRACE", "2s"),
         ("SIE_GCP__DISCOVER", ORGANIZATION),
@@ -216,12 +219,12 @@ fn spot_config(pubsub: &str, compute: &str) -> anyhow::Result<spot_interruption_
     Ok(spot_interruption_exporter::Config::load(&Arguments::default(), &environment)?)
 }
 
-/// The same exporter without Pub/Sub: a project, and where its Compute API is.
+/// Returns the configuration without Pub/Sub: a project and its Compute API.
 fn operations_config(compute: &str) -> anyhow::Result<spot_interruption_exporter::Config> {
     let environment = Environment::from_iter([
         ("SIE_PROJECT_NAME", PROJECT),
         ("SIE_COMPUTE__ENDPOINT", compute),
-        // A day passes in minutes here.
+        // Intervals are short because a simulated day has five minutes.
         ("SIE_COMPUTE__OPERATIONS_INTERVAL", "1s"),
         ("SIE_COMPUTE__RESYNC_INTERVAL", "2s"),
     ]);
@@ -229,39 +232,39 @@ fn operations_config(compute: &str) -> anyhow::Result<spot_interruption_exporter
 }
 
 async fn wait(mut stopped: watch::Receiver<bool>) {
-    // A sender that is gone means the same as its signal.
+    // A dropped sender also means stop.
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
-/// Every run shows another world.
+/// Returns a different seed for each run.
 fn seed() -> u64 {
     std::process::id().into()
 }
 
-fn introduce(parts: &[(&str, &str, &str)]) {
-    say("");
+fn print_endpoints(parts: &[(&str, &str, &str)]) {
+    print_line("");
     for (name, url, what) in parts {
-        say(format!("  {name:<27} {url:<24} {what}").trim_end());
+        print_line(format!("  {name:<27} {url:<24} {what}").trim_end());
     }
 }
 
-fn suggest(spacelift: &str, compute: &str, promex: &str, spot: &str) {
-    say(&format!(
+fn print_examples(spacelift: &str, compute: &str, promex: &str, spot: &str) {
+    print_line(&format!(
         "\nTry:\n\n\
          \x20 curl -s {promex}/metrics | grep worker_pool\n\
          \x20 curl -s {promex}/metrics | grep -E 'spacelift_runs_(active|total)'\n\
          \x20 curl -s {spot}/metrics | grep interruption_events_total\n\
          \x20 curl -X PUT -d partial_failure {spacelift}/_sandbox/scenario   # then look at spacelift_scrape_collector_success\n\
          \x20 curl -X PUT -d healthy {spacelift}/_sandbox/scenario\n\
-         \x20 curl -X PUT -d off {compute}/_sandbox/sink   # Pub/Sub gets no events; operations count them all the same\n\
-         \x20 curl -X PUT -d 0 {compute}/_sandbox/speed    # the world stands still, and both ways of counting agree\n\n\
-         Ctrl-C ends it. What the exporters see, every {} seconds:\n",
+         \x20 curl -X PUT -d off {compute}/_sandbox/sink   # no events in Pub/Sub, only operations\n\
+         \x20 curl -X PUT -d 0 {compute}/_sandbox/speed    # pauses the simulation; then both counts agree\n\n\
+         Ctrl-C stops it. The exporters' metrics, every {} seconds:\n",
         SUMMARY_INTERVAL.as_secs()
     ));
 }
 
-/// Speaks to the person at the terminal.
-#[expect(clippy::print_stdout, reason = "this program is for a person at a terminal")]
-fn say(text: &str) {
+/// Prints a line to the terminal.
+#[expect(clippy::print_stdout, reason = "the program prints to a terminal")]
+fn print_line(text: &str) {
     println!("{text}");
 }

@@ -1,4 +1,4 @@
-//! Lines now and then that show the numbers move, read from the exporter like Prometheus reads them.
+//! Prints a summary of the exporters' metrics at intervals.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,9 +13,9 @@ use hyper_util::rt::TokioExecutor;
 use sandbox::google::PROJECT;
 use tokio::time::{interval, timeout};
 
-use crate::say;
+use crate::print_line;
 
-/// Prints what each exporter sees every `pause`, for ever.
+/// Prints a summary of each exporter every `pause`. Never returns.
 pub(crate) async fn print(promex: String, spot: String, operations: String, pause: Duration) {
     let client = client();
     let mut tick = interval(pause);
@@ -23,21 +23,21 @@ pub(crate) async fn print(promex: String, spot: String, operations: String, paus
         tick.tick().await;
         for (exporter, line) in [(&promex, spacelift as fn(&str) -> String), (&spot, interruptions)] {
             match scrape(&client, &format!("{exporter}/metrics")).await {
-                Ok(exposition) => say(&line(&exposition)),
-                Err(error) => say(&format!("  no metrics from {exporter}: {error:#}")),
+                Ok(exposition) => print_line(&line(&exposition)),
+                Err(error) => print_line(&format!("  cannot scrape {exporter}: {error:#}")),
             }
         }
-        // In this order, so that what happens in between does not look missed.
+        // In this order, so that interruptions between the two scrapes are not missing from Pub/Sub's count.
         let by_operations = scrape(&client, &format!("{operations}/metrics")).await;
         let by_pubsub = scrape(&client, &format!("{spot}/metrics")).await;
         if let (Ok(by_pubsub), Ok(by_operations)) = (by_pubsub, by_operations) {
-            say(&both_ways(&by_pubsub, &by_operations));
+            print_line(&comparison(&by_pubsub, &by_operations));
         }
     }
 }
 
-/// Waits until all exporters are ready, for some time at most.
-pub(crate) async fn ready(exporters: &[&str], patience: Duration) {
+/// Waits until all exporters are ready, or until a timeout.
+pub(crate) async fn ready(exporters: &[&str], limit: Duration) {
     let client = client();
     let ready = async {
         for exporter in exporters {
@@ -46,8 +46,8 @@ pub(crate) async fn ready(exporters: &[&str], patience: Duration) {
             }
         }
     };
-    if timeout(patience, ready).await.is_err() {
-        say("  an exporter is not ready; what happens until then counts by Pub/Sub only");
+    if timeout(limit, ready).await.is_err() {
+        print_line("  an exporter is not ready; until then interruptions are counted by Pub/Sub only");
     }
 }
 
@@ -103,8 +103,8 @@ fn interruptions(exposition: &str) -> String {
     lines
 }
 
-/// The interruptions of the project that both exporters watch.
-fn both_ways(by_pubsub: &str, by_operations: &str) -> String {
+/// Compares the interruptions of the project that both exporters watch.
+fn comparison(by_pubsub: &str, by_operations: &str) -> String {
     let count = |exposition| projects(exposition).get(PROJECT).map_or(0.0, |project| project.interruptions);
     format!(
         "             in {PROJECT}: {:>4} interruptions by Pub/Sub, {:>4} by operations",
@@ -113,14 +113,14 @@ fn both_ways(by_pubsub: &str, by_operations: &str) -> String {
     )
 }
 
-/// What there is in a project.
+/// The metrics of a project.
 #[derive(Default)]
 struct Project {
     instances: f64,
     interruptions: f64,
 }
 
-/// What there is in each project that the exporter sees, by id.
+/// Returns the metrics of each project by its id.
 fn projects(exposition: &str) -> BTreeMap<&str, Project> {
     let mut projects = BTreeMap::<_, Project>::new();
     for (line, instances) in samples(exposition, "spot_instances") {
@@ -136,12 +136,12 @@ fn projects(exposition: &str) -> BTreeMap<&str, Project> {
     projects
 }
 
-/// The project among the labels of a sample.
+/// Returns the project label of a sample.
 fn project_of(line: &str) -> Option<&str> {
     line.split_once(r#",project=""#)?.1.split('"').next()
 }
 
-/// The samples of a family, each with its line.
+/// Returns the samples of a family with their lines.
 fn samples<'a>(exposition: &'a str, family: &'a str) -> impl Iterator<Item = (&'a str, f64)> + 'a {
     exposition.lines().filter_map(move |line| {
         let rest = line.strip_prefix(family)?;
@@ -153,7 +153,7 @@ fn samples<'a>(exposition: &'a str, family: &'a str) -> impl Iterator<Item = (&'
 }
 
 fn sum(exposition: &str, family: &str) -> f64 {
-    // The sum of nothing is a negative zero, which nobody wants to read.
+    // An empty sum is negative zero. Adding zero makes it positive.
     samples(exposition, family).map(|(_, value)| value).sum::<f64>() + 0.0
 }
 

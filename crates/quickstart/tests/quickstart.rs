@@ -1,6 +1,6 @@
-//! The README's first command, as a process: it says where things are, they are there and change, and Ctrl-C ends it.
+//! The quickstart as a process: it prints the endpoints, they serve changing metrics, and Ctrl-C stops it.
 
-#![allow(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on says so")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "failures of tests panic")]
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -11,22 +11,22 @@ use tokio::net::TcpStream;
 use tokio::process::{ChildStdout, Command};
 use tokio::time::timeout;
 
-/// The configured one, and the one that is found.
+/// The configured project and the discovered one.
 const PROJECTS: [&str; 2] = ["example-project", "example-shop"];
 
 #[tokio::test]
 async fn starts_shows_and_stops() {
-    the_world(None).await;
+    run_quickstart(None).await;
 }
 
 #[tokio::test]
-async fn uses_the_emulator_where_there_is_one() {
+async fn runs_with_the_emulator() {
     if let Some(host) = pubsub_emulator().await {
-        the_world(Some(host)).await;
+        run_quickstart(Some(host)).await;
     }
 }
 
-async fn the_world(emulator: Option<String>) {
+async fn run_quickstart(emulator: Option<String>) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_quickstart"));
     command.env_clear().envs(emulator.iter().map(|host| ("PUBSUB_EMULATOR_HOST", host)));
     for part in ["spacelift", "pubsub", "compute", "promex", "spot", "operations"] {
@@ -61,51 +61,50 @@ async fn the_world(emulator: Option<String>) {
             if PROJECTS.into_iter().all(counts) {
                 return;
             }
-            // What it counts is only visible by asking again.
+            // New counts are visible only in the next scrape.
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });
-    counted.await.expect("no interruption is counted in one of the projects");
+    counted.await.expect("interruptions of both projects");
 
-    // Both ways of counting agree once the world stands still, and again when the sink has lost what came after.
+    // Both counts agree while the simulation is paused, and again after events that were not published.
     control(&compute, "PUT /_sandbox/speed", "0").await;
     let before = agreement(&mut lines, 0).await;
     control(&compute, "PUT /_sandbox/sink", "off").await;
-    control(&compute, "POST /_sandbox/storm", "0.3").await;
+    control(&compute, "POST /_sandbox/burst", "0.3").await;
     agreement(&mut lines, before).await;
 
     let pid = child.id().unwrap().to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-    let status =
-        timeout(Duration::from_secs(10), child.wait()).await.expect("Ctrl-C does not end it").unwrap();
+    let status = timeout(Duration::from_secs(10), child.wait()).await.expect("an exit in time").unwrap();
     assert!(status.success());
 }
 
-/// The next line that contains `part`.
+/// Returns the next line that contains `part`.
 async fn line(lines: &mut Lines<BufReader<ChildStdout>>, part: &str) -> String {
     let found = async {
         loop {
-            let line = lines.next_line().await.unwrap().expect("it ended by itself");
+            let line = lines.next_line().await.unwrap().expect("the process is running");
             if line.contains(part) {
                 return line;
             }
         }
     };
-    timeout(Duration::from_secs(30), found).await.unwrap_or_else(|_| panic!("no line with {part}"))
+    timeout(Duration::from_secs(30), found).await.unwrap_or_else(|_| panic!("no line contains {part}"))
 }
 
-/// Tells the simulated Google Cloud what to do.
+/// Sends a request to the control endpoint.
 async fn control(compute: &str, what: &str, body: &str) {
     let (address, length) = (compute.strip_prefix("http://").unwrap(), body.len());
     let head = format!("{what} HTTP/1.1\r\nhost: {address}\r\ncontent-length: {length}\r\n");
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(format!("{head}connection: close\r\n\r\n{body}").as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    timeout(Duration::from_secs(30), stream.read_to_string(&mut answer)).await.unwrap().unwrap();
-    assert!(answer.starts_with("HTTP/1.1 20"), "{answer}");
+    let mut response = String::new();
+    timeout(Duration::from_secs(30), stream.read_to_string(&mut response)).await.unwrap().unwrap();
+    assert!(response.starts_with("HTTP/1.1 20"), "{response}");
 }
 
-/// Waits until the summary has one number for both ways, beyond another, and returns it.
+/// Waits until the summary reports the same count for both ways, higher than `beyond`, and returns it.
 async fn agreement(lines: &mut Lines<BufReader<ChildStdout>>, beyond: u64) -> u64 {
     let mut last = String::new();
     for _ in 0..24 {
@@ -118,7 +117,7 @@ async fn agreement(lines: &mut Lines<BufReader<ChildStdout>>, beyond: u64) -> u6
             return by_pubsub;
         }
     }
-    panic!("the two ways of counting do not agree: {last}");
+    panic!("the two counts differ: {last}");
 }
 
 fn url(line: &str) -> String {

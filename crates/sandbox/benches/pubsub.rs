@@ -1,6 +1,10 @@
-//! How fast the simulated Pub/Sub is: `cargo bench -p sandbox --bench pubsub`.
+//! The throughput of the simulated Pub/Sub: `cargo bench -p sandbox --bench pubsub`.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "it prints what it measures, or fails")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark prints its results and panics on failures"
+)]
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! HTTP answers, good and bad.
+//! Valid and malformed HTTP responses.
 
 use std::io;
 
@@ -13,7 +13,7 @@ use hyper::{
 
 use crate::server::{Body, full};
 
-/// Far more than a request to the sandbox needs.
+/// The maximum size of a request body, far above what is needed.
 const MAX_REQUEST: usize = 1 << 20;
 
 pub(crate) async fn read(body: Incoming) -> Result<Bytes, Response<Body>> {
@@ -53,26 +53,30 @@ pub(crate) fn status(code: u16, headers: &[(String, String)], body: impl Into<By
         .iter()
         .fold(Response::builder().status(code), |builder, (name, value)| builder.header(name, value));
     builder.body(full(body.into())).unwrap_or_else(|error| {
-        text(StatusCode::INTERNAL_SERVER_ERROR, format!("the override is no HTTP answer: {error}\n"))
+        text(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("the override is not a valid HTTP response: {error}\n"),
+        )
     })
 }
 
-/// Sends the beginning of an answer, then fails, upon which hyper ends the connection (or the HTTP/2 stream).
+/// Returns a response that fails after its first bytes. hyper then closes the connection (or the HTTP/2
+/// stream).
 pub(crate) fn truncated() -> Response<Body> {
-    const BEGINNING: &str = r#"{"data":{"items":[{"id":"#;
+    const START: &str = r#"{"data":{"items":[{"id":"#;
     let failure = stream::once(async {
-        // One turn for hyper to flush the beginning before it hears of the failure.
+        // Lets hyper flush the first bytes before the error.
         tokio::task::yield_now().await;
         Err(io::ErrorKind::UnexpectedEof.into())
     });
-    let body = stream::iter([Ok(Frame::data(Bytes::from_static(BEGINNING.as_bytes())))]).chain(failure);
+    let body = stream::iter([Ok(Frame::data(Bytes::from_static(START.as_bytes())))]).chain(failure);
     let mut response = json("");
-    response.headers_mut().insert(CONTENT_LENGTH, (10 * BEGINNING.len()).into());
+    response.headers_mut().insert(CONTENT_LENGTH, (10 * START.len()).into());
     *response.body_mut() = StreamBody::new(body).boxed_unsync();
     response
 }
 
-/// Sends the beginning of a JSON string, and never its end.
+/// Returns a response with a JSON string that never ends.
 pub(crate) fn endless() -> Response<Body> {
     static CHUNK: [u8; 64 * 1024] = [b'a'; 64 * 1024];
     let beginning = stream::iter([Bytes::from_static(br#"{"data":""#)]);

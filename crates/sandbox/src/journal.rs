@@ -1,13 +1,13 @@
-//! What has been asked, for tests to look at.
+//! Records requests for tests.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use tokio::sync::watch;
 
-/// How many requests are remembered; a sandbox may run for weeks.
+/// The maximum number of recorded requests. It bounds the memory of a sandbox that runs for weeks.
 const CAPACITY: usize = 10_000;
 
-/// The requests so far, by operation. Whoever waits for one is woken by the next.
+/// Recorded requests and their counts by operation. New requests wake the waiting tasks.
 pub(crate) struct Journal<T>(watch::Sender<Entries<T>>);
 
 struct Entries<T> {
@@ -45,7 +45,7 @@ impl<T> Journal<T> {
         self.0.borrow().recent.iter().cloned().collect()
     }
 
-    /// The number of requests by operation; those without a name are under the empty one.
+    /// Returns the number of requests by operation. Requests without an operation name have the empty name.
     pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
         self.0.borrow().counts.clone()
     }
@@ -55,7 +55,7 @@ impl<T> Journal<T> {
     }
 
     pub(crate) async fn wait_for(&self, operation: &str, count: u64) {
-        // An error would mean that the sender is gone, but `self` holds it.
+        // It fails only if the sender is dropped, but `self` owns it.
         let _ = self.0.subscribe().wait_for(|entries| entries.count(operation) >= count).await;
     }
 }
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forgets_the_oldest_requests_but_not_their_number() {
+    fn drops_old_requests_but_keeps_counts() {
         let journal = Journal::default();
         for number in 0..=CAPACITY as u64 {
             journal.record("Usage".to_owned(), number);

@@ -1,12 +1,13 @@
 //! Simulated services for the demo and for the exporters' integration tests.
 //!
-//! The sandbox speaks wire formats only and shares no code with the exporters, so that a mistake in how they
-//! understand a service cannot hide by being made twice.
+//! The sandbox implements the wire formats without code of the exporters, so that a misunderstanding of a
+//! service in an exporter is not repeated in its tests.
 //!
-//! - [`google`]: Pub/Sub, Compute Engine and Cloud Logging, as far as a spot VM's life is seen in them.
-//! - [`spacelift`]: Spacelift's GraphQL API, healthy or misbehaving in every way that was thought of.
+//! - [`google`]: the parts of Pub/Sub, Compute Engine, Cloud Asset Inventory and Cloud Logging that concern
+//!   spot instances.
+//! - [`spacelift`]: Spacelift's GraphQL API and webhooks, with fault injection.
 //!
-//! The binary of the same name serves them from a command line.
+//! The binary `sandbox` serves them from the command line.
 
 pub mod google;
 mod http;

@@ -1,4 +1,4 @@
-//! Serves the simulated services until it is told to stop.
+//! Serves the simulated services until a signal arrives.
 
 use std::{
     io::{self, Write as _},
@@ -35,109 +35,112 @@ enum Command {
         #[command(flatten)]
         spacelift: SpaceliftArgs,
         #[command(flatten)]
-        life: Life,
+        simulation: SimulationArgs,
     },
-    /// Serves a simulated Pub/Sub, Compute API and asset inventory with clusters that live; GET /_sandbox/ on the latter two helps
+    /// Serves simulated clusters through Pub/Sub, the Compute API and the asset inventory; GET /_sandbox/ on
+    /// the last two lists the controls
     Google {
         #[command(flatten)]
         google: GoogleArgs,
         #[command(flatten)]
-        life: Life,
+        simulation: SimulationArgs,
     },
-    /// Serves all of it
+    /// Serves all of them
     All {
         #[command(flatten)]
         spacelift: SpaceliftArgs,
         #[command(flatten)]
         google: GoogleArgs,
         #[command(flatten)]
-        life: Life,
+        simulation: SimulationArgs,
     },
 }
 
-/// How what is simulated lives.
+/// Settings of all simulations.
 #[derive(Args)]
-struct Life {
-    /// What decides on chance
+struct SimulationArgs {
+    /// Seed of the random numbers
     #[arg(long, env = "SANDBOX_SEED", default_value_t = 1)]
     seed: u64,
 
-    /// Simulated seconds in a second
+    /// Simulated seconds per second
     #[arg(long, env = "SANDBOX_SPEED", default_value_t = 1.0, value_parser = speed)]
     speed: f64,
 }
 
 #[derive(Args)]
 struct SpaceliftArgs {
-    /// Where the Spacelift API listens
+    /// Listen address of the Spacelift API
     #[arg(long, env = "SANDBOX_LISTEN", default_value = "127.0.0.1:4000")]
     listen: SocketAddr,
 
-    /// Serve HTTPS; GET /_sandbox/ca.pem is the certificate to trust
+    /// Serve HTTPS; GET /_sandbox/ca.pem returns the CA certificate
     #[arg(long, env = "SANDBOX_TLS")]
     tls: bool,
 
-    /// How the API behaves: healthy, machine_key, partial_failure, unauthorized, rate_limited, slow, garbage, down
+    /// Behaviour of the API: healthy, machine_key, partial_failure, unauthorized, rate_limited, slow,
+    /// garbage, down
     #[arg(long, env = "SANDBOX_SCENARIO", default_value_t)]
     scenario: Scenario,
 
-    /// The API key to accept
+    /// Id of the accepted API key
     #[arg(long, env = "SANDBOX_API_KEY_ID", default_value = DEFAULT_API_KEY_ID)]
     api_key_id: String,
 
-    /// The API key's secret
+    /// Secret of the accepted API key
     #[arg(long, env = "SANDBOX_API_KEY_SECRET", default_value = DEFAULT_API_KEY_SECRET, hide_env_values = true)]
     api_key_secret: String,
 
-    /// How long tokens are good for
+    /// Lifetime of tokens
     #[arg(long, env = "SANDBOX_TOKEN_LIFETIME", default_value = "60s", value_parser = humantime::parse_duration)]
     token_lifetime: Duration,
 
-    /// Serve a fixed account with this many pools, for benchmarks, instead of one that lives
+    /// Serve a fixed account with this many pools, for benchmarks, instead of a simulated one
     #[arg(long, env = "SANDBOX_POOLS")]
     pools: Option<usize>,
 
-    /// How many workers each pool of the fixed account has
+    /// Number of workers of each pool of the fixed account
     #[arg(long, env = "SANDBOX_WORKERS_PER_POOL", default_value_t = 10)]
     workers_per_pool: usize,
 
-    /// Where what happens to runs is delivered to, such as <http://localhost:9953/webhook>
+    /// Destination of webhook deliveries about runs, such as <http://localhost:9953/webhook>
     #[arg(long, env = "SANDBOX_WEBHOOK_URL", requires = "webhook_secret", value_parser = webhook_url)]
     webhook_url: Option<String>,
 
-    /// What deliveries are signed with
+    /// Secret for signing deliveries
     #[arg(long, env = "SANDBOX_WEBHOOK_SECRET", hide_env_values = true)]
     webhook_secret: Option<String>,
 
-    /// The payload of deliveries: default, policy or both
+    /// Payload of deliveries: default, policy or both
     #[arg(long, env = "SANDBOX_WEBHOOK_SHAPE", default_value_t)]
     webhook_shape: Shape,
 }
 
 #[derive(Args)]
 struct GoogleArgs {
-    /// Where Pub/Sub listens: the value of `PUBSUB_EMULATOR_HOST`
+    /// Listen address of Pub/Sub: the value for `PUBSUB_EMULATOR_HOST`
     #[arg(long, env = "SANDBOX_PUBSUB_LISTEN", default_value = "127.0.0.1:8085")]
     pubsub_listen: SocketAddr,
 
-    /// Where Compute Engine listens
+    /// Listen address of Compute Engine
     #[arg(long, env = "SANDBOX_COMPUTE_LISTEN", default_value = "127.0.0.1:8086")]
     compute_listen: SocketAddr,
 
-    /// The project's id
+    /// Id of the first project
     #[arg(long, env = "SANDBOX_PROJECT", default_value = PROJECT)]
     project: String,
 
-    /// Further projects, separated by commas, as ID or ID:NUMBER; with =forbidden, =deleted, =not_found or =api_disabled
-    /// behind it, such an answer is all that Compute Engine gives for one. Cloud Asset Inventory finds all of them
+    /// Further projects, separated by commas, as ID or ID:NUMBER. With the suffix =forbidden, =deleted,
+    /// =not_found or =api_disabled, Compute Engine returns this error for the project. Cloud Asset Inventory
+    /// finds all of them
     #[arg(long, env = "SANDBOX_PROJECTS", value_delimiter = ',')]
     projects: Vec<OtherProject>,
 
-    /// Publish into Google's Pub/Sub emulator at this host and port instead
+    /// Publish to Google's Pub/Sub emulator at this host and port instead of the simulated Pub/Sub
     #[arg(long, env = "SANDBOX_EMULATOR")]
     emulator: Option<String>,
 
-    /// How many times as large the node pools are
+    /// Factor of the node pool sizes
     #[arg(long, env = "SANDBOX_SCALE", default_value_t = 1)]
     scale: usize,
 }
@@ -150,19 +153,19 @@ async fn main() -> anyhow::Result<()> {
 
     let mut stop = Stop::listen()?;
     match command {
-        Command::Spacelift { spacelift, life } => {
-            let spacelift = spacelift.start(&life).await?;
+        Command::Spacelift { spacelift, simulation } => {
+            let spacelift = spacelift.start(&simulation).await?;
             stop.requested().await;
             spacelift.stop().await;
         }
-        Command::Google { google, life } => {
-            let google = google.start(&life).await?;
+        Command::Google { google, simulation } => {
+            let google = google.start(&simulation).await?;
             stop.requested().await;
             google.stop().await;
         }
-        Command::All { spacelift, google, life } => {
-            let spacelift = spacelift.start(&life).await?;
-            let google = google.start(&life).await?;
+        Command::All { spacelift, google, simulation } => {
+            let spacelift = spacelift.start(&simulation).await?;
+            let google = google.start(&simulation).await?;
             stop.requested().await;
             tokio::join!(spacelift.stop(), google.stop());
         }
@@ -171,7 +174,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 impl SpaceliftArgs {
-    async fn start(self, life: &Life) -> anyhow::Result<Spacelift> {
+    async fn start(self, simulation: &SimulationArgs) -> anyhow::Result<Spacelift> {
         let builder = Spacelift::builder()
             .listen(self.listen)
             .tls(self.tls)
@@ -179,8 +182,10 @@ impl SpaceliftArgs {
             .credentials(self.api_key_id, self.api_key_secret)
             .token_lifetime(self.token_lifetime);
         let builder = match self.pools {
-            Some(pools) => builder.account(Account::with_pools(pools, self.workers_per_pool)).canned(true),
-            None => builder.living(life.seed, life.speed),
+            Some(pools) => {
+                builder.account(Account::with_pools(pools, self.workers_per_pool)).cache_responses(true)
+            }
+            None => builder.simulated(simulation.seed, simulation.speed),
         };
         let builder = match (self.webhook_url, self.webhook_secret) {
             (Some(url), Some(secret)) => builder.webhook(Webhook::new(url, secret).shape(self.webhook_shape)),
@@ -193,14 +198,14 @@ impl SpaceliftArgs {
 }
 
 impl GoogleArgs {
-    async fn start(self, life: &Life) -> anyhow::Result<Google> {
+    async fn start(self, simulation: &SimulationArgs) -> anyhow::Result<Google> {
         let builder = Google::builder()
             .pubsub_listen(self.pubsub_listen)
             .compute_listen(self.compute_listen)
             .project(self.project, PROJECT_NUMBER)
             .scale(self.scale)
-            .seed(life.seed)
-            .speed(life.speed);
+            .seed(simulation.seed)
+            .speed(simulation.speed);
         let builder = match self.emulator {
             Some(host) => builder.emulator(host),
             None => builder,
@@ -235,12 +240,12 @@ impl FromStr for OtherProject {
         };
         let (id, number) = match name.split_once(':') {
             Some((id, number)) => {
-                (id, Some(number.parse().map_err(|_| format!("{number} is no project number"))?))
+                (id, Some(number.parse().map_err(|_| format!("{number} is not a project number"))?))
             }
             None => (name, None),
         };
         if id.trim().is_empty() {
-            return Err("expected a project's id".to_owned());
+            return Err("expected a project id".to_owned());
         }
         Ok(Self { id: id.trim().to_owned(), number, access })
     }
@@ -262,7 +267,7 @@ impl OtherProject {
 fn speed(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(speed) if f64::is_finite(speed) && speed >= 0.0 => Ok(speed),
-        _ => Err("expected a number that is not negative".to_owned()),
+        _ => Err("expected a number of at least 0".to_owned()),
     }
 }
 
@@ -270,12 +275,12 @@ fn webhook_url(text: &str) -> Result<String, String> {
     if text.starts_with("http://") { Ok(text.to_owned()) } else { Err("expected an http URL".to_owned()) }
 }
 
-/// One line on standard output for each service, as soon as it can be reached.
+/// Prints a line for a service that accepts connections.
 fn announce(service: &str, url: &str) -> io::Result<()> {
     writeln!(io::stdout(), "{service}: listening on {url}")
 }
 
-/// The signals that ask a process to end, heard from the moment that this exists.
+/// Signals that request termination. They are caught from its creation on.
 struct Stop {
     terminate: Signal,
     interrupt: Signal,

@@ -1,15 +1,15 @@
-//! The query of a URL.
+//! Parses the query of a URL.
 
 use std::collections::HashMap;
 
 use hyper::Uri;
 
-/// The parameters. A later one of the same name wins.
+/// Returns the parameters. The last value of a repeated parameter wins.
 pub(crate) fn query(uri: &Uri) -> HashMap<String, String> {
     pairs(uri).into_iter().collect()
 }
 
-/// The parameters in their order, with those that are repeated.
+/// Returns the parameters in order, including repeated ones.
 pub(crate) fn pairs(uri: &Uri) -> Vec<(String, String)> {
     let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
     pairs
@@ -20,7 +20,7 @@ pub(crate) fn pairs(uri: &Uri) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The text without percent-encoding; what is none stays as it is.
+/// Decodes percent-encoding. Invalid sequences are kept.
 pub(crate) fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn queries_are_decoded() {
+    fn decodes_queries() {
         let uri: Uri = "/x?filter=labels.goog-k8s-cluster-name%3A*&a=b+c%25%zz&flag".parse().unwrap();
         let query = query(&uri);
         assert_eq!(query["filter"], "labels.goog-k8s-cluster-name:*");

@@ -1,4 +1,4 @@
-//! Answers that a test prescribes for one operation.
+//! Replies that tests set for an operation.
 
 use std::{
     borrow::Borrow,
@@ -11,73 +11,73 @@ use tokio::sync::watch;
 
 use crate::{
     http::{endless, json, status, truncated},
-    server::Answer,
+    server::ServerAction,
 };
 
-/// What happens to a request instead of the usual.
+/// What the server does instead of its normal response.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    /// HTTP 200 with this JSON text, whatever it is.
+    /// HTTP 200 with this text as JSON, valid or not.
     Json(String),
-    /// An HTTP answer of any kind.
+    /// Any HTTP response.
     Status {
-        /// The status code; one that HTTP does not know becomes 500.
+        /// The status code; an invalid one becomes 500.
         code: u16,
         /// Header names and values.
         headers: Vec<(String, String)>,
         /// The body.
         body: String,
     },
-    /// HTTP 200 with any bytes, such as compressed ones.
+    /// HTTP 200 with any body, such as a compressed one.
     Bytes {
         /// Header names and values.
         headers: Vec<(String, String)>,
         /// The body.
         body: Vec<u8>,
     },
-    /// The usual answer, this much later.
+    /// The normal response after a delay.
     Delay(Duration),
-    /// The usual answer, once the test allows it.
+    /// The normal response after the test releases the request.
     Hold(Hold),
-    /// The connection is reset (TCP RST).
+    /// Resets the connection (TCP RST).
     Reset,
-    /// An answer that announces more bytes than it has, then the end of the connection.
+    /// Closes the connection in the middle of a response that is shorter than its `Content-Length`.
     Truncated,
-    /// An answer that does not end until the client gives up.
+    /// A response that never ends.
     Endless,
 }
 
 impl Reply {
-    /// An HTTP answer without headers or body.
+    /// Returns an HTTP response without headers and body.
     #[must_use]
     pub fn status(code: u16) -> Self {
         Self::Status { code, headers: Vec::new(), body: String::new() }
     }
 
-    /// An answer in GraphQL's form with `data: null` and one error.
+    /// Returns a GraphQL response with `data: null` and one error.
     #[must_use]
     pub fn graphql_error(message: &str) -> Self {
         Self::Json(serde_json::json!({ "data": null, "errors": [{ "message": message }] }).to_string())
     }
 
-    /// Limits the reply to the next `count` requests.
+    /// Uses the reply for the next `count` requests.
     #[must_use]
     pub fn times(self, count: usize) -> Override {
         Override { reply: self, times: Some(count) }
     }
 
-    /// Limits the reply to the next request.
+    /// Uses the reply for the next request.
     #[must_use]
     pub fn once(self) -> Override {
         self.times(1)
     }
 
-    /// The answer, or none if it is to be the usual one.
-    pub(crate) async fn give(self) -> Option<Answer> {
+    /// Returns the response; `None` for the normal one.
+    pub(crate) async fn apply(self) -> Option<ServerAction> {
         match self {
-            Self::Json(body) => Some(Answer::Response(json(body))),
-            Self::Status { code, headers, body } => Some(Answer::Response(status(code, &headers, body))),
-            Self::Bytes { headers, body } => Some(Answer::Response(status(200, &headers, body))),
+            Self::Json(body) => Some(ServerAction::Respond(json(body))),
+            Self::Status { code, headers, body } => Some(ServerAction::Respond(status(code, &headers, body))),
+            Self::Bytes { headers, body } => Some(ServerAction::Respond(status(200, &headers, body))),
             Self::Delay(delay) => {
                 tokio::time::sleep(delay).await;
                 None
@@ -86,18 +86,18 @@ impl Reply {
                 hold.pass().await;
                 None
             }
-            Self::Reset => Some(Answer::Reset),
-            Self::Truncated => Some(Answer::Response(truncated())),
-            Self::Endless => Some(Answer::Response(endless())),
+            Self::Reset => Some(ServerAction::Reset),
+            Self::Truncated => Some(ServerAction::Respond(truncated())),
+            Self::Endless => Some(ServerAction::Respond(endless())),
         }
     }
 }
 
-/// A [`Reply`] and how often it is given.
+/// A [`Reply`] with the number of its uses.
 #[derive(Clone, Debug)]
 pub struct Override {
     reply: Reply,
-    /// For ever if absent.
+    /// Unlimited if `None`.
     times: Option<usize>,
 }
 
@@ -107,7 +107,7 @@ impl From<Reply> for Override {
     }
 }
 
-/// Lets a test keep requests waiting. Clones are handles to the same hold.
+/// Blocks requests until the test releases them. Clones share the same state.
 #[derive(Clone, Debug, Default)]
 pub struct Hold(watch::Sender<HoldState>);
 
@@ -118,7 +118,7 @@ struct HoldState {
 }
 
 impl Hold {
-    /// A hold that nothing has reached yet.
+    /// Returns a hold without waiting requests.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -129,7 +129,7 @@ impl Hold {
         self.until(|state| state.arrived >= count).await;
     }
 
-    /// Lets through whoever waits or comes later.
+    /// Releases all waiting and future requests.
     pub fn release(&self) {
         self.0.send_modify(|state| state.released = true);
     }
@@ -140,19 +140,19 @@ impl Hold {
     }
 
     async fn until(&self, condition: impl FnMut(&HoldState) -> bool) {
-        // An error would mean that the sender is gone, but `self` holds it.
+        // It fails only if the sender is dropped, but `self` owns it.
         let _ = self.0.subscribe().wait_for(condition).await;
     }
 }
 
-/// The overrides in force, by operation.
-pub(crate) struct Overrides<K>(HashMap<K, Prescribed>);
+/// The active overrides by operation.
+pub(crate) struct Overrides<K>(HashMap<K, OperationOverrides>);
 
 #[derive(Default)]
-struct Prescribed {
-    /// Given first, in the order in which they were prescribed.
+struct OperationOverrides {
+    /// Used first, in the order of insertion.
     counted: VecDeque<(Reply, usize)>,
-    /// Given when no counted one is left.
+    /// Used after the counted replies.
     standing: Option<Reply>,
 }
 
@@ -164,11 +164,11 @@ impl<K> Default for Overrides<K> {
 
 impl<K: Eq + Hash> Overrides<K> {
     pub(crate) fn add(&mut self, operation: K, Override { reply, times }: Override) {
-        let prescribed = self.0.entry(operation).or_default();
+        let overrides = self.0.entry(operation).or_default();
         match times {
-            None => prescribed.standing = Some(reply),
+            None => overrides.standing = Some(reply),
             Some(0) => {}
-            Some(times) => prescribed.counted.push_back((reply, times)),
+            Some(times) => overrides.counted.push_back((reply, times)),
         }
     }
 
@@ -176,20 +176,20 @@ impl<K: Eq + Hash> Overrides<K> {
         self.0.clear();
     }
 
-    /// The reply to one request of an operation; a counted one is used up by this.
+    /// Takes the reply to a request. It uses up a counted reply.
     pub(crate) fn take<Q>(&mut self, operation: &Q) -> Option<Reply>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        let prescribed = self.0.get_mut(operation)?;
-        let Some((reply, left)) = prescribed.counted.front_mut() else {
-            return prescribed.standing.clone();
+        let overrides = self.0.get_mut(operation)?;
+        let Some((reply, left)) = overrides.counted.front_mut() else {
+            return overrides.standing.clone();
         };
         *left -= 1;
         if *left > 0 {
             return Some(reply.clone());
         }
-        prescribed.counted.pop_front().map(|(reply, _)| reply)
+        overrides.counted.pop_front().map(|(reply, _)| reply)
     }
 }

@@ -1,23 +1,23 @@
-//! Several services on one port, told apart by how their paths begin.
+//! Several services on one port, by path prefix.
 
 use std::sync::Arc;
 
 use hyper::{Request, body::Incoming};
 use tonic::async_trait;
 
-use crate::server::{Answer, Handler};
+use crate::server::{Handler, ServerAction};
 
-/// A service that shares another one's port.
+/// A service on the port of another one.
 #[async_trait]
 pub(crate) trait Route: Send + Sync + 'static {
-    /// How its paths begin.
+    /// Returns the prefix of its paths.
     fn prefix(&self) -> &'static str;
 
-    /// Answers a request to one of its paths.
-    async fn answer(&self, request: Request<Incoming>, connection: u64) -> Answer;
+    /// Handles a request to one of its paths.
+    async fn handle(&self, request: Request<Incoming>, connection: u64) -> ServerAction;
 }
 
-/// A service and those that share its port.
+/// A service and the routes on its port.
 pub(crate) struct Routes<H> {
     service: Arc<H>,
     others: Vec<Box<dyn Route>>,
@@ -30,11 +30,11 @@ impl<H> Routes<H> {
 }
 
 impl<H: Handler> Handler for Routes<H> {
-    async fn answer(&self, request: Request<Incoming>, connection: u64) -> Answer {
+    async fn handle(&self, request: Request<Incoming>, connection: u64) -> ServerAction {
         let path = request.uri().path();
         match self.others.iter().find(|route| path.starts_with(route.prefix())) {
-            Some(route) => route.answer(request, connection).await,
-            None => self.service.answer(request, connection).await,
+            Some(route) => route.handle(request, connection).await,
+            None => self.service.handle(request, connection).await,
         }
     }
 }

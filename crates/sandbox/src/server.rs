@@ -1,4 +1,4 @@
-//! Sockets: HTTP/1.1 and HTTP/2 on one port, with or without TLS, and connections that end badly on purpose.
+//! HTTP/1.1 and HTTP/2 on one port, with or without TLS, and connections that are closed without a response.
 
 use std::{
     convert::Infallible,
@@ -30,35 +30,39 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// The body of an answer. It may fail half-way, which is how a truncated answer is made.
+/// The body of a response. It can fail in the middle to truncate a response.
 pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
-/// A body that is known in full.
+/// Returns a complete body.
 pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
-/// What becomes of a request.
-pub(crate) enum Answer {
-    /// It is answered.
-    Response(Response<Body>),
-    /// The connection ends in an orderly way (FIN) without an answer.
+/// What the server does with a request.
+pub(crate) enum ServerAction {
+    /// Sends a response.
+    Respond(Response<Body>),
+    /// Closes the connection (FIN) without a response.
     Close,
-    /// The connection is reset (RST) without an answer.
+    /// Resets the connection (RST) without a response.
     Reset,
 }
 
-/// Answers requests. Connections are numbered from zero in the order in which they were accepted.
+/// Handles requests. Connections are numbered from zero in the order of acceptance.
 pub(crate) trait Handler: Send + Sync + 'static {
-    fn answer(&self, request: Request<Incoming>, connection: u64) -> impl Future<Output = Answer> + Send;
+    fn handle(
+        &self,
+        request: Request<Incoming>,
+        connection: u64,
+    ) -> impl Future<Output = ServerAction> + Send;
 }
 
-/// The address could not be listened on.
+/// The server cannot listen on the address.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {0}")]
 pub struct ListenError(SocketAddr, #[source] io::Error);
 
-/// A server on an address of its own, which it keeps while it is stopped. It ends when it is dropped.
+/// A server that can be stopped and restarted on the same address. Dropping it stops the server.
 pub(crate) struct Server<H> {
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
@@ -66,7 +70,7 @@ pub(crate) struct Server<H> {
     running: Mutex<Option<Running>>,
 }
 
-/// Without the sender the task ends.
+/// A running accept loop. Dropping the sender stops it.
 struct Running {
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
@@ -85,18 +89,17 @@ impl<H: Handler> Server<H> {
         Ok(server)
     }
 
-    /// What answers.
+    /// Returns the request handler.
     pub(crate) fn handler(&self) -> &H {
         &self.handler
     }
 
-    /// Where it listens.
+    /// Returns the listen address.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The address by which it is reached from this machine: every interface may be listened on, but a client has to
-    /// name one.
+    /// Returns an address for local clients: the loopback address if the server listens on all interfaces.
     pub(crate) fn reachable(&self) -> SocketAddr {
         let mut address = self.address;
         if address.ip().is_unspecified() {
@@ -108,14 +111,14 @@ impl<H: Handler> Server<H> {
         address
     }
 
-    /// Closes the listener and every connection. They are closed when this returns.
+    /// Closes the listener and all connections before it returns.
     pub(crate) async fn stop(&self) {
         if let Some(running) = self.running.lock().await.take() {
             running.stop().await;
         }
     }
 
-    /// Listens again on the same address, after a [`stop`](Self::stop) or instead of one.
+    /// Listens again on the same address, after [`stop`](Self::stop) or without it.
     pub(crate) async fn restart(&self) -> Result<(), ListenError> {
         let mut running = self.running.lock().await;
         if let Some(running) = running.take() {
@@ -139,7 +142,7 @@ impl<H: Handler> Server<H> {
 impl Running {
     async fn stop(self) {
         drop(self.stop);
-        // It fails only if the task panicked, and then nothing is left to be stopped.
+        // It fails only if the task panicked, which closed everything as well.
         let _ = self.task.await;
     }
 }
@@ -164,7 +167,7 @@ async fn accept<H: Handler>(
                 number += 1;
             }
             Err(error) => {
-                // Out of file descriptors, most likely. Nothing announces that one has become free.
+                // Probably out of file descriptors, and nothing signals that one is free again.
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -175,21 +178,22 @@ async fn accept<H: Handler>(
 }
 
 async fn serve<H: Handler>(stream: TcpStream, tls: Option<TlsAcceptor>, handler: Arc<H>, number: u64) {
-    let ending = Arc::new(Ending::default());
-    // An answer is one write, and the next should not wait for the client's acknowledgement of the last.
+    let close = Arc::new(CloseRequest::default());
+    // A response is one write, which should not wait for the acknowledgement of the previous one (Nagle's
+    // algorithm).
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(connection = number, %error, "cannot set TCP_NODELAY");
     }
-    let wire = Wire { stream, ending: Arc::clone(&ending) };
+    let stream = ResettableStream { stream, close: Arc::clone(&close) };
     let service = {
-        let ending = Arc::clone(&ending);
+        let close = Arc::clone(&close);
         service_fn(move |request| {
-            let (handler, ending) = (Arc::clone(&handler), Arc::clone(&ending));
+            let (handler, close) = (Arc::clone(&handler), Arc::clone(&close));
             async move {
-                match handler.answer(request, number).await {
-                    Answer::Response(response) => Ok::<_, Infallible>(response),
-                    Answer::Close => ending.hang_up(false).await,
-                    Answer::Reset => ending.hang_up(true).await,
+                match handler.handle(request, number).await {
+                    ServerAction::Respond(response) => Ok::<_, Infallible>(response),
+                    ServerAction::Close => close.close(false).await,
+                    ServerAction::Reset => close.close(true).await,
                 }
             }
         })
@@ -198,53 +202,53 @@ async fn serve<H: Handler>(stream: TcpStream, tls: Option<TlsAcceptor>, handler:
     let http = async {
         let builder = auto::Builder::new(TokioExecutor::new());
         match tls {
-            None => builder.serve_connection(TokioIo::new(wire), service).await,
+            None => builder.serve_connection(TokioIo::new(stream), service).await,
             Some(tls) => {
-                let stream = tls.accept(wire).await?;
+                let stream = tls.accept(stream).await?;
                 builder.serve_connection(TokioIo::new(stream), service).await
             }
         }
     };
     tokio::select! {
         result = http => if let Err(error) = result {
-            tracing::debug!(connection = number, %error, "a connection failed");
+            tracing::debug!(connection = number, %error, "connection failed");
         },
-        () = ending.requested.notified() => {}
+        () = close.requested.notified() => {}
     }
 }
 
-/// How a request handler, which does not own the connection, ends it.
+/// Lets a request handler close its connection.
 #[derive(Default)]
-struct Ending {
+struct CloseRequest {
     requested: Notify,
     reset: AtomicBool,
 }
 
-impl Ending {
-    /// Asks for the end and waits for it: with the connection, its handlers are dropped.
-    async fn hang_up<T>(&self, reset: bool) -> T {
+impl CloseRequest {
+    /// Requests the closure and waits: the closure drops the handlers of the connection.
+    async fn close<T>(&self, reset: bool) -> T {
         self.reset.store(reset, Ordering::Relaxed);
         self.requested.notify_one();
         pending().await
     }
 }
 
-/// A TCP stream that resets instead of closing when it was asked to.
-struct Wire {
+/// A TCP stream that sends RST instead of FIN on request.
+struct ResettableStream {
     stream: TcpStream,
-    ending: Arc<Ending>,
+    close: Arc<CloseRequest>,
 }
 
-impl Drop for Wire {
+impl Drop for ResettableStream {
     fn drop(&mut self) {
-        if self.ending.reset.load(Ordering::Relaxed) {
-            // With no time to linger the kernel discards what is unsent and answers RST.
+        if self.close.reset.load(Ordering::Relaxed) {
+            // Without lingering, the kernel discards unsent data and sends RST.
             let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
         }
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for ResettableStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -254,7 +258,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for ResettableStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }

@@ -1,4 +1,4 @@
-//! A certificate authority for one server.
+//! A generated certificate authority and server certificate.
 
 use std::sync::Arc;
 
@@ -8,29 +8,29 @@ use tokio_rustls::{
     rustls::{self, ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
 };
 
-/// The names by which a sandbox is reached: on the same machine, or as a service in a compose file.
+/// Host names of the certificate: local ones and service names in Compose files.
 const NAMES: [&str; 5] = ["localhost", "127.0.0.1", "::1", "sandbox", "spacelift"];
 
-/// A server's TLS side with the certificate that a client has to trust.
+/// The TLS configuration of a server and the CA certificate for its clients.
 #[derive(Clone)]
 pub(crate) struct Tls {
     pub(crate) ca_pem: String,
     pub(crate) acceptor: TlsAcceptor,
 }
 
-/// No certificate could be made.
+/// The certificate or the TLS configuration could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The certificate could not be generated.
     #[error("cannot generate a certificate")]
     Certificate(#[from] rcgen::Error),
-    /// The generated certificate does not make a TLS configuration.
+    /// The certificate could not be used.
     #[error("cannot configure TLS")]
     Configuration(#[from] rustls::Error),
 }
 
 impl Tls {
-    /// A fresh authority and one certificate signed by it. HTTP/2 and HTTP/1.1 are offered by ALPN.
+    /// Generates a CA and a server certificate. ALPN offers HTTP/2 and HTTP/1.1.
     pub(crate) fn generate() -> Result<Self, TlsError> {
         let mut authority = CertificateParams::default();
         authority.distinguished_name.push(DnType::CommonName, "Sandbox CA");

@@ -1,14 +1,10 @@
-//! A soak test: both exporters as processes, scraped again and again while events flow and faults come and go.
+//! A soak test: runs both exporters as processes and scrapes them while events are published and faults are
+//! injected.
 //!
-//! It prints a table of what the processes cost over time, and fails if one of them grows, if a scrape hangs or is
-//! refused, or if the counts are not exact at the end. The exporters are the programs beside this one.
+//! It prints a table of their resource usage. It fails if usage grows, if a scrape times out or fails, or if
+//! the final counts are wrong. It expects the exporters' programs in its own directory.
 
-#![allow(
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "a test that cannot go on has failed"
-)]
+#![allow(clippy::panic, clippy::print_stdout, clippy::unwrap_used, reason = "failures of tests panic")]
 
 mod promex;
 mod scrapes;
@@ -24,31 +20,31 @@ use tokio::time::{Instant, interval, sleep_until};
 
 use crate::scrapes::Scrapes;
 
-/// Runs both exporters for long, with faults that come and go.
+/// Runs both exporters for a long time with recurring faults.
 #[derive(Debug, Parser)]
 struct Options {
-    /// How long
+    /// Duration of the test
     #[arg(long = "for", default_value = "1h", value_parser = humantime::parse_duration)]
     duration: Duration,
 
-    /// Scrapes of each exporter in a second
+    /// Scrapes per second of each exporter
     #[arg(long, default_value_t = 10)]
     scrapes: u32,
 
-    /// Interruptions in a second
+    /// Interruptions per second
     #[arg(long, default_value_t = 1_000)]
     events: u32,
 
-    /// How long each fault lasts, and each time without one
+    /// Duration of each fault and of each pause between faults
     #[arg(long, default_value = "10s", value_parser = humantime::parse_duration)]
     fault: Duration,
 }
 
-/// Samples in the table.
+/// The number of samples in the table.
 const SAMPLES: u32 = 20;
 
-/// The first samples are of processes that still warm up.
-const WARM: usize = 4;
+/// The number of samples that are taken as the warm-up.
+const WARM_UP: usize = 4;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -77,7 +73,7 @@ async fn main() -> ExitCode {
                     usage.descriptors,
                     usage.threads,
                     usage.cpu.as_secs_f64(),
-                    scrapes.answered(),
+                    scrapes.completed(),
                 );
                 samples.push(usage);
             }
@@ -91,27 +87,27 @@ async fn main() -> ExitCode {
         never = promex.faults(options.fault) => never,
     }
 
-    let mut complaints = Vec::new();
+    let mut failures = Vec::new();
     for (((name, _), scrapes), samples) in processes.iter().zip(scrapes).zip(&samples) {
-        complaints.extend(scrapes.finish().await.into_iter().map(|failure| format!("{name}: {failure}")));
-        complaints.extend(growth(samples).map(|growth| format!("{name}: {growth}")));
+        failures.extend(scrapes.finish().await.into_iter().map(|failure| format!("{name}: {failure}")));
+        failures.extend(growth(samples).map(|growth| format!("{name}: {growth}")));
     }
-    complaints.extend(spot.settle().await.err());
-    complaints.extend(promex.settle().await.err());
-    for complaint in &complaints {
-        println!("FAILED: {complaint}");
+    failures.extend(spot.settle().await.err());
+    failures.extend(promex.settle().await.err());
+    for failure in &failures {
+        println!("FAILED: {failure}");
     }
-    if complaints.is_empty() {
+    if failures.is_empty() {
         println!("passed after {}", humantime::format_duration(options.duration));
         return ExitCode::SUCCESS;
     }
     ExitCode::FAILURE
 }
 
-/// What has grown since the process was warm, if anything has. Memory may differ by the size of what is in flight.
+/// Returns which resource usage has grown since the warm-up. The leeway covers memory of running requests.
 fn growth(samples: &[Usage]) -> Option<String> {
-    let (warm, late) = samples.split_at_checked(WARM)?;
-    let latest = &late[late.len().saturating_sub(WARM)..];
+    let (warm, late) = samples.split_at_checked(WARM_UP)?;
+    let latest = &late[late.len().saturating_sub(WARM_UP)..];
     let grown = |what: &str, leeway: u64, of: fn(&Usage) -> u64| {
         let [before, after] = [warm, latest].map(|samples| samples.iter().map(of).max().unwrap_or_default());
         (after > before + before / 4 + leeway).then(|| format!("{what} grew from {before} to {after}"))
@@ -121,12 +117,13 @@ fn growth(samples: &[Usage]) -> Option<String> {
         .or_else(|| grown("the number of threads", 4, |usage| usage.threads))
 }
 
-/// A program beside this one, with nothing of this process's environment.
+/// Returns a program in the directory of this one, with an empty environment.
 fn program(name: &str) -> tokio::process::Command {
     let here = std::env::current_exe().unwrap();
-    // The test of this program is one folder further down.
+    // The test binary is one directory below.
     let found = here.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file());
-    let path: PathBuf = found.unwrap_or_else(|| panic!("there is no {name} beside {}", here.display()));
+    let path: PathBuf =
+        found.unwrap_or_else(|| panic!("{name} is not in the directory of {}", here.display()));
     let mut command = tokio::process::Command::new(path);
     command.env_clear();
     command

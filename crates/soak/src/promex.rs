@@ -15,7 +15,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn start() -> Self {
-        let api = Spacelift::builder().living(1, 60.0).start().await.unwrap();
+        let api = Spacelift::builder().simulated(1, 60.0).start().await.unwrap();
         let mut command = program("spacelift-promex");
         command.args(["serve", "--api-endpoint", &api.url(), "--listen-address", "127.0.0.1:0"]);
         command.args(["--api-key-id", DEFAULT_API_KEY_ID, "--api-key-secret", DEFAULT_API_KEY_SECRET]);
@@ -24,7 +24,7 @@ impl World {
         Self { api, exporter }
     }
 
-    /// Lets the API misbehave in each of its ways in turn.
+    /// Applies each scenario in turn. Never returns.
     pub(crate) async fn faults<T>(&self, each: Duration) -> T {
         loop {
             for scenario in Scenario::ALL {
@@ -37,19 +37,19 @@ impl World {
         }
     }
 
-    /// Whether all is well once the API is.
+    /// Returns an error unless the exporter recovers after the last fault.
     pub(crate) async fn settle(&self) -> Result<(), String> {
         self.api.set_scenario(Scenario::Healthy);
         let healthy = |scrape: &harness::Answer| {
             scrape.status == 200 && scrape.sum("spacelift_scrape_collector_success") == 4.0
         };
-        // The API may have asked for a pause of half a minute.
+        // The API may have sent `Retry-After: 30`.
         for _ in 0..60 {
             if healthy(&self.exporter.get("/metrics").await) {
                 return Ok(());
             }
             sleep(Duration::from_secs(1)).await;
         }
-        Err(format!("spacelift-promex does not recover:\n{}", self.exporter.log_text()))
+        Err(format!("spacelift-promex did not recover:\n{}", self.exporter.log_text()))
     }
 }

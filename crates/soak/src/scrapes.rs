@@ -1,4 +1,4 @@
-//! Scrapes at a steady pace, whatever happens to the earlier ones.
+//! Scrapes at a fixed rate, independent of running scrapes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,12 +9,12 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-/// A scrape that takes longer than this would be lost to Prometheus.
+/// Prometheus' default scrape timeout.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Scrapes of an exporter until they are finished.
+/// Running scrapes of an exporter.
 pub(crate) struct Scrapes {
-    answered: Arc<AtomicU64>,
+    completed: Arc<AtomicU64>,
     stop: watch::Sender<()>,
     scraping: JoinHandle<Vec<String>>,
 }
@@ -22,17 +22,17 @@ pub(crate) struct Scrapes {
 impl Scrapes {
     pub(crate) fn start(exporter: &Exporter, in_a_second: u32) -> Self {
         let url = format!("http://{}/metrics", exporter.address);
-        let answered = Arc::new(AtomicU64::new(0));
+        let completed = Arc::new(AtomicU64::new(0));
         let (stop, stopped) = watch::channel(());
-        let scraping = tokio::spawn(scrape(url, in_a_second, answered.clone(), stopped));
-        Self { answered, stop, scraping }
+        let scraping = tokio::spawn(scrape(url, in_a_second, completed.clone(), stopped));
+        Self { completed, stop, scraping }
     }
 
-    pub(crate) fn answered(&self) -> u64 {
-        self.answered.load(Ordering::Relaxed)
+    pub(crate) fn completed(&self) -> u64 {
+        self.completed.load(Ordering::Relaxed)
     }
 
-    /// Stops, and says which scrapes got no answer.
+    /// Stops and returns the failures.
     pub(crate) async fn finish(self) -> Vec<String> {
         drop(self.stop);
         self.scraping.await.unwrap()
@@ -42,7 +42,7 @@ impl Scrapes {
 async fn scrape(
     url: String,
     in_a_second: u32,
-    answered: Arc<AtomicU64>,
+    completed: Arc<AtomicU64>,
     mut stop: watch::Receiver<()>,
 ) -> Vec<String> {
     let mut pace = interval(Duration::from_secs(1) / in_a_second);
@@ -53,12 +53,12 @@ async fn scrape(
         tokio::select! {
             _ = stop.changed() => break,
             _ = pace.tick() => {
-                let (url, answered) = (url.clone(), answered.clone());
+                let (url, completed) = (url.clone(), completed.clone());
                 running.spawn(async move {
-                    let answer = timeout(DEADLINE, get(&url, &[])).await.expect("an answer in time");
-                    // 500 says that the service behind it is gone.
-                    assert!([200, 500].contains(&answer.status), "status {}", answer.status);
-                    answered.fetch_add(1, Ordering::Relaxed);
+                    let response = timeout(DEADLINE, get(&url, &[])).await.expect("a response in time");
+                    // 500 means that the upstream API failed.
+                    assert!([200, 500].contains(&response.status), "status {}", response.status);
+                    completed.fetch_add(1, Ordering::Relaxed);
                 });
             }
             Some(ended) = running.join_next() => failures.extend(ended.err().map(|error| error.to_string())),

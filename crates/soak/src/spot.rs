@@ -1,4 +1,4 @@
-//! spot-interruption-exporter with durable state, and its simulated Google.
+//! spot-interruption-exporter with durable state, and its simulated Google Cloud.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -22,14 +22,14 @@ const INTERRUPTIONS_SUBSCRIPTION: &str = "projects/example-project/subscriptions
 const CLUSTERS: u64 = 5;
 const NODES: u64 = 1_000;
 
-/// Batches of events in a second.
+/// Batches per second.
 const BATCHES: u32 = 10;
 
-/// Of the events, one in so many is published twice.
-const TWICE: u64 = 20;
+/// One of this many events is published twice.
+const DUPLICATE_EVERY: u64 = 20;
 
-/// How long everything may take to be worked off at the end.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// The timeout for the remaining messages at the end.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(300);
 
 pub(crate) struct World {
     pubsub: PubSub,
@@ -78,12 +78,12 @@ impl World {
         Self { pubsub, compute, nodes, published: published.into(), exporter, _state: state }
     }
 
-    /// Interruptions published so far.
+    /// Returns the number of published interruptions.
     pub(crate) fn published(&self) -> u64 {
         self.published.lock().unwrap().count
     }
 
-    /// Publishes interruptions at a steady pace.
+    /// Publishes interruptions at a fixed rate. Never returns.
     pub(crate) async fn flow<T>(&self, in_a_second: u32) -> T {
         let mut pace = interval(Duration::from_secs(1) / BATCHES);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -94,7 +94,7 @@ impl World {
         }
     }
 
-    /// Lets Pub/Sub and Compute misbehave in one way after the other.
+    /// Injects each fault of Pub/Sub and Compute Engine in turn. Never returns.
     pub(crate) async fn faults<T>(&self, each: Duration) -> T {
         let faults = [
             Faults { duplicates: 0.05, reorder: 100, ..Faults::default() },
@@ -116,14 +116,15 @@ impl World {
         }
     }
 
-    /// Whether every interruption has been counted once, for its own cluster, when all faults are over.
+    /// Returns an error unless each interruption is counted exactly once, for its own cluster, after the last
+    /// fault.
     pub(crate) async fn settle(&self) -> Result<(), String> {
         self.pubsub.clear_faults();
         self.compute.clear_overrides();
         let drained = self.pubsub.wait_until_drained(INTERRUPTIONS_SUBSCRIPTION);
-        if timeout(PATIENCE, drained).await.is_err() {
+        if timeout(DRAIN_TIMEOUT, drained).await.is_err() {
             let left = self.pubsub.unacked(INTERRUPTIONS_SUBSCRIPTION);
-            return Err(format!("{left} messages are left:\n{}", self.exporter.log_text()));
+            return Err(format!("{left} messages remain:\n{}", self.exporter.log_text()));
         }
         let scrape = self.exporter.scrape().await;
         let Published { by_cluster: expected, count, .. } = &*self.published.lock().unwrap();
@@ -142,7 +143,7 @@ impl World {
 }
 
 impl Published {
-    /// The next interruptions.
+    /// Returns the next interruptions.
     fn batch(&mut self, nodes: &[Instance], number: u32) -> Vec<Value> {
         let mut entries = Vec::new();
         for _ in 0..number {
@@ -150,7 +151,10 @@ impl Published {
             self.count += 1;
             *self.by_cluster.entry(cluster(id + 1)).or_default() += 1;
             let entry = self.log.preempted(&nodes[id as usize]);
-            entries.extend(std::iter::repeat_n(entry, if self.count.is_multiple_of(TWICE) { 2 } else { 1 }));
+            entries.extend(std::iter::repeat_n(
+                entry,
+                if self.count.is_multiple_of(DUPLICATE_EVERY) { 2 } else { 1 },
+            ));
         }
         entries
     }

@@ -1,12 +1,12 @@
-//! The soak test in short: every fault once.
+//! A short soak test with each fault once.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "failures of tests panic")]
 
 use std::process::Command;
 
-/// It runs the exporters' programs, which are there when the tests of the whole workspace are run.
+/// Requires the exporters' programs, which exist when the whole workspace is tested.
 #[test]
-fn a_quarter_of_a_minute_with_every_fault() {
+fn passes_with_every_fault() {
     let soak = Command::new(env!("CARGO_BIN_EXE_soak"))
         .args(["--for", "15s", "--fault", "900ms", "--events", "300", "--scrapes", "5"])
         .output()

@@ -48,7 +48,7 @@ fn main() {
             .block_on(
                 Spacelift::builder()
                     .account(account)
-                    .canned(true)
+                    .cache_responses(true)
                     .token_lifetime(Duration::from_secs(86_400))
                     .start(),
             )

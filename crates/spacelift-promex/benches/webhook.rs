@@ -31,7 +31,7 @@ fn main() {
     }
     let binary = &harness::measured(env!("CARGO_BIN_EXE_spacelift-promex"));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let builder = Spacelift::builder().account(Account::with_pools(10, 10)).canned(true);
+    let builder = Spacelift::builder().account(Account::with_pools(10, 10)).cache_responses(true);
     let api = runtime.block_on(builder.token_lifetime(Duration::from_secs(86_400)).start()).unwrap();
     println!(
         "| deliveries | runs | state | clients | deliveries a second | CPU a delivery | scrapes | p50 | p99 | longest | idle | after | peak |"

@@ -111,7 +111,7 @@ class World:
 
     def settle(self):
         """Preempts spot VMs, stops the simulated clock, and waits until everything is counted."""
-        fetch(f"http://{self.compute}/_sandbox/storm", "POST", "0.5")
+        fetch(f"http://{self.compute}/_sandbox/burst", "POST", "0.5")
         until("interruptions", 60, lambda: self.truth()["interruptions"])
         fetch(f"http://{self.compute}/_sandbox/speed", "PUT", "0")
         until("everything to be counted", 60, lambda: self.counted() == self.interruptions())

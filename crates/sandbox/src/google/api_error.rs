@@ -1,8 +1,8 @@
-//! Errors as Google's APIs over HTTP answer with.
+//! Error responses in the JSON format of Google's REST APIs.
 
 use serde_json::{Value, json};
 
-/// The body of an error.
+/// Returns the body of an error response.
 pub(super) fn error_body(code: u16, reason: &str, status: &str, message: &str) -> String {
     error_value(code, reason, status, message).to_string()
 }

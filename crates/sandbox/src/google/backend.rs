@@ -1,4 +1,4 @@
-//! Where events are published: to a server of our own or to Google's emulator.
+//! The destination of events: the simulated Pub/Sub or Google's emulator.
 
 use bytes::Bytes;
 use google_cloud_googleapis::pubsub::v1::{
@@ -9,7 +9,7 @@ use tonic::{Code, Status, transport::Channel};
 
 use super::pubsub::PubSub;
 
-/// How many messages go into one request.
+/// The maximum number of messages in a publish request.
 const BATCH: usize = 1000;
 
 pub(super) enum Backend {
@@ -18,10 +18,10 @@ pub(super) enum Backend {
 }
 
 impl Backend {
-    /// Connects to an emulator, lazily: a bad address shows with the first call.
+    /// Connects to an emulator lazily: an unreachable address fails on the first call.
     pub(super) fn emulator(host: &str) -> Result<Self, Status> {
         let channel = Channel::from_shared(format!("http://{host}"))
-            .map_err(|error| Status::invalid_argument(format!("{host} is no host: {error}")))?
+            .map_err(|error| Status::invalid_argument(format!("{host} is not a valid host: {error}")))?
             .connect_lazy();
         Ok(Self::Emulator(channel))
     }
@@ -33,7 +33,7 @@ impl Backend {
         }
     }
 
-    /// Creates a topic and a subscription of it, unless an emulator that has run for longer has them.
+    /// Creates a topic and a subscription. In an emulator they may exist already.
     pub(super) async fn create(&self, topic: String, subscription: String) -> Result<(), Status> {
         let definition = Topic { name: topic.clone(), ..Topic::default() };
         let subscribed = Subscription { name: subscription, topic, ..Subscription::default() };

@@ -1,15 +1,15 @@
-//! Whose requests a service answers.
+//! Authentication by a bearer token.
 
 use std::sync::OnceLock;
 
 use hyper::header::{AUTHORIZATION, HeaderMap};
 
-/// Whose requests a service answers: at first everybody's.
+/// The required bearer token. Without one, every request is accepted.
 #[derive(Debug, Default)]
 pub(super) struct Bearer(OnceLock<String>);
 
 impl Bearer {
-    /// From now on only those who name this token; once it is set, it stays.
+    /// Requires this token from now on. Later calls have no effect.
     pub(super) fn require(&self, token: &str) {
         self.0.get_or_init(|| format!("Bearer {token}"));
     }

@@ -1,4 +1,4 @@
-//! What is published of the events in a world, and what Compute Engine remembers of them.
+//! Converts simulated events to log entries and operations.
 
 use std::time::SystemTime;
 
@@ -12,18 +12,18 @@ use super::{
     world::Event,
 };
 
-/// The share of log entries that Cloud Logging delivers twice.
+/// The share of log entries that Cloud Logging publishes twice.
 const REPEATED: f64 = 0.01;
-/// The share of creations whose names carry the project's number.
+/// The share of creations whose resource names contain the project's number.
 const NUMBERED: f64 = 0.3;
 
-/// Writes the log entries of one project.
+/// Creates the log entries of one project.
 pub(super) struct EventLog {
     log: AuditLog,
     rng: StdRng,
 }
 
-/// Log entries to be published, and the operations that they are about.
+/// Log entries to publish, and the corresponding operations.
 #[derive(Default)]
 pub(super) struct Entries {
     pub(super) interruptions: Vec<Bytes>,
@@ -32,12 +32,12 @@ pub(super) struct Entries {
 }
 
 impl EventLog {
-    /// The log of a project.
+    /// Returns the log of a project.
     pub(super) fn new(project: &str, number: u64, seed: u64) -> Self {
         Self { log: AuditLog::new(project, number), rng: StdRng::seed_from_u64(seed) }
     }
 
-    /// The entries about events of this moment, and the operations.
+    /// Returns the entries and the operations of events that happen now.
     pub(super) fn entries(&mut self, events: &[Event], now: SystemTime) -> Entries {
         self.log.at(now);
         let mut entries = Entries::default();
@@ -90,7 +90,7 @@ impl EventLog {
                 }
                 entries.interruptions.push(entry);
             }
-            // The sinks leave deletions out.
+            // The log sinks exclude deletions.
             Event::Deleted(instance) => {
                 let entry = log.deleted(instance);
                 let operation = ZoneOperation::new(operation_name(&entry), "delete", instance, now);
@@ -100,7 +100,7 @@ impl EventLog {
     }
 }
 
-/// The name of the operation that an entry is about.
+/// Returns the name of the operation of an entry.
 fn operation_name(entry: &Value) -> &str {
     entry["operation"]["id"].as_str().unwrap_or_default()
 }

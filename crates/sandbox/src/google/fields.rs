@@ -1,31 +1,31 @@
-//! Partial answers: what the `fields` parameter of Google's APIs leaves of an answer.
+//! Partial responses: the `fields` parameter of Google's APIs.
 //!
-//! The language, by <https://cloud.google.com/compute/docs/api/how-tos/performance#partial-response>: fields separated
-//! by commas, `a/b` for a field within a field, `a(b,c)` for several, `*` for all of one level. A list stands for
-//! each of its elements.
+//! Syntax, by <https://cloud.google.com/compute/docs/api/how-tos/performance#partial-response>: fields are
+//! separated by commas, `a/b` selects a nested field, `a(b,c)` several nested fields, and `*` all fields of a
+//! level. A selection of a list applies to each element.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// The fields that are asked for. None named means all that there are.
+/// The selected fields. An empty selection means all fields.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Fields(BTreeMap<String, Fields>);
 
 impl Fields {
-    /// Whatever there is.
+    /// Selects all fields.
     pub(super) fn everything() -> Self {
         Self::default()
     }
 
-    /// Reads the parameter; `None` if that is not possible.
+    /// Parses the parameter. Returns `None` if it is invalid.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut fields = Self::default();
         let rest = fields.read_list(text)?;
         rest.is_empty().then_some(fields)
     }
 
-    /// Reads what is separated by commas, and returns what follows.
+    /// Parses fields separated by commas, and returns the rest.
     fn read_list<'a>(&mut self, text: &'a str) -> Option<&'a str> {
         let mut rest = self.read_one(text)?;
         while let Some(more) = rest.strip_prefix(',') {
@@ -60,12 +60,12 @@ impl Fields {
         }
     }
 
-    /// Whether nothing is left out.
+    /// Returns whether all fields are selected.
     pub(super) fn is_everything(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What is asked for of a field, if it is at all.
+    /// Returns the selection below a field, or `None` if the field is not selected.
     pub(super) fn below(&self, name: &str) -> Option<&Self> {
         if self.is_everything() {
             return Some(self);
@@ -73,7 +73,7 @@ impl Fields {
         self.0.get(name).or_else(|| self.0.get("*"))
     }
 
-    /// Takes out what is not asked for.
+    /// Removes the fields that are not selected.
     pub(super) fn mask(&self, value: &mut Value) {
         match value {
             Value::Object(fields) => {
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_asked_for_is_left() {
+    fn keeps_selected_fields() {
         let whole = json!({
             "items": {"b": {"list": [{"id": 1, "name": "n", "in": {"x": 1, "y": 2}}], "warning": {"code": "W", "data": []}}},
             "next": "t",
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_mask_is_refused() {
+    fn rejects_invalid_selections() {
         for text in ["", ",", "a,", "a/", "/a", "a(", "a()", "a(b", "a)b", "a(b)c", "a(b))"] {
             assert_eq!(Fields::parse(text), None, "{text}");
         }

@@ -1,4 +1,4 @@
-//! A running simulated Google and how to get one.
+//! The public handle of the simulated Google Cloud.
 
 use std::{
     collections::BTreeMap,
@@ -21,17 +21,17 @@ use super::{
         PROJECT_NUMBER,
     },
     pubsub::PubSub,
-    state::{State, WorldSettings, live},
+    simulation::{Simulation, WorldSettings, run_clock},
     world::{Event, Truth},
 };
 
-/// A simulated Google Cloud with a world that lives in it. It stops when it is dropped.
+/// A running simulated Google Cloud. Dropping it stops the simulation.
 pub struct Google {
-    state: Arc<State>,
+    simulation: Arc<Simulation>,
     clock: JoinHandle<()>,
 }
 
-/// What a [`Google`] is to be; every setting has a default.
+/// Settings of a [`Google`]. All have defaults.
 #[derive(Clone, Debug)]
 pub struct Builder {
     project: String,
@@ -63,68 +63,70 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// The first project's id and number; by default [`PROJECT`] and [`PROJECT_NUMBER`].
+    /// Sets the id and the number of the first project. The defaults are [`PROJECT`] and [`PROJECT_NUMBER`].
     #[must_use]
     pub fn project(mut self, id: impl Into<String>, number: u64) -> Self {
         (self.project, self.number) = (id.into(), number);
         self
     }
 
-    /// Adds another project, which has a world of its own with other clusters. Its events are published to the topics of
-    /// the first project, as by a sink of the folder or the organization.
+    /// Adds a project with separate clusters. Its events are published to the topics of the first project,
+    /// like those of an aggregated log sink.
     #[must_use]
     pub fn add_project(mut self, id: impl Into<String>, number: u64) -> Self {
         self.others.push((id.into(), number));
         self
     }
 
-    /// Where Pub/Sub listens; by default on a free port of 127.0.0.1.
+    /// Sets the listen address of Pub/Sub. The default is a free port of 127.0.0.1.
     #[must_use]
     pub fn pubsub_listen(mut self, address: impl Into<SocketAddr>) -> Self {
         self.pubsub_listen = address.into();
         self
     }
 
-    /// Where Compute Engine, Cloud Asset Inventory and the sandbox's own endpoint listen; by default on a free port of 127.0.0.1.
+    /// Sets the listen address of Compute Engine, Cloud Asset Inventory and the control endpoint. The default
+    /// is a free port of 127.0.0.1.
     #[must_use]
     pub fn compute_listen(mut self, address: impl Into<SocketAddr>) -> Self {
         self.compute_listen = address.into();
         self
     }
 
-    /// Publishes into Google's emulator at this host and port instead of a Pub/Sub of its own.
+    /// Publishes to Google's emulator at this host and port instead of the simulated Pub/Sub.
     #[must_use]
     pub fn emulator(mut self, host: impl Into<String>) -> Self {
         self.emulator = Some(host.into());
         self
     }
 
-    /// What decides on chance.
+    /// Sets the seed of the random numbers.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// Simulated seconds in a second. By default zero: the world lives only by [`Google::advance`].
+    /// Sets the speed in simulated seconds per second. With the default of zero, time passes only by
+    /// [`Google::advance`].
     #[must_use]
     pub fn speed(mut self, speed: f64) -> Self {
         self.speed = speed;
         self
     }
 
-    /// How many times as large the node pools are; with zero there is nobody in the world.
+    /// Multiplies the sizes of the node pools. With zero there are no instances.
     #[must_use]
     pub fn scale(mut self, scale: usize) -> Self {
         self.scale = scale;
         self
     }
 
-    /// Listens, and creates the topics and subscriptions.
+    /// Starts the servers and creates the topics and subscriptions.
     ///
     /// # Errors
     ///
-    /// If an address cannot be listened on, or the emulator refuses.
+    /// Returns an error if a server cannot listen on its address or the emulator rejects a request.
     pub async fn start(self) -> Result<Google, StartError> {
         let backend = match &self.emulator {
             Some(host) => Backend::emulator(host)?,
@@ -140,7 +142,7 @@ impl Builder {
             backend.create(topic, format!("projects/{}/subscriptions/{subscription}", self.project)).await?;
         }
 
-        let state = Arc::new(OnceLock::<Weak<State>>::new());
+        let state = Arc::new(OnceLock::<Weak<Simulation>>::new());
         let assets = AssetInventory::new();
         let mut compute = Compute::builder()
             .listen(self.compute_listen)
@@ -151,115 +153,117 @@ impl Builder {
         }
         let compute = compute.start_with(vec![Box::new(ControlRoutes(Arc::clone(&state)))]).await?;
         let settings = WorldSettings { seed: self.seed, scale: self.scale };
-        let google = Arc::new(State::new(self.project, backend, compute, assets, settings, self.speed));
-        // It is set this once.
+        let google = Arc::new(Simulation::new(self.project, backend, compute, assets, settings, self.speed));
+        // The cell is set only here.
         let _ = state.set(Arc::downgrade(&google));
-        let clock = tokio::spawn(live(Arc::downgrade(&google)));
-        Ok(Google { state: google, clock })
+        let clock = tokio::spawn(run_clock(Arc::downgrade(&google)));
+        Ok(Google { simulation: google, clock })
     }
 }
 
 impl Google {
-    /// Starts with the defaults: a world that stands still in [`PROJECT`], on free ports of 127.0.0.1.
+    /// Returns a builder with the defaults: the project [`PROJECT`], a paused simulation, free ports of
+    /// 127.0.0.1.
     #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// The Pub/Sub server, unless an emulator is in its place.
+    /// Returns the Pub/Sub server; `None` with an emulator.
     #[must_use]
     pub fn pubsub(&self) -> Option<&PubSub> {
-        self.state.backend.own()
+        self.simulation.backend.own()
     }
 
-    /// The Compute API.
+    /// Returns the Compute API.
     #[must_use]
     pub fn compute(&self) -> &Compute {
-        &self.state.compute
+        &self.simulation.compute
     }
 
-    /// The inventory in which projects are found. Every project is in it, in [`FOLDER`] of [`ORGANIZATION`], until it is
-    /// removed.
+    /// Returns the asset inventory. It contains every project, in [`FOLDER`] of [`ORGANIZATION`], until the
+    /// project is removed from it.
     ///
     /// [`FOLDER`]: super::FOLDER
+    ///
     /// [`ORGANIZATION`]: super::ORGANIZATION
     #[must_use]
     pub fn assets(&self) -> &AssetInventory {
-        &self.state.assets
+        &self.simulation.assets
     }
 
-    /// Adds a project with a world of its own, unless there is one of this id.
+    /// Adds a project with separate clusters, or returns the existing project with this id.
     pub async fn add_project(&self, id: &str, number: u64) -> ProjectCompute {
-        self.state.add_project(id, Some(number)).await
+        self.simulation.add_project(id, Some(number)).await
     }
 
-    /// The same with a number that no other project has.
+    /// Adds a project with a generated number.
     pub async fn add_numbered_project(&self, id: &str) -> ProjectCompute {
-        self.state.add_project(id, None).await
+        self.simulation.add_project(id, None).await
     }
 
-    /// Deletes a project with everything in it: Compute Engine refuses to tell of it, and the inventory says that its
-    /// deletion was requested. Says whether there is such a project.
+    /// Deletes a project and its resources: Compute Engine returns HTTP 403, and the inventory reports the
+    /// state `DELETE_REQUESTED`. Returns whether the project existed.
     pub async fn delete_project(&self, id: &str) -> bool {
-        self.state.delete_project(id).await
+        self.simulation.delete_project(id).await
     }
 
-    /// The full name of a topic, such as [`INTERRUPTION_TOPIC`].
+    /// Returns the full name of a topic, such as [`INTERRUPTION_TOPIC`].
     #[must_use]
     pub fn topic(&self, id: &str) -> String {
-        format!("projects/{}/topics/{id}", self.state.project)
+        format!("projects/{}/topics/{id}", self.simulation.project)
     }
 
-    /// The full name of a subscription, such as [`INTERRUPTION_SUBSCRIPTION`].
+    /// Returns the full name of a subscription, such as [`INTERRUPTION_SUBSCRIPTION`].
     #[must_use]
     pub fn subscription(&self, id: &str) -> String {
-        format!("projects/{}/subscriptions/{id}", self.state.project)
+        format!("projects/{}/subscriptions/{id}", self.simulation.project)
     }
 
-    /// Makes the world live faster or slower, or stand still at zero; in simulated seconds per second.
+    /// Sets the speed in simulated seconds per second. Zero pauses the simulation.
     pub fn set_speed(&self, speed: f64) {
-        self.state.set_speed(speed);
+        self.simulation.set_speed(speed);
     }
 
-    /// Switches the log sink off or on again. While it is off, what happens shows in Compute Engine, also as operations,
-    /// but is not published, and never will be. What is published by hand is published all the same.
+    /// Turns the log sink on or off. While it is off, events change Compute Engine and create operations but
+    /// are not published, not even later.
     pub fn set_sink(&self, on: bool) {
-        self.state.set_sink(on);
+        self.simulation.set_sink(on);
     }
 
-    /// Lets time pass in every world and publishes what happens.
+    /// Advances the simulation and publishes its events.
     ///
     /// # Errors
     ///
-    /// If the emulator refuses.
+    /// Returns an error if the emulator rejects a request.
     pub async fn advance(&self, elapsed: Duration) -> Result<Vec<Event>, Status> {
-        self.state.happen(|_, world| world.advance(elapsed)).await
+        self.simulation.apply(|_, world| world.advance(elapsed)).await
     }
 
-    /// Preempts each spot VM of every world with this probability and publishes that; yields the interruptions.
+    /// Preempts each spot instance with this probability. Publishes and returns the interruptions.
     ///
     /// # Errors
     ///
-    /// If the emulator refuses.
-    pub async fn storm(&self, share: f64) -> Result<Vec<Event>, Status> {
-        self.state.happen(|_, world| world.storm(share)).await
+    /// Returns an error if the emulator rejects a request.
+    pub async fn burst(&self, share: f64) -> Result<Vec<Event>, Status> {
+        self.simulation.apply(|_, world| world.burst(share)).await
     }
 
-    /// What an exporter should have found out by now in all projects together, apart from what was published by hand.
-    /// Clusters of one name are counted together.
+    /// Returns the expected results of an exporter over all projects. Clusters with the same name are added
+    /// up.
     pub async fn truth(&self) -> Truth {
-        self.state.truth().await
+        self.simulation.truth().await
     }
 
-    /// The same for each project, by its id.
+    /// Returns the expected results of an exporter by project id.
     pub async fn truths(&self) -> BTreeMap<String, Truth> {
-        self.state.truths().await
+        self.simulation.truths().await
     }
 
-    /// Closes the listeners and every connection, and lets the world stand still.
+    /// Closes the listeners and all connections and stops the simulation.
     pub async fn stop(&self) {
         self.clock.abort();
-        self.state.compute.stop().await;
+        self.simulation.compute.stop().await;
         if let Some(pubsub) = self.pubsub() {
             pubsub.stop().await;
         }

@@ -1,8 +1,8 @@
-//! Virtual machines, as the simulated Google knows them.
+//! Virtual machine instances.
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::SystemTime};
 
-/// A virtual machine.
+/// A virtual machine instance.
 ///
 /// ```
 /// use sandbox::google::Instance;
@@ -15,52 +15,52 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::SystemTime};
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Instance {
-    /// The numeric id, which no other instance ever has.
+    /// The numeric id, which is never reused.
     pub id: u64,
-    /// The name, which is unique within the zone at any one time.
+    /// The name, unique within the zone at any time.
     pub name: String,
-    /// The zone's name: `europe-west1-c`.
+    /// The name of the zone: `europe-west1-c`.
     pub zone: String,
-    /// The machine type's name: `n2-standard-8`.
+    /// The name of the machine type: `n2-standard-8`.
     pub machine_type: String,
-    /// What it is doing.
+    /// The status.
     pub status: Status,
-    /// What was paid for.
+    /// The provisioning model.
     pub provisioning: Provisioning,
-    /// The labels, which many instances share.
+    /// The labels. Instances of a pool share them.
     pub labels: Arc<BTreeMap<String, String>>,
-    /// When it was created.
+    /// The time of creation.
     pub created: SystemTime,
 }
 
-/// What an instance is doing.
+/// The status of an instance.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Status {
     /// Resources are being allocated.
     Provisioning,
-    /// It boots.
+    /// Booting.
     Staging,
-    /// It runs.
+    /// Running.
     Running,
-    /// It is about to be terminated.
+    /// Stopping.
     Stopping,
-    /// It was preempted or shut down, and still exists.
+    /// Preempted or shut down, but not deleted.
     Terminated,
 }
 
-/// What kind of capacity an instance takes.
+/// The provisioning model of an instance.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Provisioning {
     /// On demand.
     Standard,
-    /// Spot, which may be preempted.
+    /// Spot.
     Spot,
-    /// The older kind, `preemptible: true` without a provisioning model.
+    /// The legacy model: `preemptible: true` without a provisioning model.
     Preemptible,
 }
 
 impl Instance {
-    /// A running instance on demand that was created just now, of the type `e2-medium` and without labels.
+    /// Returns a running on-demand instance of type `e2-medium` without labels, created now.
     #[must_use]
     pub fn new(id: u64, zone: impl Into<String>, name: impl Into<String>) -> Self {
         Self {
@@ -75,34 +75,34 @@ impl Instance {
         }
     }
 
-    /// Makes it a spot VM.
+    /// Makes it a spot instance.
     #[must_use]
     pub fn spot(self) -> Self {
         self.provisioning(Provisioning::Spot)
     }
 
-    /// Changes the kind of its capacity.
+    /// Sets the provisioning model.
     #[must_use]
     pub fn provisioning(mut self, provisioning: Provisioning) -> Self {
         self.provisioning = provisioning;
         self
     }
 
-    /// Changes the machine type.
+    /// Sets the machine type.
     #[must_use]
     pub fn machine_type(mut self, machine_type: impl Into<String>) -> Self {
         self.machine_type = machine_type.into();
         self
     }
 
-    /// Changes when it was created.
+    /// Sets the time of creation.
     #[must_use]
     pub fn created(mut self, created: SystemTime) -> Self {
         self.created = created;
         self
     }
 
-    /// Changes what it is doing.
+    /// Sets the status.
     #[must_use]
     pub fn status(mut self, status: Status) -> Self {
         self.status = status;
@@ -123,7 +123,7 @@ impl Instance {
         self
     }
 
-    /// Adds the labels that GKE gives to the nodes of a cluster's node pool.
+    /// Adds the labels of a GKE node.
     #[must_use]
     pub fn gke(self, cluster: &str, location: &str, pool: &str) -> Self {
         let model = match self.provisioning {
@@ -138,8 +138,8 @@ impl Instance {
             .label("goog-gke-node-pool-provisioning-model", model)
     }
 
-    /// Adds the labels of a node that Karpenter made for a cluster, as its provider for Google Cloud writes them:
-    /// Compute Engine's labels allow neither dots nor slashes.
+    /// Adds the labels of a node created by Karpenter's provider for Google Cloud. They contain no dots and
+    /// slashes, which Compute Engine does not allow in labels.
     #[must_use]
     pub fn karpenter(self, cluster: &str, location: &str, pool: &str) -> Self {
         let capacity = match self.provisioning {
@@ -152,7 +152,7 @@ impl Instance {
             .label("karpenter-sh-capacity-type", capacity)
     }
 
-    /// The name of the Kubernetes cluster that it is a node of.
+    /// Returns the name of the Kubernetes cluster of the node.
     #[must_use]
     pub fn cluster(&self) -> Option<&str> {
         self.labels.get("goog-k8s-cluster-name").map(String::as_str)
@@ -160,7 +160,7 @@ impl Instance {
 }
 
 impl Status {
-    /// Compute Engine's name of it.
+    /// Returns Compute Engine's name of the status.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -180,7 +180,7 @@ impl fmt::Display for Status {
 }
 
 impl Provisioning {
-    /// Whether it may be preempted.
+    /// Returns whether the instance can be preempted.
     #[must_use]
     pub const fn is_preemptible(self) -> bool {
         matches!(self, Self::Spot | Self::Preemptible)

@@ -1,6 +1,7 @@
-//! A simulated metadata server: where a program on Google Cloud gets its access tokens, on GKE by Workload Identity.
+//! A simulated metadata server, from which programs on Google Cloud get access tokens (on GKE by Workload
+//! Identity).
 //!
-//! The other services can be told to admit only those who name such a token.
+//! The other simulated services can require its token.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,15 +14,15 @@ use super::error::StartError;
 use crate::http::{self, text};
 use crate::journal::Journal;
 use crate::reply::{Override, Overrides, Reply};
-use crate::server::{Answer, Handler, Server};
+use crate::server::{Handler, Server, ServerAction};
 
 const FLAVOR: &str = "metadata-flavor";
 const TOKEN: &str = "/computeMetadata/v1/instance/service-accounts/default/token";
 
-/// How long a token is good for, as Google has it.
+/// The lifetime of Google's tokens.
 pub const TOKEN_LIFETIME: Duration = Duration::from_secs(3_599);
 
-/// A metadata server that listens. It stops when it is dropped.
+/// A running metadata server. Dropping it stops the server.
 pub struct Metadata {
     api: Arc<Api>,
     server: Server<Api>,
@@ -35,11 +36,12 @@ struct Api {
 }
 
 impl Metadata {
-    /// Starts on a free port of 127.0.0.1, and hands out this token, always with so much time left.
+    /// Starts a server on a free port of 127.0.0.1. It always returns this token with this remaining
+    /// lifetime.
     ///
     /// # Errors
     ///
-    /// If there is no port.
+    /// Returns an error if no port is free.
     pub async fn start(token: impl Into<String>, lifetime: Duration) -> Result<Self, StartError> {
         let (journal, overrides) = (Journal::default(), Mutex::default());
         let api = Arc::new(Api { token: token.into(), lifetime, journal, overrides });
@@ -47,28 +49,28 @@ impl Metadata {
         Ok(Self { api, server })
     }
 
-    /// The value of `GCE_METADATA_HOST`.
+    /// Returns the value for `GCE_METADATA_HOST`.
     #[must_use]
     pub fn host(&self) -> String {
         self.server.reachable().to_string()
     }
 
-    /// Prescribes the answer to those who ask for a token, as other services' `override_reply` does.
+    /// Sets the reply to token requests, like `override_reply` of the other services.
     pub fn override_reply(&self, reply: impl Into<Override>) {
         self.api.overrides().add((), reply.into());
     }
 
-    /// Forgets every override.
+    /// Removes all overrides.
     pub fn clear_overrides(&self) {
         self.api.overrides().clear();
     }
 
-    /// Waits until the token has been asked for so many times since the start.
+    /// Waits until `count` token requests have arrived since the start.
     pub async fn wait_for(&self, count: u64) {
         self.api.journal.wait_for(TOKEN, count).await;
     }
 
-    /// Closes the listener and every connection, so that clients are refused.
+    /// Closes the listener and all connections. Connections are refused until a restart.
     pub async fn stop(&self) {
         self.server.stop().await;
     }
@@ -77,7 +79,7 @@ impl Metadata {
     ///
     /// # Errors
     ///
-    /// If the address has been taken by somebody else.
+    /// Returns an error if another process uses the address.
     pub async fn restart(&self) -> Result<(), StartError> {
         Ok(self.server.restart().await?)
     }
@@ -90,19 +92,22 @@ impl Api {
 }
 
 impl Handler for Api {
-    async fn answer(&self, request: Request<Incoming>, _connection: u64) -> Answer {
-        // Without the header a web page could be made to ask.
+    async fn handle(&self, request: Request<Incoming>, _connection: u64) -> ServerAction {
+        // The required header protects against requests forged by web pages.
         if request.method() != Method::GET || request.headers().get(FLAVOR).is_none_or(|it| it != "Google") {
-            return Answer::Response(text(StatusCode::FORBIDDEN, "Missing Metadata-Flavor:Google header.\n"));
+            return ServerAction::Respond(text(
+                StatusCode::FORBIDDEN,
+                "Missing Metadata-Flavor:Google header.\n",
+            ));
         }
         let mut response = match request.uri().path() {
             TOKEN => {
                 self.journal.record(TOKEN.to_owned(), ());
                 let reply = self.overrides().take(&());
                 if let Some(reply) = reply
-                    && let Some(answer) = Reply::give(reply).await
+                    && let Some(action) = Reply::apply(reply).await
                 {
-                    return answer;
+                    return action;
                 }
                 let token = json!({ "access_token": self.token, "expires_in": self.lifetime.as_secs(), "token_type": "Bearer" });
                 http::json(token.to_string())
@@ -110,6 +115,6 @@ impl Handler for Api {
             _ => text(StatusCode::NOT_FOUND, "not found\n"),
         };
         response.headers_mut().insert(FLAVOR, HeaderValue::from_static("Google"));
-        Answer::Response(response)
+        ServerAction::Respond(response)
     }
 }

@@ -1,8 +1,8 @@
-//! The part of Google Cloud that a spot VM's end is heard of through.
+//! The services of Google Cloud that report interruptions of spot instances.
 //!
-//! [`Google::builder`] starts all of it, tied together: a [`World`] of clusters whose nodes come and go, the
-//! [Compute API](compute) that lists them, and [Pub/Sub](pubsub) with the [log entries](audit_log) about them.
-//! Each part can be had alone.
+//! [`Google::builder`] starts all of them: a [`World`] of simulated clusters whose nodes are created and
+//! preempted, the [Compute API](compute) that lists them, and [Pub/Sub](pubsub) with their [log
+//! entries](audit_log). Each service can also be started alone.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -34,7 +34,7 @@ mod metadata;
 mod names;
 mod project;
 pub mod pubsub;
-mod state;
+mod simulation;
 mod time;
 mod world;
 

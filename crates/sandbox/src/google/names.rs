@@ -1,20 +1,20 @@
-//! What things are called unless somebody asks for other names.
+//! Default names.
 
-/// The topic that interruptions are published to.
+/// The topic of interruptions.
 pub const INTERRUPTION_TOPIC: &str = "sie-interruption-topic";
-/// The topic that creations are published to.
+/// The topic of creations.
 pub const CREATION_TOPIC: &str = "sie-creation-topic";
-/// The subscription to the interruptions.
+/// The subscription to interruptions.
 pub const INTERRUPTION_SUBSCRIPTION: &str = "sie-interruption-subscription";
-/// The subscription to the creations.
+/// The subscription to creations.
 pub const CREATION_SUBSCRIPTION: &str = "sie-creation-subscription";
-/// The project, unless another is asked for.
+/// The id of the default project.
 pub const PROJECT: &str = "example-project";
-/// Its number.
+/// The number of the default project.
 pub const PROJECT_NUMBER: u64 = 123_456_789_012;
-/// The organization that projects are in, unless another is asked for.
+/// The organization of the default project.
 pub const ORGANIZATION: &str = "organizations/1";
-/// The folder of the organization that the projects of a simulated Google are in.
+/// The folder of all projects of a simulated Google Cloud.
 pub const FOLDER: &str = "folders/10";
-/// What the URLs of Compute Engine's resources begin with.
+/// The prefix of Compute Engine's resource URLs.
 pub(super) const COMPUTE_ROOT: &str = "https://www.googleapis.com/compute/v1/projects";

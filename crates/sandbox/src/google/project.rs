@@ -1,4 +1,4 @@
-//! Projects.
+//! Project ids and numbers.
 
 /// A project by id and number.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -8,7 +8,7 @@ pub(super) struct Project {
 }
 
 impl Project {
-    /// Whether a path or a name means this project.
+    /// Returns whether a name is the id or the number of this project.
     pub(super) fn is_named(&self, name: &str) -> bool {
         name == self.id || name.parse() == Ok(self.number)
     }

@@ -1,20 +1,20 @@
-//! Times as Google writes them.
+//! Google's time formats.
 
 use std::time::{Duration, SystemTime};
 
-/// How far Google's head office is behind Greenwich; Compute Engine tells the time that it is there.
+/// The UTC offset of Compute Engine's timestamps, which are in Pacific time.
 const PACIFIC: Duration = Duration::from_secs(7 * 60 * 60);
 
-/// `2026-11-02T08:15:04.101112Z`, as in a log entry.
+/// Formats a time as in log entries: `2026-11-02T08:15:04.101112Z`.
 pub(super) fn utc(time: SystemTime) -> String {
     humantime::format_rfc3339_micros(time).to_string()
 }
 
-/// `2026-11-02T01:15:04.101-07:00`, as of an instance.
+/// Formats a time as in Compute Engine: `2026-11-02T01:15:04.101-07:00`.
 pub(super) fn pacific(time: SystemTime) -> String {
     let there = time.checked_sub(PACIFIC).unwrap_or(SystemTime::UNIX_EPOCH);
     let mut text = humantime::format_rfc3339_millis(there.max(SystemTime::UNIX_EPOCH)).to_string();
-    // What is written is local time, not Greenwich's.
+    // The formatted time is local, not UTC.
     text.pop();
     text.push_str("-07:00");
     text
@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn writes_times() {
+    fn formats_times() {
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_694_853_751_325);
         assert_eq!(utc(time), "2023-09-16T08:42:31.325000Z");
         assert_eq!(pacific(time), "2023-09-16T01:42:31.325-07:00");

@@ -1,4 +1,4 @@
-//! Answers one HTTP request.
+//! Handles HTTP requests to the API.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -26,29 +26,29 @@ use crate::{
     http::{json, method_not_allowed, read, response, text},
     journal::Journal,
     reply::Overrides,
-    server::{Answer, Body, Handler},
+    server::{Body, Handler, ServerAction},
 };
 
-/// The header in which a client says what it is, and the one value that is let in.
+/// The header that identifies the client, and its accepted value.
 const CLIENT_TYPE: (&str, &str) = ("spacelift-client-type", "prometheus-exporter");
 
-/// How late each response is in [`Scenario::Slow`].
+/// The delay of each response with [`Scenario::Slow`].
 const SLOWNESS: Duration = Duration::from_secs(10);
 
 const UNAUTHORIZED: &str = r#"{"data":null,"errors":[{"message":"unauthorized"}]}"#;
 const GARBAGE: &str = "<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>\n";
 
-/// How a token is refused that is unknown, expired or revoked.
+/// The response to unknown, expired and revoked tokens.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Refusal {
-    /// HTTP 200 with the GraphQL error `unauthorized`, as Spacelift does it.
+pub enum TokenRejection {
+    /// HTTP 200 with the GraphQL error `unauthorized`, like Spacelift.
     #[default]
     GraphqlError,
     /// HTTP 401.
     Status,
 }
 
-/// The simulated API with everything that it knows.
+/// The state of the simulated API.
 pub(super) struct Api {
     pub(super) world: Arc<World>,
     pub(super) webhooks: Arc<Webhooks>,
@@ -62,32 +62,32 @@ pub(super) struct Api {
 #[derive(Default)]
 struct Behaviour {
     scenario: Scenario,
-    refusal: Refusal,
+    rejection: TokenRejection,
     overrides: Overrides<String>,
 }
 
-/// A request that has been read, and what it asks for.
+/// A parsed request.
 struct Call {
     request: async_graphql::Request,
-    /// [`EXCHANGE`] or the operation's name.
+    /// [`EXCHANGE`] or the name of the operation.
     operation: Option<String>,
     is_exchange: bool,
 }
 
 impl Handler for Api {
-    async fn answer(&self, request: Request<Incoming>, connection: u64) -> Answer {
+    async fn handle(&self, request: Request<Incoming>, connection: u64) -> ServerAction {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();
         if path == "/graphql" {
             return match parts.method {
                 Method::POST => self.graphql(&parts, body, connection).await,
-                _ => Answer::Response(method_not_allowed("POST")),
+                _ => ServerAction::Respond(method_not_allowed("POST")),
             };
         }
         if self.scenario() == Scenario::Down {
-            return Answer::Close;
+            return ServerAction::Close;
         }
-        Answer::Response(match path {
+        ServerAction::Respond(match path {
             "/health" => text(StatusCode::OK, "ok\n"),
             _ => text(StatusCode::NOT_FOUND, "not found\n"),
         })
@@ -100,7 +100,7 @@ impl Api {
         webhooks: Arc<Webhooks>,
         sessions: Sessions,
         scenario: Scenario,
-            ca_pem: Option<String>,
+        ca_pem: Option<String>,
     ) -> Self {
         let sessions = Arc::new(sessions);
         Self {
@@ -122,12 +122,12 @@ impl Api {
         self.behaviour().scenario = scenario;
     }
 
-    pub(super) fn set_refusal(&self, refusal: Refusal) {
-        self.behaviour().refusal = refusal;
+    pub(super) fn set_token_rejection(&self, rejection: TokenRejection) {
+        self.behaviour().rejection = rejection;
     }
 
-    pub(super) fn add_override(&self, operation: String, prescribed: Override) {
-        self.behaviour().overrides.add(operation, prescribed);
+    pub(super) fn add_override(&self, operation: String, reply: Override) {
+        self.behaviour().overrides.add(operation, reply);
     }
 
     pub(super) fn clear_overrides(&self) {
@@ -138,14 +138,14 @@ impl Api {
         self.behaviour.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn graphql(&self, parts: &Parts, body: Incoming, connection: u64) -> Answer {
+    async fn graphql(&self, parts: &Parts, body: Incoming, connection: u64) -> ServerAction {
         let body = match read(body).await {
             Ok(body) => body,
-            Err(refusal) => return Answer::Response(refusal),
+            Err(rejection) => return ServerAction::Respond(rejection),
         };
         let call = match Call::parse(&body, &self.world) {
             Ok(call) => call,
-            Err(error) => return Answer::Response(text(StatusCode::BAD_REQUEST, format!("{error}\n"))),
+            Err(error) => return ServerAction::Respond(text(StatusCode::BAD_REQUEST, format!("{error}\n"))),
         };
         let token = bearer(&parts.headers);
         let operation = call.operation.clone().unwrap_or_default();
@@ -163,73 +163,73 @@ impl Api {
             },
         );
 
-        // Taken in a statement of its own: the lock must not be held while the reply is awaited.
+        // A separate statement, because the lock must not be held while the reply is awaited.
         let reply = call.operation.as_deref().and_then(|name| self.behaviour().overrides.take(name));
         if let Some(reply) = reply
-            && let Some(answer) = reply.give().await
+            && let Some(action) = reply.apply().await
         {
-            return answer;
+            return action;
         }
 
         match self.scenario() {
-            Scenario::Down => return Answer::Close,
+            Scenario::Down => return ServerAction::Close,
             Scenario::Garbage => {
-                return Answer::Response(response(StatusCode::OK, "text/html; charset=utf-8", GARBAGE));
+                return ServerAction::Respond(response(StatusCode::OK, "text/html; charset=utf-8", GARBAGE));
             }
             Scenario::RateLimited if !call.is_exchange => {
                 let mut response = text(StatusCode::TOO_MANY_REQUESTS, "too many requests\n");
                 response.headers_mut().insert(RETRY_AFTER, 30.into());
-                return Answer::Response(response);
+                return ServerAction::Respond(response);
             }
             Scenario::Slow => tokio::time::sleep(SLOWNESS).await,
             _ => {}
         }
 
         if !call.is_exchange
-            && let Some(refusal) = self.refusal(&parts.headers)
+            && let Some(rejection) = self.rejection(&parts.headers)
         {
-            return Answer::Response(refusal);
+            return ServerAction::Respond(rejection);
         }
-        Answer::Response(json(self.execute(call).await))
+        ServerAction::Respond(json(self.execute(call).await))
     }
 
-    /// What to say to somebody who does not say what it is or whose token is not good.
-    fn refusal(&self, headers: &HeaderMap) -> Option<Response<Body>> {
+    /// Returns the response to requests with a wrong client type or an invalid token.
+    fn rejection(&self, headers: &HeaderMap) -> Option<Response<Body>> {
         let (name, expected) = CLIENT_TYPE;
         if headers.get(name).is_none_or(|value| value != expected) {
             return Some(text(StatusCode::BAD_REQUEST, format!("the header {name} must be {expected}\n")));
         }
-        let Behaviour { scenario, refusal, .. } = *self.behaviour();
+        let Behaviour { scenario, rejection, .. } = *self.behaviour();
         if scenario != Scenario::Unauthorized
             && bearer(headers).is_some_and(|token| self.sessions.accepts(token))
         {
             return None;
         }
-        Some(match refusal {
-            Refusal::GraphqlError => json(UNAUTHORIZED),
-            Refusal::Status => text(StatusCode::UNAUTHORIZED, "unauthorized\n"),
+        Some(match rejection {
+            TokenRejection::GraphqlError => json(UNAUTHORIZED),
+            TokenRejection::Status => text(StatusCode::UNAUTHORIZED, "unauthorized\n"),
         })
     }
 
-    /// The answer's JSON.
+    /// Returns the JSON of the response.
     async fn execute(&self, call: Call) -> Bytes {
         let Call { request, operation, is_exchange } = call;
         let scenario = self.scenario();
-        // What is canned was rendered in good health, and an exchange must never be.
+        // Only responses of the healthy scenario are cached, and never a token exchange.
         let name = operation.filter(|_| !is_exchange && scenario == Scenario::Healthy);
-        if let Some(answer) = name.as_deref().and_then(|name| self.world.canned(name, &request.query)) {
-            return answer;
+        if let Some(body) = name.as_deref().and_then(|name| self.world.cached(name, &request.query)) {
+            return body;
         }
 
         let account = self.world.account();
         let query = request.query.clone();
         let response = self.schema.execute(request.data(Arc::clone(&account)).data(scenario)).await;
-        // It consists of strings, numbers and lists of such, which JSON can always hold.
-        let answer = Bytes::from(serde_json::to_vec(&response).unwrap_or_default());
+        // It consists of strings, numbers and lists, which always serialize.
+        let body = Bytes::from(serde_json::to_vec(&response).unwrap_or_default());
         if let Some(name) = name.filter(|_| response.is_ok()) {
-            self.world.can(&account, name, query, answer.clone());
+            self.world.cache(&account, name, query, body.clone());
         }
-        answer
+        body
     }
 }
 
@@ -237,28 +237,28 @@ impl Call {
     fn parse(body: &[u8], world: &World) -> Result<Self, serde_json::Error> {
         let mut request: async_graphql::Request = serde_json::from_slice(body)?;
         let name = request.operation_name.clone();
-        // Whatever is canned is a query; not parsing it again is what makes a canned answer cheap.
-        if name.as_deref().is_some_and(|name| world.canned(name, &request.query).is_some()) {
+        // Cached responses belong to queries. Skipping the parser makes them cheap.
+        if name.as_deref().is_some_and(|name| world.cached(name, &request.query).is_some()) {
             return Ok(Self { request, operation: name, is_exchange: false });
         }
         let chosen = request.parsed_query().ok().and_then(|document| choose(document, name.as_deref()));
         let (operation, is_exchange) = match chosen {
-            // It is the only mutation there is.
+            // The schema has only one mutation.
             Some((_, OperationType::Mutation)) => (Some(EXCHANGE.to_owned()), true),
             Some((name, _)) => (name, false),
-            // An invalid document is not for this place to complain about.
+            // The execution reports invalid documents.
             None => (name, false),
         };
         Ok(Self { request, operation, is_exchange })
     }
 }
 
-/// The name and the type of the operation that is asked for, where `name` is what the client chose.
+/// Returns the name and the type of the selected operation. `name` is the operation name of the request.
 fn choose(document: &ExecutableDocument, name: Option<&str>) -> Option<(Option<String>, OperationType)> {
     match &document.operations {
         DocumentOperations::Single(operation) => Some((name.map(str::to_owned), operation.node.ty)),
         DocumentOperations::Multiple(operations) => {
-            // A client need not choose where there is one operation only.
+            // Requests with a single operation need no name.
             let mut chosen = operations.iter().filter(|(key, _)| name.is_none_or(|name| *key == name));
             chosen.next().map(|(key, operation)| (Some(key.to_string()), operation.node.ty))
         }

@@ -1,4 +1,4 @@
-//! The sandbox's own endpoint, beside the API on the same port.
+//! The control endpoint, on the port of the API.
 
 use std::sync::Arc;
 
@@ -10,32 +10,32 @@ use super::{Account, Scenario, api::Api, webhook};
 use crate::{
     http::{self, method_not_allowed, no_content, response, text},
     routes::Route,
-    server::{Answer, Body},
+    server::{Body, ServerAction},
 };
 
-/// How the paths of this endpoint begin.
+/// The prefix of all paths of the endpoint.
 const PREFIX: &str = "/_sandbox/";
 
 const HELP: &str = "\
 A simulated Spacelift.
 
-GET      /_sandbox/account   the present account as JSON
-GET PUT  /_sandbox/scenario  how the API behaves: healthy, machine_key, partial_failure, unauthorized,
+GET      /_sandbox/account   the current account as JSON
+GET PUT  /_sandbox/scenario  the behaviour of the API: healthy, machine_key, partial_failure, unauthorized,
                              rate_limited, slow, garbage or down
-GET PUT  /_sandbox/speed     simulated seconds in a second; 0 pauses
-GET      /_sandbox/requests  requests so far, by operation
+GET PUT  /_sandbox/speed     simulated seconds per second; 0 pauses
+GET      /_sandbox/requests  the number of requests by operation
 POST     /_sandbox/revoke    revokes every token
-GET      /_sandbox/ca.pem    the certificate to trust, with TLS
-GET DELETE      /_sandbox/runs            the runs as they really were, since the start or the last DELETE
-GET PUT DELETE  /_sandbox/webhook         where runs are delivered to, and what has become of it:
-                                          {\"url\": \"http://localhost:9953/webhook\", \"secret\": \"...\"} and, if need be,
+GET      /_sandbox/ca.pem    the CA certificate, with TLS
+GET DELETE      /_sandbox/runs            the actual runs since the start or the last DELETE
+GET PUT DELETE  /_sandbox/webhook         the destination of deliveries and their counts:
+                                          {\"url\": \"http://localhost:9953/webhook\", \"secret\": \"...\"} and optionally
                                           \"shape\" (default, policy, both), \"account\", \"retry\", \"others\"
-GET DELETE      /_sandbox/faults          what goes wrong with deliveries; DELETE ends it
-PUT DELETE      /_sandbox/faults/NAME     makes this go wrong, with the body as its measure:
-                    duplicates 0.1    reorder 0.1         lost 0.1 (not the last of a run)
+GET DELETE      /_sandbox/faults          the active faults of deliveries; DELETE removes all
+PUT DELETE      /_sandbox/faults/NAME     sets a fault to the value in the body, or removes it:
+                    duplicates 0.1    reorder 0.1         lost 0.1 (not of final states)
                     delay 2s          old_payloads 0.1    bad_signatures 0.1
 GET      /health
-POST     /graphql            the API itself
+POST     /graphql            the API
 ";
 
 /// The routes below [`PREFIX`].
@@ -47,17 +47,17 @@ impl Route for ControlRoutes {
         PREFIX
     }
 
-    async fn answer(&self, request: Request<Incoming>, _connection: u64) -> Answer {
+    async fn handle(&self, request: Request<Incoming>, _connection: u64) -> ServerAction {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().strip_prefix(PREFIX).unwrap_or_default();
-        Answer::Response(match http::read(body).await {
-            Ok(body) => answer(&self.0, &parts.method, path, &body),
+        ServerAction::Respond(match http::read(body).await {
+            Ok(body) => respond(&self.0, &parts.method, path, &body),
             Err(refusal) => refusal,
         })
     }
 }
 
-fn answer(api: &Api, method: &Method, path: &str, body: &[u8]) -> Response<Body> {
+fn respond(api: &Api, method: &Method, path: &str, body: &[u8]) -> Response<Body> {
     let body = String::from_utf8_lossy(body);
     let body = body.trim();
     match (path, method.as_str()) {
@@ -77,7 +77,7 @@ fn answer(api: &Api, method: &Method, path: &str, body: &[u8]) -> Response<Body>
                 api.world.set_speed(speed);
                 no_content()
             }
-            _ => text(StatusCode::BAD_REQUEST, "expected a number that is not negative\n"),
+            _ => text(StatusCode::BAD_REQUEST, "expected a number of at least 0\n"),
         },
         ("requests", "GET") => http::json(json!(api.journal.counts()).to_string()),
         ("revoke", "POST") => {
@@ -86,17 +86,17 @@ fn answer(api: &Api, method: &Method, path: &str, body: &[u8]) -> Response<Body>
         }
         ("ca.pem", "GET") => match &api.ca_pem {
             Some(pem) => response(StatusCode::OK, "application/x-pem-file", pem.clone()),
-            None => text(StatusCode::NOT_FOUND, "this sandbox speaks plain HTTP\n"),
+            None => text(StatusCode::NOT_FOUND, "this sandbox serves plain HTTP\n"),
         },
         ("" | "account" | "requests" | "ca.pem", _) => method_not_allowed("GET"),
         ("scenario" | "speed", _) => method_not_allowed("GET, PUT"),
         ("revoke", _) => method_not_allowed("POST"),
-        _ => webhook::control::answer(api, method, path, body)
+        _ => webhook::control::respond(api, method, path, body)
             .unwrap_or_else(|| text(StatusCode::NOT_FOUND, "not found\n")),
     }
 }
 
-/// The account with its pools in numbers, which is what an observer compares metrics with.
+/// Returns the account with counts of workers instead of lists, for comparison with metrics.
 fn view(account: &Account) -> Value {
     let pools = account.pools.iter().map(|pool| {
         json!({

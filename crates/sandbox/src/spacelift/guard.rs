@@ -1,4 +1,4 @@
-//! Fields that fail in some scenarios.
+//! GraphQL guards of fields that fail in some scenarios.
 
 use async_graphql::{Context, Result};
 
@@ -12,7 +12,7 @@ pub(super) fn unless_partial_failure(ctx: &Context<'_>) -> Result<()> {
     unless(ctx, Scenario::PartialFailure, "internal error")
 }
 
-/// Lets a field fail in one scenario. What becomes null with it is GraphQL's business, as in the real API.
+/// Returns an error in one scenario. GraphQL determines which parent becomes null, as in the real API.
 fn unless(ctx: &Context<'_>, scenario: Scenario, message: &'static str) -> Result<()> {
     if *ctx.data::<Scenario>()? == scenario { Err(message.into()) } else { Ok(()) }
 }

@@ -1,4 +1,4 @@
-//! A running simulated Spacelift and how to get one.
+//! The public handle of a simulated Spacelift.
 
 use std::{
     collections::BTreeMap,
@@ -8,8 +8,8 @@ use std::{
 };
 
 use super::{
-    Account, DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, EXCHANGE, Living, Override, Recorded, Refusal,
-    Scenario,
+    Account, DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, EXCHANGE, Override, Recorded, Scenario,
+    SimulatedAccount, TokenRejection,
     api::Api,
     control::ControlRoutes,
     session::Sessions,
@@ -25,12 +25,12 @@ use crate::{
     tls::{Tls, TlsError},
 };
 
-/// A simulated Spacelift that listens. It stops when it is dropped.
+/// A running simulated Spacelift. Dropping it stops the server.
 pub struct Spacelift {
     pub(super) api: Arc<Api>,
     tls: Option<Tls>,
     server: Server<Routes<Api>>,
-    /// Sends deliveries.
+    /// The task that sends deliveries.
     sender: JoinHandle<()>,
 }
 
@@ -40,13 +40,13 @@ impl Drop for Spacelift {
     }
 }
 
-/// What a [`Spacelift`] is to be; every setting has a default.
+/// Settings of a [`Spacelift`]. All have defaults.
 #[derive(Clone, Debug)]
 pub struct Builder {
     listen: SocketAddr,
     tls: bool,
-    source: Source,
-    canned: bool,
+    source: AccountSource,
+    cache_responses: bool,
     scenario: Scenario,
     token_lifetime: Duration,
     id: String,
@@ -55,18 +55,18 @@ pub struct Builder {
 }
 
 #[derive(Clone, Debug)]
-enum Source {
+enum AccountSource {
     Fixed(Box<Account>),
-    Living { seed: u64, speed: f64 },
+    Simulated { seed: u64, speed: f64 },
 }
 
-/// Why a sandbox could not start.
+/// Why a simulated Spacelift could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address is taken or not ours.
+    /// The server cannot listen on the address.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// There is no certificate to serve with.
+    /// The certificate could not be generated.
     #[error(transparent)]
     Tls(#[from] TlsError),
 }
@@ -76,8 +76,8 @@ impl Default for Builder {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             tls: false,
-            source: Source::Fixed(Box::new(Account::rich())),
-            canned: false,
+            source: AccountSource::Fixed(Box::new(Account::rich())),
+            cache_responses: false,
             scenario: Scenario::Healthy,
             token_lifetime: Duration::from_secs(60),
             id: DEFAULT_API_KEY_ID.to_owned(),
@@ -88,85 +88,88 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Where to listen; by default on a free port of 127.0.0.1.
+    /// Sets the listen address. The default is a free port of 127.0.0.1.
     #[must_use]
     pub fn listen(mut self, address: impl Into<SocketAddr>) -> Self {
         self.listen = address.into();
         self
     }
 
-    /// Serves HTTPS with a certificate of its own making instead of plain HTTP.
+    /// Serves HTTPS with a generated certificate instead of plain HTTP.
     #[must_use]
     pub fn tls(mut self, tls: bool) -> Self {
         self.tls = tls;
         self
     }
 
-    /// Serves an account that does not change by itself; by default [`Account::rich`].
+    /// Serves a fixed account. The default is [`Account::rich`].
     #[must_use]
     pub fn account(mut self, account: Account) -> Self {
-        self.source = Source::Fixed(Box::new(account));
+        self.source = AccountSource::Fixed(Box::new(account));
         self
     }
 
-    /// Serves an account that lives; `speed` is in simulated seconds per second.
+    /// Serves a simulated account. `speed` is in simulated seconds per second.
     #[must_use]
-    pub fn living(mut self, seed: u64, speed: f64) -> Self {
-        self.source = Source::Living { seed, speed };
+    pub fn simulated(mut self, seed: u64, speed: f64) -> Self {
+        self.source = AccountSource::Simulated { seed, speed };
         self
     }
 
-    /// Renders the answer to an operation once for as long as the account stays the same. Variables are
-    /// taken to be the same every time. For benchmarks, which should not measure the sandbox.
+    /// Caches the response to each operation until the account changes, whatever its variables are. For
+    /// benchmarks, which should not measure the sandbox.
     #[must_use]
-    pub fn canned(mut self, canned: bool) -> Self {
-        self.canned = canned;
+    pub fn cache_responses(mut self, cache: bool) -> Self {
+        self.cache_responses = cache;
         self
     }
 
-    /// How the API behaves at first.
+    /// Sets the initial scenario. The default is [`Scenario::Healthy`].
     #[must_use]
     pub fn scenario(mut self, scenario: Scenario) -> Self {
         self.scenario = scenario;
         self
     }
 
-    /// How long tokens are good for, up to a second less; by default 60 s, so that a refresh can be watched.
+    /// Sets the lifetime of tokens, rounded down to a full second of expiry. The default is 60 s, so that
+    /// refreshes happen during a demo.
     #[must_use]
     pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
         self.token_lifetime = lifetime;
         self
     }
 
-    /// The API key to accept instead of [`DEFAULT_API_KEY_ID`] and its secret.
+    /// Sets the accepted API key. The default is [`DEFAULT_API_KEY_ID`] with its secret.
     #[must_use]
     pub fn credentials(mut self, id: impl Into<String>, secret: impl Into<String>) -> Self {
         (self.id, self.secret) = (id.into(), secret.into());
         self
     }
 
-    /// Delivers what happens to the runs of a living account.
+    /// Sets the webhook for the runs of a simulated account.
     #[must_use]
     pub fn webhook(mut self, webhook: Webhook) -> Self {
         self.webhook = Some(webhook);
         self
     }
 
-    /// Listens.
+    /// Starts the server.
     ///
     /// # Errors
     ///
-    /// If the address cannot be listened on, or no certificate can be made.
+    /// Returns an error if the server cannot listen on the address or no certificate can be generated.
     pub async fn start(self) -> Result<Spacelift, StartError> {
         let tls = self.tls.then(Tls::generate).transpose()?;
         let (webhooks, outbox) = Webhooks::new(self.webhook);
         let webhooks = Arc::new(webhooks);
         let (world, seed) = match self.source {
-            Source::Fixed(account) => (World::fixed(*account, self.canned, Arc::clone(&webhooks)), 0),
-            Source::Living { seed, speed } => {
+            AccountSource::Fixed(account) => {
+                (World::fixed(*account, self.cache_responses, Arc::clone(&webhooks)), 0)
+            }
+            AccountSource::Simulated { seed, speed } => {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                let living = Living::new(seed, now);
-                (World::living(living, speed, now, self.canned, Arc::clone(&webhooks)), seed)
+                let account = SimulatedAccount::new(seed, now);
+                (World::simulated(account, speed, now, self.cache_responses, Arc::clone(&webhooks)), seed)
             }
         };
         let world = Arc::new(world);
@@ -187,111 +190,112 @@ impl Builder {
 }
 
 impl Spacelift {
-    /// Starts with the defaults: [`Account::rich`], healthy, plain HTTP on a free port of 127.0.0.1.
+    /// Returns a builder with the defaults: [`Account::rich`], healthy, plain HTTP on a free port of
+    /// 127.0.0.1.
     #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// Where it listens.
+    /// Returns the listen address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.server.address()
     }
 
-    /// The endpoint to configure, without `/graphql`.
+    /// Returns the endpoint to configure, without `/graphql`.
     #[must_use]
     pub fn url(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.server.reachable())
     }
 
-    /// The certificate to trust, in PEM, if it serves HTTPS.
+    /// Returns the CA certificate in PEM; `None` without TLS.
     #[must_use]
     pub fn ca_pem(&self) -> Option<&str> {
         self.tls.as_ref().map(|tls| tls.ca_pem.as_str())
     }
 
-    /// The account as it is now.
+    /// Returns the current account.
     #[must_use]
     pub fn account(&self) -> Arc<Account> {
         self.api.world.account()
     }
 
-    /// Serves another account, which does not change by itself.
+    /// Serves another, fixed account.
     pub fn set_account(&self, account: Account) {
         self.api.world.set_account(account);
     }
 
-    /// Makes a living account live faster or slower, or pause at zero; in simulated seconds per second.
+    /// Sets the speed of a simulated account in simulated seconds per second. Zero pauses it.
     pub fn set_speed(&self, speed: f64) {
         self.api.world.set_speed(speed);
     }
 
-    /// How the API behaves.
+    /// Returns the scenario.
     #[must_use]
     pub fn scenario(&self) -> Scenario {
         self.api.scenario()
     }
 
-    /// Lets the API behave in another way, from the next request on.
+    /// Sets the scenario of the following requests.
     pub fn set_scenario(&self, scenario: Scenario) {
         self.api.set_scenario(scenario);
     }
 
-    /// How tokens that are not good are refused; by default as Spacelift does it.
-    pub fn set_refusal(&self, refusal: Refusal) {
-        self.api.set_refusal(refusal);
+    /// Sets the response to invalid tokens. The default is Spacelift's.
+    pub fn set_token_rejection(&self, rejection: TokenRejection) {
+        self.api.set_token_rejection(rejection);
     }
 
-    /// Accepts another API key. Tokens that the old one was exchanged for stay good.
+    /// Accepts another API key. Tokens of the previous key stay valid.
     pub fn set_credentials(&self, id: impl Into<String>, secret: impl Into<String>) {
         self.api.sessions.set_credentials(id.into(), secret.into());
     }
 
-    /// How long tokens are good for that are issued from now on.
+    /// Sets the lifetime of new tokens.
     pub fn set_token_lifetime(&self, lifetime: Duration) {
         self.api.sessions.set_lifetime(lifetime);
     }
 
-    /// Makes every token unknown.
+    /// Invalidates all tokens.
     pub fn revoke_tokens(&self) {
         self.api.sessions.revoke_all();
     }
 
-    /// Prescribes the reply to an operation, by name, or to the token exchange with [`EXCHANGE`].
+    /// Sets the reply to an operation by its name, or to the token exchange with [`EXCHANGE`].
     ///
-    /// Replies with a count are given first, in the order in which they were prescribed; one without a count
-    /// is given for ever after and replaces the last of its kind. An override takes effect before the
-    /// scenario does and before the token is looked at.
+    /// Replies with a count are used first, in the order in which they were added. A reply without a count is
+    /// used after them, without limit, and replaces the previous reply without a count. Overrides take
+    /// precedence over the scenario and the check of the token.
     pub fn override_reply(&self, operation: impl Into<String>, reply: impl Into<Override>) {
         self.api.add_override(operation.into(), reply.into());
     }
 
-    /// Forgets every override. Requests that are held stay so.
+    /// Removes all overrides. Requests that are held stay held.
     pub fn clear_overrides(&self) {
         self.api.clear_overrides();
     }
 
-    /// The last 10,000 requests to `/graphql`, oldest first.
+    /// Returns the last 10,000 requests to `/graphql`, oldest first.
     #[must_use]
     pub fn requests(&self) -> Vec<Recorded> {
         self.api.journal.recent()
     }
 
-    /// How many requests there have been of each operation; those without a name are under the empty one.
+    /// Returns the number of requests by operation. Requests without an operation name have the empty name.
     #[must_use]
     pub fn counts(&self) -> BTreeMap<String, u64> {
         self.api.journal.counts()
     }
 
-    /// How many requests there have been of one operation.
+    /// Returns the number of requests of an operation.
     #[must_use]
     pub fn count(&self, operation: &str) -> u64 {
         self.api.journal.count(operation)
     }
 
-    /// How many times a token was asked for, whatever the answer.
+    /// Returns the number of token exchanges, successful or not.
     #[must_use]
     pub fn exchanges(&self) -> u64 {
         self.count(EXCHANGE)
@@ -302,16 +306,16 @@ impl Spacelift {
         self.api.journal.wait_for(operation, count).await;
     }
 
-    /// Closes the listener and every connection, so that clients are refused. What is known stays known.
+    /// Closes the listener and all connections. Connections are refused until a restart; the data is kept.
     pub async fn stop(&self) {
         self.server.stop().await;
     }
 
-    /// Listens again on the same address, after a [`stop`](Self::stop) or instead of one.
+    /// Listens again on the same address, after [`stop`](Self::stop) or without it.
     ///
     /// # Errors
     ///
-    /// If the address has been taken by somebody else.
+    /// Returns an error if another process uses the address.
     pub async fn restart(&self) -> Result<(), StartError> {
         Ok(self.server.restart().await?)
     }

@@ -1,8 +1,8 @@
 //! A simulated Spacelift.
 //!
-//! [`Spacelift::builder`] starts one on a port of its own. It answers `POST /graphql` from an [`Account`],
-//! fixed or [`Living`], in the manner of a [`Scenario`] or, for one operation, of a [`Reply`]; and it keeps a
-//! journal of what it was asked. `GET /_sandbox/` tells what can be done from outside the process.
+//! [`Spacelift::builder`] starts a server. It serves `POST /graphql` from a fixed or simulated [`Account`]
+//! according to a [`Scenario`] or, for a single operation, a [`Reply`], and it records requests. `GET
+//! /_sandbox/` lists the controls for other processes.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -21,11 +21,11 @@ mod api;
 mod control;
 mod guard;
 mod handle;
-mod living;
 mod recorded;
 mod scenario;
 mod schema;
 mod session;
+mod simulation;
 mod ulid;
 pub mod webhook;
 mod world;
@@ -34,13 +34,13 @@ pub use account::{
     Account, DriftDetectionSchedule, ID, IntegrationsCount, LargestStack, MetricPoint, Metrics, MetricsRange,
     MetricsRun, PublicWorkerPool, SeatUsage, Seats, StackTile, Usage, Worker, WorkerPool,
 };
-pub use api::Refusal;
+pub use api::TokenRejection;
 pub use handle::{Builder, Spacelift, StartError};
-pub use living::Living;
 pub use recorded::{EXCHANGE, Recorded};
 pub use scenario::{Scenario, UnknownScenario};
 pub use schema::sdl;
 pub use session::{DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET};
+pub use simulation::SimulatedAccount;
 
 pub use crate::{
     reply::{Hold, Override, Reply},

@@ -1,15 +1,15 @@
-//! What is remembered of a request.
+//! Recorded requests.
 
 use hyper::{HeaderMap, Version};
 use tokio::time::Instant;
 
-/// The operation under which every token exchange is counted and can be overridden, named or not.
+/// The operation name under which all token exchanges are counted and can be overridden.
 pub const EXCHANGE: &str = "apiKeyUser";
 
-/// A request to `/graphql`, noted on arrival, however it was answered later.
+/// A request to `/graphql`, recorded on arrival.
 #[derive(Clone, Debug)]
 pub struct Recorded {
-    /// The operation's name: [`EXCHANGE`] for the exchange, none for another that has no name.
+    /// The name of the operation: [`EXCHANGE`] for token exchanges, `None` for a request without a name.
     pub operation: Option<String>,
     /// The GraphQL document.
     pub query: String,
@@ -19,10 +19,10 @@ pub struct Recorded {
     pub headers: HeaderMap,
     /// The HTTP version.
     pub version: Version,
-    /// The number of the connection, from zero; numbers start again with a restart.
+    /// The number of the connection, from zero. A restart resets it.
     pub connection: u64,
-    /// The bearer token that came along.
+    /// The bearer token.
     pub token: Option<String>,
-    /// When it arrived.
+    /// The time of arrival.
     pub at: Instant,
 }

@@ -1,33 +1,33 @@
-//! The ways in which the API as a whole can misbehave, by name.
+//! Named behaviours of the whole API.
 
 use std::{fmt, str::FromStr};
 
-/// How the simulated API behaves towards everybody. See [`Reply`](super::Reply) for a single operation.
+/// The behaviour of the simulated API for all operations. See [`Reply`](super::Reply) for a single operation.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Scenario {
-    /// Everything works.
+    /// No faults.
     #[default]
     Healthy,
-    /// The key belongs to a machine: `usage` and `seats` fail with `not available for machine sessions`.
-    /// Both are non-null, so the answer's data is null.
+    /// The API key belongs to a machine: `usage` and `seats` fail with `not available for machine sessions`.
+    /// Both are non-null, so `data` is null.
     MachineKey,
     /// `metrics.stacksCountByState` fails with `internal error`, which makes `metrics` null.
     PartialFailure,
-    /// Every token is refused, and so is every exchange.
+    /// All tokens and all token exchanges are rejected.
     Unauthorized,
-    /// HTTP 429 with `Retry-After: 30` for everything but the exchange.
+    /// HTTP 429 with `Retry-After: 30` for everything except token exchanges.
     RateLimited,
-    /// Each answer comes late, after ten seconds unless configured otherwise.
+    /// Each response is delayed by ten seconds.
     Slow,
-    /// HTTP 200 with an HTML page, as a proxy in between would say it.
+    /// HTTP 200 with an HTML page, like the error page of a proxy.
     Garbage,
-    /// Connections are accepted and end without an answer. The control endpoint stays, or there would be
-    /// no way back.
+    /// Connections are closed without a response. The control endpoint stays available to change the
+    /// scenario.
     Down,
 }
 
 impl Scenario {
-    /// Every scenario, in the order of this type.
+    /// Every value, in the order of declaration.
     pub const ALL: [Self; 8] = [
         Self::Healthy,
         Self::MachineKey,
@@ -39,7 +39,7 @@ impl Scenario {
         Self::Down,
     ];
 
-    /// The name in snake case.
+    /// Returns the name in snake case.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -61,7 +61,7 @@ impl fmt::Display for Scenario {
     }
 }
 
-/// The name is none of [`Scenario::ALL`].
+/// The name is not one of [`Scenario::ALL`].
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("unknown scenario {0:?}, expected one of {names}", names = Scenario::ALL.map(Scenario::name).join(", "))]
 pub struct UnknownScenario(String);

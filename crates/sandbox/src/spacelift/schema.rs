@@ -1,4 +1,4 @@
-//! The GraphQL schema, served from an [`Account`].
+//! The GraphQL schema of an [`Account`].
 
 use std::sync::Arc;
 
@@ -15,12 +15,13 @@ use super::{
 
 pub(super) type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 
-/// A schema whose exchange asks `sessions`. Each request brings its `Arc<Account>` and its [`Scenario`].
+/// Returns a schema that exchanges tokens with `sessions`. Each request provides its `Arc<Account>` and its
+/// [`Scenario`].
 pub(super) fn build(sessions: Arc<Sessions>) -> Schema {
     Schema::build(Query, Mutation, EmptySubscription).data(sessions).finish()
 }
 
-/// The schema that is served, in GraphQL's schema definition language.
+/// Returns the schema in GraphQL's schema definition language.
 #[must_use]
 pub fn sdl() -> String {
     Schema::new(Query, Mutation, EmptySubscription).sdl()
@@ -80,14 +81,14 @@ pub(super) struct Mutation;
 
 #[Object]
 impl Mutation {
-    /// Exchanges an API key for a session; null when the key is unknown.
+    /// Exchanges an API key for a session; null for an unknown key.
     async fn api_key_user(&self, ctx: &Context<'_>, id: ID, secret: String) -> Result<Option<User>> {
         let session = match ctx.data::<Scenario>()? {
             Scenario::Unauthorized => None,
             _ => ctx.data::<Arc<Sessions>>()?.exchange(&id, &secret),
         };
         if session.is_none() {
-            // An `Err` would void the whole answer. The real API nulls just this field.
+            // An `Err` would make the whole `data` null. The real API nulls only this field.
             let error = ServerError::new("unauthorized", Some(ctx.item.pos));
             ctx.add_error(ctx.set_error_path(error));
         }
@@ -103,7 +104,7 @@ struct MetricsInput {
     start_time: i64,
 }
 
-/// The account of this request.
+/// Returns the account of the request.
 fn account<'a>(ctx: &Context<'a>) -> Result<&'a Account> {
     Ok(ctx.data::<Arc<Account>>()?)
 }

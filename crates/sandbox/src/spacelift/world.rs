@@ -1,4 +1,4 @@
-//! Where the account comes from: fixed, or alive and as old as the clock says.
+//! The served account: fixed, or simulated with the clock.
 
 use std::{
     collections::HashMap,
@@ -10,181 +10,195 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{
-    Account, Living,
-    living::Transition,
-    webhook::{RunBook, Runs, Webhooks},
+    Account, SimulatedAccount,
+    simulation::Transition,
+    webhook::{RunLog, Runs, Webhooks},
 };
 
-/// How many simulated seconds a request may have to catch up on after nobody has asked for long.
+/// The maximum number of simulated seconds of one step, after a long time without requests.
 const MAX_CATCH_UP: f64 = 3600.0;
 
-/// The account and, on request, the answers that were rendered from it.
+/// The account and optionally its cached responses.
 pub(super) struct World {
-    state: Mutex<State>,
+    state: Mutex<AccountState>,
     webhooks: Arc<Webhooks>,
 }
 
-struct State {
+struct AccountState {
     account: Arc<Account>,
-    life: Option<Life>,
-    /// Rendered answers of the present account by operation name, if they are to be kept.
-    canned: Option<HashMap<String, Canned>>,
-    runs: RunBook,
+    simulation: Option<RunningSimulation>,
+    /// Cached responses of the current account by operation name; `None` without caching.
+    cached: Option<HashMap<String, CachedResponse>>,
+    runs: RunLog,
 }
 
-struct Life {
-    living: Living,
-    /// Simulated seconds in a second.
+struct RunningSimulation {
+    account: SimulatedAccount,
+    /// Simulated seconds per second.
     speed: f64,
-    /// Up to when the account has lived.
+    /// The time up to which the account is simulated.
     at: Instant,
-    /// What the wall clock said then.
+    /// The real time at that moment.
     wall: Duration,
 }
 
-struct Canned {
+struct CachedResponse {
     query: String,
-    answer: Bytes,
+    response: Bytes,
 }
 
 impl World {
-    pub(super) fn fixed(account: Account, canned: bool, webhooks: Arc<Webhooks>) -> Self {
-        Self::new(account, None, RunBook::default(), canned, webhooks)
+    pub(super) fn fixed(account: Account, cached: bool, webhooks: Arc<Webhooks>) -> Self {
+        Self::new(account, None, RunLog::default(), cached, webhooks)
     }
 
-    /// A living account; `wall` is what the wall clock says, from which on it lives.
-    pub(super) fn living(
-        mut living: Living,
+    /// Returns a simulated account that starts at the real time `wall`.
+    pub(super) fn simulated(
+        mut simulated: SimulatedAccount,
         speed: f64,
         wall: Duration,
-        canned: bool,
+        cached: bool,
         webhooks: Arc<Webhooks>,
     ) -> Self {
-        let account = living.snapshot();
-        let mut runs = RunBook::default();
-        let now = living.now();
-        for Transition { run, at } in living.take_transitions() {
-            // Before the start, time has passed as on the wall clock.
+        let account = simulated.snapshot();
+        let mut runs = RunLog::default();
+        let now = simulated.now();
+        for Transition { run, at } in simulated.take_transitions() {
+            // Before the start, simulated time equals real time.
             runs.enter(&run.info, run.state.name(), wall.saturating_sub(now - at), false);
         }
         runs.reset();
-        Self::new(account, Some(Life { living, speed, at: Instant::now(), wall }), runs, canned, webhooks)
+        Self::new(
+            account,
+            Some(RunningSimulation { account: simulated, speed, at: Instant::now(), wall }),
+            runs,
+            cached,
+            webhooks,
+        )
     }
 
     fn new(
         account: Account,
-        life: Option<Life>,
-        runs: RunBook,
-        canned: bool,
+        simulation: Option<RunningSimulation>,
+        runs: RunLog,
+        cached: bool,
         webhooks: Arc<Webhooks>,
     ) -> Self {
-        let canned = canned.then(HashMap::new);
-        Self { state: Mutex::new(State { account: Arc::new(account), life, canned, runs }), webhooks }
+        let cached = cached.then(HashMap::new);
+        Self {
+            state: Mutex::new(AccountState { account: Arc::new(account), simulation, cached, runs }),
+            webhooks,
+        }
     }
 
-    /// The account as it is now.
+    /// Returns the current account.
     pub(super) fn account(&self) -> Arc<Account> {
         Arc::clone(&self.state().account)
     }
 
-    /// Replaces the account by one that does not change.
+    /// Replaces the account by a fixed one.
     pub(super) fn set_account(&self, account: Account) {
         let mut state = self.state();
-        state.life = None;
-        state.runs = RunBook::default();
+        state.simulation = None;
+        state.runs = RunLog::default();
         state.replace(account);
     }
 
-    /// Whether the account lives.
-    pub(super) fn is_living(&self) -> bool {
-        self.lock().life.is_some()
+    /// Returns whether the account is simulated.
+    pub(super) fn is_simulated(&self) -> bool {
+        self.lock().simulation.is_some()
     }
 
-    /// Lets a living account live up to now, and hands what happened to its runs to the webhook.
+    /// Advances a simulated account to now and delivers the state changes of its runs.
     pub(super) fn catch_up(&self) {
         drop(self.state());
     }
 
-    /// What has become of the runs of a living account.
+    /// Returns the runs of a simulated account.
     pub(super) fn runs(&self) -> Runs {
         self.state().runs.runs()
     }
 
-    /// Forgets the runs that ended.
+    /// Removes the ended runs.
     pub(super) fn reset_runs(&self) {
         self.state().runs.reset();
     }
 
-    /// Simulated seconds in a second; zero for an account that does not change.
+    /// Returns the speed in simulated seconds per second; zero for a fixed account.
     pub(super) fn speed(&self) -> f64 {
-        self.state().life.as_ref().map_or(0.0, |life| life.speed)
+        self.state().simulation.as_ref().map_or(0.0, |simulation| simulation.speed)
     }
 
-    /// Makes a living account live faster or slower, or pause at zero. A fixed one stays fixed.
+    /// Sets the speed of a simulated account. Zero pauses it. Fixed accounts are not affected.
     pub(super) fn set_speed(&self, speed: f64) {
-        if let Some(life) = &mut self.state().life {
-            life.speed = speed;
+        if let Some(simulation) = &mut self.state().simulation {
+            simulation.speed = speed;
         }
     }
 
-    /// The answer kept for an operation, provided that it asked the very same.
-    pub(super) fn canned(&self, operation: &str, query: &str) -> Option<Bytes> {
+    /// Returns the cached response to an operation if its query is the same.
+    pub(super) fn cached(&self, operation: &str, query: &str) -> Option<Bytes> {
         let state = self.state();
-        let canned = state.canned.as_ref()?.get(operation)?;
-        (canned.query == query).then(|| canned.answer.clone())
+        let cached = state.cached.as_ref()?.get(operation)?;
+        (cached.query == query).then(|| cached.response.clone())
     }
 
-    /// Keeps an answer that was rendered from `account`, unless there is another account by now.
-    pub(super) fn can(&self, account: &Arc<Account>, operation: String, query: String, answer: Bytes) {
+    /// Caches a response rendered from `account`, unless the account has changed since.
+    pub(super) fn cache(&self, account: &Arc<Account>, operation: String, query: String, response: Bytes) {
         let mut state = self.state();
         if !Arc::ptr_eq(&state.account, account) {
             return;
         }
-        if let Some(canned) = &mut state.canned {
-            canned.insert(operation, Canned { query, answer });
+        if let Some(cached) = &mut state.cached {
+            cached.insert(operation, CachedResponse { query, response });
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, AccountState> {
         let mut state = self.lock();
         state.catch_up(&self.webhooks);
         state
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, AccountState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl AccountState {
     fn catch_up(&mut self, webhooks: &Webhooks) {
-        let Some(life) = &mut self.life else { return };
-        let elapsed = life.at.elapsed();
-        life.at += elapsed;
-        life.wall += elapsed;
-        let seconds = (elapsed.as_secs_f64() * life.speed).clamp(0.0, MAX_CATCH_UP);
-        // Only a speed that is no number gets past the clamp, and time stands still then.
+        let Some(simulation) = &mut self.simulation else { return };
+        let elapsed = simulation.at.elapsed();
+        simulation.at += elapsed;
+        simulation.wall += elapsed;
+        let seconds = (elapsed.as_secs_f64() * simulation.speed).clamp(0.0, MAX_CATCH_UP);
+        // Only a speed that is NaN passes the clamp. It pauses the simulation.
         let simulated = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-        if !life.living.advance(simulated) {
+        if !simulation.account.advance(simulated) {
             return;
         }
-        let (now, is_told) = (life.living.now(), webhooks.is_set());
-        for Transition { run, at } in life.living.take_transitions() {
-            let ago = Duration::try_from_secs_f64((now - at).as_secs_f64() / life.speed).unwrap_or_default();
-            let delivery =
-                self.runs.enter(&run.info, run.state.name(), life.wall.saturating_sub(ago), is_told);
-            if is_told {
+        let (now, is_delivered) = (simulation.account.now(), webhooks.is_set());
+        for Transition { run, at } in simulation.account.take_transitions() {
+            let ago =
+                Duration::try_from_secs_f64((now - at).as_secs_f64() / simulation.speed).unwrap_or_default();
+            let delivery = self.runs.enter(
+                &run.info,
+                run.state.name(),
+                simulation.wall.saturating_sub(ago),
+                is_delivered,
+            );
+            if is_delivered {
                 webhooks.deliver(delivery);
             }
         }
-        let account = life.living.snapshot();
+        let account = simulation.account.snapshot();
         self.replace(account);
     }
 
     fn replace(&mut self, account: Account) {
         self.account = Arc::new(account);
-        if let Some(canned) = &mut self.canned {
-            canned.clear();
+        if let Some(cached) = &mut self.cached {
+            cached.clear();
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The fixed accounts.
+//! Tests of the sample accounts.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ fn ids(account: &Account) -> Vec<&ID> {
 }
 
 #[test]
-fn fixtures_are_what_they_say() {
+fn sample_accounts_are_consistent() {
     assert_eq!(Account::rich(), Account::rich());
     assert_eq!(Account::self_hosted().public_pool, None);
     assert!(Account::empty().pools.is_empty());
@@ -29,23 +29,23 @@ fn fixtures_are_what_they_say() {
 }
 
 #[tokio::test]
-async fn hostile_names_arrive_unchanged() {
+async fn serves_difficult_names_unchanged() {
     let spacelift = Spacelift::builder().account(Account::hostile()).start().await.unwrap();
     let client = Client::logged_in(&spacelift).await;
-    let answer = client
+    let response = client
         .query("query All { workerPools { name } metrics { stacksCountByState { labels value } } }")
         .await
         .json();
 
     let account = spacelift.account();
-    let answered = answer["data"]["workerPools"].as_array().unwrap();
-    let names: Vec<_> = answered.iter().map(|pool| pool["name"].as_str().unwrap()).collect();
+    let served = response["data"]["workerPools"].as_array().unwrap();
+    let names: Vec<_> = served.iter().map(|pool| pool["name"].as_str().unwrap()).collect();
     assert_eq!(names, account.pools.iter().map(|pool| &pool.name).collect::<Vec<_>>());
     for fragment in ["\"", "\\", "\n", "\t", "🚀", "\u{202e}", "\u{301}", "}", "#"] {
         assert!(names.iter().any(|name| name.contains(fragment)), "no name has {fragment:?}");
     }
     assert!(names.contains(&""));
     assert!(names.iter().any(|name| name.len() > 5000));
-    let points = answer["data"]["metrics"]["stacksCountByState"].as_array().unwrap();
+    let points = response["data"]["metrics"]["stacksCountByState"].as_array().unwrap();
     assert!(points.iter().any(|point| point["labels"].as_array().unwrap().is_empty()));
 }

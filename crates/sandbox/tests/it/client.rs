@@ -1,4 +1,4 @@
-//! A client for tests, as plain as can be.
+//! A minimal HTTP client.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -25,7 +25,7 @@ pub(crate) struct Client {
     pub(crate) token: Option<String>,
 }
 
-/// An answer that was read to its end.
+/// A complete response.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
@@ -53,7 +53,7 @@ impl Client {
         Self { http, url, token: None }
     }
 
-    /// A client that has exchanged the default key for a token.
+    /// Returns a client with a token of the default API key.
     pub(crate) async fn logged_in(spacelift: &Spacelift) -> Self {
         let mut client = Self::new(spacelift);
         client.log_in().await;
@@ -76,7 +76,7 @@ impl Client {
         self.send(self.graphql(document)).await
     }
 
-    /// The same, for answers that do not come to a good end.
+    /// Like [`query`](Self::query), for responses that may fail.
     pub(crate) async fn try_query(&self, document: &str) -> Result<Response<Incoming>, legacy::Error> {
         self.http.request(self.graphql(document)).await
     }
@@ -86,7 +86,7 @@ impl Client {
         self.send(request.body(Full::new(body.into())).unwrap()).await
     }
 
-    /// The same, for answers that do not come to a good end.
+    /// Like [`get`](Self::get), for responses that may fail.
     pub(crate) async fn try_get(&self, path: &str) -> Result<Response<Incoming>, legacy::Error> {
         self.http.get(format!("{}{path}", self.url).parse().unwrap()).await
     }
@@ -96,7 +96,7 @@ impl Client {
     }
 
     fn graphql(&self, document: &str) -> Request<Full<Bytes>> {
-        // What an exporter sends: the document's only operation by its name.
+        // Like an exporter: the name of the document's only operation.
         let name = document.split_whitespace().nth(1);
         let body = json!({ "query": document, "operationName": name, "variables": {} });
         let request = self.authorized(Request::post(format!("{}/graphql", self.url)));
@@ -104,7 +104,7 @@ impl Client {
         request.body(Full::from(body.to_string())).unwrap()
     }
 
-    /// With the token, if there is one.
+    /// Adds the token, if the client has one.
     fn authorized(&self, request: Builder) -> Builder {
         match &self.token {
             Some(token) => request.header(AUTHORIZATION, format!("Bearer {token}")),
@@ -113,8 +113,8 @@ impl Client {
     }
 
     async fn send(&self, request: Request<Full<Bytes>>) -> Reply {
-        let (parts, body) = self.http.request(request).await.expect("an answer").into_parts();
-        let body = body.collect().await.expect("a whole answer").to_bytes();
+        let (parts, body) = self.http.request(request).await.expect("a response").into_parts();
+        let body = body.collect().await.expect("a complete response").to_bytes();
         Reply { status: parts.status, headers: parts.headers, body }
     }
 }

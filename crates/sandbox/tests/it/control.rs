@@ -1,4 +1,4 @@
-//! The endpoint that controls the sandbox from outside the process.
+//! Tests of the control endpoint of the simulated Spacelift.
 
 use hyper::{Method, StatusCode};
 use sandbox::spacelift::{Account, Scenario, Spacelift};
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::client::{Client, POOLS};
 
 #[tokio::test]
-async fn tells_what_is_there() {
+async fn lists_controls_and_rejects_unknown_paths() {
     let spacelift = Spacelift::builder().start().await.unwrap();
     let client = Client::new(&spacelift);
 
@@ -33,7 +33,7 @@ async fn tells_what_is_there() {
 }
 
 #[tokio::test]
-async fn switches_the_scenario() {
+async fn sets_the_scenario() {
     let spacelift = Spacelift::builder().scenario(Scenario::RateLimited).start().await.unwrap();
     let client = Client::new(&spacelift);
     assert_eq!(client.get("/_sandbox/scenario").await.text(), "rate_limited\n");
@@ -51,7 +51,7 @@ async fn switches_the_scenario() {
 }
 
 #[tokio::test]
-async fn shows_the_account_in_numbers() {
+async fn returns_the_account_with_counts() {
     let spacelift = Spacelift::builder().account(Account::rich()).start().await.unwrap();
     let account = Client::new(&spacelift).get("/_sandbox/account").await.json();
 
@@ -81,8 +81,8 @@ async fn counts_requests_and_revokes_tokens() {
 }
 
 #[tokio::test]
-async fn pauses_a_living_account() {
-    let spacelift = Spacelift::builder().living(1, 2.5).start().await.unwrap();
+async fn pauses_a_simulated_account() {
+    let spacelift = Spacelift::builder().simulated(1, 2.5).start().await.unwrap();
     let client = Client::new(&spacelift);
     assert_eq!(client.get("/_sandbox/speed").await.text(), "2.5\n");
     for refused in ["-1", "inf", "fast"] {

@@ -1,16 +1,16 @@
-//! The sandbox as its users see it: over sockets, as data, and as a program.
+//! Tests of the sandbox over sockets, through its handles and as a process.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "that is how a test fails")]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "failures of tests panic")]
 
 mod account;
 mod client;
 mod control;
 mod google;
-mod living;
 mod overrides;
 mod program;
 mod scenarios;
 mod schema;
 mod sessions;
+mod simulation;
 mod sockets;
 mod webhook;

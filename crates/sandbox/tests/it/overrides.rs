@@ -1,4 +1,4 @@
-//! Prescribed replies.
+//! Tests of overrides.
 
 use std::{error::Error, io, time::Duration};
 
@@ -18,7 +18,7 @@ async fn start() -> (Spacelift, Client) {
 }
 
 #[tokio::test]
-async fn counted_replies_come_in_order_before_the_standing_one() {
+async fn uses_counted_replies_before_the_unlimited_one() {
     let (spacelift, client) = start().await;
     spacelift.override_reply("Pools", Reply::status(500));
     spacelift.override_reply("Pools", Reply::status(502).times(2));
@@ -27,19 +27,19 @@ async fn counted_replies_come_in_order_before_the_standing_one() {
     for expected in [502, 502, 503, 500, 500] {
         assert_eq!(client.query(POOLS).await.status, expected);
     }
-    assert_eq!(client.query(USAGE).await.status, StatusCode::OK, "another operation is not affected");
+    assert_eq!(client.query(USAGE).await.status, StatusCode::OK, "other operations are not affected");
 
     spacelift.clear_overrides();
     assert!(client.query(POOLS).await.json()["errors"].is_null());
 }
 
 #[tokio::test]
-async fn status_and_json_are_given_as_prescribed() {
+async fn sends_status_and_json_unchanged() {
     let (spacelift, client) = start().await;
     spacelift.override_reply("Pools", Reply::Json("{\"data\": [1, 2}".to_owned()));
     let headers = vec![("Retry-After".to_owned(), "7".to_owned())];
     spacelift.override_reply("Usage", Reply::Status { code: 503, headers, body: "later".to_owned() });
-    // An override comes before everything else, so that it also works where the scenario would interfere.
+    // Overrides take precedence over scenarios.
     spacelift.set_scenario(Scenario::Unauthorized);
 
     assert_eq!(client.query(POOLS).await.text(), "{\"data\": [1, 2}");
@@ -49,11 +49,11 @@ async fn status_and_json_are_given_as_prescribed() {
 }
 
 #[tokio::test]
-async fn the_exchange_can_be_overridden_whatever_its_name() {
+async fn overrides_the_token_exchange() {
     let (spacelift, client) = start().await;
     spacelift.override_reply(EXCHANGE, Reply::graphql_error("unauthorized").once());
-    let answer = client.exchange(DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET).await.json();
-    assert_eq!(answer["errors"][0]["message"], "unauthorized");
+    let response = client.exchange(DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET).await.json();
+    assert_eq!(response["errors"][0]["message"], "unauthorized");
 
     spacelift.override_reply(EXCHANGE, Reply::status(500));
     let named = r#"mutation LogIn { apiKeyUser(id: "a", secret: "b") { jwt } }"#;
@@ -62,7 +62,7 @@ async fn the_exchange_can_be_overridden_whatever_its_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delayed_answer_is_the_usual_one() {
+async fn delays_the_normal_response() {
     let (spacelift, client) = start().await;
     spacelift.override_reply("Pools", Reply::Delay(Duration::from_secs(4)));
     let start = Instant::now();
@@ -71,7 +71,7 @@ async fn a_delayed_answer_is_the_usual_one() {
 }
 
 #[tokio::test]
-async fn held_requests_wait_until_they_are_released() {
+async fn holds_requests_until_released() {
     let (spacelift, client) = start().await;
     let hold = Hold::new();
     spacelift.override_reply("Pools", Reply::Hold(hold.clone()));
@@ -83,7 +83,7 @@ async fn held_requests_wait_until_they_are_released() {
     .take(2)
     .collect();
     hold.arrived(2).await;
-    assert!(client.query(USAGE).await.json()["errors"].is_null(), "others are not held up");
+    assert!(client.query(USAGE).await.json()["errors"].is_null(), "other operations are not held");
     assert!(queries.iter().all(|query| !query.is_finished()));
 
     hold.release();
@@ -93,7 +93,7 @@ async fn held_requests_wait_until_they_are_released() {
 }
 
 #[tokio::test]
-async fn a_reset_is_a_tcp_reset() {
+async fn resets_the_connection() {
     let (spacelift, client) = start().await;
     spacelift.override_reply("Pools", Reply::Reset.once());
 
@@ -106,21 +106,21 @@ async fn a_reset_is_a_tcp_reset() {
 }
 
 #[tokio::test]
-async fn a_truncated_answer_begins_and_breaks_off() {
+async fn truncates_the_response() {
     let (spacelift, client) = start().await;
     spacelift.override_reply("Pools", Reply::Truncated);
 
-    let answer = client.try_query(POOLS).await.unwrap();
-    assert_eq!(answer.status(), StatusCode::OK);
-    let announced: u64 = answer.headers()["content-length"].to_str().unwrap().parse().unwrap();
-    let mut body = answer.into_body();
+    let response = client.try_query(POOLS).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let announced: u64 = response.headers()["content-length"].to_str().unwrap().parse().unwrap();
+    let mut body = response.into_body();
     let beginning = body.frame().await.unwrap().unwrap().into_data().unwrap();
     assert!(!beginning.is_empty() && (beginning.len() as u64) < announced);
     body.frame().await.unwrap().unwrap_err();
 }
 
 #[tokio::test]
-async fn an_endless_answer_lasts_as_long_as_the_client_reads() {
+async fn sends_an_endless_response() {
     let (spacelift, client) = start().await;
     spacelift.override_reply("Pools", Reply::Endless);
 

@@ -1,4 +1,4 @@
-//! The program itself.
+//! Tests of the program.
 
 use std::{process::Stdio, time::Duration};
 
@@ -16,7 +16,7 @@ fn sandbox() -> Command {
 }
 
 #[tokio::test]
-async fn says_where_it_listens_and_ends_when_asked() {
+async fn prints_addresses_and_stops_on_signals() {
     for signal in ["-TERM", "-INT"] {
         let mut program = sandbox()
             .args(["spacelift", "--listen", "127.0.0.1:0"])
@@ -29,19 +29,20 @@ async fn says_where_it_listens_and_ends_when_asked() {
 
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(b"GET /_sandbox/scenario HTTP/1.0\r\n\r\n").await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.ends_with("\r\n\r\nmachine_key\n"), "{answer}");
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        assert!(response.ends_with("\r\n\r\nmachine_key\n"), "{response}");
 
         let id = program.id().unwrap().to_string();
         assert!(Command::new("kill").args([signal, &id]).status().await.unwrap().success());
-        let status = timeout(Duration::from_secs(10), program.wait()).await.expect("it ends").unwrap();
+        let status =
+            timeout(Duration::from_secs(10), program.wait()).await.expect("an exit in time").unwrap();
         assert_eq!(status.code(), Some(0));
     }
 }
 
 #[tokio::test]
-async fn rejects_what_it_does_not_understand() {
+async fn rejects_invalid_arguments() {
     for argument in [
         "--scenario=nonsense",
         "--speed=-1",
@@ -57,7 +58,7 @@ async fn rejects_what_it_does_not_understand() {
 }
 
 #[tokio::test]
-async fn serves_everything_at_once() {
+async fn serves_all_services() {
     let mut program = sandbox()
         .args(["all", "--listen=127.0.0.1:0", "--pubsub-listen=127.0.0.1:0", "--compute-listen=127.0.0.1:0"])
         .args(["--speed=5", "--project=other-project"])
@@ -77,13 +78,13 @@ async fn serves_everything_at_once() {
         )
         .await
         .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.contains("nextPageToken"), "{answer}");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    assert!(response.contains("nextPageToken"), "{response}");
 
     let id = program.id().unwrap().to_string();
     assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
-    let status = timeout(Duration::from_secs(10), program.wait()).await.expect("it ends").unwrap();
+    let status = timeout(Duration::from_secs(10), program.wait()).await.expect("an exit in time").unwrap();
     assert_eq!(status.code(), Some(0));
 }
 
@@ -100,9 +101,10 @@ async fn serves_several_projects() {
     let address = line.strip_prefix("compute: listening on http://").expect(&line);
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(b"GET /_sandbox/projects HTTP/1.0\r\n\r\n").await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    let projects: serde_json::Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    let projects: serde_json::Value =
+        serde_json::from_str(response.split_once("\r\n\r\n").unwrap().1).unwrap();
     for (id, access, state) in [
         ("example-project", "granted", "ACTIVE"),
         ("team-b", "granted", "ACTIVE"),

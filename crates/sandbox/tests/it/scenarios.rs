@@ -1,4 +1,4 @@
-//! Each scenario as a client meets it.
+//! Tests of each scenario.
 
 use std::time::Duration;
 
@@ -18,14 +18,14 @@ async fn start(scenario: Scenario) -> (Spacelift, Client) {
     (spacelift, client)
 }
 
-/// The only error's message and path.
-fn error(answer: &Value) -> (&str, &Value) {
-    let [error] = &answer["errors"].as_array().unwrap()[..] else { panic!("not one error: {answer}") };
+/// Returns the message and the path of the only error.
+fn error(response: &Value) -> (&str, &Value) {
+    let [error] = &response["errors"].as_array().unwrap()[..] else { panic!("not one error: {response}") };
     (error["message"].as_str().unwrap(), &error["path"])
 }
 
 #[test]
-fn names_are_read_as_they_are_written() {
+fn parses_displayed_names() {
     for scenario in Scenario::ALL {
         assert_eq!(scenario.to_string().parse(), Ok(scenario));
     }
@@ -34,45 +34,46 @@ fn names_are_read_as_they_are_written() {
 }
 
 #[tokio::test]
-async fn healthy_answers_from_the_account() {
+async fn healthy_serves_the_account() {
     let (spacelift, client) = start(Scenario::Healthy).await;
-    let answer = client.query(POOLS).await.json();
+    let response = client.query(POOLS).await.json();
 
     let account = spacelift.account();
-    let pools = answer["data"]["workerPools"].as_array().unwrap();
+    let pools = response["data"]["workerPools"].as_array().unwrap();
     assert_eq!(pools.len(), account.pools.len());
-    for (answered, pool) in pools.iter().zip(&account.pools) {
-        assert_eq!(answered["id"], pool.id.as_str());
-        assert_eq!(answered["name"], pool.name);
-        assert_eq!(answered["workers"].as_array().unwrap().len(), pool.workers.len());
+    for (served, pool) in pools.iter().zip(&account.pools) {
+        assert_eq!(served["id"], pool.id.as_str());
+        assert_eq!(served["name"], pool.name);
+        assert_eq!(served["workers"].as_array().unwrap().len(), pool.workers.len());
     }
 }
 
 #[tokio::test]
-async fn a_machine_key_may_not_see_usage_and_seats() {
+async fn machine_key_fails_usage_and_seats() {
     let (_spacelift, client) = start(Scenario::MachineKey).await;
     let limits = "query Limits { seats { user { limit } } auditTrailRetentionDays }";
     for (document, field) in [(USAGE, "usage"), (limits, "seats")] {
-        let answer = client.query(document).await.json();
-        assert_eq!(answer["data"], Value::Null);
-        assert_eq!(error(&answer), ("not available for machine sessions", &json!([field])));
+        let response = client.query(document).await.json();
+        assert_eq!(response["data"], Value::Null);
+        assert_eq!(error(&response), ("not available for machine sessions", &json!([field])));
     }
     assert!(client.query(POOLS).await.json()["errors"].is_null());
 }
 
 #[tokio::test]
-async fn a_partial_failure_costs_the_metrics() {
+async fn partial_failure_makes_metrics_null() {
     let (_spacelift, client) = start(Scenario::PartialFailure).await;
-    let answer = client.query(METRICS).await.json();
-    assert_eq!(answer["data"], json!({ "metrics": null }));
-    assert_eq!(error(&answer), ("internal error", &json!(["metrics", "stacksCountByState"])));
+    let response = client.query(METRICS).await.json();
+    assert_eq!(response["data"], json!({ "metrics": null }));
+    assert_eq!(error(&response), ("internal error", &json!(["metrics", "stacksCountByState"])));
 
-    let spared = client.query("query Spared { metrics { hasStacks } usage { usedSeats } }").await.json();
-    assert_eq!(spared["data"], json!({ "metrics": { "hasStacks": true }, "usage": { "usedSeats": 42 } }));
+    let unaffected =
+        client.query("query Unaffected { metrics { hasStacks } usage { usedSeats } }").await.json();
+    assert_eq!(unaffected["data"], json!({ "metrics": { "hasStacks": true }, "usage": { "usedSeats": 42 } }));
 }
 
 #[tokio::test]
-async fn rate_limited_spares_the_exchange() {
+async fn rate_limited_excludes_the_token_exchange() {
     let (_spacelift, client) = start(Scenario::RateLimited).await;
     let reply = client.query(POOLS).await;
     assert_eq!(reply.status, StatusCode::TOO_MANY_REQUESTS);
@@ -99,10 +100,10 @@ async fn garbage_is_html() {
 }
 
 #[tokio::test]
-async fn down_hangs_up_until_it_is_over() {
+async fn down_closes_connections() {
     let (spacelift, client) = start(Scenario::Down).await;
     client.try_query(POOLS).await.unwrap_err();
-    assert_eq!(spacelift.count("Pools"), 1, "the request did arrive");
+    assert_eq!(spacelift.count("Pools"), 1, "the request was recorded");
 
     let put = client.request(hyper::Method::PUT, "/_sandbox/scenario", "healthy").await;
     assert_eq!(put.status, StatusCode::NO_CONTENT);

@@ -1,4 +1,4 @@
-//! What is served is what the exporter's schema says, no more and no less.
+//! Compares the served schema with the exporter's schema.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,8 @@ use sandbox::spacelift::{Spacelift, sdl};
 
 use crate::client::Client;
 
-/// A line for the schema's roots, for each type, and for each field or input with its arguments and types.
+/// Returns one line for the root types, for each type, and for each field or input with its arguments and
+/// types.
 fn facts(schema: &str) -> BTreeSet<String> {
     let document = parse_schema(schema).expect("a valid schema");
     let mut facts = BTreeSet::new();
@@ -51,10 +52,10 @@ fn facts(schema: &str) -> BTreeSet<String> {
                             ));
                         }
                     }
-                    kind => panic!("the schema has no use for {kind:?}"),
+                    kind => panic!("unexpected type {kind:?}"),
                 }
             }
-            // Servers list the directives that every server knows.
+            // Servers list the standard directives.
             TypeSystemDefinition::Directive(_) => {}
         }
     }
@@ -70,11 +71,11 @@ fn serves_the_exporters_schema_exactly() {
     let missing: Vec<_> = written.difference(&served).collect();
     let added: Vec<_> = served.difference(&written).collect();
     assert!(missing.is_empty() && added.is_empty(), "missing: {missing:#?}, added: {added:#?}");
-    assert!(written.len() > 100, "only {} facts were compared", written.len());
+    assert!(written.len() > 100, "only {} facts compared", written.len());
 }
 
 #[tokio::test]
-async fn answers_introspection_and_rejects_unknown_fields() {
+async fn supports_introspection_and_rejects_unknown_fields() {
     let spacelift = Spacelift::builder().start().await.unwrap();
     let client = Client::logged_in(&spacelift).await;
 

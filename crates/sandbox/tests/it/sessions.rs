@@ -1,10 +1,10 @@
-//! API keys and tokens.
+//! Tests of API keys and tokens.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hyper::StatusCode;
 use sandbox::spacelift::{
-    DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, EXCHANGE, Refusal, Scenario, Spacelift,
+    DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, EXCHANGE, Scenario, Spacelift, TokenRejection,
 };
 use serde_json::json;
 
@@ -16,7 +16,7 @@ fn assert_refused(reply: &Reply) {
 }
 
 #[tokio::test]
-async fn a_key_is_exchanged_for_a_token_that_opens_the_api() {
+async fn exchanges_a_key_for_a_token() {
     let spacelift = Spacelift::builder().token_lifetime(Duration::from_secs(90)).start().await.unwrap();
     let mut client = Client::new(&spacelift);
     assert_refused(&client.query(POOLS).await);
@@ -28,7 +28,7 @@ async fn a_key_is_exchanged_for_a_token_that_opens_the_api() {
     assert_eq!(jwt.split('.').filter(|part| !part.is_empty() && part.chars().all(base64url)).count(), 3);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let left = session["validUntil"].as_u64().unwrap() - now;
-    assert!((88..=90).contains(&left), "{left} s are left of 90");
+    assert!((88..=90).contains(&left), "{left} s of 90 s remain");
 
     client.token = Some(jwt.to_owned());
     assert!(client.query(POOLS).await.json()["data"]["workerPools"].is_array());
@@ -36,26 +36,26 @@ async fn a_key_is_exchanged_for_a_token_that_opens_the_api() {
 }
 
 #[tokio::test]
-async fn another_key_is_rejected_in_the_field_itself() {
+async fn rejects_other_keys() {
     let spacelift = Spacelift::builder().start().await.unwrap();
     let client = Client::new(&spacelift);
 
     for (id, secret) in [(DEFAULT_API_KEY_ID, "wrong"), ("wrong", DEFAULT_API_KEY_SECRET)] {
-        let answer = client.exchange(id, secret).await.json();
-        assert_eq!(answer["data"], json!({ "apiKeyUser": null }));
-        assert_eq!(answer["errors"][0]["message"], "unauthorized");
-        assert_eq!(answer["errors"][0]["path"], json!(["apiKeyUser"]));
+        let response = client.exchange(id, secret).await.json();
+        assert_eq!(response["data"], json!({ "apiKeyUser": null }));
+        assert_eq!(response["errors"][0]["message"], "unauthorized");
+        assert_eq!(response["errors"][0]["path"], json!(["apiKeyUser"]));
     }
 
     spacelift.set_credentials("another", "key");
     assert!(client.exchange("another", "key").await.json()["data"]["apiKeyUser"]["jwt"].is_string());
-    let answer = client.exchange(DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET).await.json();
-    assert!(answer["data"]["apiKeyUser"].is_null());
+    let response = client.exchange(DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET).await.json();
+    assert!(response["data"]["apiKeyUser"].is_null());
     assert_eq!(spacelift.exchanges(), 4);
 }
 
 #[tokio::test]
-async fn revoked_and_expired_tokens_are_refused() {
+async fn rejects_revoked_and_expired_tokens() {
     let spacelift = Spacelift::builder().start().await.unwrap();
     let mut client = Client::logged_in(&spacelift).await;
 
@@ -68,30 +68,30 @@ async fn revoked_and_expired_tokens_are_refused() {
     client.log_in().await;
     assert_refused(&client.query(POOLS).await);
 
-    spacelift.set_refusal(Refusal::Status);
+    spacelift.set_token_rejection(TokenRejection::Status);
     assert_eq!(client.query(POOLS).await.status, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
-async fn unauthorized_refuses_good_tokens_and_the_right_key() {
+async fn unauthorized_rejects_valid_tokens_and_keys() {
     let spacelift = Spacelift::builder().start().await.unwrap();
     let client = Client::logged_in(&spacelift).await;
 
     spacelift.set_scenario(Scenario::Unauthorized);
     assert_refused(&client.query(POOLS).await);
-    let answer = client.exchange(DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET).await.json();
-    assert_eq!(answer["data"], json!({ "apiKeyUser": null }));
+    let response = client.exchange(DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET).await.json();
+    assert_eq!(response["data"], json!({ "apiKeyUser": null }));
 }
 
 #[tokio::test]
-async fn nothing_but_the_mutation_is_an_exchange() {
+async fn only_the_mutation_exchanges_tokens() {
     let spacelift = Spacelift::builder().start().await.unwrap();
     let client = Client::new(&spacelift);
     assert_refused(&client.query("query apiKeyUser { usage { usedSeats } }").await);
 }
 
 #[tokio::test]
-async fn a_client_has_to_say_what_it_is() {
+async fn requires_the_client_type() {
     let spacelift = Spacelift::builder().start().await.unwrap();
     let client = Client::new(&spacelift);
 
@@ -102,7 +102,7 @@ async fn a_client_has_to_say_what_it_is() {
 }
 
 #[tokio::test]
-async fn the_journal_remembers_what_was_asked() {
+async fn records_requests() {
     let spacelift = Spacelift::builder().start().await.unwrap();
     let client = Client::logged_in(&spacelift).await;
     client.query(POOLS).await;
@@ -121,7 +121,7 @@ async fn the_journal_remembers_what_was_asked() {
 }
 
 #[tokio::test]
-async fn a_test_can_wait_for_a_request() {
+async fn waits_for_requests() {
     let spacelift = Spacelift::builder().start().await.unwrap();
     let client = Client::logged_in(&spacelift).await;
 

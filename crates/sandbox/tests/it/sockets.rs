@@ -1,4 +1,4 @@
-//! Connections: HTTP/1.1, HTTP/2, TLS, stopping and starting again.
+//! Tests of connections: HTTP/1.1, HTTP/2, TLS, stop and restart.
 
 use std::{io, sync::Arc};
 
@@ -25,7 +25,7 @@ use crate::client::{Client, POOLS, USAGE};
 
 const QUERY: &str = r#"{"query": "query Pools { workerPools { id } }", "operationName": "Pools"}"#;
 
-/// A TLS connection to a sandbox whose authority is trusted, and what it offers by ALPN.
+/// Opens a TLS connection that trusts the sandbox's CA and offers a protocol by ALPN.
 async fn connect(spacelift: &Spacelift, name: &'static str, alpn: &[u8]) -> io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(spacelift.ca_pem().unwrap().as_bytes()).unwrap()).unwrap();
@@ -51,28 +51,28 @@ async fn query_http2(
     sender.send_request(request.body(Full::new(Bytes::from(QUERY))).unwrap()).await
 }
 
-/// A connection that has been used once, and therefore accepted.
+/// Returns a connection after its first response, which proves that the server accepted it.
 async fn idle_connection(spacelift: &Spacelift) -> TcpStream {
     let mut stream = TcpStream::connect(spacelift.address()).await.unwrap();
     stream.write_all(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
-    let mut answer = Vec::new();
-    while !answer.ends_with(b"\r\n\r\nok\n") {
-        assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0);
+    let mut response = Vec::new();
+    while !response.ends_with(b"\r\n\r\nok\n") {
+        assert_ne!(stream.read_buf(&mut response).await.unwrap(), 0);
     }
     stream
 }
 
 #[tokio::test]
-async fn speaks_http2_without_tls() {
+async fn supports_http2_without_tls() {
     let spacelift = Spacelift::builder().start().await.unwrap();
     let stream = TcpStream::connect(spacelift.address()).await.unwrap();
-    let answer = query_http2(stream, &spacelift.url()).await.unwrap();
-    assert_eq!(answer.status(), StatusCode::OK);
+    let response = query_http2(stream, &spacelift.url()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(spacelift.requests()[0].version, Version::HTTP_2);
 }
 
 #[tokio::test]
-async fn speaks_http2_and_http1_over_tls() {
+async fn supports_http2_and_http1_over_tls() {
     let spacelift = Spacelift::builder().tls(true).start().await.unwrap();
     assert!(spacelift.url().starts_with("https://127.0.0.1:"), "{}", spacelift.url());
 
@@ -83,9 +83,9 @@ async fn speaks_http2_and_http1_over_tls() {
     let mut stream = connect(&spacelift, "127.0.0.1", b"http/1.1").await.unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
     stream.write_all(b"GET /_sandbox/ca.pem HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.ends_with(spacelift.ca_pem().unwrap()), "{answer}");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    assert!(response.ends_with(spacelift.ca_pem().unwrap()), "{response}");
 
     let [request] = &spacelift.requests()[..] else { panic!("not one request") };
     assert_eq!(request.version, Version::HTTP_2);
@@ -93,12 +93,12 @@ async fn speaks_http2_and_http1_over_tls() {
 }
 
 #[tokio::test]
-async fn truncates_http2_answers_too() {
+async fn truncates_http2_responses() {
     let spacelift = Spacelift::builder().start().await.unwrap();
     spacelift.override_reply("Pools", Reply::Truncated);
     let stream = TcpStream::connect(spacelift.address()).await.unwrap();
-    let answer = query_http2(stream, &spacelift.url()).await.unwrap();
-    answer.into_body().collect().await.unwrap_err();
+    let response = query_http2(stream, &spacelift.url()).await.unwrap();
+    response.into_body().collect().await.unwrap_err();
 }
 
 #[tokio::test]
@@ -114,15 +114,15 @@ async fn stopping_closes_connections_and_refuses_new_ones() {
     client.try_query(POOLS).await.unwrap_err();
     spacelift.stop().await;
 
-    let (address, asked) = (spacelift.address(), spacelift.count("Pools"));
+    let (address, before) = (spacelift.address(), spacelift.count("Pools"));
     spacelift.restart().await.unwrap();
     assert_eq!(spacelift.address(), address);
-    assert!(client.query(POOLS).await.json()["errors"].is_null(), "the token is still known");
-    assert_eq!(spacelift.count("Pools"), asked + 1);
+    assert!(client.query(POOLS).await.json()["errors"].is_null(), "the token is still valid");
+    assert_eq!(spacelift.count("Pools"), before + 1);
 }
 
 #[tokio::test]
-async fn restarting_needs_no_stop() {
+async fn restarts_without_a_stop() {
     let spacelift = Spacelift::builder().start().await.unwrap();
     let client = Client::logged_in(&spacelift).await;
     let mut idle = idle_connection(&spacelift).await;
@@ -132,7 +132,7 @@ async fn restarting_needs_no_stop() {
 }
 
 #[tokio::test]
-async fn dropping_stops() {
+async fn stops_when_dropped() {
     let spacelift = Spacelift::builder().start().await.unwrap();
     let mut idle = idle_connection(&spacelift).await;
     drop(spacelift);
@@ -140,23 +140,23 @@ async fn dropping_stops() {
 }
 
 #[tokio::test]
-async fn a_taken_address_is_an_error_that_names_it() {
+async fn reports_an_address_in_use() {
     let spacelift = Spacelift::builder().start().await.unwrap();
     let error = Spacelift::builder().listen(spacelift.address()).start().await.err().unwrap();
     assert!(error.to_string().contains(&spacelift.address().to_string()), "{error}");
 }
 
 #[tokio::test]
-async fn canned_answers_follow_the_account_and_the_token() {
+async fn cached_responses_depend_on_the_account_and_the_token() {
     let account = sandbox::spacelift::Account::with_pools(3, 2);
-    let spacelift = Spacelift::builder().account(account).canned(true).start().await.unwrap();
+    let spacelift = Spacelift::builder().account(account).cache_responses(true).start().await.unwrap();
     let mut client = Client::logged_in(&spacelift).await;
 
     let first = client.query(POOLS).await;
     assert_eq!(first.json()["data"]["workerPools"].as_array().unwrap().len(), 3);
     assert_eq!(client.query(POOLS).await.body, first.body);
     let renamed = "query Pools { workerPools { name } }";
-    assert_ne!(client.query(renamed).await.body, first.body, "another document has another answer");
+    assert_ne!(client.query(renamed).await.body, first.body, "another document has a different response");
     assert_eq!(client.query(USAGE).await.json()["data"]["usage"]["usedPrivateMinutes"], 12_345);
 
     spacelift.set_account(sandbox::spacelift::Account::with_pools(1, 1));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use sandbox::spacelift::{
-    DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, EXCHANGE, Hold, Refusal, Reply, Scenario, Spacelift,
+    DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, EXCHANGE, Hold, Reply, Scenario, Spacelift, TokenRejection,
 };
 
 use super::support::{Exporter, PATIENCE, command, run_to_end};
@@ -43,9 +43,9 @@ async fn fifty_scrapes_with_an_expired_token_make_one_exchange() {
 
 #[tokio::test]
 async fn revoked_tokens_are_renewed_once_for_all_collectors() {
-    for refusal in [Refusal::GraphqlError, Refusal::Status] {
+    for rejection in [TokenRejection::GraphqlError, TokenRejection::Status] {
         let api = Spacelift::builder().token_lifetime(Duration::from_secs(3_600)).start().await.unwrap();
-        api.set_refusal(refusal);
+        api.set_token_rejection(rejection);
         let exporter = Exporter::ready(&api, &[]).await;
         exporter.scrape().await;
         api.revoke_tokens();
@@ -58,10 +58,11 @@ async fn revoked_tokens_are_renewed_once_for_all_collectors() {
 
 #[tokio::test]
 async fn missing_access_costs_one_exchange_and_not_one_in_each_scrape() {
-    for refusal in [Reply::graphql_error("usage: Unauthorized: you need admin access"), Reply::status(401)] {
+    for rejection in [Reply::graphql_error("usage: Unauthorized: you need admin access"), Reply::status(401)]
+    {
         let api = Spacelift::builder().token_lifetime(Duration::from_secs(3_600)).start().await.unwrap();
         let exporter = Exporter::ready(&api, &[]).await;
-        api.override_reply(USAGE, refusal);
+        api.override_reply(USAGE, rejection);
         for scrapes in 1..=20 {
             let scrape = exporter.scrape().await;
             let success =

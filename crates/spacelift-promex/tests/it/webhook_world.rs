@@ -22,7 +22,7 @@ struct World {
 
 impl World {
     async fn start(seed: u64, shape: Shape, faults: WebhookFaults) -> Self {
-        let spacelift = Spacelift::builder().living(seed, 0.0).start().await.unwrap();
+        let spacelift = Spacelift::builder().simulated(seed, 0.0).start().await.unwrap();
         // Nothing is asked, so that the simulation has its time for the deliveries.
         let none = ALL.iter().map(|collector| format!("--no-collector.{}", collector.name));
         let flags: Vec<String> = none.chain([format!("--webhook.secret={SECRET}")]).collect();

@@ -1,4 +1,4 @@
-//! Answers one HTTP request.
+//! Handles HTTP requests to the inventory.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{
     project::ProjectAsset,
     recorded::{Operation, Recorded},
-    search::{Refusal, Search},
+    search::{Search, SearchError},
 };
 use crate::{
     google::{bearer::Bearer, compute::unauthenticated},
@@ -19,32 +19,32 @@ use crate::{
     journal::Journal,
     query::pairs,
     reply::{Overrides, Reply},
-    server::{Answer, Body},
+    server::{Body, ServerAction},
 };
 
-/// The simulated API with everything that it knows.
+/// The state of the simulated API.
 #[derive(Default)]
 pub(super) struct Api {
     pub(super) journal: Journal<Recorded>,
     pub(super) bearer: Bearer,
-    state: Mutex<State>,
+    inventory: Mutex<Inventory>,
 }
 
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct Inventory {
     /// By id.
     pub(super) projects: BTreeMap<String, ProjectAsset>,
-    /// Folders and organizations that may be empty.
+    /// Known folders and organizations, including empty ones.
     pub(super) scopes: BTreeSet<String>,
     pub(super) overrides: Overrides<Operation>,
 }
 
 impl Api {
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn inventory(&self) -> MutexGuard<'_, Inventory> {
+        self.inventory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) async fn answer(&self, request: Request<Incoming>, connection: u64) -> Answer {
+    pub(super) async fn handle(&self, request: Request<Incoming>, connection: u64) -> ServerAction {
         let (parts, _) = request.into_parts();
         let admitted = self.bearer.admits(&parts.headers);
         let pairs = pairs(&parts.uri);
@@ -63,36 +63,38 @@ impl Api {
                 at: Instant::now(),
             },
         );
-        if !admitted && let Some(answer) = unauthenticated().give().await {
-            return answer;
+        if !admitted && let Some(action) = unauthenticated().apply().await {
+            return action;
         }
-        // Taken in a statement of its own: the lock must not be held while the reply is awaited.
-        let reply = operation.and_then(|operation| operation.prescribed(&mut self.state().overrides));
+        // A separate statement, because the lock must not be held while the reply is awaited.
+        let reply = operation.and_then(|operation| operation.next_override(&mut self.inventory().overrides));
         if let Some(reply) = reply
-            && let Some(answer) = Reply::give(reply).await
+            && let Some(action) = Reply::apply(reply).await
         {
-            return answer;
+            return action;
         }
         if parts.method != Method::GET {
-            return Answer::Response(http::method_not_allowed("GET"));
+            return ServerAction::Respond(http::method_not_allowed("GET"));
         }
-        let answer = search.and_then(|search| {
-            let state = self.state();
-            let is_scope = state.is_scope(&search.scope);
-            search.execute(&pairs, state.projects.values(), is_scope)
+        let response = search.and_then(|search| {
+            let inventory = self.inventory();
+            let is_scope = inventory.is_scope(&search.scope);
+            search.execute(&pairs, inventory.projects.values(), is_scope)
         });
-        Answer::Response(answer.map_or_else(|refusal| refused(&refusal), http::json))
+        ServerAction::Respond(response.map_or_else(|error| error_response(&error), http::json))
     }
 }
 
-impl State {
+impl Inventory {
     fn is_scope(&self, scope: &str) -> bool {
         self.scopes.contains(scope) || self.projects.values().any(|project| project.is_below(scope))
     }
 }
 
-fn refused(refusal: &Refusal) -> Response<Body> {
-    let Some((status, body)) = refusal.answer() else { return text(StatusCode::NOT_FOUND, "not found\n") };
+fn error_response(error: &SearchError) -> Response<Body> {
+    let Some((status, body)) = error.status_and_body() else {
+        return text(StatusCode::NOT_FOUND, "not found\n");
+    };
     let mut response = http::json(body);
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response

@@ -1,4 +1,4 @@
-//! A handle to an inventory.
+//! The public handle of an inventory.
 
 use std::sync::Arc;
 
@@ -10,87 +10,89 @@ use super::{
     project::{ProjectAsset, ProjectState},
     recorded::{Operation, Recorded},
 };
-use crate::{reply::Override, routes::Route, server::Answer};
+use crate::{reply::Override, routes::Route, server::ServerAction};
 
-/// An inventory of projects. Clones are handles to the same one.
+/// An inventory of projects. Clones share the same inventory.
 #[derive(Clone, Default)]
 pub struct AssetInventory(Arc<Api>);
 
 impl AssetInventory {
-    /// An empty inventory, which knows no folder and no organization.
+    /// Returns an inventory without projects, folders and organizations.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Refuses those who do not name this token, for good.
+    /// Rejects requests without this bearer token from now on. The token cannot be changed.
     pub fn require_token(&self, token: &str) {
         self.0.bearer.require(token);
     }
 
-    /// Adds a project in the place of the one with the same id. Its folders and its organization are known from now on.
+    /// Adds a project or replaces the project with the same id. Its folders and its organization become
+    /// known.
     pub fn add(&self, project: ProjectAsset) {
-        let mut state = self.0.state();
+        let mut inventory = self.0.inventory();
         let scopes = project.folders.iter().chain([&project.organization]).cloned();
-        state.scopes.extend(scopes);
-        state.projects.insert(project.id.clone(), project);
+        inventory.scopes.extend(scopes);
+        inventory.projects.insert(project.id.clone(), project);
     }
 
-    /// Removes a project; searches do not find it any more.
+    /// Removes a project from search results.
     pub fn remove(&self, id: &str) -> Option<ProjectAsset> {
-        self.0.state().projects.remove(id)
+        self.0.inventory().projects.remove(id)
     }
 
-    /// Makes a folder or an organization known that is empty: `folders/7`.
+    /// Adds an empty folder or organization: `folders/7`.
     pub fn add_scope(&self, name: impl Into<String>) {
-        self.0.state().scopes.insert(name.into());
+        self.0.inventory().scopes.insert(name.into());
     }
 
-    /// Changes the state of a project; nothing happens if there is none of this id.
+    /// Changes the state of a project. Unknown ids are ignored.
     pub fn set_state(&self, id: &str, project_state: ProjectState) {
-        if let Some(project) = self.0.state().projects.get_mut(id) {
+        if let Some(project) = self.0.inventory().projects.get_mut(id) {
             project.state = project_state;
         }
     }
 
-    /// The projects, by id.
+    /// Returns the projects, sorted by id.
     #[must_use]
     pub fn projects(&self) -> Vec<ProjectAsset> {
-        self.0.state().projects.values().cloned().collect()
+        self.0.inventory().projects.values().cloned().collect()
     }
 
-    /// A project, if there is one of this id.
+    /// Returns the project with this id.
     #[must_use]
     pub fn project(&self, id: &str) -> Option<ProjectAsset> {
-        self.0.state().projects.get(id).cloned()
+        self.0.inventory().projects.get(id).cloned()
     }
 
-    /// Prescribes the reply to an operation, as [`Compute::override_reply`] does.
+    /// Sets the reply to an operation, as [`Compute::override_reply`] does.
     ///
     /// [`Compute::override_reply`]: crate::google::compute::Compute::override_reply
     pub fn override_reply(&self, operation: Operation, reply: impl Into<Override>) {
-        self.0.state().overrides.add(operation, reply.into());
+        self.0.inventory().overrides.add(operation, reply.into());
     }
 
-    /// Forgets every override. Requests that are held stay so.
+    /// Removes all overrides. Requests that are held stay held.
     pub fn clear_overrides(&self) {
-        self.0.state().overrides.clear();
+        self.0.inventory().overrides.clear();
     }
 
-    /// The last 10,000 requests, oldest first.
+    /// Returns the last 10,000 requests, oldest first.
     #[must_use]
     pub fn requests(&self) -> Vec<Recorded> {
         self.0.journal.recent()
     }
 
-    /// How many requests there have been of an operation; for [`Operation::Search`] that is the first pages.
+    /// Returns the number of requests of an operation. For [`Operation::Search`] only first pages are
+    /// counted.
     #[must_use]
     pub fn count(&self, operation: Operation) -> u64 {
         self.0.journal.count(&operation.counted().to_string())
     }
 
-    /// Waits until `count` requests of an operation have arrived since the start; for [`Operation::Search`] that is
-    /// the first pages.
+    /// Waits until `count` requests of an operation have arrived since the start. For [`Operation::Search`]
+    /// only first pages are counted.
     pub async fn wait_for(&self, operation: Operation, count: u64) {
         self.0.journal.wait_for(&operation.counted().to_string(), count).await;
     }
@@ -102,7 +104,7 @@ impl Route for AssetInventory {
         "/v1/"
     }
 
-    async fn answer(&self, request: Request<Incoming>, connection: u64) -> Answer {
-        self.0.answer(request, connection).await
+    async fn handle(&self, request: Request<Incoming>, connection: u64) -> ServerAction {
+        self.0.handle(request, connection).await
     }
 }

@@ -1,7 +1,7 @@
-//! A simulated Cloud Asset Inventory, as far as projects are found in it.
+//! A simulated Cloud Asset Inventory for the discovery of projects.
 //!
-//! An [`AssetInventory`] answers `searchAllResources` for folders, organizations and projects with the projects below
-//! them. It shares the port of a [Compute API](super::compute).
+//! An [`AssetInventory`] serves `searchAllResources` for folders, organizations and projects and returns the
+//! projects below them. It shares the port of a [Compute API](super::compute).
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -30,7 +30,7 @@ pub use self::{
 pub use super::compute::{error, garbage, internal_error, rate_limited, unauthenticated, unavailable};
 pub use crate::reply::{Hold, Override, Reply};
 
-/// 403, as for somebody without the role.
+/// HTTP 403: the caller lacks the role.
 #[must_use]
 pub fn permission_denied() -> Reply {
     error(403, "forbidden", "PERMISSION_DENIED", search::FORBIDDEN)

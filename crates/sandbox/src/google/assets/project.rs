@@ -1,4 +1,4 @@
-//! Projects as the inventory knows them.
+//! Projects in the inventory.
 
 use std::collections::BTreeMap;
 
@@ -19,30 +19,30 @@ pub struct ProjectAsset {
     pub id: String,
     /// The number.
     pub number: u64,
-    /// The name that people gave it.
+    /// The display name.
     pub display_name: String,
-    /// Whether it is in use.
+    /// The lifecycle state.
     pub state: ProjectState,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// The folders above it, the nearest first: `folders/7`.
+    /// The parent folders, nearest first: `folders/7`.
     pub folders: Vec<String>,
-    /// The organization above it: `organizations/1`.
+    /// The organization: `organizations/1`.
     pub organization: String,
 }
 
-/// Whether a project is in use.
+/// The lifecycle state of a project.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum ProjectState {
-    /// It is.
+    /// In use.
     #[default]
     Active,
-    /// It is shut down and will be deleted.
+    /// Shut down and marked for deletion.
     DeleteRequested,
 }
 
 impl ProjectState {
-    /// Google's name of it.
+    /// Returns Google's name of the state.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -57,7 +57,7 @@ impl ProjectState {
 }
 
 impl ProjectAsset {
-    /// An active project without labels, in no folder of [`ORGANIZATION`].
+    /// Returns an active project of [`ORGANIZATION`] without labels and folders.
     #[must_use]
     pub fn new(id: impl Into<String>, number: u64) -> Self {
         let id = id.into();
@@ -72,14 +72,14 @@ impl ProjectAsset {
         }
     }
 
-    /// Adds a folder above it and above the ones that were added before.
+    /// Adds a folder above those that were added before.
     #[must_use]
     pub fn folder(mut self, name: impl Into<String>) -> Self {
         self.folders.push(name.into());
         self
     }
 
-    /// Changes the organization.
+    /// Sets the organization.
     #[must_use]
     pub fn organization(mut self, name: impl Into<String>) -> Self {
         self.organization = name.into();
@@ -93,14 +93,14 @@ impl ProjectAsset {
         self
     }
 
-    /// Changes its state.
+    /// Sets the state.
     #[must_use]
     pub fn state(mut self, state: ProjectState) -> Self {
         self.state = state;
         self
     }
 
-    /// Whether it is a scope itself, or below it.
+    /// Returns whether the project is the scope or below it.
     pub(super) fn is_below(&self, scope: &str) -> bool {
         self.organization == scope
             || self.folders.iter().any(|folder| folder == scope)
@@ -109,12 +109,12 @@ impl ProjectAsset {
                 .is_some_and(|name| name == self.id || name.parse() == Ok(self.number))
     }
 
-    /// The full name of the resource.
+    /// Returns the full resource name.
     pub(super) fn resource_name(&self) -> String {
         format!("//cloudresourcemanager.googleapis.com/projects/{}", self.id)
     }
 
-    /// The project as a search finds it.
+    /// Returns the project as a search result.
     pub(super) fn result(&self) -> Value {
         let parent = self.folders.first().unwrap_or(&self.organization);
         let mut result = json!({
@@ -128,7 +128,7 @@ impl ProjectAsset {
             "organization": self.organization,
             "parentFullResourceName": format!("//cloudresourcemanager.googleapis.com/{parent}"),
         });
-        // As in all of Google's answers, what is empty is left out.
+        // Google's APIs omit empty fields.
         if !self.labels.is_empty() {
             result["labels"] = json!(self.labels);
         }
@@ -140,18 +140,20 @@ impl ProjectAsset {
 }
 
 impl Filtered for ProjectAsset {
-    /// `state` and `labels.KEY` can be compared with `:` and `=`.
+    /// `state` and `labels.KEY` support `:` and `=`.
     fn supports(field: &str, operator: Operator, _value: &str) -> bool {
         let is_label = field.strip_prefix("labels.").is_some_and(|key| !key.is_empty());
         (field == "state" || is_label) && operator != Operator::AtLeast
     }
 
-    /// Values are compared without regard to case. `:*` matches any value.
+    /// Comparisons ignore case. `:*` matches any value.
     fn matches(&self, field: &str, operator: Operator, value: &str) -> bool {
         let text = match field.strip_prefix("labels.") {
             Some(key) => self.labels.get(key).map(String::as_str),
             None => Some(self.state.name()),
         };
-        text.is_some_and(|text| (operator == Operator::Has && value == "*") || text.eq_ignore_ascii_case(value))
+        text.is_some_and(|text| {
+            (operator == Operator::Has && value == "*") || text.eq_ignore_ascii_case(value)
+        })
     }
 }

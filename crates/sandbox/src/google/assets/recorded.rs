@@ -1,4 +1,4 @@
-//! What can be asked, and what is remembered of a request.
+//! Operations of the API and recorded requests.
 
 use std::{collections::HashMap, fmt};
 
@@ -7,36 +7,36 @@ use tokio::time::Instant;
 
 use crate::reply::{Overrides, Reply};
 
-/// What can be asked.
+/// An operation of the API.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Operation {
-    /// `searchAllResources`, whichever page.
+    /// `searchAllResources`, any page.
     Search,
-    /// One page of it, counted from 1.
+    /// One page of `searchAllResources`, counted from 1.
     Page(usize),
 }
 
-/// A request, noted on arrival, however it was answered later.
+/// A request, recorded on arrival.
 #[derive(Clone, Debug)]
 pub struct Recorded {
-    /// What was asked; none for a path that is not known here.
+    /// The operation; `None` for an unknown path.
     pub operation: Option<Operation>,
-    /// Where it was searched: `folders/7`.
+    /// The scope of the search: `folders/7`.
     pub scope: Option<String>,
-    /// The path.
+    /// The path of the URL.
     pub path: String,
-    /// The query's parameters; of a repeated one the last value.
+    /// The query parameters. The last value of a repeated parameter wins.
     pub query: HashMap<String, String>,
     /// The HTTP headers.
     pub headers: HeaderMap,
-    /// The number of the connection, from zero; numbers start again with a restart.
+    /// The number of the connection, from zero. A restart resets it.
     pub connection: u64,
-    /// When it arrived.
+    /// The time of arrival.
     pub at: Instant,
 }
 
 impl Operation {
-    /// Searches are counted by the page that each of them has.
+    /// The operation under which requests are counted: every search has exactly one first page.
     pub(super) fn counted(self) -> Self {
         match self {
             Self::Search => Self::Page(1),
@@ -44,8 +44,8 @@ impl Operation {
         }
     }
 
-    /// What was prescribed for the operation; for a page, what was prescribed for just that goes first.
-    pub(super) fn prescribed(self, overrides: &mut Overrides<Self>) -> Option<Reply> {
+    /// Takes the next override of the operation. Overrides of a single page take precedence.
+    pub(super) fn next_override(self, overrides: &mut Overrides<Self>) -> Option<Reply> {
         overrides.take(&self).or_else(|| overrides.take(&Self::Search))
     }
 }

@@ -1,4 +1,4 @@
-//! A search: what it asks for, and what it finds.
+//! Parses and executes a search.
 
 use std::collections::HashMap;
 
@@ -10,34 +10,34 @@ use super::{
 };
 use crate::google::{api_error::error_body, fields::Fields, filter::Filter};
 
-/// The message of a 403 for a caller that lacks the role.
+/// The message of HTTP 403 for a caller without the role.
 pub(super) const FORBIDDEN: &str =
     "The caller does not have permission 'cloudasset.assets.searchAllResources'";
 
-/// How many results a page has at most, and unless more or fewer are asked for.
+/// The maximum and the default number of results on a page.
 const MAX_PAGE_SIZE: usize = 500;
 const DEFAULT_PAGE_SIZE: usize = 100;
 
-/// A request that was understood.
+/// A parsed request.
 pub(super) struct Search {
     pub(super) scope: String,
     page: usize,
-    /// How many results stand on the pages before.
+    /// The number of results on the pages before.
     skipped: usize,
 }
 
-/// Why a search is refused.
-pub(super) enum Refusal {
-    /// There is no such path here.
+/// Why a search is rejected.
+pub(super) enum SearchError {
+    /// The path is unknown.
     Path,
     Invalid(String),
-    /// There is no such scope, or it may not be searched; Google does not say which.
+    /// The scope does not exist or the caller may not search it. Google does not distinguish the two.
     Scope(String),
 }
 
-impl Refusal {
-    /// The HTTP status, and the body for it; none for a path that there is not.
-    pub(super) fn answer(&self) -> Option<(u16, String)> {
+impl SearchError {
+    /// Returns the HTTP status and the body; `None` for an unknown path.
+    pub(super) fn status_and_body(&self) -> Option<(u16, String)> {
         match self {
             Self::Path => None,
             Self::Invalid(message) => Some((400, error_body(400, "badRequest", "INVALID_ARGUMENT", message))),
@@ -50,23 +50,23 @@ impl Refusal {
 }
 
 impl Search {
-    pub(super) fn parse(path: &str, query: &HashMap<String, String>) -> Result<Self, Refusal> {
+    pub(super) fn parse(path: &str, query: &HashMap<String, String>) -> Result<Self, SearchError> {
         let scope = path.strip_prefix("/v1/").and_then(|rest| rest.strip_suffix(":searchAllResources"));
-        let scope = scope.ok_or(Refusal::Path)?;
+        let scope = scope.ok_or(SearchError::Path)?;
         let is_good = match scope.split_once('/') {
             Some(("folders" | "organizations", id)) => {
                 !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit())
             }
             Some(("projects", id)) => !id.is_empty() && !id.contains('/'),
-            _ => return Err(Refusal::Path),
+            _ => return Err(SearchError::Path),
         };
         if !is_good {
-            return Err(Refusal::Invalid(format!("Invalid scope: {scope}.")));
+            return Err(SearchError::Invalid(format!("Invalid scope: {scope}.")));
         }
         let (page, skipped) = match query.get("pageToken").filter(|token| !token.is_empty()) {
             None => (1, 0),
             Some(token) => {
-                parse_token(token).ok_or_else(|| Refusal::Invalid("Invalid page token.".to_owned()))?
+                parse_token(token).ok_or_else(|| SearchError::Invalid("Invalid page token.".to_owned()))?
             }
         };
         Ok(Self { scope: scope.to_owned(), page, skipped })
@@ -76,15 +76,15 @@ impl Search {
         Operation::Page(self.page)
     }
 
-    /// The answer's JSON.
+    /// Returns the JSON of the response.
     pub(super) fn execute<'a>(
         &self,
         pairs: &[(String, String)],
         projects: impl Iterator<Item = &'a ProjectAsset>,
         is_scope: bool,
-    ) -> Result<String, Refusal> {
+    ) -> Result<String, SearchError> {
         if !is_scope {
-            return Err(Refusal::Scope(self.scope.clone()));
+            return Err(SearchError::Scope(self.scope.clone()));
         }
         let parameter = |name: &str| {
             let found = pairs.iter().rev().find(|(key, _)| key == name);
@@ -93,19 +93,19 @@ impl Search {
         let fields = match parameter("fields") {
             None => Fields::everything(),
             Some(text) => Fields::parse(text)
-                .ok_or_else(|| Refusal::Invalid(format!("Invalid field selection {text}")))?,
+                .ok_or_else(|| SearchError::Invalid(format!("Invalid field selection {text}")))?,
         };
         let filter = match parameter("query") {
             None => Filter::everything(),
             Some(text) => Filter::parse::<ProjectAsset>(text)
-                .ok_or_else(|| Refusal::Invalid(format!("Invalid search query: {text}.")))?,
+                .ok_or_else(|| SearchError::Invalid(format!("Invalid search query: {text}.")))?,
         };
         let count = match parameter("pageSize").map(str::parse) {
             None => DEFAULT_PAGE_SIZE,
-            // The page size is capped, and what is not positive asks for the default.
+            // Large page sizes are capped, and zero or less selects the default.
             Some(Ok(..=0_i64)) => DEFAULT_PAGE_SIZE,
             Some(Ok(size)) => usize::try_from(size).unwrap_or(MAX_PAGE_SIZE).min(MAX_PAGE_SIZE),
-            Some(Err(_)) => return Err(Refusal::Invalid("Invalid value at 'page_size'".to_owned())),
+            Some(Err(_)) => return Err(SearchError::Invalid("Invalid value at 'page_size'".to_owned())),
         };
         let mut found: Vec<&ProjectAsset> = if has_projects(pairs) {
             projects.filter(|project| project.is_below(&self.scope) && filter.matches(*project)).collect()
@@ -113,27 +113,23 @@ impl Search {
             Vec::new()
         };
         found.sort_by(|a, b| a.id.cmp(&b.id));
-        let results: Vec<Value> = found
-            .iter()
-            .skip(self.skipped)
-            .take(count)
-            .map(|project| project.result())
-            .collect();
+        let results: Vec<Value> =
+            found.iter().skip(self.skipped).take(count).map(|project| project.result()).collect();
         let end = self.skipped + results.len();
-        let mut answer = Map::new();
+        let mut response = Map::new();
         if !results.is_empty() {
-            answer.insert("results".to_owned(), results.into());
+            response.insert("results".to_owned(), results.into());
         }
         if end < found.len() {
-            answer.insert("nextPageToken".to_owned(), token(self.page + 1, end).into());
+            response.insert("nextPageToken".to_owned(), token(self.page + 1, end).into());
         }
-        let mut answer = Value::Object(answer);
-        fields.mask(&mut answer);
-        Ok(answer.to_string())
+        let mut response = Value::Object(response);
+        fields.mask(&mut response);
+        Ok(response.to_string())
     }
 }
 
-/// Whether projects are among the asset types that are searched for; with none named every type is.
+/// Returns whether the search includes projects. Without asset types it includes every type.
 fn has_projects(pairs: &[(String, String)]) -> bool {
     let mut types =
         pairs.iter().filter(|(key, _)| key == "assetTypes").map(|(_, value)| value.as_str()).peekable();
@@ -141,7 +137,7 @@ fn has_projects(pairs: &[(String, String)]) -> bool {
         || types.any(|value| value == PROJECT_TYPE || value == "cloudresourcemanager.googleapis.com.*")
 }
 
-/// Says where a page begins, in a form that nobody is tempted to read.
+/// Returns an opaque token for the start of a page.
 fn token(page: usize, skipped: usize) -> String {
     format!("Ca{page:x}g{skipped:x}")
 }
@@ -156,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_come_back() {
+    fn parses_its_own_tokens() {
         assert_eq!(parse_token(&token(12, 1_100)), Some((12, 1_100)));
         for bad in ["", "Ca", "Ca1", "Cagg", "x1g2"] {
             assert_eq!(parse_token(bad), None, "{bad}");

@@ -1,7 +1,7 @@
-//! Audit log entries as Cloud Logging hands them to Pub/Sub.
+//! Audit log entries as Cloud Logging publishes them to Pub/Sub.
 //!
-//! Every function yields a `LogEntry` as JSON. What is the same in each of them comes from an [`AuditLog`], which
-//! also numbers operations and entries, so that the same calls make the same entries.
+//! Each method of [`AuditLog`] returns a `LogEntry` as JSON. The log also numbers operations and entries, so
+//! the same calls return the same entries.
 //!
 //! ```
 //! use sandbox::google::{Instance, audit_log::AuditLog};
@@ -22,12 +22,12 @@ use super::{instance::Instance, time::utc};
 
 const AUDIT_LOG: &str = "type.googleapis.com/google.cloud.audit.AuditLog";
 const SERVICE: &str = "compute.googleapis.com";
-/// gRPC's code for it.
+/// The gRPC status code.
 const RESOURCE_EXHAUSTED: i32 = 8;
-/// How long an entry takes until Cloud Logging has it.
+/// The delay between an event and its receipt by Cloud Logging.
 const TRANSIT: Duration = Duration::from_millis(457);
 
-/// The version of the API through which something was done.
+/// The API version of a call.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Version {
     /// `v1.`
@@ -46,7 +46,7 @@ impl Version {
     }
 }
 
-/// How a resource's name says which project it belongs to.
+/// How resource names refer to the project.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Naming {
     /// `projects/example-project/...`
@@ -56,7 +56,7 @@ pub enum Naming {
     Number,
 }
 
-/// Makes the entries of one project.
+/// Creates the log entries of one project.
 #[derive(Clone, Debug)]
 pub struct AuditLog {
     project: String,
@@ -67,26 +67,26 @@ pub struct AuditLog {
     made: u64,
 }
 
-/// The two entries of an operation.
+/// The first and the last log entry of an operation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Operation {
-    /// The one with the request.
+    /// The entry with the request.
     pub first: Value,
-    /// The one that says that it is done.
+    /// The entry that reports completion.
     pub last: Value,
 }
 
-/// The entries of a bulk insertion.
+/// The log entries of a bulk insertion.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BulkInsert {
-    /// The request, with the labels and without an instance.
+    /// The entries of the request, with labels but without an instance.
     pub parent: Operation,
-    /// One for each instance, without labels.
+    /// One entry for each instance, without labels.
     pub instances: Vec<Value>,
 }
 
 impl AuditLog {
-    /// The log of a project. Entries are of the present until [`at`](Self::at) says otherwise.
+    /// Returns the log of a project. Entries have the current time unless [`at`](Self::at) sets another.
     #[must_use]
     pub fn new(project: impl Into<String>, number: u64) -> Self {
         Self {
@@ -99,30 +99,30 @@ impl AuditLog {
         }
     }
 
-    /// Sets the time of the entries that follow.
+    /// Sets the time of the following entries.
     pub fn at(&mut self, now: SystemTime) -> &mut Self {
         self.now = now;
         self
     }
 
-    /// Sets the version of the API in the entries that follow.
+    /// Sets the API version of the following entries.
     pub fn through(&mut self, version: Version) -> &mut Self {
         self.version = version;
         self
     }
 
-    /// Sets how resources are named in the entries that follow.
+    /// Sets how the following entries refer to the project.
     pub fn named_by(&mut self, naming: Naming) -> &mut Self {
         self.naming = naming;
         self
     }
 
-    /// An instance was preempted: the interruption.
+    /// Returns the entry of a preemption: an interruption.
     pub fn preempted(&mut self, instance: &Instance) -> Value {
         self.system_event("compute.instances.preempted", "Instance was preempted.", instance)
     }
 
-    /// Something that Compute Engine itself did to an instance, such as `compute.instances.hostError`.
+    /// Returns the entry of an action by Compute Engine itself, such as `compute.instances.hostError`.
     pub fn system_event(&mut self, method: &str, message: &str, instance: &Instance) -> Value {
         let operation = json!({
             "id": self.system_event_name(),
@@ -142,7 +142,7 @@ impl AuditLog {
         self.entry("system_event", "INFO", self.gce_instance(instance), &operation, payload)
     }
 
-    /// An instance was inserted.
+    /// Returns the entries of a successful insertion.
     pub fn inserted(&mut self, instance: &Instance) -> Operation {
         let method = format!("{}.compute.instances.insert", self.version.name());
         let (mut first, mut last) = self.operation();
@@ -160,13 +160,13 @@ impl AuditLog {
         Operation { first, last }
     }
 
-    /// An insertion was tried and failed for lack of capacity. There is one entry.
+    /// Returns the only entry of an insertion that failed for lack of capacity.
     pub fn insert_failed(&mut self, instance: &Instance) -> Value {
         let message = stockout(&instance.zone);
         self.insert_refused(instance, RESOURCE_EXHAUSTED, &message)
     }
 
-    /// An insertion was turned down at once, with a code of gRPC's. There is one entry.
+    /// Returns the only entry of an insertion that was rejected immediately, with a gRPC status code.
     pub fn insert_refused(&mut self, instance: &Instance, code: i32, message: &str) -> Value {
         let mut entry = self.inserted(instance).first;
         entry["severity"] = "ERROR".into();
@@ -177,8 +177,8 @@ impl AuditLog {
         entry
     }
 
-    /// An insertion began and failed for lack of capacity: the first entry announces the instance, the last one has
-    /// the error and repeats nothing of the request.
+    /// Returns the entries of an insertion that started and then failed for lack of capacity. The first entry
+    /// contains the request, the last one only the error.
     pub fn insert_began_and_failed(&mut self, instance: &Instance) -> Operation {
         let Operation { first, mut last } = self.inserted(instance);
         last["severity"] = "ERROR".into();
@@ -187,7 +187,7 @@ impl AuditLog {
         Operation { first, last }
     }
 
-    /// Instances were inserted with one request. They share what the first of them has.
+    /// Returns the entries of a bulk insertion. All instances get the properties of the first one.
     pub fn bulk_inserted(&mut self, instances: &[Instance]) -> BulkInsert {
         let method = format!("{}.compute.instances.bulkInsert", self.version.name());
         let request_type = "type.googleapis.com/compute.instances.bulkInsert";
@@ -243,7 +243,7 @@ impl AuditLog {
         BulkInsert { parent: Operation { first, last }, instances }
     }
 
-    /// An instance was deleted; the first of the operation's two entries.
+    /// Returns the first of the two entries of a deletion.
     pub fn deleted(&mut self, instance: &Instance) -> Value {
         let method = format!("{}.compute.instances.delete", self.version.name());
         let (mut operation, _) = self.operation();
@@ -253,7 +253,7 @@ impl AuditLog {
         self.entry("activity", "NOTICE", self.gce_instance(instance), &operation, payload)
     }
 
-    /// An interruption as somebody would write it by hand.
+    /// Returns an interruption with the required fields only, like an entry written by hand.
     #[must_use]
     pub fn handmade_interruption(&self, instance: &Instance) -> Value {
         json!({
@@ -298,18 +298,18 @@ impl AuditLog {
         })
     }
 
-    /// What an operation's first and last entries have in common.
+    /// Returns the fields that the first and the last entry of an operation share.
     fn operation(&mut self) -> (Value, Value) {
         let operation = json!({ "id": self.operation_name(), "producer": SERVICE });
         (operation.clone(), operation)
     }
 
-    /// The name of an operation that a user asked for, unlike any other one.
+    /// Returns a unique name for an operation requested by a user.
     fn operation_name(&mut self) -> String {
         self.name_of_operation("operation")
     }
 
-    /// The name of an operation of Compute Engine itself, unlike any other one.
+    /// Returns a unique name for an operation of Compute Engine itself.
     fn system_event_name(&mut self) -> String {
         self.name_of_operation("systemevent")
     }
@@ -317,7 +317,7 @@ impl AuditLog {
     fn name_of_operation(&mut self, kind: &str) -> String {
         let millis = self.millis();
         let number = self.next();
-        // Two projects' operations of one moment differ too.
+        // Operations of different projects have different names even at the same time.
         let project = self.number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         format!(
             "{kind}-{millis}-{:013x}-{project:08x}-{number:08x}",
@@ -325,7 +325,7 @@ impl AuditLog {
         )
     }
 
-    /// Unlike any other of this log, and without meaning.
+    /// Returns an id that is unique within this log.
     fn insert_id(&mut self) -> String {
         const LETTERS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
         let mut rest = self.next().wrapping_add(self.millis() << 20);
@@ -347,7 +347,7 @@ impl AuditLog {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// The account in whose name managed instance groups act.
+    /// The service account of managed instance groups.
     pub(super) fn service_account(&self) -> String {
         format!("{}@cloudservices.gserviceaccount.com", self.number)
     }
@@ -368,7 +368,7 @@ impl AuditLog {
     }
 }
 
-/// What Compute Engine says when a zone has no capacity.
+/// The error message for a zone without capacity.
 fn stockout(zone: &str) -> String {
     format!(
         "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS: The zone '{zone}' does not have enough resources available to \

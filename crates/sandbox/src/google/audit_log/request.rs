@@ -1,4 +1,4 @@
-//! What stands in an entry of the request, and of the answer to it.
+//! The request and the response in an entry.
 
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ impl AuditLog {
                     "diskType": format!("{here}/diskTypes/pd-balanced"),
                     "diskSizeGb": "100",
                     "sourceImage": "projects/gke-node-images/global/images/gke-1334-gke1552000-cos-121-18867-199-28-c-pre",
-                    // A disk has labels of its own, which are none of the instance's.
+                    // Labels of the disk, not of the instance.
                     "labels": [{ "key": "goog-gke-volume", "value": "" }],
                 },
             }],
@@ -87,7 +87,7 @@ impl AuditLog {
     }
 }
 
-/// The labels as they stand in a request.
+/// Returns the labels in the format of a request.
 pub(super) fn label_list(instance: &Instance) -> Value {
     instance.labels.iter().map(|(key, value)| json!({ "key": key, "value": value })).collect()
 }

@@ -1,29 +1,29 @@
-//! What becomes of a request because of the project that it is for.
+//! Access to a project.
 
 use std::{fmt, str::FromStr};
 
-/// Whether a project's resources may be seen.
+/// Whether the caller may read the resources of a project, and why not.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Access {
-    /// All of them.
+    /// The caller may read all resources.
     #[default]
     Granted,
-    /// The caller lacks the role: 403, which names the permission and the project.
+    /// The caller lacks the role: HTTP 403 with the permission and the project.
     Forbidden,
-    /// There is no such project, or none that may be known: 404.
+    /// The project does not exist or is hidden: HTTP 404.
     NotFound,
-    /// The project is shut down: 403 that says so.
+    /// The project is shut down: HTTP 403.
     Deleted,
-    /// Compute Engine's API is not enabled in it: 403 that says so.
+    /// The Compute Engine API is not enabled in the project: HTTP 403.
     ApiDisabled,
 }
 
 impl Access {
-    /// Every kind, in the order of this type.
+    /// Every value, in the order of declaration.
     pub const ALL: [Self; 5] =
         [Self::Granted, Self::Forbidden, Self::NotFound, Self::Deleted, Self::ApiDisabled];
 
-    /// The name in snake case.
+    /// Returns the name in snake case.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -42,7 +42,7 @@ impl fmt::Display for Access {
     }
 }
 
-/// The name is none of [`Access::ALL`].
+/// The name is not one of [`Access::ALL`].
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("unknown access {0:?}, expected one of {names}", names = Access::ALL.map(Access::name).join(", "))]
 pub struct UnknownAccess(String);

@@ -1,4 +1,4 @@
-//! Lists of all zones in one.
+//! Aggregated lists: one list over all zones.
 
 use std::collections::BTreeSet;
 
@@ -10,23 +10,23 @@ use super::{
 };
 use crate::google::{fields::Fields, names::COMPUTE_ROOT, project::Project};
 
-/// A page of a list, apart from what stands in it.
+/// A page of an aggregated list, without its elements.
 pub(super) struct Aggregated<'a> {
     /// The kind of the list: `compute#instanceAggregatedList`.
     pub(super) kind: &'static str,
-    /// What is listed: `instances`.
+    /// The name of the listed collection: `instances`.
     pub(super) collection: &'static str,
-    /// Scopes beside the zones, in which there is never anything.
+    /// Scopes other than zones. They are always empty.
     pub(super) other_scopes: Vec<String>,
     pub(super) project: &'a Project,
-    /// The zones of which nothing can be told.
+    /// Unreachable zones.
     pub(super) unreachable: &'a BTreeSet<String>,
     pub(super) next_page_token: Option<String>,
     pub(super) fields: &'a Fields,
 }
 
 impl<'a> Aggregated<'a> {
-    /// The page's JSON. The elements are in the order of their zones.
+    /// Returns the JSON of the page. `elements` are sorted by zone.
     pub(super) fn write<T>(
         &self,
         elements: &[T],
@@ -35,7 +35,7 @@ impl<'a> Aggregated<'a> {
     ) -> String {
         let Self { kind, collection, other_scopes, project, unreachable, next_page_token, fields } = self;
         let id = &project.id;
-        // Zones that Google does not have are as good as those that it has.
+        // Zones that Google does not have are allowed.
         let used = elements.iter().map(|element| zone_of(element).to_owned());
         let zones: BTreeSet<String> = known_zones().chain(used).chain(unreachable.iter().cloned()).collect();
         let mut rest = elements;
@@ -78,7 +78,7 @@ impl<'a> Aggregated<'a> {
     }
 }
 
-/// What an empty scope has in the place of elements.
+/// Returns the warning of an empty scope.
 fn nothing_in(scope: &str) -> Value {
     warning(scope, "NO_RESULTS_ON_PAGE", &format!("There are no results for scope '{scope}' on this page."))
 }

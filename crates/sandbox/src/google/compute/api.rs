@@ -1,4 +1,4 @@
-//! Answers one HTTP request.
+//! Handles HTTP requests to the Compute API.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -6,11 +6,11 @@ use hyper::{Method, Request, body::Incoming};
 use tokio::time::Instant;
 
 use super::{
+    api_error::ApiError,
     call::Call,
     execute::execute,
     project::ProjectCompute,
     recorded::{Operation, Recorded},
-    refusal::Refusal,
     replies::unauthenticated,
 };
 use crate::{
@@ -19,10 +19,10 @@ use crate::{
     journal::Journal,
     query::query,
     reply::{Override, Overrides, Reply},
-    server::{Answer, Handler},
+    server::{Handler, ServerAction},
 };
 
-/// The simulated API with everything that it knows.
+/// The state of the simulated API.
 pub(super) struct Api {
     pub(super) journal: Journal<Recorded>,
     pub(super) bearer: Bearer,
@@ -31,7 +31,7 @@ pub(super) struct Api {
 }
 
 impl Handler for Api {
-    async fn answer(&self, request: Request<Incoming>, connection: u64) -> Answer {
+    async fn handle(&self, request: Request<Incoming>, connection: u64) -> ServerAction {
         let (parts, _) = request.into_parts();
         let admitted = self.bearer.admits(&parts.headers);
         let query = query(&parts.uri);
@@ -53,20 +53,20 @@ impl Handler for Api {
             project.record(key.clone(), recorded.clone());
         }
         self.journal.record(key, recorded);
-        if !admitted && let Some(answer) = unauthenticated().give().await {
-            return answer;
+        if !admitted && let Some(action) = unauthenticated().apply().await {
+            return action;
         }
-        // Taken in a statement of its own: the lock must not be held while the reply is awaited.
-        let reply = operation.and_then(|operation| self.prescribed(project.as_ref(), operation));
+        // A separate statement, because the lock must not be held while the reply is awaited.
+        let reply = operation.and_then(|operation| self.next_override(project.as_ref(), operation));
         if let Some(reply) = reply
-            && let Some(answer) = reply.give().await
+            && let Some(action) = reply.apply().await
         {
-            return answer;
+            return action;
         }
-        Answer::Response(match call {
+        ServerAction::Respond(match call {
             _ if parts.method != Method::GET => http::method_not_allowed("GET"),
-            Ok(call) => execute(project.as_ref(), &call, &query).map_or_else(Refusal::response, http::json),
-            Err(refusal) => refusal.response(),
+            Ok(call) => execute(project.as_ref(), &call, &query).map_or_else(ApiError::response, http::json),
+            Err(error) => error.response(),
         })
     }
 }
@@ -81,7 +81,7 @@ impl Api {
         }
     }
 
-    /// Adds a project, unless there is one of this id.
+    /// Adds a project, or returns the existing project with this id.
     pub(super) fn add_project(&self, project: Project) -> ProjectCompute {
         let mut projects = self.projects.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = projects.iter().find(|known| *known.id() == project.id) {
@@ -96,17 +96,17 @@ impl Api {
         self.projects.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A project by its id or number.
+    /// Returns a project by its id or number.
     pub(super) fn find(&self, name: &str) -> Option<ProjectCompute> {
         let projects = self.projects.read().unwrap_or_else(PoisonError::into_inner);
         projects.iter().find(|known| known.project().is_named(name)).cloned()
     }
 
-    pub(super) fn add_override(&self, operation: Operation, prescribed: Override) {
-        self.overrides().add(operation, prescribed);
+    pub(super) fn add_override(&self, operation: Operation, reply: Override) {
+        self.overrides().add(operation, reply);
     }
 
-    /// Forgets every override, also those of single projects.
+    /// Removes all overrides, including those of single projects.
     pub(super) fn clear_overrides(&self) {
         self.overrides().clear();
         for project in self.projects() {
@@ -114,9 +114,9 @@ impl Api {
         }
     }
 
-    fn prescribed(&self, project: Option<&ProjectCompute>, operation: Operation) -> Option<Reply> {
-        let own = project.and_then(|project| project.prescribed(operation));
-        own.or_else(|| operation.prescribed(&mut self.overrides()))
+    fn next_override(&self, project: Option<&ProjectCompute>, operation: Operation) -> Option<Reply> {
+        let own = project.and_then(|project| project.next_override(operation));
+        own.or_else(|| operation.next_override(&mut self.overrides()))
     }
 
     fn overrides(&self) -> MutexGuard<'_, Overrides<Operation>> {

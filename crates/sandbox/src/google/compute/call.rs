@@ -1,22 +1,22 @@
-//! What a request asks for, by its path and its query.
+//! Parses the path and the query of a request.
 
 use std::collections::HashMap;
 
 use super::{
+    api_error::ApiError,
     page_token::{parse_token, token},
     recorded::Operation,
-    refusal::Refusal,
 };
 use crate::query::percent_decoded;
 
-/// A request that was understood.
+/// A parsed request.
 pub(super) struct Call {
-    /// The project as the path names it.
+    /// The project as named in the path.
     pub(super) project: String,
     pub(super) target: Target,
 }
 
-/// What is asked for in the project.
+/// The requested resource of the project.
 pub(super) enum Target {
     Instances(Start),
     Instance { zone: String, name: String },
@@ -24,16 +24,16 @@ pub(super) enum Target {
     ZoneOperations { zone: String, start: Start },
 }
 
-/// Where a page begins.
+/// The start of a page.
 pub(super) struct Start {
-    /// Its number, counted from 1.
+    /// The page number, counted from 1.
     pub(super) page: usize,
-    /// The zone and the name after which it begins.
+    /// The zone and the name of the last element of the previous page.
     pub(super) after: Option<(String, String)>,
 }
 
 impl Call {
-    pub(super) fn parse(path: &str, query: &HashMap<String, String>) -> Result<Self, Refusal> {
+    pub(super) fn parse(path: &str, query: &HashMap<String, String>) -> Result<Self, ApiError> {
         let path = path.strip_prefix("/compute/v1/projects/").unwrap_or_default();
         let parts: Vec<String> = path.split('/').map(percent_decoded).collect();
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
@@ -47,7 +47,7 @@ impl Call {
                 let start = Start::parse(query)?;
                 (project, Target::ZoneOperations { zone: zone.to_owned(), start })
             }
-            _ => return Err(Refusal::Path),
+            _ => return Err(ApiError::Path),
         };
         Ok(Self { project: project.to_owned(), target })
     }
@@ -61,7 +61,7 @@ impl Call {
         }
     }
 
-    /// What the caller needs, and on which resource of the project.
+    /// Returns the required permission and the resource.
     pub(super) fn permission(&self, project: &str) -> (&'static str, String) {
         let whole = format!("projects/{project}");
         match &self.target {
@@ -76,18 +76,18 @@ impl Call {
 }
 
 impl Start {
-    fn parse(query: &HashMap<String, String>) -> Result<Self, Refusal> {
+    fn parse(query: &HashMap<String, String>) -> Result<Self, ApiError> {
         match query.get("pageToken").filter(|token| !token.is_empty()) {
             None => Ok(Self { page: 1, after: None }),
             Some(token) => {
                 let (page, zone, name) =
-                    parse_token(token).ok_or_else(|| Refusal::invalid("pageToken", token))?;
+                    parse_token(token).ok_or_else(|| ApiError::invalid("pageToken", token))?;
                 Ok(Self { page, after: Some((zone, name)) })
             }
         }
     }
 
-    /// The token of the page that comes next, after an element of this zone and name.
+    /// Returns the token of the next page. It starts after the element with this zone and name.
     pub(super) fn next(&self, zone: &str, name: &str) -> String {
         token(self.page + 1, zone, name)
     }

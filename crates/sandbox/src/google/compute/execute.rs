@@ -1,13 +1,13 @@
-//! The answer to a request that was understood.
+//! Executes a parsed request.
 
 use std::collections::{BTreeSet, HashMap};
 
 use super::{
     aggregated::Aggregated,
+    api_error::ApiError,
     call::{Call, Start, Target},
     operations::OperationPage,
     project::ProjectCompute,
-    refusal::Refusal,
     render_instance, render_operation,
     zone_operation::ZoneOperation,
     zones::known_zones,
@@ -18,27 +18,27 @@ use crate::google::{
     instance::Instance,
 };
 
-/// How many elements a page has at most, and by default.
+/// The maximum and the default number of elements on a page.
 const MAX_RESULTS: usize = 500;
 
-/// The answer's JSON.
+/// Returns the JSON of the response.
 pub(super) fn execute(
     project: Option<&ProjectCompute>,
     call: &Call,
     query: &HashMap<String, String>,
-) -> Result<String, Refusal> {
-    let project = project.ok_or_else(|| Refusal::NotFound(format!("projects/{}", call.project)))?;
+) -> Result<String, ApiError> {
+    let project = project.ok_or_else(|| ApiError::NotFound(format!("projects/{}", call.project)))?;
     let (permission, resource) = call.permission(project.id());
     project.check_access(permission, &resource)?;
     let fields = match parameter(query, "fields") {
         None => Fields::everything(),
-        Some(fields) => Fields::parse(fields).ok_or_else(|| Refusal::invalid("fields", fields))?,
+        Some(fields) => Fields::parse(fields).ok_or_else(|| ApiError::invalid("fields", fields))?,
     };
     match &call.target {
         Target::Instances(start) => instances(project, start, query, &fields),
         Target::Instance { zone, name } => match project.fleet().get(zone, name) {
             Some(instance) => Ok(render_instance::instance(project.project(), instance, &fields)),
-            None => Err(Refusal::NotFound(resource)),
+            None => Err(ApiError::NotFound(resource)),
         },
         Target::Operations(start) => operations(project, start, query, &fields),
         Target::ZoneOperations { zone, start } => zone_operations(project, zone, start, query, &fields),
@@ -50,7 +50,7 @@ fn instances(
     start: &Start,
     query: &HashMap<String, String>,
     fields: &Fields,
-) -> Result<String, Refusal> {
+) -> Result<String, ApiError> {
     let filter = filter::<Instance>(query)?;
     let count = max_results(query)?;
     let fleet = project.fleet();
@@ -73,12 +73,12 @@ fn operations(
     start: &Start,
     query: &HashMap<String, String>,
     fields: &Fields,
-) -> Result<String, Refusal> {
+) -> Result<String, ApiError> {
     let (filter, count) = (filter::<ZoneOperation>(query)?, max_results(query)?);
     let unreachable = unreachable(project);
-    // Without being asked for a part, Google answers with all or with an error.
+    // Without `returnPartialSuccess`, Google returns either the complete list or an error.
     if !unreachable.is_empty() && parameter(query, "returnPartialSuccess") != Some("true") {
-        return Err(Refusal::Unreachable);
+        return Err(ApiError::Unreachable);
     }
     let operations = project.operations();
     let page = operations.page(
@@ -106,14 +106,14 @@ fn zone_operations(
     start: &Start,
     query: &HashMap<String, String>,
     fields: &Fields,
-) -> Result<String, Refusal> {
+) -> Result<String, ApiError> {
     let (filter, count) = (filter::<ZoneOperation>(query)?, max_results(query)?);
     if unreachable(project).contains(zone) {
-        return Err(Refusal::Unreachable);
+        return Err(ApiError::Unreachable);
     }
     let operations = project.operations();
     if !operations.has_zone(zone) && known_zones().all(|known| known != zone) {
-        return Err(Refusal::invalid("zone", zone));
+        return Err(ApiError::invalid("zone", zone));
     }
     let page = operations.page(
         Some(zone),
@@ -126,7 +126,7 @@ fn zone_operations(
     Ok(render_operation::zone_list(project.project(), zone, &page, next.as_deref(), fields))
 }
 
-/// The zones whose operations cannot be told.
+/// Returns the zones whose operations are unreachable.
 fn unreachable(project: &ProjectCompute) -> BTreeSet<String> {
     let mut zones = project.fleet().unreachable.clone();
     zones.extend(project.operations().unreachable.iter().cloned());
@@ -138,23 +138,23 @@ fn next_page(start: &Start, page: &OperationPage<'_>) -> Option<String> {
     Some(start.next(&last.zone, &last.name))
 }
 
-fn filter<T: Filtered>(query: &HashMap<String, String>) -> Result<Filter, Refusal> {
+fn filter<T: Filtered>(query: &HashMap<String, String>) -> Result<Filter, ApiError> {
     match parameter(query, "filter") {
         None => Ok(Filter::everything()),
-        Some(filter) => Filter::parse::<T>(filter).ok_or_else(|| Refusal::invalid("filter", filter)),
+        Some(filter) => Filter::parse::<T>(filter).ok_or_else(|| ApiError::invalid("filter", filter)),
     }
 }
 
-fn max_results(query: &HashMap<String, String>) -> Result<usize, Refusal> {
+fn max_results(query: &HashMap<String, String>) -> Result<usize, ApiError> {
     let Some(text) = query.get("maxResults") else { return Ok(MAX_RESULTS) };
     match text.parse() {
         Ok(0) => Ok(MAX_RESULTS),
         Ok(count @ ..=MAX_RESULTS) => Ok(count),
-        _ => Err(Refusal::invalid("maxResults", text)),
+        _ => Err(ApiError::invalid("maxResults", text)),
     }
 }
 
-/// A parameter that says something.
+/// Returns a parameter that is not empty.
 fn parameter<'a>(query: &'a HashMap<String, String>, name: &str) -> Option<&'a str> {
     query.get(name).map(|text| text.trim()).filter(|text| !text.is_empty())
 }

@@ -1,4 +1,4 @@
-//! The instances that there are.
+//! The instances of a project.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,22 +10,22 @@ use crate::google::{
     instance::{Instance, Status},
 };
 
-/// The instances in the order in which they are listed: by zone and name.
+/// The instances, sorted by zone and name, which is the order of lists.
 #[derive(Default)]
 pub(super) struct Fleet {
     instances: BTreeMap<(String, String), Instance>,
-    /// Zones whose instances cannot be told at the moment.
+    /// Zones whose instances are unreachable.
     pub(super) unreachable: BTreeSet<String>,
 }
 
-/// Some of the instances, and whether there are more.
+/// A page of instances.
 pub(super) struct Page<'a> {
     pub(super) instances: Vec<&'a Instance>,
     pub(super) is_last: bool,
 }
 
 impl Fleet {
-    /// Adds an instance in the place of the one with the same zone and name.
+    /// Adds an instance or replaces the instance with the same zone and name.
     pub(super) fn insert(&mut self, instance: Instance) {
         self.instances.insert((instance.zone.clone(), instance.name.clone()), instance);
     }
@@ -52,7 +52,7 @@ impl Fleet {
         self.instances.values()
     }
 
-    /// Up to `count` instances that pass the filter and come after a zone and name.
+    /// Returns up to `count` instances that match the filter and follow a zone and name.
     pub(super) fn page(&self, after: Option<(String, String)>, count: usize, filter: &Filter) -> Page<'_> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut instances = self

@@ -1,4 +1,4 @@
-//! A running Compute API and how to get one.
+//! The public handle of a running Compute API.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -24,15 +24,15 @@ use crate::{
     server::Server,
 };
 
-/// A Compute API that listens. It stops when it is dropped.
+/// A running Compute API. Dropping it stops the server.
 pub struct Compute {
     api: Arc<Api>,
-    /// The project that is meant where none is named.
+    /// The project of methods that do not name one.
     first: ProjectCompute,
     server: Server<Routes<Api>>,
 }
 
-/// What a [`Compute`] is to be; every setting has a default.
+/// Settings of a [`Compute`]. All have defaults.
 #[derive(Clone)]
 pub struct Builder {
     listen: SocketAddr,
@@ -53,14 +53,14 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Where to listen; by default on a free port of 127.0.0.1.
+    /// Sets the listen address. The default is a free port of 127.0.0.1.
     #[must_use]
     pub fn listen(mut self, address: impl Into<SocketAddr>) -> Self {
         self.listen = address.into();
         self
     }
 
-    /// The first project, which is the only one unless others are added; by default `example-project`, 123456789012.
+    /// Sets the first project. The default is `example-project`, 123456789012.
     #[must_use]
     pub fn project(mut self, id: impl Into<String>, number: u64) -> Self {
         self.project = Project { id: id.into(), number };
@@ -74,23 +74,23 @@ impl Builder {
         self
     }
 
-    /// Serves an inventory of assets on the same port.
+    /// Serves an asset inventory on the same port.
     #[must_use]
     pub fn assets(mut self, assets: &AssetInventory) -> Self {
         self.assets = Some(assets.clone());
         self
     }
 
-    /// Listens.
+    /// Starts the server.
     ///
     /// # Errors
     ///
-    /// If the address cannot be listened on.
+    /// Returns an error if the server cannot listen on the address.
     pub async fn start(self) -> Result<Compute, StartError> {
         self.start_with(Vec::new()).await
     }
 
-    /// Listens, and serves others on the same port.
+    /// Starts the server with additional routes on the same port.
     pub(in crate::google) async fn start_with(
         self,
         mut others: Vec<Box<dyn Route>>,
@@ -110,47 +110,47 @@ impl Builder {
 }
 
 impl Compute {
-    /// Starts with the defaults: no instances, on a free port of 127.0.0.1.
+    /// Returns a builder with the defaults: no instances, a free port of 127.0.0.1.
     #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// Where it listens.
+    /// Returns the listen address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.server.address()
     }
 
-    /// The endpoint to configure: what comes before `/compute/v1/`.
+    /// Returns the endpoint to configure: the URL without `/compute/v1/`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.server.reachable())
     }
 
-    /// Refuses those who do not name this token, for good.
+    /// Rejects requests without this bearer token from now on. The token cannot be changed.
     pub fn require_token(&self, token: &str) {
         self.api.bearer.require(token);
     }
 
-    /// Adds a project, unless there is one of this id.
+    /// Adds a project, or returns the existing project with this id.
     pub fn add_project(&self, id: impl Into<String>, number: u64) -> ProjectCompute {
         self.api.add_project(Project { id: id.into(), number })
     }
 
-    /// One of the projects, by its id or number.
+    /// Returns a project by its id or number.
     #[must_use]
     pub fn project(&self, id: &str) -> Option<ProjectCompute> {
         self.api.find(id)
     }
 
-    /// Every project, the first one first.
+    /// Returns all projects, starting with the first one.
     #[must_use]
     pub fn projects(&self) -> Vec<ProjectCompute> {
         self.api.projects()
     }
 
-    /// Adds an instance to the first project, in the place of the one with the same zone and name.
+    /// Adds an instance to the first project or replaces the instance with the same zone and name.
     pub fn insert(&self, instance: Instance) {
         self.first.insert(instance);
     }
@@ -160,86 +160,86 @@ impl Compute {
         self.first.insert_all(instances);
     }
 
-    /// Adds an operation to the first project, in the place of the one with the same zone and name.
+    /// Adds an operation to the first project or replaces the operation with the same zone and name.
     pub fn insert_operation(&self, operation: ZoneOperation) {
         self.first.insert_operation(operation);
     }
 
-    /// The first project, which is meant where none is named.
+    /// Returns the first project.
     #[must_use]
     pub fn first(&self) -> &ProjectCompute {
         &self.first
     }
 
-    /// Removes an instance of the first project, as if it had been deleted.
+    /// Removes an instance of the first project, like a deletion.
     pub fn remove(&self, zone: &str, name: &str) -> Option<Instance> {
         self.first.remove(zone, name)
     }
 
-    /// Removes every instance of the first project. Operations stay.
+    /// Removes all instances of the first project but not its operations.
     pub fn clear(&self) {
         self.first.clear();
     }
 
-    /// The instances of the first project, by zone and name.
+    /// Returns the instances of the first project, sorted by zone and name.
     #[must_use]
     pub fn instances(&self) -> Vec<Instance> {
         self.first.instances()
     }
 
-    /// An instance of the first project, if there is one.
+    /// Returns an instance of the first project.
     #[must_use]
     pub fn instance(&self, zone: &str, name: &str) -> Option<Instance> {
         self.first.instance(zone, name)
     }
 
-    /// Makes just these zones of the first project unreachable: lists have a warning in the place of their instances.
+    /// Sets the unreachable zones of the first project. Lists contain a warning instead of their instances.
     pub fn set_unreachable<Z: Into<String>>(&self, zones: impl IntoIterator<Item = Z>) {
         self.first.set_unreachable(zones);
     }
 
-    /// Prescribes the reply to an operation, whichever project it is for.
+    /// Sets the reply to an operation in all projects.
     ///
-    /// Replies with a count are given first, in the order in which they were prescribed; one without a count
-    /// is given for ever after and replaces the last of its kind. What is prescribed for one page goes before
-    /// what is prescribed for all of them.
+    /// Replies with a count are used first, in the order in which they were added. A reply without a count is
+    /// used after them, without limit, and replaces the previous reply without a count. Overrides of a single
+    /// page take precedence over overrides of all pages.
     pub fn override_reply(&self, operation: Operation, reply: impl Into<Override>) {
         self.api.add_override(operation, reply.into());
     }
 
-    /// Forgets every override, also those of single projects. Requests that are held stay so.
+    /// Removes all overrides, including those of single projects. Requests that are held stay held.
     pub fn clear_overrides(&self) {
         self.api.clear_overrides();
     }
 
-    /// The last 10,000 requests, oldest first.
+    /// Returns the last 10,000 requests, oldest first.
     #[must_use]
     pub fn requests(&self) -> Vec<Recorded> {
         self.api.journal.recent()
     }
 
-    /// How many requests there have been of an operation; for a list that is its first pages.
+    /// Returns the number of requests of an operation. For lists only first pages are counted.
     #[must_use]
     pub fn count(&self, operation: Operation) -> u64 {
         self.api.journal.count(&operation.counted().to_string())
     }
 
-    /// Waits until `count` requests of an operation have arrived since the start; for a list that is its first
-    /// pages.
+    /// Waits until `count` requests of an operation have arrived since the start. For lists only first pages
+    /// are counted.
     pub async fn wait_for(&self, operation: Operation, count: u64) {
         self.api.journal.wait_for(&operation.counted().to_string(), count).await;
     }
 
-    /// Closes the listener and every connection, so that clients are refused. What is known stays known.
+    /// Closes the listener and all connections. Connections are refused until a restart; the data is kept.
     pub async fn stop(&self) {
         self.server.stop().await;
     }
 
-    /// Listens again on the same address, after a [`stop`](Self::stop) or instead of one.
+    /// Listens again on the same address, after [`stop`](Self::stop) or without it.
     ///
     /// # Errors
     ///
-    /// If the address has been taken by somebody else.
+    /// Returns an error if another process uses the address.
     pub async fn restart(&self) -> Result<(), StartError> {
         Ok(self.server.restart().await?)
     }

@@ -6,7 +6,7 @@ use crate::google::{
 };
 
 impl Filtered for Instance {
-    /// Only `labels.KEY:*` is supported: the instance has the label.
+    /// Supports only `labels.KEY:*`, which matches instances with the label.
     fn supports(field: &str, operator: Operator, value: &str) -> bool {
         let key = field.strip_prefix("labels.").unwrap_or_default();
         !key.is_empty() && operator == Operator::Has && value == "*"

@@ -1,4 +1,4 @@
-//! JSON that is written as text, as far as its fields are asked for.
+//! Writes the requested fields of JSON objects as text.
 
 use std::{
     fmt::{self, Write as _},
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::google::fields::Fields;
 
-/// A text as JSON.
+/// A string that is displayed as JSON.
 pub(super) struct Json<'a>(pub(super) &'a str);
 
 impl fmt::Display for Json<'_> {
@@ -24,7 +24,7 @@ impl fmt::Display for Json<'_> {
     }
 }
 
-/// An object of JSON that is being written, as far as its fields are asked for.
+/// Writes a JSON object, with its requested fields only.
 pub(super) struct Object<'f> {
     fields: &'f Fields,
     out: String,
@@ -42,7 +42,7 @@ impl<'f> Object<'f> {
         self.out
     }
 
-    /// A field with a value that is JSON.
+    /// Writes a field whose value is JSON.
     pub(super) fn field(&mut self, name: &str, json: impl fmt::Display) {
         match self.fields.below(name) {
             None => {}
@@ -60,14 +60,14 @@ impl<'f> Object<'f> {
         }
     }
 
-    /// A field with a value that is made only if it is asked for.
+    /// Writes a field whose value is computed only if the field was requested.
     pub(super) fn value(&mut self, name: &str, make: impl FnOnce() -> Value) {
         if self.fields.below(name).is_some() {
             self.field(name, make());
         }
     }
 
-    /// A field with an object.
+    /// Writes a field whose value is an object.
     pub(super) fn object(&mut self, name: &str, write: impl FnOnce(&mut Object<'f>)) {
         let Some(fields) = self.fields.below(name) else { return };
         self.name(name);
@@ -76,7 +76,7 @@ impl<'f> Object<'f> {
         self.out = object.finish();
     }
 
-    /// A field with a list of objects.
+    /// Writes a field whose value is a list of objects.
     pub(super) fn list<T>(&mut self, name: &str, elements: &[T], write: impl Fn(&mut Object<'f>, &T)) {
         let Some(fields) = self.fields.below(name) else { return };
         self.name(name);

@@ -1,9 +1,9 @@
-//! A simulated Compute Engine, as far as it lists instances and operations.
+//! A simulated Compute Engine that lists instances and operations.
 //!
-//! [`Compute::builder`] starts one on a port of its own. It answers `instances.aggregatedList`, `instances.get`,
-//! `globalOperations.aggregatedList` and `zoneOperations.list` under the paths of the real API, with just the `fields`
-//! that are asked for, and keeps a journal of what it was asked. Pages are rendered when they are asked for, so that
-//! hundreds of thousands of instances cost little.
+//! [`Compute::builder`] starts a server. It serves `instances.aggregatedList`, `instances.get`,
+//! `globalOperations.aggregatedList` and `zoneOperations.list` under the paths of the real API, supports
+//! partial responses (`fields`), and records requests. Pages are rendered on request, so hundreds of
+//! thousands of instances need little memory.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -21,6 +21,7 @@
 mod access;
 mod aggregated;
 mod api;
+mod api_error;
 mod call;
 mod execute;
 mod fleet;
@@ -32,7 +33,6 @@ mod operations;
 mod page_token;
 mod project;
 mod recorded;
-mod refusal;
 mod render_instance;
 mod render_operation;
 mod replies;

@@ -6,7 +6,7 @@ use super::zone_operation::ZoneOperation;
 use crate::google::filter::{Filtered, Operator};
 
 impl Filtered for ZoneOperation {
-    /// `operationType=TYPE` and `insertTime>=TIME`, with the time in RFC 3339 and UTC, are supported.
+    /// Supports `operationType=TYPE` and `insertTime>=TIME`, with the time in RFC 3339 and UTC.
     fn supports(field: &str, operator: Operator, value: &str) -> bool {
         match (field, operator) {
             ("operationType", Operator::Equals) => true,

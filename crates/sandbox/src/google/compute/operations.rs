@@ -1,4 +1,4 @@
-//! The operations that there are, and which of them can be seen yet.
+//! The operations of a project and their delayed appearance in lists.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -10,32 +10,32 @@ use tokio::time::Instant;
 
 use super::zone_operation::ZoneOperation;
 
-/// How long operations are listed.
+/// How long operations are listed after their insertion.
 const RETENTION: Duration = Duration::from_secs(14 * 24 * 60 * 60);
-/// How many operations one list has at most, all of its pages together.
+/// The maximum number of operations in a list, over all of its pages.
 const LISTED: usize = 5_000;
-/// How many operations are kept; a sandbox may run for weeks.
+/// The maximum number of stored operations. It bounds the memory of a sandbox that runs for weeks.
 const KEPT: usize = 100_000;
 
-/// The operations in the order in which they are listed: by zone and name.
+/// The operations, sorted by zone and name, which is the order of lists.
 pub(super) struct Operations {
     operations: BTreeMap<(String, String), Stored>,
-    /// The same, oldest first.
+    /// Keys of the operations, oldest first.
     by_age: VecDeque<(String, String)>,
-    /// How late operations appear, at least and at most.
+    /// The minimum and maximum delay before operations appear in lists.
     late: (Duration, Duration),
-    /// Zones whose operations cannot be told although their instances can.
+    /// Zones whose operations are unreachable although their instances are not.
     pub(super) unreachable: BTreeSet<String>,
     rng: StdRng,
 }
 
 struct Stored {
     operation: ZoneOperation,
-    /// When it appears in lists.
+    /// When the operation appears in lists.
     appears: Instant,
 }
 
-/// Some of the operations, and whether there are more.
+/// A page of operations.
 pub(super) struct OperationPage<'a> {
     pub(super) operations: Vec<&'a ZoneOperation>,
     pub(super) is_last: bool,
@@ -54,7 +54,7 @@ impl Default for Operations {
 }
 
 impl Operations {
-    /// Adds an operation in the place of the one with the same zone and name.
+    /// Adds an operation or replaces the operation with the same zone and name.
     pub(super) fn insert(&mut self, operation: ZoneOperation) {
         let (least, most) = self.late;
         let late = least + most.saturating_sub(least).mul_f64(self.rng.random::<f64>());
@@ -83,8 +83,8 @@ impl Operations {
         self.late = (least, most);
     }
 
-    /// Up to `count` operations that are to be listed and come after a zone and name. They are those of one zone or of
-    /// all that are not unreachable.
+    /// Returns up to `count` listed operations that follow a zone and name: those of one zone, or of all
+    /// reachable zones.
     pub(super) fn page(
         &self,
         zone: Option<&str>,
@@ -106,7 +106,7 @@ impl Operations {
                     && oldest.is_none_or(|oldest| stored.operation.inserted > oldest)
                     && matches(&stored.operation)
             })
-            // What is over the limit is on no page.
+            // Operations beyond the limit are on no page.
             .take(LISTED)
             .filter(|(key, _)| is_after(key))
             .map(|(_, stored)| &stored.operation);
@@ -114,7 +114,7 @@ impl Operations {
         OperationPage { operations: page, is_last: operations.next().is_none() }
     }
 
-    /// Whether there is anything of a zone.
+    /// Returns whether the zone has operations.
     pub(super) fn has_zone(&self, zone: &str) -> bool {
         let from = (zone.to_owned(), String::new());
         self.operations.range(from..).next().is_some_and(|((its_zone, _), _)| its_zone == zone)

@@ -1,12 +1,12 @@
-//! Where a page begins.
+//! Opaque page tokens.
 
-/// Says where a page begins, in a form that nobody is tempted to read.
+/// Returns an opaque token for the start of a page.
 pub(super) fn token(page: usize, zone: &str, name: &str) -> String {
     let plain = format!("{page}/{zone}/{name}");
     plain.bytes().fold(String::from("Cg"), |token, byte| format!("{token}{byte:02x}"))
 }
 
-/// The page, and the zone and name after which it begins.
+/// Returns the page number, and the zone and name of the last element before the page.
 pub(super) fn parse_token(token: &str) -> Option<(usize, String, String)> {
     let digits = token.strip_prefix("Cg")?;
     let bytes = (0..digits.len())
@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_come_back() {
+    fn parses_its_own_tokens() {
         let (zone, name) = ("europe-west1-c", "gke/odd name-é");
         assert_eq!(parse_token(&token(7, zone, name)), Some((7, zone.to_owned(), name.to_owned())));
         for bad in ["", "Cg", "7", "Cg3", "Cgé", "Cg312f61"] {

@@ -1,4 +1,4 @@
-//! One project's part of the API.
+//! The Compute API of one project.
 
 use std::{
     collections::BTreeSet,
@@ -9,10 +9,10 @@ use std::{
 
 use super::{
     access::Access,
+    api_error::ApiError,
     fleet::Fleet,
     operations::Operations,
     recorded::{Operation, Recorded},
-    refusal::Refusal,
     zone_operation::ZoneOperation,
 };
 use crate::{
@@ -24,11 +24,11 @@ use crate::{
     reply::{Override, Overrides, Reply},
 };
 
-/// The Compute API of one project. Clones are handles to the same project.
+/// The Compute API of one project. Clones share the same project.
 #[derive(Clone)]
-pub struct ProjectCompute(Arc<State>);
+pub struct ProjectCompute(Arc<ProjectData>);
 
-struct State {
+struct ProjectData {
     project: Project,
     access: Mutex<Access>,
     /// Permissions that the caller lacks.
@@ -41,7 +41,7 @@ struct State {
 
 impl ProjectCompute {
     pub(super) fn new(project: Project) -> Self {
-        Self(Arc::new(State {
+        Self(Arc::new(ProjectData {
             project,
             access: Mutex::default(),
             denied: Mutex::default(),
@@ -64,24 +64,24 @@ impl ProjectCompute {
         self.0.project.number
     }
 
-    /// Lets its resources be seen, or not.
+    /// Sets the caller's access to the project.
     pub fn set_access(&self, access: Access) {
         *self.0.access.lock().unwrap_or_else(PoisonError::into_inner) = access;
     }
 
-    /// Whether its resources may be seen.
+    /// Returns the caller's access to the project.
     #[must_use]
     pub fn access(&self) -> Access {
         *self.0.access.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Denies just these permissions, such as `compute.zoneOperations.list`: requests that need one are answered with
-    /// 403, which names it and the project.
+    /// Sets the denied permissions, such as `compute.zoneOperations.list`. Requests that need one of them get
+    /// HTTP 403 with the permission and the project.
     pub fn set_denied<P: Into<String>>(&self, permissions: impl IntoIterator<Item = P>) {
         *self.denied() = permissions.into_iter().map(Into::into).collect();
     }
 
-    /// Adds an operation in the place of the one with the same zone and name.
+    /// Adds an operation or replaces the operation with the same zone and name.
     pub fn insert_operation(&self, operation: ZoneOperation) {
         self.operations().insert(operation);
     }
@@ -94,25 +94,24 @@ impl ProjectCompute {
         }
     }
 
-    /// The operations, in the order in which they were added, also those that are not listed yet or any more. The last
-    /// 100,000 are kept.
+    /// Returns the last 100,000 operations in the order of insertion, listed or not.
     #[must_use]
     pub fn all_operations(&self) -> Vec<ZoneOperation> {
         self.operations().all().cloned().collect()
     }
 
-    /// Lets operations that are added from now on appear in lists this much later, at least and at most: with two
-    /// different bounds they appear out of order.
+    /// Sets the minimum and maximum delay before operations that are added from now on appear in lists. With
+    /// different values they appear out of order.
     pub fn set_operations_late(&self, least: Duration, most: Duration) {
         self.operations().set_late(least, most);
     }
 
-    /// Makes the operations of just these zones unreachable, beside those of zones that are unreachable as a whole.
+    /// Sets the zones whose operations are unreachable, in addition to the unreachable zones.
     pub fn set_operations_unreachable<Z: Into<String>>(&self, zones: impl IntoIterator<Item = Z>) {
         self.operations().unreachable = zones.into_iter().map(Into::into).collect();
     }
 
-    /// Adds an instance in the place of the one with the same zone and name.
+    /// Adds an instance or replaces the instance with the same zone and name.
     pub fn insert(&self, instance: Instance) {
         self.fleet().insert(instance);
     }
@@ -125,70 +124,69 @@ impl ProjectCompute {
         }
     }
 
-    /// Removes an instance, as if it had been deleted.
+    /// Removes an instance, like a deletion.
     pub fn remove(&self, zone: &str, name: &str) -> Option<Instance> {
         self.fleet().remove(zone, name)
     }
 
-    /// Changes what an instance is doing; nothing happens if there is none.
+    /// Sets the status of an instance. Unknown instances are ignored.
     pub fn set_status(&self, zone: &str, name: &str, status: Status) {
         self.fleet().set_status(zone, name, status);
     }
 
-    /// Removes every instance. Operations stay.
+    /// Removes all instances but not the operations.
     pub fn clear(&self) {
         self.fleet().clear();
     }
 
-    /// Removes every operation.
+    /// Removes all operations.
     pub fn clear_operations(&self) {
         self.operations().clear();
     }
 
-    /// The instances, by zone and name.
+    /// Returns the instances, sorted by zone and name.
     #[must_use]
     pub fn instances(&self) -> Vec<Instance> {
         self.fleet().all().cloned().collect()
     }
 
-    /// An instance, if there is one.
+    /// Returns an instance.
     #[must_use]
     pub fn instance(&self, zone: &str, name: &str) -> Option<Instance> {
         self.fleet().get(zone, name).cloned()
     }
 
-    /// Makes just these zones unreachable: lists have a warning in the place of what is there.
+    /// Sets the unreachable zones. Lists contain a warning instead of their elements.
     pub fn set_unreachable<Z: Into<String>>(&self, zones: impl IntoIterator<Item = Z>) {
         self.fleet().unreachable = zones.into_iter().map(Into::into).collect();
     }
 
-    /// Prescribes the reply to an operation in this project, as [`Compute::override_reply`] does for all projects,
-    /// whose overrides come after those of the project.
+    /// Sets the reply to an operation in this project. It takes precedence over [`Compute::override_reply`].
     ///
     /// [`Compute::override_reply`]: super::Compute::override_reply
     pub fn override_reply(&self, operation: Operation, reply: impl Into<Override>) {
         self.overrides().add(operation, reply.into());
     }
 
-    /// Forgets the overrides of this project.
+    /// Removes the overrides of this project.
     pub fn clear_overrides(&self) {
         self.overrides().clear();
     }
 
-    /// The last 10,000 requests for this project, oldest first.
+    /// Returns the last 10,000 requests for this project, oldest first.
     #[must_use]
     pub fn requests(&self) -> Vec<Recorded> {
         self.0.journal.recent()
     }
 
-    /// How many requests there have been of an operation; for a list that is its first pages.
+    /// Returns the number of requests of an operation. For lists only first pages are counted.
     #[must_use]
     pub fn count(&self, operation: Operation) -> u64 {
         self.0.journal.count(&operation.counted().to_string())
     }
 
-    /// Waits until `count` requests of an operation have arrived since the start; for a list that is its first
-    /// pages.
+    /// Waits until `count` requests of an operation have arrived since the start. For lists only first pages
+    /// are counted.
     pub async fn wait_for(&self, operation: Operation, count: u64) {
         self.0.journal.wait_for(&operation.counted().to_string(), count).await;
     }
@@ -213,20 +211,20 @@ impl ProjectCompute {
         self.0.journal.record(operation, request);
     }
 
-    pub(super) fn prescribed(&self, operation: Operation) -> Option<Reply> {
-        operation.prescribed(&mut self.overrides())
+    pub(super) fn next_override(&self, operation: Operation) -> Option<Reply> {
+        operation.next_override(&mut self.overrides())
     }
 
-    /// Whether a caller may see `resource`, for which the permission is needed.
-    pub(super) fn check_access(&self, permission: &'static str, resource: &str) -> Result<(), Refusal> {
+    /// Returns an error unless the caller has the permission on `resource`.
+    pub(super) fn check_access(&self, permission: &'static str, resource: &str) -> Result<(), ApiError> {
         match self.access() {
             Access::Granted if !self.denied().contains(permission) => Ok(()),
             Access::Granted | Access::Forbidden => {
-                Err(Refusal::Permission { permission, resource: resource.to_owned() })
+                Err(ApiError::Permission { permission, resource: resource.to_owned() })
             }
-            Access::NotFound => Err(Refusal::NotFound(format!("projects/{}", self.id()))),
-            Access::Deleted => Err(Refusal::Deleted(self.project().clone())),
-            Access::ApiDisabled => Err(Refusal::ApiDisabled(self.project().clone())),
+            Access::NotFound => Err(ApiError::NotFound(format!("projects/{}", self.id()))),
+            Access::Deleted => Err(ApiError::Deleted(self.project().clone())),
+            Access::ApiDisabled => Err(ApiError::ApiDisabled(self.project().clone())),
         }
     }
 

@@ -1,4 +1,4 @@
-//! What can be asked, and what is remembered of a request.
+//! Operations of the API and recorded requests.
 
 use std::{collections::HashMap, fmt};
 
@@ -7,27 +7,27 @@ use tokio::time::Instant;
 
 use crate::reply::{Overrides, Reply};
 
-/// What can be asked.
+/// An operation of the API.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Operation {
-    /// `instances.aggregatedList`, whichever page.
+    /// `instances.aggregatedList`, any page.
     List,
-    /// One page of it, counted from 1.
+    /// One page of `instances.aggregatedList`, counted from 1.
     Page(usize),
     /// `instances.get`.
     Get,
-    /// `globalOperations.aggregatedList`, whichever page.
+    /// `globalOperations.aggregatedList`, any page.
     Operations,
-    /// One page of it, counted from 1.
+    /// One page of `globalOperations.aggregatedList`, counted from 1.
     OperationsPage(usize),
-    /// `zoneOperations.list`, whichever page and zone.
+    /// `zoneOperations.list`, any page and zone.
     ZoneOperations,
-    /// One page of it, counted from 1.
+    /// One page of `zoneOperations.list`, counted from 1.
     ZoneOperationsPage(usize),
 }
 
 impl Operation {
-    /// Lists are counted by the page that each of them has.
+    /// The operation under which requests are counted: every list has exactly one first page.
     pub(super) fn counted(self) -> Self {
         match self {
             Self::List => Self::Page(1),
@@ -37,8 +37,8 @@ impl Operation {
         }
     }
 
-    /// What was prescribed for the operation; for a page, what was prescribed for just that goes first.
-    pub(super) fn prescribed(self, overrides: &mut Overrides<Self>) -> Option<Reply> {
+    /// Takes the next override of the operation. Overrides of a single page take precedence.
+    pub(super) fn next_override(self, overrides: &mut Overrides<Self>) -> Option<Reply> {
         overrides.take(&self).or_else(|| match self {
             Self::Page(_) => overrides.take(&Self::List),
             Self::OperationsPage(_) => overrides.take(&Self::Operations),
@@ -62,21 +62,21 @@ impl fmt::Display for Operation {
     }
 }
 
-/// A request, noted on arrival, however it was answered later.
+/// A request, recorded on arrival.
 #[derive(Clone, Debug)]
 pub struct Recorded {
-    /// What was asked; none for a path that Compute Engine does not have here.
+    /// The operation; `None` for an unknown path.
     pub operation: Option<Operation>,
-    /// The id of the project, or what the path has in its place.
+    /// The id of the project; for an unknown project, its name in the path.
     pub project: Option<String>,
-    /// The path.
+    /// The path of the URL.
     pub path: String,
-    /// The query's parameters.
+    /// The query parameters.
     pub query: HashMap<String, String>,
     /// The HTTP headers.
     pub headers: HeaderMap,
-    /// The number of the connection, from zero; numbers start again with a restart.
+    /// The number of the connection, from zero. A restart resets it.
     pub connection: u64,
-    /// When it arrived.
+    /// The time of arrival.
     pub at: Instant,
 }

@@ -1,7 +1,7 @@
-//! Instances as Compute Engine shows them.
+//! The JSON of instances.
 //!
-//! They are written as text rather than built as values: a list of a hundred thousand must not take long even
-//! where nothing is optimised.
+//! It is written as text, because building values would make a list of a hundred thousand instances slow in
+//! unoptimized builds.
 
 use std::{
     fmt::{self, Write as _},
@@ -21,7 +21,7 @@ use crate::google::{
     time,
 };
 
-/// The answer to `instances.aggregatedList`.
+/// Returns the response to `instances.aggregatedList`.
 pub(super) fn aggregated_list(list: &Aggregated<'_>, page: &Page<'_>) -> String {
     list.write(
         &page.instances,
@@ -30,7 +30,7 @@ pub(super) fn aggregated_list(list: &Aggregated<'_>, page: &Page<'_>) -> String 
     )
 }
 
-/// The answer to `instances.get`, with these fields.
+/// Returns the response to `instances.get` with the requested fields.
 pub(super) fn instance(project: &Project, instance: &Instance, fields: &Fields) -> String {
     let mut object = Object::new(fields, String::with_capacity(4096));
     write_instance(&mut object, project, instance);
@@ -127,13 +127,13 @@ pub(crate) const fn scheduling(provisioning: Provisioning) -> &'static str {
     }
 }
 
-/// Eight bytes that look like the hash of something, in the URL-safe base 64 that clients decode.
+/// Eight bytes that look like a hash, in URL-safe base64.
 struct Fingerprint(u64);
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-        // Bits beyond the last byte must be zero.
+        // The bits after the last byte must be zero.
         let mut rest = u128::from(self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)) << 64;
         for _ in 0..11 {
             f.write_char(char::from(LETTERS[(rest >> 122) as usize]))?;
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_instance_is_json_of_a_realistic_size() {
+    fn instances_have_a_realistic_size() {
         let project = Project { id: "example-project".to_owned(), number: 123_456_789_012 };
         let node = Instance::new(1_844_488_190_000_000_001, "europe-west1-c", "gke-n1")
             .spot()
@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(value["labels"]["goog-k8s-cluster-name"], "a \"quoted\"\n\\name");
         assert_eq!(value["scheduling"]["provisioningModel"], "SPOT");
         assert_eq!(value["status"], "TERMINATED");
-        // The multiplier itself, in base 64.
+        // The multiplier itself, in base64.
         assert_eq!(value["fingerprint"].as_str().unwrap().len(), 12);
         assert_eq!(Fingerprint(1).to_string(), "njd5uX9KfBU=");
         let bare: Value = serde_json::from_str(&instance(

@@ -1,4 +1,4 @@
-//! Operations as Compute Engine shows them.
+//! The JSON of operations.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
@@ -14,14 +14,14 @@ use super::{
 };
 use crate::google::{fields::Fields, names::COMPUTE_ROOT, project::Project, time::pacific};
 
-/// The scopes beside zones in which there may be operations.
+/// Returns the scopes of an aggregated list other than zones.
 pub(super) fn other_scopes() -> Vec<String> {
     std::iter::once("global".to_owned())
         .chain(known_regions().map(|region| format!("regions/{region}")))
         .collect()
 }
 
-/// The answer to `globalOperations.aggregatedList`.
+/// Returns the response to `globalOperations.aggregatedList`.
 pub(super) fn aggregated_list(list: &Aggregated<'_>, page: &OperationPage<'_>) -> String {
     list.write(
         &page.operations,
@@ -30,7 +30,7 @@ pub(super) fn aggregated_list(list: &Aggregated<'_>, page: &OperationPage<'_>) -
     )
 }
 
-/// The answer to `zoneOperations.list`.
+/// Returns the response to `zoneOperations.list`.
 pub(super) fn zone_list(
     project: &Project,
     zone: &str,
@@ -86,7 +86,7 @@ fn write_operation(object: &mut Object<'_>, project: &Project, operation: &ZoneO
     object.field("selfLink", Json(&format!("{zone}/operations/{name}")));
 }
 
-/// An id like one of Compute Engine's, always the same for an operation.
+/// Returns an id in Compute Engine's format that is always the same for an operation.
 fn id_of(operation: &ZoneOperation) -> u64 {
     let mut hasher = DefaultHasher::new();
     (&operation.zone, &operation.name).hash(&mut hasher);

@@ -1,10 +1,10 @@
-//! Answers of Compute Engine when it does not do what it is asked for.
+//! Error replies of Compute Engine.
 
 use std::time::Duration;
 
 use crate::{google::api_error::error_body, reply::Reply};
 
-/// An answer in the form of Google's errors.
+/// Returns an error reply in the format of Google's REST APIs.
 #[must_use]
 pub fn error(code: u16, reason: &str, status: &str, message: &str) -> Reply {
     Reply::Status {
@@ -14,21 +14,21 @@ pub fn error(code: u16, reason: &str, status: &str, message: &str) -> Reply {
     }
 }
 
-/// 403, as for somebody without the role.
+/// HTTP 403: the caller lacks the role.
 #[must_use]
 pub fn permission_denied() -> Reply {
     let message = "Required 'compute.instances.list' permission for 'projects/example-project'";
     error(403, "forbidden", "PERMISSION_DENIED", message)
 }
 
-/// 401, as for somebody without a token that is good.
+/// HTTP 401: the token is missing or invalid.
 #[must_use]
 pub fn unauthenticated() -> Reply {
     let message = "Request had invalid authentication credentials.";
     error(401, "authError", "UNAUTHENTICATED", message)
 }
 
-/// 429 with `Retry-After`.
+/// HTTP 429 with `Retry-After`.
 #[must_use]
 pub fn rate_limited(retry_after: Duration) -> Reply {
     let message = "Quota exceeded for quota metric 'List requests' and limit 'List requests per minute'.";
@@ -36,19 +36,19 @@ pub fn rate_limited(retry_after: Duration) -> Reply {
     with_header(reply, "retry-after", retry_after.as_secs().to_string())
 }
 
-/// 500.
+/// HTTP 500.
 #[must_use]
 pub fn internal_error() -> Reply {
     error(500, "backendError", "INTERNAL", "Internal error. Please try again or contact Google Support.")
 }
 
-/// 503.
+/// HTTP 503.
 #[must_use]
 pub fn unavailable() -> Reply {
     error(503, "backendError", "UNAVAILABLE", "The service is currently unavailable.")
 }
 
-/// 200 with an HTML page, as a proxy in between would say it.
+/// HTTP 200 with an HTML page, like the error page of a proxy.
 #[must_use]
 pub fn garbage() -> Reply {
     Reply::Status {

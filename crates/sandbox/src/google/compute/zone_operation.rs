@@ -1,10 +1,10 @@
-//! Operations: what was done to instances, as Compute Engine remembers it.
+//! Operations on instances.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::google::{instance::Instance, names::COMPUTE_ROOT};
 
-/// An operation in a zone. All that are simulated are done.
+/// A completed operation in a zone.
 ///
 /// ```
 /// use std::time::SystemTime;
@@ -16,28 +16,28 @@ use crate::google::{instance::Instance, names::COMPUTE_ROOT};
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ZoneOperation {
-    /// The name, which is unique within the zone and stands in the log entry as `operation.id`.
+    /// The name, unique within the zone. Log entries contain it as `operation.id`.
     pub name: String,
     /// The type: `compute.instances.preempted`, `insert`, `bulkInsert`, `delete`.
     pub operation_type: String,
     /// The zone's name.
     pub zone: String,
-    /// The name and the id of the instance that it was about; none for a bulk insertion as a whole.
+    /// The name and the id of the target instance; `None` for the parent operation of a bulk insertion.
     pub target: Option<(String, u64)>,
-    /// Who asked for it: `system` for Compute Engine itself.
+    /// The principal that requested it; `system` for Compute Engine itself.
     pub user: String,
-    /// What is said of the status, if anything.
+    /// The status message.
     pub status_message: Option<String>,
-    /// The code and the message of the error with which it ended.
+    /// The code and the message of the error, if the operation failed.
     pub error: Option<(String, String)>,
-    /// What the operations of a bulk insertion have in common.
+    /// The group id that the operations of a bulk insertion share.
     pub group: Option<String>,
-    /// When it was asked for, in whole milliseconds.
+    /// The time of the request, in whole milliseconds.
     pub inserted: SystemTime,
 }
 
 impl ZoneOperation {
-    /// An operation on an instance, by a user who is no service account.
+    /// Returns an operation on an instance, requested by a human user.
     #[must_use]
     pub fn new(
         name: impl Into<String>,
@@ -58,7 +58,7 @@ impl ZoneOperation {
         }
     }
 
-    /// The preemption of an instance.
+    /// Returns the preemption of an instance.
     #[must_use]
     pub fn preempted(name: impl Into<String>, instance: &Instance, at: SystemTime) -> Self {
         Self {
@@ -68,34 +68,34 @@ impl ZoneOperation {
         }
     }
 
-    /// The creation of an instance.
+    /// Returns the creation of an instance.
     #[must_use]
     pub fn inserted(name: impl Into<String>, instance: &Instance, at: SystemTime) -> Self {
         Self::new(name, "insert", instance, at)
     }
 
-    /// Changes who asked for it.
+    /// Sets the principal.
     #[must_use]
     pub fn user(mut self, user: impl Into<String>) -> Self {
         self.user = user.into();
         self
     }
 
-    /// Lets it end with an error.
+    /// Makes the operation fail with an error.
     #[must_use]
     pub fn error(mut self, code: impl Into<String>, message: impl Into<String>) -> Self {
         self.error = Some((code.into(), message.into()));
         self
     }
 
-    /// Makes it one of the operations of a bulk insertion.
+    /// Adds the operation to the group of a bulk insertion.
     #[must_use]
     pub fn group(mut self, group: impl Into<String>) -> Self {
         self.group = Some(group.into());
         self
     }
 
-    /// Makes it one that is about no instance in particular.
+    /// Removes the target instance.
     #[must_use]
     pub fn without_target(mut self) -> Self {
         self.target = None;
@@ -104,12 +104,12 @@ impl ZoneOperation {
 }
 
 impl ZoneOperation {
-    /// The URL of the zone.
+    /// Returns the URL of the zone.
     pub(super) fn zone_link(&self, project: &str) -> String {
         format!("{COMPUTE_ROOT}/{project}/zones/{}", self.zone)
     }
 
-    /// The URL of the target: the instance, or the collection of instances of the zone.
+    /// Returns the URL of the target: the instance, or the collection of instances in the zone.
     pub(super) fn target_link(&self, project: &str) -> String {
         match &self.target {
             Some((name, _)) => format!("{}/instances/{name}", self.zone_link(project)),
@@ -118,7 +118,7 @@ impl ZoneOperation {
     }
 }
 
-/// The time as precise as it is shown, so that filters see what clients see.
+/// Truncates a time to the precision of responses, so that filters and clients see the same time.
 fn whole_millis(time: SystemTime) -> SystemTime {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     UNIX_EPOCH + Duration::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))

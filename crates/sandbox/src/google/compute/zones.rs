@@ -1,6 +1,6 @@
-//! The zones that there are.
+//! The zones of Compute Engine.
 
-/// The regions whose zones every list names, with the letters of their zones.
+/// Regions and the letters of their zones. Aggregated lists contain all of them.
 const REGIONS: [(&str, &str); 40] = [
     ("africa-south1", "abc"),
     ("asia-east1", "abc"),
@@ -44,12 +44,12 @@ const REGIONS: [(&str, &str); 40] = [
     ("us-west4", "abc"),
 ];
 
-/// The names of the regions.
+/// Returns the names of the regions.
 pub(super) fn known_regions() -> impl Iterator<Item = &'static str> {
     REGIONS.iter().map(|(region, _)| *region)
 }
 
-/// The names of the zones.
+/// Returns the names of the zones.
 pub(super) fn known_zones() -> impl Iterator<Item = String> {
     REGIONS
         .iter()

@@ -1,4 +1,4 @@
-//! What is made to go wrong.
+//! Fault injection through the control endpoint.
 
 use std::time::Duration;
 
@@ -6,24 +6,24 @@ use hyper::{Response, StatusCode};
 use serde_json::json;
 use tonic::Code;
 
-use super::answers::{bad_request, is_emulator, number};
+use super::responses::{bad_request, is_emulator, number};
 use crate::{
     google::{
         assets,
         compute::{self, Operation, Override, Reply},
         pubsub::Faults,
-        state::State,
+        simulation::Simulation,
     },
     http::{self, no_content, text},
     server::Body,
 };
 
-/// How late Compute Engine is when it is slow.
+/// The delay of Compute Engine with the fault `slow`.
 const SLOWNESS: Duration = Duration::from_secs(10);
 
-/// What goes wrong now.
-pub(super) fn faults(state: &State) -> Response<Body> {
-    let Some(pubsub) = state.backend.own() else { return is_emulator() };
+/// Returns the active faults of Pub/Sub.
+pub(super) fn faults(simulation: &Simulation) -> Response<Body> {
+    let Some(pubsub) = simulation.backend.own() else { return is_emulator() };
     let Faults {
         duplicates,
         reorder,
@@ -50,28 +50,28 @@ pub(super) fn faults(state: &State) -> Response<Body> {
     http::json(faults.to_string())
 }
 
-/// Makes something go wrong, or right again if there is no measure of it.
-pub(super) fn set_fault(state: &State, name: &str, measure: Option<&str>) -> Response<Body> {
+/// Sets a fault to a value, or removes it without one.
+pub(super) fn set_fault(simulation: &Simulation, name: &str, value: Option<&str>) -> Response<Body> {
     if ["compute", "operations", "assets"].contains(&name) {
-        return set_api_fault(state, name, measure);
+        return set_api_fault(simulation, name, value);
     }
-    let Some(pubsub) = state.backend.own() else { return is_emulator() };
+    let Some(pubsub) = simulation.backend.own() else { return is_emulator() };
     let mut faults = pubsub.faults();
-    match apply(&mut faults, name, measure) {
+    match apply(&mut faults, name, value) {
         Some(true) => {
             pubsub.set_faults(faults);
             no_content()
         }
-        Some(false) => bad_request("that is no measure of this fault"),
-        None => text(StatusCode::NOT_FOUND, "no such fault\n"),
+        Some(false) => bad_request("invalid value for this fault"),
+        None => text(StatusCode::NOT_FOUND, "unknown fault\n"),
     }
 }
 
-/// Makes one of the APIs over HTTP fail in the way of this name, or not any more.
-fn set_api_fault(state: &State, api: &str, fault: Option<&str>) -> Response<Body> {
+/// Makes one of the REST APIs fail, or removes its faults.
+fn set_api_fault(simulation: &Simulation, api: &str, fault: Option<&str>) -> Response<Body> {
     match (api, fault) {
-        ("compute" | "operations", None) => state.compute.clear_overrides(),
-        (_, None) => state.assets.clear_overrides(),
+        ("compute" | "operations", None) => simulation.compute.clear_overrides(),
+        (_, None) => simulation.assets.clear_overrides(),
         ("compute" | "operations", Some(name)) => match compute_fault(name) {
             Some(reply) => {
                 let operations = match api {
@@ -79,10 +79,10 @@ fn set_api_fault(state: &State, api: &str, fault: Option<&str>) -> Response<Body
                     _ => [Operation::Operations, Operation::ZoneOperations],
                 };
                 for operation in operations {
-                    state.compute.override_reply(operation, Override::from(reply.clone()));
+                    simulation.compute.override_reply(operation, Override::from(reply.clone()));
                 }
             }
-            None => return bad_request("no such fault of Compute Engine"),
+            None => return bad_request("unknown fault of Compute Engine"),
         },
         (_, Some(name)) => {
             let reply = if name == "permission_denied" {
@@ -91,38 +91,38 @@ fn set_api_fault(state: &State, api: &str, fault: Option<&str>) -> Response<Body
                 compute_fault(name)
             };
             match reply {
-                Some(reply) => state.assets.override_reply(assets::Operation::Search, reply),
-                None => return bad_request("no such fault of the asset inventory"),
+                Some(reply) => simulation.assets.override_reply(assets::Operation::Search, reply),
+                None => return bad_request("unknown fault of the asset inventory"),
             }
         }
     }
     no_content()
 }
 
-/// Says whether the measure made sense, or nothing if there is no such fault.
-fn apply(faults: &mut Faults, name: &str, measure: Option<&str>) -> Option<bool> {
-    let rate = || measure.map_or(Some(0.0), |text| number(text).filter(|rate| *rate <= 1.0));
-    let duration = || measure.map(|text| humantime::parse_duration(text).ok());
+/// Sets a fault. Returns whether the value is valid; `None` for an unknown fault.
+fn apply(faults: &mut Faults, name: &str, value: Option<&str>) -> Option<bool> {
+    let rate = || value.map_or(Some(0.0), |text| number(text).filter(|rate| *rate <= 1.0));
+    let duration = || value.map(|text| humantime::parse_duration(text).ok());
     Some(match name {
         "duplicates" => assign(&mut faults.duplicates, rate()),
         "lost_acks" => assign(&mut faults.lost_acks, rate()),
-        "reorder" => assign(&mut faults.reorder, measure.map_or(Some(0), |text| text.parse().ok())),
+        "reorder" => assign(&mut faults.reorder, value.map_or(Some(0), |text| text.parse().ok())),
         "slow_acks" => assign(&mut faults.slow_acks, duration().unwrap_or(Some(Duration::ZERO))),
         "reset_every" => assign_option(&mut faults.reset_every, duration()),
         "max_lease" => assign_option(&mut faults.max_lease, duration()),
-        "refuse" => assign_option(&mut faults.refuse, measure.map(code)),
-        "refuse_get" => assign_option(&mut faults.refuse_get, measure.map(code)),
-        "freeze" => assign(&mut faults.freeze, Some(measure.is_some_and(|text| text != "false"))),
+        "refuse" => assign_option(&mut faults.refuse, value.map(code)),
+        "refuse_get" => assign_option(&mut faults.refuse_get, value.map(code)),
+        "freeze" => assign(&mut faults.freeze, Some(value.is_some_and(|text| text != "false"))),
         _ => return None,
     })
 }
 
-/// Says whether there was something to assign.
+/// Assigns a value if it is valid. Returns whether it is.
 fn assign<T>(fault: &mut T, value: Option<T>) -> bool {
     value.map(|value| *fault = value).is_some()
 }
 
-/// The same where nothing is a value too.
+/// Assigns an optional value; the outer `None` removes it.
 fn assign_option<T>(fault: &mut Option<T>, value: Option<Option<T>>) -> bool {
     match value {
         None => assign(fault, Some(None)),
@@ -143,7 +143,7 @@ fn compute_fault(name: &str) -> Option<Reply> {
     })
 }
 
-/// A gRPC code by its name in snake case.
+/// Parses the name of a gRPC code in snake case.
 fn code(name: &str) -> Option<Code> {
     (1..=16).map(Code::from_i32).find(|code| code_name(*code) == name)
 }
@@ -164,9 +164,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn faults_have_names() {
+    fn sets_faults_by_name() {
         let mut faults = Faults::default();
-        for (name, measure) in [
+        for (name, value) in [
             ("duplicates", "0.1"),
             ("lost_acks", "1"),
             ("reorder", "100"),
@@ -177,7 +177,7 @@ mod tests {
             ("refuse_get", "permission_denied"),
             ("freeze", ""),
         ] {
-            assert_eq!(apply(&mut faults, name, Some(measure)), Some(true), "{name}");
+            assert_eq!(apply(&mut faults, name, Some(value)), Some(true), "{name}");
         }
         let expected = Faults {
             duplicates: 0.1,
@@ -191,16 +191,16 @@ mod tests {
             freeze: true,
         };
         assert_eq!(faults, expected);
-        for (name, measure) in [
+        for (name, value) in [
             ("duplicates", "1.1"),
             ("lost_acks", "-1"),
             ("reorder", "x"),
             ("max_lease", ""),
             ("refuse", "ok"),
         ] {
-            assert_eq!(apply(&mut faults, name, Some(measure)), Some(false), "{name}");
+            assert_eq!(apply(&mut faults, name, Some(value)), Some(false), "{name}");
         }
-        assert_eq!(faults, expected, "nonsense changes nothing");
+        assert_eq!(faults, expected, "invalid values change nothing");
         assert_eq!(apply(&mut faults, "nonsense", None), None);
         for name in ["duplicates", "lost_acks", "reorder", "slow_acks", "reset_every", "max_lease"] {
             assert_eq!(apply(&mut faults, name, None), Some(true), "{name}");

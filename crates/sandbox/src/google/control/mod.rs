@@ -1,8 +1,8 @@
-//! The sandbox's own endpoint, beside Compute Engine on the same port.
+//! The control endpoint, on the port of Compute Engine.
 
-mod answers;
 mod faults;
 mod projects;
+mod responses;
 
 use std::{
     collections::BTreeMap,
@@ -14,51 +14,51 @@ use serde_json::{Value, json};
 use tonic::async_trait;
 
 use self::{
-    answers::{bad_request, is_emulator, number, refused},
     faults::{faults, set_fault},
+    responses::{bad_request, emulator_error, is_emulator, number},
 };
 use super::{
     names::{CREATION_SUBSCRIPTION, INTERRUPTION_SUBSCRIPTION},
     pubsub::Counts,
-    state::State,
+    simulation::Simulation,
     world::Truth,
 };
 use crate::{
     http::{self, method_not_allowed, no_content, text},
     routes::Route,
-    server::{Answer, Body},
+    server::{Body, ServerAction},
 };
 
-/// How the paths of this endpoint begin.
+/// The prefix of all paths of the endpoint.
 const PREFIX: &str = "/_sandbox/";
 
 const HELP: &str = "\
 A simulated Google Cloud.
 
-GET         /_sandbox/truth                 interruptions and running spot VMs by cluster, as they really are, for all
-                                            projects together and for each of them
-GET PUT     /_sandbox/speed                 simulated seconds in a second; 0 pauses
-GET PUT     /_sandbox/sink                  on, or off: what happens is not published, but shows in Compute Engine
-POST        /_sandbox/storm                 preempts this share of the spot VMs at once: 0.5
+GET         /_sandbox/truth                 the actual interruptions and running spot instances by cluster, in all projects
+                                            and in each project
+GET PUT     /_sandbox/speed                 simulated seconds per second; 0 pauses
+GET PUT     /_sandbox/sink                  on or off; while off, events change Compute Engine but are not published
+POST        /_sandbox/burst                 preempts this share of the spot instances: 0.5
 GET         /_sandbox/projects              the projects
-PUT DELETE  /_sandbox/projects/ID           adds a project (the body may be its number), or deletes it
+PUT DELETE  /_sandbox/projects/ID           adds a project (the body may be its number) or deletes it
 PUT         /_sandbox/projects/ID/access    granted, forbidden, not_found, deleted or api_disabled
-PUT DELETE  /_sandbox/projects/ID/discovery lets the asset inventory find it, or not; the body may change what is found:
+PUT DELETE  /_sandbox/projects/ID/discovery adds the project to the asset inventory or removes it; the body may set
                                             state=ACTIVE (or DELETE_REQUESTED) env=prod folders/7 organizations/1
-GET         /_sandbox/counts                what has become of the messages, by subscription
-GET DELETE  /_sandbox/faults                what goes wrong; DELETE ends it
-PUT DELETE  /_sandbox/faults/NAME           makes this go wrong, with the body as its measure:
+GET         /_sandbox/counts                counts of messages by subscription
+GET DELETE  /_sandbox/faults                the active faults; DELETE removes all
+PUT DELETE  /_sandbox/faults/NAME           sets a fault to the value in the body, or removes it:
                 duplicates 0.1     lost_acks 0.1    reorder 100
                 slow_acks 2s       max_lease 1s     reset_every 30s
                 refuse unavailable (or permission_denied, not_found, ...)          freeze
                 compute permission_denied (or rate_limited, internal_error, unavailable, garbage, reset, slow)
                 operations permission_denied (or ...)               assets permission_denied (or ...)
-            /compute/v1/projects/...        the Compute API itself
-            /v1/folders/10:searchAllResources  the asset inventory itself
+            /compute/v1/projects/...        the Compute API
+            /v1/folders/10:searchAllResources  the asset inventory
 ";
 
-/// The routes below [`PREFIX`], which answer as soon as there is a state.
-pub(super) struct ControlRoutes(pub(super) Arc<OnceLock<Weak<State>>>);
+/// The routes below [`PREFIX`]. They return 503 until the simulation has started.
+pub(super) struct ControlRoutes(pub(super) Arc<OnceLock<Weak<Simulation>>>);
 
 #[async_trait]
 impl Route for ControlRoutes {
@@ -66,61 +66,61 @@ impl Route for ControlRoutes {
         PREFIX
     }
 
-    async fn answer(&self, request: Request<Incoming>, _connection: u64) -> Answer {
-        let Some(state) = self.0.get().and_then(Weak::upgrade) else {
-            return Answer::Response(text(StatusCode::SERVICE_UNAVAILABLE, "about to start or to stop\n"));
+    async fn handle(&self, request: Request<Incoming>, _connection: u64) -> ServerAction {
+        let Some(simulation) = self.0.get().and_then(Weak::upgrade) else {
+            return ServerAction::Respond(text(StatusCode::SERVICE_UNAVAILABLE, "starting or stopping\n"));
         };
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().strip_prefix(PREFIX).unwrap_or_default();
-        Answer::Response(match http::read(body).await {
-            Ok(body) => answer(&state, &parts.method, path, &body).await,
+        ServerAction::Respond(match http::read(body).await {
+            Ok(body) => respond(&simulation, &parts.method, path, &body).await,
             Err(refusal) => refusal,
         })
     }
 }
 
-async fn answer(state: &State, method: &Method, path: &str, body: &[u8]) -> Response<Body> {
+async fn respond(simulation: &Simulation, method: &Method, path: &str, body: &[u8]) -> Response<Body> {
     let text_body = String::from_utf8_lossy(body);
     let text_body = text_body.trim();
     match (path, method.as_str()) {
         ("", "GET") => text(StatusCode::OK, HELP),
         ("truth", "GET") => {
-            let mut view = truth_view(&state.truth().await);
+            let mut view = truth_view(&simulation.truth().await);
             let projects: BTreeMap<String, Value> =
-                state.truths().await.iter().map(|(id, truth)| (id.clone(), truth_view(truth))).collect();
+                simulation.truths().await.iter().map(|(id, truth)| (id.clone(), truth_view(truth))).collect();
             view["projects"] = json!(projects);
             http::json(view.to_string())
         }
-        ("speed", "GET") => text(StatusCode::OK, format!("{}\n", state.speed())),
+        ("speed", "GET") => text(StatusCode::OK, format!("{}\n", simulation.speed())),
         ("speed", "PUT") => match number(text_body) {
             Some(speed) => {
-                state.set_speed(speed);
+                simulation.set_speed(speed);
                 no_content()
             }
-            None => bad_request("expected a number that is not negative"),
+            None => bad_request("expected a number of at least 0"),
         },
-        ("sink", "GET") => text(StatusCode::OK, if state.sink() { "on\n" } else { "off\n" }),
+        ("sink", "GET") => text(StatusCode::OK, if simulation.sink() { "on\n" } else { "off\n" }),
         ("sink", "PUT") => match text_body {
             "on" | "off" => {
-                state.set_sink(text_body == "on");
+                simulation.set_sink(text_body == "on");
                 no_content()
             }
             _ => bad_request("expected on or off"),
         },
-        ("storm", "POST") => match number(text_body).filter(|share| *share <= 1.0) {
-            Some(share) => match state.happen(|_, world| world.storm(share)).await {
+        ("burst", "POST") => match number(text_body).filter(|share| *share <= 1.0) {
+            Some(share) => match simulation.apply(|_, world| world.burst(share)).await {
                 Ok(events) => text(StatusCode::OK, format!("{}\n", events.len())),
-                Err(status) => refused(&status),
+                Err(status) => emulator_error(&status),
             },
             None => bad_request("expected a number from 0 to 1"),
         },
-        ("projects", "GET") => projects::projects(state).await,
-        ("counts", "GET") => counts(state),
-        ("faults", "GET") => faults(state),
+        ("projects", "GET") => projects::projects(simulation).await,
+        ("counts", "GET") => counts(simulation),
+        ("faults", "GET") => faults(simulation),
         ("faults", "DELETE") => {
-            state.compute.clear_overrides();
-            state.assets.clear_overrides();
-            if let Some(pubsub) = state.backend.own() {
+            simulation.compute.clear_overrides();
+            simulation.assets.clear_overrides();
+            if let Some(pubsub) = simulation.backend.own() {
                 pubsub.clear_faults();
             }
             no_content()
@@ -128,14 +128,14 @@ async fn answer(state: &State, method: &Method, path: &str, body: &[u8]) -> Resp
         ("" | "truth" | "counts" | "projects", _) => method_not_allowed("GET"),
         ("faults", _) => method_not_allowed("GET, DELETE"),
         ("speed" | "sink", _) => method_not_allowed("GET, PUT"),
-        ("storm", _) => method_not_allowed("POST"),
+        ("burst", _) => method_not_allowed("POST"),
         (path, method) if path.starts_with("projects/") => {
             let path = path.strip_prefix("projects/").unwrap_or_default();
-            projects::answer(state, method, path, text_body).await
+            projects::respond(simulation, method, path, text_body).await
         }
         (path, method) => match (path.strip_prefix("faults/"), method) {
-            (Some(name), "PUT") => set_fault(state, name, Some(text_body)),
-            (Some(name), "DELETE") => set_fault(state, name, None),
+            (Some(name), "PUT") => set_fault(simulation, name, Some(text_body)),
+            (Some(name), "DELETE") => set_fault(simulation, name, None),
             (Some(_), _) => method_not_allowed("PUT, DELETE"),
             (None, _) => text(StatusCode::NOT_FOUND, "not found\n"),
         },
@@ -151,8 +151,8 @@ fn truth_view(truth: &Truth) -> Value {
     })
 }
 
-fn counts(state: &State) -> Response<Body> {
-    let Some(pubsub) = state.backend.own() else { return is_emulator() };
+fn counts(simulation: &Simulation) -> Response<Body> {
+    let Some(pubsub) = simulation.backend.own() else { return is_emulator() };
     let counts: BTreeMap<&str, Value> = [INTERRUPTION_SUBSCRIPTION, CREATION_SUBSCRIPTION]
         .into_iter()
         .map(|id| {
@@ -169,7 +169,7 @@ fn counts(state: &State) -> Response<Body> {
                 dead_lettered,
                 streams_opened,
                 streams,
-            } = pubsub.counts(&format!("projects/{}/subscriptions/{id}", state.project));
+            } = pubsub.counts(&format!("projects/{}/subscriptions/{id}", simulation.project));
             let counts = json!({
                 "published": published,
                 "acked": acked,

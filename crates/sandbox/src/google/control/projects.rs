@@ -1,25 +1,25 @@
-//! The projects, as the control endpoint tells of them and changes them.
+//! Projects in the control endpoint.
 
 use std::collections::BTreeMap;
 
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::answers::bad_request;
+use super::responses::bad_request;
 use crate::{
     google::{
         assets::{ProjectAsset, ProjectState},
         names::FOLDER,
-        state::State,
+        simulation::Simulation,
     },
     http::{self, method_not_allowed, no_content, text},
     server::Body,
 };
 
-/// Every project, by id.
-pub(super) async fn projects(state: &State) -> Response<Body> {
-    let truths = state.truths().await;
-    let projects: BTreeMap<String, Value> = state
+/// Returns all projects by id.
+pub(super) async fn projects(simulation: &Simulation) -> Response<Body> {
+    let truths = simulation.truths().await;
+    let projects: BTreeMap<String, Value> = simulation
         .compute
         .projects()
         .iter()
@@ -30,7 +30,7 @@ pub(super) async fn projects(state: &State) -> Response<Body> {
                 "instances": truths.get(project.id()).map_or(0, |truth| truth.instances),
                 "discovered": false,
             });
-            if let Some(asset) = state.assets.project(project.id()) {
+            if let Some(asset) = simulation.assets.project(project.id()) {
                 view["discovered"] = true.into();
                 view["state"] = asset.state.name().into();
                 view["labels"] = json!(asset.labels);
@@ -43,8 +43,8 @@ pub(super) async fn projects(state: &State) -> Response<Body> {
     http::json(json!(projects).to_string())
 }
 
-/// Answers a request to `path` below `projects/`.
-pub(super) async fn answer(state: &State, method: &str, path: &str, body: &str) -> Response<Body> {
+/// Handles a request to `path` below `projects/`.
+pub(super) async fn respond(simulation: &Simulation, method: &str, path: &str, body: &str) -> Response<Body> {
     let (id, what) = path.split_once('/').unwrap_or((path, ""));
     if id.is_empty() {
         return text(StatusCode::NOT_FOUND, "not found\n");
@@ -55,35 +55,35 @@ pub(super) async fn answer(state: &State, method: &str, path: &str, body: &str) 
                 "" => None,
                 number => match number.parse() {
                     Ok(number) => Some(number),
-                    Err(_) => return bad_request("expected the project's number or nothing"),
+                    Err(_) => return bad_request("expected a project number or an empty body"),
                 },
             };
-            state.add_project(id, number).await;
+            simulation.add_project(id, number).await;
             return no_content();
         }
-        ("", "DELETE") if state.delete_project(id).await => return no_content(),
-        ("", "DELETE") => return text(StatusCode::NOT_FOUND, "no such project\n"),
+        ("", "DELETE") if simulation.delete_project(id).await => return no_content(),
+        ("", "DELETE") => return text(StatusCode::NOT_FOUND, "unknown project\n"),
         ("", _) => return method_not_allowed("PUT, DELETE"),
         ("access" | "discovery", "PUT") | ("discovery", "DELETE") => {}
         ("access", _) => return method_not_allowed("PUT"),
         ("discovery", _) => return method_not_allowed("PUT, DELETE"),
         _ => return text(StatusCode::NOT_FOUND, "not found\n"),
     }
-    let Some(project) = state.compute.project(id) else {
-        return text(StatusCode::NOT_FOUND, "no such project\n");
+    let Some(project) = simulation.compute.project(id) else {
+        return text(StatusCode::NOT_FOUND, "unknown project\n");
     };
     match what {
         "access" => match body.parse() {
             Ok(access) => project.set_access(access),
             Err(error) => return text(StatusCode::BAD_REQUEST, format!("{error}\n")),
         },
-        _ if method == "DELETE" => drop(state.assets.remove(project.id())),
+        _ if method == "DELETE" => drop(simulation.assets.remove(project.id())),
         _ => {
-            let known = state.assets.project(project.id());
+            let known = simulation.assets.project(project.id());
             let known =
                 known.unwrap_or_else(|| ProjectAsset::new(project.id(), project.number()).folder(FOLDER));
             match changed(known, body) {
-                Some(asset) => state.assets.add(asset),
+                Some(asset) => simulation.assets.add(asset),
                 None => return bad_request("expected words such as state=ACTIVE, env=prod or folders/7"),
             }
         }
@@ -91,7 +91,7 @@ pub(super) async fn answer(state: &State, method: &str, path: &str, body: &str) 
     no_content()
 }
 
-/// The project with another state, labels and folders, as the words of the body say.
+/// Applies the words of a request body to a project: its simulation, labels, folder and organization.
 fn changed(mut asset: ProjectAsset, body: &str) -> Option<ProjectAsset> {
     for word in body.split_whitespace() {
         match word.split_once('=') {

@@ -1,4 +1,4 @@
-//! Topics and subscriptions by name.
+//! The topics and subscriptions of the server.
 
 use std::{
     collections::BTreeMap,
@@ -20,21 +20,21 @@ use super::{
     counts::Counts,
     faults::Faults,
     limits::{ACK_DEADLINE, check_ack_deadline, unsupported},
-    names::{self, Kind, already_exists, not_found},
+    names::{self, ResourceKind, already_exists, not_found},
     queue::Queue,
-    refusal::refusal,
+    rejection::rejection,
     wire,
 };
 
-/// What Google puts in the place of a topic that was deleted.
+/// Google's placeholder for the name of a deleted topic.
 const DELETED_TOPIC: &str = "_deleted-topic_";
-/// What a subscription says of itself; nothing is ever forgotten here.
+/// The reported retention. Messages never expire here.
 const RETENTION: prost_types::Duration = prost_types::Duration { seconds: 7 * 24 * 60 * 60, nanos: 0 };
-/// Everything that the server knows.
+/// The state of the server.
 pub(super) struct Broker {
     names: RwLock<Names>,
     faults: RwLock<Arc<Faults>>,
-    /// Something that is not one subscription's has changed.
+    /// Notifies of changes to the faults of the server and of new subscriptions.
     pub(super) changed: Notify,
     next_message: AtomicU64,
     next_stream: AtomicU64,
@@ -47,15 +47,15 @@ struct Names {
     subscriptions: BTreeMap<String, Arc<Subscription>>,
 }
 
+#[derive(Default)]
 struct Topic {
-    topic: v1::Topic,
     subscriptions: Vec<Arc<Subscription>>,
 }
 
-/// A subscription: what it was created as and what it holds.
+/// A subscription: its definition and its messages.
 pub(super) struct Subscription {
     pub(super) name: String,
-    /// Something that a stream or an observer may wait for has changed.
+    /// Notifies streams and observers of changes to the queue and the faults.
     pub(super) changed: Notify,
     faults: RwLock<Option<Arc<Faults>>>,
     definition: Mutex<v1::Subscription>,
@@ -69,7 +69,8 @@ impl Broker {
             names: RwLock::default(),
             faults: RwLock::default(),
             changed: Notify::new(),
-            // Subscribers remember ids, so a server that starts anew must not issue the same again.
+            // Message ids start at the current time, because subscribers remember the ids of a previous
+            // server.
             next_message: AtomicU64::new(u64::try_from(since.as_micros()).unwrap_or(0)),
             next_stream: AtomicU64::new(0),
             seed,
@@ -81,19 +82,19 @@ impl Broker {
     }
 
     pub(super) fn create_topic(&self, topic: v1::Topic) -> Result<v1::Topic, Status> {
-        names::check(Kind::Topic, &topic.name)?;
+        names::check(ResourceKind::Topic, &topic.name)?;
         let mut names = self.names_mut();
         if names.topics.contains_key(&topic.name) {
-            return Err(already_exists(Kind::Topic, &topic.name));
+            return Err(already_exists(ResourceKind::Topic, &topic.name));
         }
-        let entry = Topic { topic: topic.clone(), subscriptions: Vec::new() };
-        names.topics.insert(topic.name.clone(), entry);
+        names.topics.insert(topic.name.clone(), Topic::default());
         Ok(topic)
     }
 
     pub(super) fn delete_topic(&self, name: &str) -> Result<(), Status> {
-        names::check(Kind::Topic, name)?;
-        let topic = self.names_mut().topics.remove(name).ok_or_else(|| not_found(Kind::Topic, name))?;
+        names::check(ResourceKind::Topic, name)?;
+        let topic =
+            self.names_mut().topics.remove(name).ok_or_else(|| not_found(ResourceKind::Topic, name))?;
         for subscription in topic.subscriptions {
             DELETED_TOPIC.clone_into(&mut lock(&subscription.definition).topic);
         }
@@ -104,11 +105,11 @@ impl Broker {
         &self,
         mut definition: v1::Subscription,
     ) -> Result<v1::Subscription, Status> {
-        names::check(Kind::Subscription, &definition.name)?;
-        names::check(Kind::Topic, &definition.topic)?;
+        names::check(ResourceKind::Subscription, &definition.name)?;
+        names::check(ResourceKind::Topic, &definition.topic)?;
         check_ack_deadline(definition.ack_deadline_seconds)?;
-        if let Some(refused) = unsupported(&definition) {
-            return Err(Status::unimplemented(format!("the sandbox knows no {refused}")));
+        if let Some(setting) = unsupported(&definition) {
+            return Err(Status::unimplemented(format!("the sandbox does not support {setting}")));
         }
         if definition.ack_deadline_seconds == 0 {
             definition.ack_deadline_seconds = *ACK_DEADLINE.start();
@@ -117,10 +118,11 @@ impl Broker {
         definition.state = v1::subscription::State::Active.into();
         let mut names = self.names_mut();
         let Names { topics, subscriptions } = &mut *names;
-        let topic =
-            topics.get_mut(&definition.topic).ok_or_else(|| not_found(Kind::Topic, &definition.topic))?;
+        let topic = topics
+            .get_mut(&definition.topic)
+            .ok_or_else(|| not_found(ResourceKind::Topic, &definition.topic))?;
         if subscriptions.contains_key(&definition.name) {
-            return Err(already_exists(Kind::Subscription, &definition.name));
+            return Err(already_exists(ResourceKind::Subscription, &definition.name));
         }
         let mut hasher = DefaultHasher::new();
         (self.seed, &definition.name).hash(&mut hasher);
@@ -139,20 +141,20 @@ impl Broker {
     }
 
     pub(super) fn subscription(&self, name: &str) -> Result<Arc<Subscription>, Status> {
-        names::check(Kind::Subscription, name)?;
-        self.find_subscription(name).ok_or_else(|| not_found(Kind::Subscription, name))
+        names::check(ResourceKind::Subscription, name)?;
+        self.find_subscription(name).ok_or_else(|| not_found(ResourceKind::Subscription, name))
     }
 
-    /// Like [`subscription`](Self::subscription) for those who do not care why there is none.
+    /// Returns the subscription, if it exists.
     pub(super) fn find_subscription(&self, name: &str) -> Option<Arc<Subscription>> {
         self.names().subscriptions.get(name).cloned()
     }
 
     pub(super) fn delete_subscription(&self, name: &str) -> Result<(), Status> {
-        names::check(Kind::Subscription, name)?;
+        names::check(ResourceKind::Subscription, name)?;
         let mut names = self.names_mut();
         let subscription =
-            names.subscriptions.remove(name).ok_or_else(|| not_found(Kind::Subscription, name))?;
+            names.subscriptions.remove(name).ok_or_else(|| not_found(ResourceKind::Subscription, name))?;
         for topic in names.topics.values_mut() {
             topic.subscriptions.retain(|other| other.name != name);
         }
@@ -162,16 +164,16 @@ impl Broker {
         Ok(())
     }
 
-    /// Gives messages their ids and hands them to the topic's subscriptions.
+    /// Assigns message ids and adds the messages to the subscriptions of the topic.
     pub(super) fn publish(
         &self,
         topic: &str,
         messages: impl IntoIterator<Item = PubsubMessage>,
     ) -> Result<Vec<String>, Status> {
-        names::check(Kind::Topic, topic)?;
+        names::check(ResourceKind::Topic, topic)?;
         let subscriptions = {
             let names = self.names();
-            let entry = names.topics.get(topic).ok_or_else(|| not_found(Kind::Topic, topic))?;
+            let entry = names.topics.get(topic).ok_or_else(|| not_found(ResourceKind::Topic, topic))?;
             entry.subscriptions.clone()
         };
         let publish_time = Some(wire::timestamp(SystemTime::now()));
@@ -191,20 +193,20 @@ impl Broker {
         Ok(ids)
     }
 
-    /// Does something with what a subscription holds, and wakes whoever waits for a change of it.
+    /// Changes the queue of a subscription and notifies its observers.
     pub(super) fn change<T>(&self, subscription: &Subscription, change: impl FnOnce(&mut Queue) -> T) -> T {
         let result = change(&mut lock(&subscription.queue));
         subscription.changed.notify_waiters();
         result
     }
 
-    /// The same for something that may well change nothing. It wakes others only if it did, or two who look
-    /// for something to do would keep each other awake.
-    pub(super) fn look<T>(&self, subscription: &Subscription, look: impl FnOnce(&mut Queue) -> T) -> T {
+    /// Like [`change`](Self::change), but notifies observers only if the counts changed. Otherwise two idle
+    /// observers would wake each other forever.
+    pub(super) fn update<T>(&self, subscription: &Subscription, update: impl FnOnce(&mut Queue) -> T) -> T {
         let (result, has_changed) = {
             let mut queue = lock(&subscription.queue);
             let before = queue.counts();
-            let result = look(&mut queue);
+            let result = update(&mut queue);
             (result, queue.counts() != before)
         };
         if has_changed {
@@ -213,9 +215,9 @@ impl Broker {
         result
     }
 
-    /// What has become of a subscription's messages, and when something will become of them by itself.
+    /// Returns the counts of a subscription, and the time of the next lease expiry.
     pub(super) fn counts(&self, subscription: &Subscription) -> (Counts, Option<Instant>) {
-        self.look(subscription, |queue| {
+        self.update(subscription, |queue| {
             queue.tick(Instant::now());
             (queue.counts(), queue.next_deadline())
         })
@@ -226,23 +228,23 @@ impl Broker {
         self.wake_all();
     }
 
-    /// The faults of the server as a whole.
+    /// Returns the faults of the server.
     pub(super) fn faults(&self) -> Arc<Faults> {
         Arc::clone(&self.faults.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The faults of a subscription: its own, or else the server's.
+    /// Returns the faults of a subscription; by default those of the server.
     pub(super) fn faults_of(&self, subscription: &Subscription) -> Arc<Faults> {
         let own = subscription.faults.read().unwrap_or_else(PoisonError::into_inner).clone();
         own.unwrap_or_else(|| self.faults())
     }
 
-    /// Waits for as long as the server is frozen, then says whether it refuses.
+    /// Waits while the server is frozen. Returns an error if it rejects all calls.
     pub(super) async fn admit(&self) -> Result<(), Status> {
         admit(&self.changed, || self.faults()).await.map(drop)
     }
 
-    /// The same for a call that is about one subscription; yields the faults to apply.
+    /// Like [`admit`](Self::admit) for a call on one subscription. Returns the active faults.
     pub(super) async fn admit_to(&self, subscription: &Subscription) -> Result<Arc<Faults>, Status> {
         admit(&subscription.changed, || self.faults_of(subscription)).await
     }
@@ -289,7 +291,7 @@ impl Subscription {
         lock(&self.definition).clone()
     }
 
-    /// Replaces the server's faults for this subscription; none gives them back.
+    /// Sets the faults of this subscription; `None` restores the faults of the server.
     pub(super) fn set_faults(&self, faults: Option<Faults>) {
         *self.faults.write().unwrap_or_else(PoisonError::into_inner) = faults.map(Arc::new);
         self.changed.notify_waiters();
@@ -302,7 +304,7 @@ async fn admit(changed: &Notify, faults: impl Fn() -> Arc<Faults>) -> Result<Arc
         let faults = faults();
         if !faults.freeze {
             return match faults.refuse {
-                Some(code) => Err(refusal(code)),
+                Some(code) => Err(rejection(code)),
                 None => Ok(faults),
             };
         }

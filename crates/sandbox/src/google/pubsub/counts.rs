@@ -1,30 +1,30 @@
-//! What is counted.
+//! Counts of messages, deliveries and streams.
 
-/// What has become of a subscription's messages, and how many there are now.
+/// Counts of a subscription.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Counts {
-    /// Messages that were published to it.
+    /// Published messages.
     pub published: u64,
-    /// Messages that were acknowledged. Each counts once, however often it was delivered.
+    /// Acknowledged messages. Redeliveries are not counted again.
     pub acked: u64,
-    /// Messages that are neither acknowledged nor moved to the dead letters.
+    /// Messages that are neither acknowledged nor dead letters.
     pub unacked: u64,
-    /// Deliveries for which a lease runs.
+    /// Deliveries with an active lease.
     pub outstanding: u64,
-    /// Deliveries so far, whatever became of them.
+    /// All deliveries.
     pub deliveries: u64,
-    /// Deliveries, of those, of a message that had been delivered before.
+    /// Deliveries of messages that had been delivered before.
     pub redeliveries: u64,
-    /// Leases that ended because their time was over.
+    /// Leases that expired.
     pub expired: u64,
-    /// Leases that were given back.
+    /// Leases that were released by a negative acknowledgement.
     pub nacked: u64,
-    /// Acknowledgements that were lost on purpose.
+    /// Acknowledgements that were dropped by fault injection.
     pub lost_acks: u64,
-    /// Messages that were moved to the dead letters.
+    /// Messages that became dead letters.
     pub dead_lettered: u64,
-    /// Streams that have been opened.
+    /// Streams opened so far.
     pub streams_opened: u64,
-    /// Streams that are open.
+    /// Open streams.
     pub streams: u64,
 }

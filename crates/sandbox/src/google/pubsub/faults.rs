@@ -1,10 +1,10 @@
-//! What can be made to go wrong.
+//! Fault injection.
 
 use std::time::Duration;
 
 use tonic::Code;
 
-/// How a server, or one of its subscriptions, misbehaves; by default not at all.
+/// Faults of a server or of a subscription. By default there are none.
 ///
 /// ```
 /// use sandbox::google::pubsub::Faults;
@@ -13,23 +13,24 @@ use tonic::Code;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Faults {
-    /// The share of messages that are delivered once more although they were acknowledged.
+    /// The share of messages that are delivered again after their acknowledgement.
     pub duplicates: f64,
-    /// Messages are delivered in an order that is shuffled among this many.
+    /// The size of the window in which the order of messages is shuffled.
     pub reorder: usize,
-    /// The share of acknowledgements that are answered as if all were well and have no effect.
+    /// The share of acknowledgements that succeed without effect.
     pub lost_acks: f64,
-    /// How late `Acknowledge` is answered. The acknowledgement itself takes effect at once.
+    /// The delay of responses to `Acknowledge`. The acknowledgement takes effect immediately.
     pub slow_acks: Duration,
-    /// Each stream ends with `UNAVAILABLE` when it is this old.
+    /// Closes each stream with `UNAVAILABLE` at this age.
     pub reset_every: Option<Duration>,
-    /// Leases last no longer than this, whatever was asked for. Google promises at least ten seconds; a test
-    /// that kills a subscriber may not want to wait for that long.
+    /// The maximum lease, shorter than Google's minimum of ten seconds. Tests that kill a subscriber use it
+    /// to wait less.
     pub max_lease: Option<Duration>,
-    /// Every call is answered with this code, and streams that are open end with it.
+    /// Fails all calls with this code and closes open streams with it.
     pub refuse: Option<Code>,
-    /// `GetSubscription` is answered with this code, as for a client that may consume but not look.
+    /// Fails `GetSubscription` with this code, as for a client that may consume but not view the
+    /// subscription.
     pub refuse_get: Option<Code>,
-    /// Streams and connections stay as they are, but nothing is delivered and nothing is answered.
+    /// Keeps streams and connections open but delivers nothing and sends no responses.
     pub freeze: bool,
 }

@@ -1,4 +1,4 @@
-//! A running Pub/Sub server and how to get one.
+//! The public handle of a running Pub/Sub server.
 
 use std::{
     collections::HashMap,
@@ -20,17 +20,16 @@ use super::{
 };
 use crate::{google::error::StartError, server::Server};
 
-/// A Pub/Sub server that listens. It stops when it is dropped.
+/// A running Pub/Sub server. Dropping it stops the server.
 ///
-/// Topics and subscriptions have their names in full: `projects/P/topics/T`, `projects/P/subscriptions/S`.
-/// Counts of a subscription that does not exist are zero, and waiting for something of it is waiting for it to
-/// be created.
+/// Topics and subscriptions have full names: `projects/P/topics/T`, `projects/P/subscriptions/S`. The counts
+/// of an unknown subscription are zero, and methods that wait for a subscription also wait for its creation.
 pub struct PubSub {
     broker: Arc<Broker>,
     server: Server<Grpc>,
 }
 
-/// What a [`PubSub`] is to be; every setting has a default.
+/// Settings of a [`PubSub`]. All have defaults.
 #[derive(Clone, Debug)]
 pub struct Builder {
     listen: SocketAddr,
@@ -38,7 +37,7 @@ pub struct Builder {
     faults: Faults,
 }
 
-/// A message to be published.
+/// A message to publish.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Message {
     /// The payload.
@@ -49,41 +48,37 @@ pub struct Message {
 
 impl Default for Builder {
     fn default() -> Self {
-        Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            seed: 1,
-            faults: Faults::default(),
-        }
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), seed: 1, faults: Faults::default() }
     }
 }
 
 impl Builder {
-    /// Where to listen; by default on a free port of 127.0.0.1.
+    /// Sets the listen address. The default is a free port of 127.0.0.1.
     #[must_use]
     pub fn listen(mut self, address: impl Into<SocketAddr>) -> Self {
         self.listen = address.into();
         self
     }
 
-    /// What decides on chance, where [`Faults`] leave something to it.
+    /// Sets the seed of the random numbers of [`Faults`].
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// What goes wrong at first.
+    /// Sets the initial faults.
     #[must_use]
     pub fn faults(mut self, faults: Faults) -> Self {
         self.faults = faults;
         self
     }
 
-    /// Listens.
+    /// Starts the server.
     ///
     /// # Errors
     ///
-    /// If the address cannot be listened on.
+    /// Returns an error if the server cannot listen on the address.
     pub async fn start(self) -> Result<PubSub, StartError> {
         let broker = Arc::new(Broker::new(self.seed));
         broker.set_faults(self.faults);
@@ -93,31 +88,32 @@ impl Builder {
 }
 
 impl PubSub {
-    /// Starts with the defaults: no topics, no faults, on a free port of 127.0.0.1.
+    /// Returns a builder with the defaults: no topics, no faults, a free port of 127.0.0.1.
     #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// Where it listens.
+    /// Returns the listen address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.server.address()
     }
 
-    /// The endpoint to configure: `http://127.0.0.1:8085`.
+    /// Returns the endpoint to configure: `http://127.0.0.1:8085`.
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.server.reachable())
     }
 
-    /// The value of `PUBSUB_EMULATOR_HOST`: `127.0.0.1:8085`.
+    /// Returns the value for `PUBSUB_EMULATOR_HOST`: `127.0.0.1:8085`.
     #[must_use]
     pub fn host(&self) -> String {
         self.server.reachable().to_string()
     }
 
-    /// Refuses those who do not name this token with `UNAUTHENTICATED`, for good.
+    /// Rejects calls without this bearer token with `UNAUTHENTICATED` from now on. The token cannot be
+    /// changed.
     pub fn require_token(&self, token: &str) {
         self.server.handler().bearer.require(token);
     }
@@ -126,16 +122,17 @@ impl PubSub {
     ///
     /// # Errors
     ///
-    /// `ALREADY_EXISTS`, or `INVALID_ARGUMENT` for a bad name.
+    /// Returns `ALREADY_EXISTS`, or `INVALID_ARGUMENT` for an invalid name.
     pub fn create_topic(&self, topic: &str) -> Result<(), Status> {
         self.broker.create_topic(v1::Topic { name: topic.to_owned(), ..v1::Topic::default() }).map(drop)
     }
 
-    /// Creates a subscription of a topic with the default settings.
+    /// Creates a subscription with the default settings.
     ///
     /// # Errors
     ///
-    /// `ALREADY_EXISTS`, `NOT_FOUND` if there is no such topic, or `INVALID_ARGUMENT` for a bad name.
+    /// Returns `ALREADY_EXISTS`, `NOT_FOUND` if the topic does not exist, or `INVALID_ARGUMENT` for an
+    /// invalid name.
     pub fn create_subscription(&self, subscription: &str, topic: &str) -> Result<(), Status> {
         self.define_subscription(v1::Subscription {
             name: subscription.to_owned(),
@@ -144,39 +141,40 @@ impl PubSub {
         })
     }
 
-    /// Creates a subscription with settings: the lease, exactly-once delivery, a retry policy, dead letters.
+    /// Creates a subscription with settings: the lease, exactly-once delivery, the maximum number of delivery
+    /// attempts.
     ///
     /// # Errors
     ///
-    /// As for [`create_subscription`](Self::create_subscription), and `UNIMPLEMENTED` for settings that this
-    /// server does not know.
+    /// Returns the errors of [`create_subscription`](Self::create_subscription), and `UNIMPLEMENTED` for
+    /// settings that are not simulated.
     pub fn define_subscription(&self, subscription: v1::Subscription) -> Result<(), Status> {
         self.broker.create_subscription(subscription).map(drop)
     }
 
-    /// Deletes a topic. Its subscriptions keep what they have.
+    /// Deletes a topic. Its subscriptions keep their messages.
     ///
     /// # Errors
     ///
-    /// `NOT_FOUND`.
+    /// Returns `NOT_FOUND`.
     pub fn delete_topic(&self, topic: &str) -> Result<(), Status> {
         self.broker.delete_topic(topic)
     }
 
-    /// Deletes a subscription with what it holds; its streams end with `NOT_FOUND`.
+    /// Deletes a subscription and its messages, and closes its streams with `NOT_FOUND`.
     ///
     /// # Errors
     ///
-    /// `NOT_FOUND`.
+    /// Returns `NOT_FOUND`.
     pub fn delete_subscription(&self, subscription: &str) -> Result<(), Status> {
         self.broker.delete_subscription(subscription)
     }
 
-    /// Publishes messages, any number of them, and yields their ids.
+    /// Publishes any number of messages and returns their ids.
     ///
     /// # Errors
     ///
-    /// `NOT_FOUND` if there is no such topic.
+    /// Returns `NOT_FOUND` if the topic does not exist.
     pub fn publish<M: Into<Message>>(
         &self,
         topic: &str,
@@ -189,31 +187,31 @@ impl PubSub {
         self.broker.publish(topic, messages)
     }
 
-    /// What has become of a subscription's messages.
+    /// Returns the counts of a subscription.
     #[must_use]
     pub fn counts(&self, subscription: &str) -> Counts {
         self.find(subscription).map(|subscription| self.broker.counts(&subscription).0).unwrap_or_default()
     }
 
-    /// How many messages are still to be acknowledged.
+    /// Returns the number of unacknowledged messages.
     #[must_use]
     pub fn unacked(&self, subscription: &str) -> u64 {
         self.counts(subscription).unacked
     }
 
-    /// How many deliveries somebody holds a lease for.
+    /// Returns the number of deliveries with an active lease.
     #[must_use]
     pub fn outstanding(&self, subscription: &str) -> u64 {
         self.counts(subscription).outstanding
     }
 
-    /// How many messages have been acknowledged.
+    /// Returns the number of acknowledged messages.
     #[must_use]
     pub fn acked(&self, subscription: &str) -> u64 {
         self.counts(subscription).acked
     }
 
-    /// Waits until the counts are as they should be, and yields them.
+    /// Waits until the counts meet a condition, and returns them.
     pub async fn wait_until(&self, subscription: &str, condition: impl Fn(&Counts) -> bool) -> Counts {
         loop {
             let created = self.broker.changed.notified();
@@ -227,7 +225,7 @@ impl PubSub {
                 return counts;
             }
             tokio::select! {
-                // A subscription of the same name may take the place of one that was deleted.
+                // The subscription may have been deleted and created again.
                 () = created => {}
                 () = changed => {}
                 () = until(due) => {}
@@ -240,57 +238,58 @@ impl PubSub {
         self.wait_until(subscription, |counts| counts.acked >= count).await;
     }
 
-    /// Waits until every message is acknowledged.
+    /// Waits until all messages are acknowledged.
     pub async fn wait_until_drained(&self, subscription: &str) {
         self.wait_until(subscription, |counts| counts.unacked == 0).await;
     }
 
-    /// Lets everything go wrong in this way from now on, except what a subscription has of its own.
+    /// Sets the faults of the server. Faults of a subscription take precedence.
     pub fn set_faults(&self, faults: Faults) {
         self.broker.set_faults(faults);
     }
 
-    /// The faults of the server as a whole.
+    /// Returns the faults of the server.
     #[must_use]
     pub fn faults(&self) -> Faults {
         (*self.broker.faults()).clone()
     }
 
-    /// Gives a subscription faults of its own in the place of the server's. Nothing happens if it does not exist.
+    /// Sets the faults of a subscription, which replace those of the server. Unknown subscriptions are
+    /// ignored.
     pub fn set_subscription_faults(&self, subscription: &str, faults: Faults) {
         if let Some(subscription) = self.find(subscription) {
             subscription.set_faults(Some(faults));
         }
     }
 
-    /// Takes back every fault, of the server and of the subscriptions.
+    /// Removes all faults of the server and of the subscriptions.
     pub fn clear_faults(&self) {
         self.broker.clear_faults();
     }
 
-    /// Ends every open stream of a subscription with `UNAVAILABLE`, once.
+    /// Closes all open streams of a subscription with `UNAVAILABLE`, once.
     pub fn reset_streams(&self, subscription: &str) {
         if let Some(subscription) = self.find(subscription) {
             self.broker.reset_streams(&subscription);
         }
     }
 
-    /// Ends every open stream with `UNAVAILABLE`, once.
+    /// Closes all open streams with `UNAVAILABLE`, once.
     pub fn reset_all_streams(&self) {
         self.broker.reset_all_streams();
     }
 
-    /// Closes the listener and every connection, so that clients are refused. What is known stays known, and
-    /// leases go on.
+    /// Closes the listener and all connections. Connections are refused until a restart; messages are kept
+    /// and leases continue.
     pub async fn stop(&self) {
         self.server.stop().await;
     }
 
-    /// Listens again on the same address, after a [`stop`](Self::stop) or instead of one.
+    /// Listens again on the same address, after [`stop`](Self::stop) or without it.
     ///
     /// # Errors
     ///
-    /// If the address has been taken by somebody else.
+    /// Returns an error if another process uses the address.
     pub async fn restart(&self) -> Result<(), StartError> {
         Ok(self.server.restart().await?)
     }

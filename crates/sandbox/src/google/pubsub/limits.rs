@@ -1,14 +1,14 @@
-//! What Google does not allow, and what is not simulated.
+//! Google's limits, and settings that are not simulated.
 
 use google_cloud_googleapis::pubsub::v1::{self, PubsubMessage};
 use tonic::Status;
 
-/// The least and the most seconds of a lease that a subscription or a stream may ask for.
+/// The allowed leases of subscriptions and streams, in seconds.
 pub(super) const ACK_DEADLINE: std::ops::RangeInclusive<i32> = 10..=600;
 const MAX_MESSAGES: usize = 1000;
 const MAX_MESSAGE_BYTES: usize = 10_000_000;
 
-/// What a client may publish at once.
+/// Checks the messages of a publish request.
 pub(super) fn check_request(messages: &[PubsubMessage]) -> Result<(), Status> {
     if messages.is_empty() || messages.len() > MAX_MESSAGES {
         return Err(Status::invalid_argument(format!(
@@ -32,7 +32,7 @@ pub(super) fn check_request(messages: &[PubsubMessage]) -> Result<(), Status> {
     Ok(())
 }
 
-/// Checks the seconds of a lease; zero asks for the default.
+/// Checks the lease of a request in seconds. Zero selects the default.
 pub(super) fn check_ack_deadline(seconds: i32) -> Result<(), Status> {
     if seconds == 0 || ACK_DEADLINE.contains(&seconds) {
         return Ok(());
@@ -45,17 +45,17 @@ pub(super) fn check_ack_deadline(seconds: i32) -> Result<(), Status> {
     )))
 }
 
-/// What would change how messages are delivered and does not here, so that nobody counts on it.
+/// Returns the first setting that would change deliveries and is not simulated.
 pub(super) fn unsupported(definition: &v1::Subscription) -> Option<&'static str> {
     let is_pushed = definition.push_config.as_ref().is_some_and(|config| !config.push_endpoint.is_empty());
     let is_exported = definition.bigquery_config.is_some() || definition.cloud_storage_config.is_some();
     [
-        (is_pushed || is_exported, "subscriptions that are not pulled from"),
+        (is_pushed || is_exported, "push and export subscriptions"),
         (definition.enable_message_ordering, "ordering"),
         (definition.retry_policy.is_some(), "retry policies"),
         (!definition.filter.is_empty(), "filters"),
-        (!definition.message_transforms.is_empty(), "transforms"),
+        (!definition.message_transforms.is_empty(), "message transforms"),
     ]
     .into_iter()
-    .find_map(|(is_wanted, name)| is_wanted.then_some(name))
+    .find_map(|(is_set, name)| is_set.then_some(name))
 }

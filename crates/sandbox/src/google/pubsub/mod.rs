@@ -1,10 +1,11 @@
 //! A Pub/Sub server in this process.
 //!
-//! [`PubSub::builder`] starts one on a port of its own. It speaks gRPC without TLS, as Google's emulator does,
-//! so that clients find it through `PUBSUB_EMULATOR_HOST`. It holds to Google's semantics: leases that end,
-//! acknowledgement ids that are good for one delivery, flow control for each stream, at-least-once or
-//! exactly-once delivery, retry policies and dead letters. It has no ordering keys, filters, push, seek or
-//! snapshots, and says so when asked for them.
+//! [`PubSub::builder`] starts a server. It speaks gRPC without TLS, like Google's emulator, so that clients
+//! can use it through `PUBSUB_EMULATOR_HOST`. It follows Google's semantics: leases that expire,
+//! acknowledgement ids that are valid for one delivery, flow control per stream, at-least-once and
+//! exactly-once delivery, and a maximum number of delivery attempts. Messages beyond it are counted as dead
+//! letters but not published to another topic. Ordering keys, filters, retry policies, push, seek and
+//! snapshots return `UNIMPLEMENTED`.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -31,7 +32,7 @@ mod handle;
 mod limits;
 mod names;
 mod queue;
-mod refusal;
+mod rejection;
 mod server;
 mod service;
 mod session;

@@ -1,15 +1,15 @@
-//! The names of topics, subscriptions and projects.
+//! Names of topics and subscriptions.
 
 use tonic::Status;
 
-/// What a name is the name of.
+/// A type of named resource.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Kind {
+pub(super) enum ResourceKind {
     Topic,
     Subscription,
 }
 
-impl Kind {
+impl ResourceKind {
     const fn collection(self) -> &'static str {
         match self {
             Self::Topic => "topics",
@@ -18,8 +18,8 @@ impl Kind {
     }
 }
 
-/// Checks a name in full: `projects/P/topics/T`.
-pub(super) fn check(kind: Kind, name: &str) -> Result<(), Status> {
+/// Checks a full name: `projects/P/topics/T`.
+pub(super) fn check(kind: ResourceKind, name: &str) -> Result<(), Status> {
     let mut parts = name.split('/');
     let is_good = parts.next() == Some("projects")
         && parts.next().is_some_and(|project| !project.is_empty())
@@ -32,26 +32,26 @@ pub(super) fn check(kind: Kind, name: &str) -> Result<(), Status> {
     Err(Status::invalid_argument(format!("Invalid [{}] name: (name={name})", kind.collection())))
 }
 
-/// The last part of a name, which is how errors call it.
+/// Returns the last part of a name, which error messages contain.
 fn id(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
 
-/// There is nothing of this name.
-pub(super) fn not_found(kind: Kind, name: &str) -> Status {
+/// The resource does not exist.
+pub(super) fn not_found(kind: ResourceKind, name: &str) -> Status {
     let id = id(name);
     Status::not_found(match kind {
-        Kind::Topic => format!("Topic not found (resource={id})."),
-        Kind::Subscription => format!("Resource not found (resource={id})."),
+        ResourceKind::Topic => format!("Topic not found (resource={id})."),
+        ResourceKind::Subscription => format!("Resource not found (resource={id})."),
     })
 }
 
-/// There is something of this name.
-pub(super) fn already_exists(kind: Kind, name: &str) -> Status {
+/// The resource exists already.
+pub(super) fn already_exists(kind: ResourceKind, name: &str) -> Status {
     let id = id(name);
     Status::already_exists(match kind {
-        Kind::Topic => format!("Topic already exists (resource={id})."),
-        Kind::Subscription => format!("Subscription already exists (resource={id})."),
+        ResourceKind::Topic => format!("Topic already exists (resource={id})."),
+        ResourceKind::Subscription => format!("Subscription already exists (resource={id})."),
     })
 }
 
@@ -67,10 +67,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn knows_good_names_from_bad() {
+    fn checks_names() {
         let long = format!("projects/p/topics/{}", "a".repeat(255));
         for name in ["projects/p/topics/abc", "projects/p-1/topics/A.b_c~d+e%25-9", &long] {
-            check(Kind::Topic, name).unwrap();
+            check(ResourceKind::Topic, name).unwrap();
         }
         let too_long = format!("{long}a");
         for name in [
@@ -86,7 +86,7 @@ mod tests {
             "projects/p/topics/abc/d",
             &too_long,
         ] {
-            assert!(check(Kind::Topic, name).is_err(), "{name}");
+            assert!(check(ResourceKind::Topic, name).is_err(), "{name}");
         }
     }
 }

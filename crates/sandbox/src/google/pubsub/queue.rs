@@ -1,8 +1,7 @@
-//! What a subscription has to deliver and who has been given what: the state without any IO.
+//! The messages of a subscription and their leases, without IO.
 //!
-//! A message is ready, or leased to somebody, or held back until its next attempt. Time is a parameter;
-//! whatever is due is caught up on with [`Queue::tick`], so that no timer is needed for a subscription that
-//! nobody looks at.
+//! A message is either ready or leased to a client. Time is a parameter, and [`Queue::tick`] expires leases,
+//! so that unused subscriptions need no timers.
 
 use std::{
     cmp::Reverse,
@@ -24,27 +23,27 @@ use tonic::Status;
 use super::{
     counts::Counts,
     faults::Faults,
-    refusal::refusal,
+    rejection::rejection,
     settings::Settings,
-    stream::{Step, Stream},
+    stream::{Stream, StreamStep},
     wire,
 };
 
-/// How many messages go into one response at most, and after how many bytes it is full.
+/// The maximum number of messages in a response, and the size in bytes at which it is full.
 const BATCH: usize = 1000;
 const BATCH_BYTES: usize = 1 << 20;
 
-/// A message on its way.
+/// A message that is not acknowledged.
 struct Delivery {
     /// The encoded `PubsubMessage`.
     message: Bytes,
-    /// How many times it has been delivered.
+    /// The number of deliveries so far.
     attempts: u32,
-    /// It has been acknowledged and comes again all the same.
-    is_echo: bool,
+    /// Whether the message was acknowledged and is delivered again as an injected duplicate.
+    is_duplicate: bool,
 }
 
-struct Held {
+struct Lease {
     delivery: Delivery,
     until: Instant,
     holder: Holder,
@@ -52,24 +51,24 @@ struct Held {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Holder {
-    /// Whoever pulled it.
+    /// A client without a stream.
     Puller,
     Stream(u64),
 }
 
 pub(super) struct Queue {
     settings: Settings,
-    /// What the acknowledgement ids begin with. The rest is the number of the lease.
+    /// The prefix of acknowledgement ids. The rest is the number of the lease.
     ack_id_prefix: String,
     ready: VecDeque<Delivery>,
-    held: HashMap<u64, Held>,
-    /// Holds an entry for each time that something was held until then; most are out of date when they are due.
+    leases: HashMap<u64, Lease>,
+    /// Deadlines of leases. Entries of leases that were extended or released are stale and ignored.
     deadlines: BinaryHeap<Reverse<(Instant, u64)>>,
     next_lease: u64,
     streams: HashMap<u64, Stream>,
-    /// The stream that was given messages most recently.
+    /// The stream that received messages last.
     last_served: Option<u64>,
-    /// How many times all streams were reset.
+    /// How many times all streams have been reset.
     resets: u64,
     is_deleted: bool,
     counts: Counts,
@@ -83,7 +82,7 @@ impl Queue {
             settings: Settings::new(subscription),
             ack_id_prefix: Alphanumeric.sample_string(&mut rng, 24),
             ready: VecDeque::new(),
-            held: HashMap::new(),
+            leases: HashMap::new(),
             deadlines: BinaryHeap::new(),
             next_lease: 0,
             streams: HashMap::new(),
@@ -96,11 +95,7 @@ impl Queue {
     }
 
     pub(super) fn counts(&self) -> Counts {
-        Counts {
-            outstanding: self.held.len() as u64,
-            streams: self.streams.len() as u64,
-            ..self.counts
-        }
+        Counts { outstanding: self.leases.len() as u64, streams: self.streams.len() as u64, ..self.counts }
     }
 
     pub(super) fn publish(&mut self, messages: &[Bytes]) {
@@ -109,15 +104,15 @@ impl Queue {
         self.ready.extend(messages.iter().map(|message| Delivery {
             message: message.clone(),
             attempts: 0,
-            is_echo: false,
+            is_duplicate: false,
         }));
     }
 
-    /// Forgets every message and ends the streams.
+    /// Removes all messages and closes the streams.
     pub(super) fn delete(&mut self) {
         self.is_deleted = true;
         self.ready.clear();
-        self.held.clear();
+        self.leases.clear();
         self.deadlines.clear();
         self.counts.unacked = 0;
     }
@@ -126,31 +121,31 @@ impl Queue {
         self.resets += 1;
     }
 
-    /// Ends the leases and the pauses whose time is over.
+    /// Expires leases.
     pub(super) fn tick(&mut self, now: Instant) {
         while let Some(&Reverse((due, lease))) = self.deadlines.peek()
             && due <= now
         {
             self.deadlines.pop();
-            if self.held.get(&lease).is_some_and(|held| held.until == due) {
+            if self.leases.get(&lease).is_some_and(|held| held.until == due) {
                 self.counts.expired += 1;
-                self.give_back(lease);
+                self.release(lease);
             }
         }
     }
 
-    /// When [`tick`](Self::tick) has something to do.
+    /// Returns the time of the next lease expiry.
     pub(super) fn next_deadline(&mut self) -> Option<Instant> {
         loop {
             let &Reverse((due, lease)) = self.deadlines.peek()?;
-            if self.held.get(&lease).is_some_and(|held| held.until == due) {
+            if self.leases.get(&lease).is_some_and(|held| held.until == due) {
                 return Some(due);
             }
             self.deadlines.pop();
         }
     }
 
-    /// Leases up to `max` messages to somebody who has no stream.
+    /// Leases up to `max` messages to a client without a stream.
     pub(super) fn pull(&mut self, now: Instant, max: usize, faults: &Faults) -> Vec<wire::ReceivedMessage> {
         let mut taken = Vec::new();
         let mut bytes = 0;
@@ -178,47 +173,49 @@ impl Queue {
         self.streams.get_mut(&number)
     }
 
-    /// Removes a stream. Messages leased to it stay leased until their leases expire, as with Google.
+    /// Removes a stream. Its messages stay leased until their leases expire, as with Google.
     pub(super) fn close_stream(&mut self, number: u64) {
         self.streams.remove(&number);
     }
 
-    pub(super) fn step(&mut self, now: Instant, number: u64, faults: &Faults) -> Step {
+    pub(super) fn step(&mut self, now: Instant, number: u64, faults: &Faults) -> StreamStep {
         self.tick(now);
         if faults.freeze {
-            return Step::Wait(None);
+            return StreamStep::Wait(None);
         }
-        // A stream whose client is gone is no longer known, and nobody listens to what it says.
-        let Some(stream) = self.streams.get_mut(&number) else { return Step::End(Ok(())) };
+        // The stream was closed by the client.
+        let Some(stream) = self.streams.get_mut(&number) else { return StreamStep::End(Ok(())) };
         if self.is_deleted {
-            return Step::End(Err(Status::not_found("Subscription does not exist")));
+            return StreamStep::End(Err(Status::not_found("Subscription does not exist")));
         }
         if let Some(end) = stream.ended.take() {
-            return Step::End(end);
+            return StreamStep::End(end);
         }
         if let Some(code) = faults.refuse {
-            return Step::End(Err(refusal(code)));
+            return StreamStep::End(Err(rejection(code)));
         }
         let end = faults.reset_every.map(|age| stream.opened + age);
         if stream.resets != self.resets || end.is_some_and(|end| end <= now) {
-            return Step::End(Err(Status::unavailable(
+            return StreamStep::End(Err(Status::unavailable(
                 "The service was unable to fulfill your request. Please try again. [code=8a75]",
             )));
         }
-        let news = mem::take(&mut stream.news);
+        let pending = mem::take(&mut stream.pending);
         let received_messages = self.fill(now, number, faults);
-        let is_idle =
-            received_messages.is_empty() && !news.pong && news.acks.is_none() && news.modacks.is_none();
+        let is_idle = received_messages.is_empty()
+            && !pending.keepalive
+            && pending.acks.is_none()
+            && pending.modacks.is_none();
         if let Some(stream) = self.streams.get_mut(&number) {
             stream.is_waiting = is_idle;
         }
         if is_idle {
-            return Step::Wait(self.next_deadline().into_iter().chain(end).min());
+            return StreamStep::Wait(self.next_deadline().into_iter().chain(end).min());
         }
-        Step::Send(wire::StreamingPullResponse {
+        StreamStep::Send(wire::StreamingPullResponse {
             received_messages,
-            acknowledge_confirmation: news.acks,
-            modify_ack_deadline_confirmation: news.modacks,
+            acknowledge_confirmation: pending.acks,
+            modify_ack_deadline_confirmation: pending.modacks,
             subscription_properties: Some(v1::streaming_pull_response::SubscriptionProperties {
                 exactly_once_delivery_enabled: self.settings.is_exactly_once,
                 message_ordering_enabled: false,
@@ -226,7 +223,7 @@ impl Queue {
         })
     }
 
-    /// Acknowledges and yields the ids that were not good, or an error if one was never ours.
+    /// Acknowledges messages. Returns the ids of expired leases, or an error if an id was never issued.
     pub(super) fn acknowledge(
         &mut self,
         now: Instant,
@@ -237,18 +234,18 @@ impl Queue {
         self.tick(now);
         let mut invalid = Vec::new();
         for (lease, ack_id) in leases.into_iter().zip(ack_ids) {
-            if !self.held.contains_key(&lease) {
+            if !self.leases.contains_key(&lease) {
                 invalid.push(ack_id.clone());
             } else if faults.lost_acks > 0.0 && self.rng.random_bool(faults.lost_acks.min(1.0)) {
                 self.counts.lost_acks += 1;
             } else if let Some(mut delivery) = self.end_lease(lease) {
-                if delivery.is_echo {
+                if delivery.is_duplicate {
                     continue;
                 }
                 self.counts.acked += 1;
                 self.counts.unacked -= 1;
                 if faults.duplicates > 0.0 && self.rng.random_bool(faults.duplicates.min(1.0)) {
-                    delivery.is_echo = true;
+                    delivery.is_duplicate = true;
                     self.ready.push_back(delivery);
                 }
             }
@@ -256,7 +253,7 @@ impl Queue {
         Ok(invalid)
     }
 
-    /// Lets leases end in `seconds` from now, or at once if it is zero; the rest is as in
+    /// Changes the leases to `seconds` from now; zero releases them. Returns as
     /// [`acknowledge`](Self::acknowledge).
     pub(super) fn modify(
         &mut self,
@@ -278,17 +275,17 @@ impl Queue {
         self.tick(now);
         let mut invalid = Vec::new();
         for (lease, ack_id) in leases.into_iter().zip(ack_ids) {
-            if !self.held.contains_key(&lease) {
+            if !self.leases.contains_key(&lease) {
                 invalid.push(ack_id.clone());
             } else if extension.is_zero() {
                 self.counts.nacked += 1;
-                self.give_back(lease);
-            } else if let Some(held) = self.held.get_mut(&lease) {
+                self.release(lease);
+            } else if let Some(held) = self.leases.get_mut(&lease) {
                 held.until = now + extension;
                 self.deadlines.push(Reverse((held.until, lease)));
             }
         }
-        self.forget_old_deadlines();
+        self.remove_stale_deadlines();
         Ok(invalid)
     }
 
@@ -300,14 +297,13 @@ impl Queue {
         self.is_deleted
     }
 
-    /// What a stream may be given now.
+    /// Leases ready messages to a stream.
     fn fill(&mut self, now: Instant, number: u64, faults: &Faults) -> Vec<wire::ReceivedMessage> {
-        // Streams take turns, and whoever is first leaves something to the others. What is ready has woken all
-        // that wait, and whoever takes some of it wakes them again.
+        // Streams take turns: each takes a share and leaves the rest to the others. Published messages wake
+        // all waiting streams, and so does each response.
         let is_served = self.last_served == Some(number);
-        let is_next = |(other, stream): (&u64, &Stream)| {
-            *other != number && stream.is_waiting && !stream.is_full()
-        };
+        let is_next =
+            |(other, stream): (&u64, &Stream)| *other != number && stream.is_waiting && !stream.is_full();
         if is_served && self.streams.iter().any(is_next) {
             return Vec::new();
         }
@@ -351,35 +347,35 @@ impl Queue {
         let received = wire::ReceivedMessage {
             ack_id: format!("{}{:x}", self.ack_id_prefix, self.next_lease),
             message: delivery.message.clone(),
-            // As with Google, where nobody counts the attempts without a use for it.
+            // Google counts attempts only for subscriptions with dead letters.
             delivery_attempt: match self.settings.max_attempts {
                 Some(_) => i32::try_from(delivery.attempts).unwrap_or(i32::MAX),
                 None => 0,
             },
         };
-        self.hold(delivery, now + limited(lease, faults), holder);
+        self.add_lease(delivery, now + limited(lease, faults), holder);
         Some(received)
     }
 
-    fn hold(&mut self, delivery: Delivery, until: Instant, holder: Holder) {
+    fn add_lease(&mut self, delivery: Delivery, until: Instant, holder: Holder) {
         let lease = self.next_lease;
         self.next_lease += 1;
-        self.held.insert(lease, Held { delivery, until, holder });
+        self.leases.insert(lease, Lease { delivery, until, holder });
         self.deadlines.push(Reverse((until, lease)));
-        self.forget_old_deadlines();
+        self.remove_stale_deadlines();
     }
 
-    /// Most leases end long before their deadline, which would be kept until then.
-    fn forget_old_deadlines(&mut self) {
-        if self.deadlines.len() > 2 * self.held.len() + 1024 {
-            let held = &self.held;
+    /// Removes stale deadlines. Most leases are released long before their deadline.
+    fn remove_stale_deadlines(&mut self) {
+        if self.deadlines.len() > 2 * self.leases.len() + 1024 {
+            let leases = &self.leases;
             self.deadlines
-                .retain(|Reverse((due, lease))| held.get(lease).is_some_and(|held| held.until == *due));
+                .retain(|Reverse((due, lease))| leases.get(lease).is_some_and(|held| held.until == *due));
         }
     }
 
     fn end_lease(&mut self, lease: u64) -> Option<Delivery> {
-        let Held { delivery, holder, .. } = self.held.remove(&lease)?;
+        let Lease { delivery, holder, .. } = self.leases.remove(&lease)?;
         if let Holder::Stream(number) = holder
             && let Some(stream) = self.streams.get_mut(&number)
         {
@@ -389,19 +385,19 @@ impl Queue {
         Some(delivery)
     }
 
-    /// Ends a lease: the message is ready again or, after its last attempt, counts as a dead letter.
-    fn give_back(&mut self, lease: u64) {
+    /// Releases a lease: the message is ready again or, after its last attempt, a dead letter.
+    fn release(&mut self, lease: u64) {
         let Some(delivery) = self.end_lease(lease) else { return };
         let is_last = self.settings.max_attempts.is_some_and(|most| delivery.attempts >= most);
         if !is_last {
             self.ready.push_back(delivery);
-        } else if !delivery.is_echo {
+        } else if !delivery.is_duplicate {
             self.counts.dead_lettered += 1;
             self.counts.unacked -= 1;
         }
     }
 
-    /// The numbers of leases by their ids.
+    /// Returns the numbers of leases by their acknowledgement ids.
     fn parse(&self, ack_ids: &[String]) -> Result<Vec<u64>, Status> {
         if ack_ids.is_empty() {
             return Err(Status::invalid_argument("No ack ids specified."));

@@ -1,4 +1,4 @@
-//! gRPC on the sandbox's own sockets.
+//! The gRPC server on the sandbox's sockets.
 
 use std::{convert::Infallible, io, sync::Arc};
 
@@ -17,12 +17,12 @@ use super::{
     service::Service,
 };
 use crate::google::bearer::Bearer;
-use crate::server::{Answer, Handler};
+use crate::server::{Handler, ServerAction};
 
-/// More than the most that Google takes, so that it is the service that refuses.
+/// Larger than Google's limit, so that the service and not gRPC rejects large messages.
 const MAX_REQUEST: usize = 32 << 20;
 
-/// Finds the service that a call is for.
+/// Routes calls to the gRPC services.
 pub(super) struct Grpc {
     publisher: PublisherServer<Service>,
     subscriber: SubscriberServer<Service>,
@@ -41,23 +41,23 @@ impl Grpc {
 }
 
 impl Handler for Grpc {
-    async fn answer(&self, request: Request<Incoming>, _connection: u64) -> Answer {
+    async fn handle(&self, request: Request<Incoming>, _connection: u64) -> ServerAction {
         if !self.bearer.admits(request.headers()) {
-            let refusal = Status::unauthenticated("Request had invalid authentication credentials.");
-            return answer(refusal.into_http());
+            let rejection = Status::unauthenticated("Request had invalid authentication credentials.");
+            return respond(rejection.into_http());
         }
         let service = request.uri().path().strip_prefix('/').and_then(|path| path.split('/').next());
-        // The servers are made of references and cheap to clone, which is what their interface asks for.
+        // The interface requires owned servers. They consist of references, so clones are cheap.
         let call: BoxFuture<Response<Body>, Infallible> = match service {
             Some(PublisherServer::<Service>::NAME) => self.publisher.clone().call(request),
             Some(SubscriberServer::<Service>::NAME) => self.subscriber.clone().call(request),
             _ => Box::pin(async { Ok(Status::unimplemented("unknown service").into_http()) }),
         };
         let Ok(response) = call.await;
-        answer(response)
+        respond(response)
     }
 }
 
-fn answer(response: Response<Body>) -> Answer {
-    Answer::Response(response.map(|body| body.map_err(io::Error::other).boxed_unsync()))
+fn respond(response: Response<Body>) -> ServerAction {
+    ServerAction::Respond(response.map(|body| body.map_err(io::Error::other).boxed_unsync()))
 }

@@ -1,11 +1,12 @@
-//! The gRPC services on top of the broker.
+//! The gRPC services of the broker.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{Stream, StreamExt as _, stream};
 use google_cloud_googleapis::pubsub::v1::{
     AcknowledgeRequest, DeleteSubscriptionRequest, DeleteTopicRequest, GetSubscriptionRequest,
-    ModifyAckDeadlineRequest, PublishRequest, PublishResponse, PullRequest, Subscription as Definition, Topic,
+    ModifyAckDeadlineRequest, PublishRequest, PublishResponse, PullRequest, Subscription as Definition,
+    Topic,
 };
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming, async_trait};
@@ -14,15 +15,15 @@ use super::{
     broker::{Broker, Subscription},
     generated::{publisher_server::Publisher, subscriber_server::Subscriber},
     limits::check_request,
-    refusal::refusal,
+    rejection::rejection,
     session::Session,
     wire::{self, StreamingPullRequest, StreamingPullResponse},
 };
 
-/// How long a pull waits for a message.
-const PULL_PATIENCE: Duration = Duration::from_secs(90);
+/// The maximum time a pull waits for a message.
+const PULL_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Both services.
+/// Implements both services.
 #[derive(Clone)]
 pub(super) struct Service(pub(super) Arc<Broker>);
 
@@ -63,7 +64,7 @@ impl Subscriber for Service {
     ) -> Result<Response<Definition>, Status> {
         let subscription = self.subscription(&request.into_inner().subscription).await?;
         match self.0.admit_to(&subscription).await?.refuse_get {
-            Some(code) => Err(refusal(code)),
+            Some(code) => Err(rejection(code)),
             None => Ok(Response::new(subscription.definition())),
         }
     }
@@ -88,7 +89,7 @@ impl Subscriber for Service {
         let (invalid, is_exactly_once) = self.0.change(&subscription, |queue| {
             (queue.modify(now, ids, seconds, &faults), queue.is_exactly_once())
         });
-        answer(&invalid?, is_exactly_once)
+        confirm(&invalid?, is_exactly_once)
     }
 
     async fn acknowledge(&self, request: Request<AcknowledgeRequest>) -> Result<Response<()>, Status> {
@@ -102,7 +103,7 @@ impl Subscriber for Service {
         if !faults.slow_acks.is_zero() {
             tokio::time::sleep(faults.slow_acks).await;
         }
-        answer(&invalid?, is_exactly_once)
+        confirm(&invalid?, is_exactly_once)
     }
 
     async fn pull(&self, request: Request<PullRequest>) -> Result<Response<wire::PullResponse>, Status> {
@@ -115,26 +116,26 @@ impl Subscriber for Service {
                 request.max_messages
             )));
         };
-        // Not in use any more, but in the way of nobody.
+        // Deprecated by Google but still useful in tests.
         #[expect(deprecated)]
-        let is_patient = !request.return_immediately;
-        let end = Instant::now() + PULL_PATIENCE;
+        let waits = !request.return_immediately;
+        let end = Instant::now() + PULL_TIMEOUT;
         loop {
             let faults = self.0.admit_to(&subscription).await?;
             let changed = subscription.changed.notified();
             let now = Instant::now();
-            let (received_messages, due, is_deleted) = self.0.look(&subscription, |queue| {
+            let (received_messages, due, is_deleted) = self.0.update(&subscription, |queue| {
                 queue.tick(now);
                 (queue.pull(now, max, &faults), queue.next_deadline(), queue.is_deleted())
             });
             if is_deleted {
                 return Err(Status::not_found("Subscription does not exist"));
             }
-            if !received_messages.is_empty() || !is_patient || now >= end {
+            if !received_messages.is_empty() || !waits || now >= end {
                 return Ok(Response::new(wire::PullResponse { received_messages }));
             }
             let until = due.map_or(end, |due| due.min(end));
-            // It does not matter which of the two it was.
+            // The loop continues after a change as after a timeout.
             let _ = tokio::time::timeout_at(until, changed).await;
         }
     }
@@ -147,12 +148,12 @@ impl Subscriber for Service {
     ) -> Result<Response<Self::StreamingPullStream>, Status> {
         let mut requests = request.into_inner();
         let Some(first) = requests.message().await? else {
-            return Err(Status::invalid_argument("A stream begins with a request."));
+            return Err(Status::invalid_argument("The stream has no first request."));
         };
         let subscription = self.subscription(&first.subscription).await?;
         self.0.admit_to(&subscription).await?;
         let mut session = Session::open(&self.0, &subscription, first, requests)?;
-        // As with Google, whose answer does not even begin before there is something to say.
+        // Google sends response headers only with the first message.
         match session.next().await {
             None => Ok(Response::new(stream::empty().boxed())),
             Some(Err(status)) => Err(status),
@@ -167,7 +168,7 @@ impl Subscriber for Service {
 }
 
 impl Service {
-    /// A subscription, unless the server is in no mood.
+    /// Returns a subscription. Rejections by fault injection take precedence over `NOT_FOUND`.
     async fn subscription(&self, name: &str) -> Result<Arc<Subscription>, Status> {
         match self.0.subscription(name) {
             Ok(subscription) => Ok(subscription),
@@ -179,8 +180,8 @@ impl Service {
     }
 }
 
-/// An acknowledgement that comes too late is no mistake, except where delivery is exactly once.
-fn answer(invalid: &[String], is_exactly_once: bool) -> Result<Response<()>, Status> {
+/// Late acknowledgements are errors only with exactly-once delivery.
+fn confirm(invalid: &[String], is_exactly_once: bool) -> Result<Response<()>, Status> {
     if is_exactly_once && !invalid.is_empty() {
         return Err(wire::invalid_ack_ids(invalid));
     }

@@ -1,4 +1,4 @@
-//! An open stream between a client and a subscription's queue.
+//! Streaming pulls.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,16 +8,16 @@ use tonic::{Status, Streaming};
 use super::{
     broker::{Broker, Subscription},
     limits::check_ack_deadline,
-    stream::Step,
+    stream::StreamStep,
     wire::{StreamingPullRequest, StreamingPullResponse},
 };
 
-/// An open stream. Its requests are read by a task of their own, since nobody asks for the next response while
-/// the client is slow to read.
+/// An open stream. A separate task reads its requests, because the server polls for responses only while the
+/// client reads.
 pub(super) struct Session {
     shared: Arc<Shared>,
     requests: JoinHandle<()>,
-    is_over: bool,
+    is_closed: bool,
 }
 
 struct Shared {
@@ -36,7 +36,7 @@ impl Session {
     ) -> Result<Self, Status> {
         let seconds = first.stream_ack_deadline_seconds;
         if seconds == 0 {
-            return Err(Status::invalid_argument("The first request has no stream_ack_deadline_seconds."));
+            return Err(Status::invalid_argument("The first request must have stream_ack_deadline_seconds."));
         }
         check_ack_deadline(seconds)?;
         let limit = |limit: i64| u64::try_from(limit).ok().filter(|limit| *limit > 0);
@@ -57,25 +57,25 @@ impl Session {
             answers_keepalives: first.protocol_version >= 1,
         });
         let requests = tokio::spawn(Arc::clone(&shared).read(first, requests));
-        Ok(Self { shared, requests, is_over: false })
+        Ok(Self { shared, requests, is_closed: false })
     }
 
     pub(super) async fn next(&mut self) -> Option<Result<StreamingPullResponse, Status>> {
         let Shared { broker, subscription, number, .. } = &*self.shared;
-        while !self.is_over {
+        while !self.is_closed {
             let changed = subscription.changed.notified();
             let faults = broker.faults_of(subscription);
-            let step = broker.look(subscription, |queue| queue.step(Instant::now(), *number, &faults));
+            let step = broker.update(subscription, |queue| queue.step(Instant::now(), *number, &faults));
             match step {
-                Step::Send(response) => return Some(Ok(response)),
-                Step::End(Ok(())) => self.is_over = true,
-                Step::End(Err(status)) => {
-                    self.is_over = true;
+                StreamStep::Send(response) => return Some(Ok(response)),
+                StreamStep::End(Ok(())) => self.is_closed = true,
+                StreamStep::End(Err(status)) => {
+                    self.is_closed = true;
                     return Some(Err(status));
                 }
-                // It does not matter which of the two it was.
-                Step::Wait(Some(until)) => drop(tokio::time::timeout_at(until, changed).await),
-                Step::Wait(None) => changed.await,
+                // The loop continues after a change as after a timeout.
+                StreamStep::Wait(Some(until)) => drop(tokio::time::timeout_at(until, changed).await),
+                StreamStep::Wait(None) => changed.await,
             }
         }
         None
@@ -100,7 +100,7 @@ impl Shared {
         while end.is_ok() {
             end = match requests.message().await {
                 Ok(Some(request)) => self.apply(request, false).await,
-                // Who has nothing more to say is done.
+                // The client closed its side of the stream.
                 Ok(None) | Err(_) => break,
             };
         }

@@ -1,4 +1,4 @@
-//! How a subscription delivers.
+//! Delivery settings of a subscription.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use google_cloud_googleapis::pubsub::v1;
 
 const DEFAULT_ACK_DEADLINE: Duration = Duration::from_secs(10);
 
-/// The settings of a subscription, with Google's defaults for those that it leaves out.
+/// The delivery settings of a subscription, with Google's defaults.
 pub(super) struct Settings {
     pub(super) lease: Duration,
     pub(super) is_exactly_once: bool,

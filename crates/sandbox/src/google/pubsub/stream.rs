@@ -1,4 +1,4 @@
-//! An open stream, as far as it matters what it may be given.
+//! The flow control of an open stream.
 
 use std::time::Duration;
 
@@ -10,36 +10,36 @@ use tonic::Status;
 
 use super::wire;
 
-/// An open stream, as far as it matters what it may be given.
+/// The flow control and pending responses of an open stream.
 pub(super) struct Stream {
     pub(super) opened: Instant,
     pub(super) lease: Duration,
-    /// None for as many as there are.
+    /// The maximum number of outstanding messages; `None` for no limit.
     pub(super) max_messages: Option<u64>,
     pub(super) max_bytes: Option<u64>,
     pub(super) messages: u64,
     pub(super) bytes: u64,
-    /// It had nothing to do when it was last asked, and will be woken.
+    /// Whether the stream had nothing to send and waits for a notification.
     pub(super) is_waiting: bool,
     pub(super) resets: u64,
-    /// What is to be said on it besides messages.
-    pub(super) news: News,
-    /// It was ended from the other side, in order or with a mistake.
+    /// Responses to send besides messages.
+    pub(super) pending: PendingResponses,
+    /// Whether the client closed the stream, and with which error.
     pub(super) ended: Option<Result<(), Status>>,
 }
 
 #[derive(Default)]
-pub(super) struct News {
-    pub(super) pong: bool,
+pub(super) struct PendingResponses {
+    pub(super) keepalive: bool,
     pub(super) acks: Option<AcknowledgeConfirmation>,
     pub(super) modacks: Option<ModifyAckDeadlineConfirmation>,
 }
 
-/// What a stream does next.
-pub(super) enum Step {
+/// The next action of a stream.
+pub(super) enum StreamStep {
     Send(wire::StreamingPullResponse),
     End(Result<(), Status>),
-    /// Nothing, until something changes or this time comes.
+    /// Waits for a change or until a time.
     Wait(Option<Instant>),
 }
 
@@ -60,7 +60,7 @@ impl Stream {
             bytes: 0,
             is_waiting: false,
             resets,
-            news: News::default(),
+            pending: PendingResponses::default(),
             ended: None,
         }
     }
@@ -75,17 +75,17 @@ impl Stream {
     }
 
     pub(super) fn answer_keepalive(&mut self) {
-        self.news.pong = true;
+        self.pending.keepalive = true;
     }
 
     pub(super) fn confirm_acks(&mut self, ack_ids: Vec<String>, invalid: Vec<String>) {
-        let acks = self.news.acks.get_or_insert_default();
+        let acks = self.pending.acks.get_or_insert_default();
         acks.ack_ids.extend(ack_ids.into_iter().filter(|id| !invalid.contains(id)));
         acks.invalid_ack_ids.extend(invalid);
     }
 
     pub(super) fn confirm_modacks(&mut self, ack_ids: Vec<String>, invalid: Vec<String>) {
-        let modacks = self.news.modacks.get_or_insert_default();
+        let modacks = self.pending.modacks.get_or_insert_default();
         modacks.ack_ids.extend(ack_ids.into_iter().filter(|id| !invalid.contains(id)));
         modacks.invalid_ack_ids.extend(invalid);
     }

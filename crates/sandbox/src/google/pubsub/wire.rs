@@ -1,7 +1,7 @@
-//! Message types of our own where those of Pub/Sub would cost too much or are missing.
+//! Message types that replace or extend the generated ones.
 //!
-//! A message is encoded once, when it is published, and then copied into every response: in the encoding a
-//! field of bytes and an embedded message look the same.
+//! Messages are encoded once, on publishing, and copied into each response: bytes fields and embedded
+//! messages have the same encoding.
 
 use std::{
     collections::HashMap,
@@ -21,7 +21,7 @@ use tonic::{Code, Status};
 /// `google.protobuf.Empty`.
 pub(super) type Empty = ();
 
-/// `ReceivedMessage`, its message encoded.
+/// `ReceivedMessage` with an encoded message.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ReceivedMessage {
     #[prost(string, tag = "1")]
@@ -32,7 +32,7 @@ pub(super) struct ReceivedMessage {
     pub(super) delivery_attempt: i32,
 }
 
-/// `PullResponse`, its messages encoded.
+/// `PullResponse` with encoded messages.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct PullResponse {
     #[prost(message, repeated, tag = "1")]
@@ -58,12 +58,12 @@ pub(super) struct StreamingPullRequest {
     pub(super) max_outstanding_messages: i64,
     #[prost(int64, tag = "8")]
     pub(super) max_outstanding_bytes: i64,
-    /// Clients of version 1 expect an answer to their keepalives.
+    /// Clients of version 1 expect a response to keepalives.
     #[prost(int64, tag = "10")]
     pub(super) protocol_version: i64,
 }
 
-/// `StreamingPullResponse`, its messages encoded.
+/// `StreamingPullResponse` with encoded messages.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct StreamingPullResponse {
     #[prost(message, repeated, tag = "1")]
@@ -87,7 +87,7 @@ struct ErrorInfo {
     metadata: HashMap<String, String>,
 }
 
-/// How a subscription with exactly-once delivery says which acknowledgement ids were not good.
+/// Returns the error of exactly-once delivery for invalid acknowledgement ids.
 pub(super) fn invalid_ack_ids(ids: &[String]) -> Status {
     const MESSAGE: &str = "Some acknowledgement ids in the request were invalid. This could be because the \
                            acknowledgement ids have expired or the acknowledgement ids were malformed.";
@@ -111,7 +111,7 @@ pub(super) fn timestamp(time: SystemTime) -> prost_types::Timestamp {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     prost_types::Timestamp {
         seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
-        // Less than a thousand million, always.
+        // Always less than 10^9.
         nanos: since.subsec_nanos().cast_signed(),
     }
 }

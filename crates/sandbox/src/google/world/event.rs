@@ -1,18 +1,18 @@
-//! What happens to instances.
+//! Simulated events.
 
 use crate::google::{audit_log::Version, instance::Instance};
 
-/// What happens to instances.
+/// A simulated event.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Event {
-    /// An instance was created by a request of its own.
+    /// An instance was created by a single request.
     Created(Instance, Version),
     /// Instances were created by one request.
     BulkCreated(Vec<Instance>, Version),
-    /// An instance was to be created and could not be.
+    /// The creation of an instance failed.
     Failed(Instance, Version),
-    /// An instance was preempted. It still exists.
+    /// An instance was preempted but still exists.
     Preempted(Instance),
-    /// An instance is gone, preempted before or not.
+    /// An instance was deleted, preempted or not.
     Deleted(Instance),
 }

@@ -1,12 +1,12 @@
-//! Clusters that live: their nodes come, are preempted and come again.
+//! A simulation of clusters whose nodes are created, preempted and recreated.
 //!
-//! Node pools grow and shrink with the rhythm of a day of five minutes. Spot VMs are preempted at rates that
-//! differ by machine type and zone, and now and then a zone takes back a machine type in a surge. Managed
-//! instance groups recreate a preempted VM under its old name, others take a new one. Some VMs belong to no
-//! cluster at all.
+//! Node pools grow and shrink over a simulated day of five minutes. Spot instances are preempted at rates
+//! that depend on the machine type and the zone, with occasional surges of one machine type in one zone.
+//! Managed instance groups recreate most preempted instances with the same name, other pools use new names.
+//! Some instances belong to no cluster.
 //!
-//! Time is a parameter and chance comes from a seed: the same calls yield the same events. The world also
-//! knows the truth, which is what an exporter's counters are compared with.
+//! Time is a parameter and random numbers have a seed, so the same calls return the same events. The
+//! simulation also counts interruptions, for comparison with an exporter's counters.
 
 mod event;
 mod plan;
@@ -27,25 +27,25 @@ use self::{
 };
 use super::instance::{Instance, Status};
 
-/// The step in which the world lives.
+/// The time step of the simulation.
 const TICK: Duration = Duration::from_millis(500);
-/// From one surge to the next, on average.
+/// The mean interval between surges.
 const SURGE_INTERVAL: Duration = Duration::from_secs(90);
-/// How much more likely a preemption is in a surge.
-const SURGE: f64 = 80.0;
+/// The factor of preemption rates during a surge.
+const SURGE_FACTOR: f64 = 80.0;
 
-/// As large as the ids of Compute Engine.
+/// In the range of Compute Engine's ids.
 const FIRST_ID: u64 = 1_844_488_190_000_000_000;
-/// How many ids a world has for itself.
+/// The size of the id range of a world.
 const IDS: u64 = 1_000_000_000_000_000;
 
-/// Clusters and other instances that change as time passes.
+/// Simulated clusters and other instances.
 #[derive(Debug)]
 pub struct World {
     rng: StdRng,
     clock: Clock,
-    /// Time that has passed but is less than a tick.
-    owed: Duration,
+    /// Elapsed time that is less than a tick.
+    remainder: Duration,
     pools: Vec<Pool>,
     surge: Option<Surge>,
     next_id: u64,
@@ -53,7 +53,7 @@ pub struct World {
     unattributed: u64,
 }
 
-/// A zone wants a machine type back.
+/// Many preemptions of a machine type in a zone.
 #[derive(Clone, Debug)]
 struct Surge {
     zone: String,
@@ -62,20 +62,20 @@ struct Surge {
 }
 
 impl World {
-    /// A world in full swing. `now` is when the events begin.
+    /// Returns a world with filled node pools. `now` is the time of the first event.
     #[must_use]
     pub fn new(seed: u64, now: SystemTime) -> Self {
         Self::with_scale(seed, now, 1)
     }
 
-    /// A world whose node pools are so many times as large.
+    /// Returns a world with node pools `scale` times the default size.
     #[must_use]
     pub fn with_scale(seed: u64, now: SystemTime, scale: usize) -> Self {
         Self::with_plan(&FIRST, seed, now, scale, FIRST_ID)
     }
 
-    /// The world of another project, with other clusters. `ordinal` tells it from the other ones: it counts from 1,
-    /// and instances of different worlds have different ids.
+    /// Returns the world of another project, with other clusters. The `ordinal` of the project, counted from
+    /// 1, determines the id range.
     #[must_use]
     pub fn of_other_project(ordinal: u64, seed: u64, now: SystemTime, scale: usize) -> Self {
         let first_id = FIRST_ID + ordinal * IDS;
@@ -89,12 +89,12 @@ impl World {
                 .iter()
                 .map(move |plan| Pool::new(plan, Some((cluster.name, cluster.location)), scale))
         });
-        let loose = plan.loose.iter().map(|plan| Pool::new(plan, None, scale));
+        let standalone = plan.standalone.iter().map(|plan| Pool::new(plan, None, scale));
         let mut world = Self {
             rng: StdRng::seed_from_u64(seed),
             clock: Clock { start: now, elapsed: Duration::ZERO },
-            owed: Duration::ZERO,
-            pools: clusters.chain(loose).collect(),
+            remainder: Duration::ZERO,
+            pools: clusters.chain(standalone).collect(),
             surge: None,
             next_id: first_id,
             interruptions: BTreeMap::new(),
@@ -109,41 +109,41 @@ impl World {
         world
     }
 
-    /// Lets time pass and yields what happened, in order. Less than half a second is added to the next call,
-    /// so that it does not matter in how many steps time passes.
+    /// Advances the simulation and returns its events in order. A remainder of less than half a second is
+    /// added to the next call, so the sizes of steps do not matter.
     pub fn advance(&mut self, elapsed: Duration) -> Vec<Event> {
-        self.owed += elapsed;
+        self.remainder += elapsed;
         let mut events = Vec::new();
-        while self.owed >= TICK {
-            self.owed -= TICK;
+        while self.remainder >= TICK {
+            self.remainder -= TICK;
             self.tick(&mut events);
         }
         events
     }
 
-    /// Preempts each spot VM now with this probability.
-    pub fn storm(&mut self, share: f64) -> Vec<Event> {
+    /// Preempts each spot instance with this probability. Returns the events.
+    pub fn burst(&mut self, share: f64) -> Vec<Event> {
         let Self { pools, clock, rng, .. } = self;
         let mut events = Vec::new();
         for pool in pools {
-            pool.take_back(|_| share, clock, rng, &mut events);
+            pool.preempt_randomly(|_| share, clock, rng, &mut events);
         }
-        self.note_all(&events);
+        self.count_interruptions(&events);
         events
     }
 
-    /// The instances that exist, in no order.
+    /// Returns the existing instances in any order.
     pub fn instances(&self) -> impl Iterator<Item = &Instance> {
         self.pools.iter().flat_map(Pool::instances)
     }
 
-    /// How many interruptions there have been, by the name of the cluster. Every cluster is there.
+    /// Returns the number of interruptions by cluster name, for all clusters.
     #[must_use]
     pub fn interruptions_by_cluster(&self) -> &BTreeMap<String, u64> {
         &self.interruptions
     }
 
-    /// What an exporter should have found out by now.
+    /// Returns the expected results of an exporter.
     #[must_use]
     pub fn truth(&self) -> Truth {
         let mut spot: BTreeMap<String, u64> =
@@ -176,13 +176,13 @@ impl World {
                 let is_surge = surge
                     .as_ref()
                     .is_some_and(|surge| surge.zone == zone && surge.machine_type == machine_type);
-                let factor = plan::zone_factor(zone) * if is_surge { SURGE } else { 1.0 };
+                let factor = plan::zone_factor(zone) * if is_surge { SURGE_FACTOR } else { 1.0 };
                 -(-rate * factor * TICK.as_secs_f64()).exp_m1()
             };
-            pool.take_back(chance, clock, rng, events);
+            pool.preempt_randomly(chance, clock, rng, events);
             pool.tick(clock, next_id, rng, events);
         }
-        self.note_all(&events[first..]);
+        self.count_interruptions(&events[first..]);
     }
 
     fn begin_surge(&mut self) -> Option<Surge> {
@@ -197,15 +197,15 @@ impl World {
         })
     }
 
-    fn note_all(&mut self, events: &[Event]) {
+    fn count_interruptions(&mut self, events: &[Event]) {
         for event in events {
             if let Event::Preempted(instance) = event {
-                self.note(instance);
+                self.count_interruption(instance);
             }
         }
     }
 
-    fn note(&mut self, instance: &Instance) {
+    fn count_interruption(&mut self, instance: &Instance) {
         match instance.cluster() {
             Some(cluster) => *self.interruptions.entry(cluster.to_owned()).or_default() += 1,
             None => self.unattributed += 1,

@@ -1,53 +1,54 @@
-//! What there is in the beginning.
+//! The initial clusters and node pools.
 
 use crate::google::instance::Provisioning::{self, Preemptible, Spot, Standard};
 
-/// What there is in a project in the beginning.
+/// The initial resources of a project.
 pub(super) struct Plan {
     pub(super) clusters: &'static [ClusterPlan],
     /// Pools that belong to no cluster.
-    pub(super) loose: &'static [PoolPlan],
+    pub(super) standalone: &'static [PoolPlan],
 }
 
 /// The plan of the first project.
-pub(super) const FIRST: Plan = Plan { clusters: CLUSTERS, loose: LOOSE };
+pub(super) const FIRST: Plan = Plan { clusters: CLUSTERS, standalone: STANDALONE };
 
 /// The plan of every other project.
-pub(super) const OTHER: Plan = Plan { clusters: OTHER_CLUSTERS, loose: &[] };
+pub(super) const OTHER: Plan = Plan { clusters: OTHER_CLUSTERS, standalone: &[] };
 
-/// A cluster's part of the plan.
+/// A cluster and its pools.
 pub(super) struct ClusterPlan {
     pub(super) name: &'static str,
     pub(super) location: &'static str,
     pub(super) pools: &'static [PoolPlan],
 }
 
-/// A group of equal instances.
+/// A pool of identical instances.
 #[derive(Debug)]
 pub(super) struct PoolPlan {
     pub(super) name: &'static str,
     pub(super) machine_type: &'static str,
     pub(super) provisioning: Provisioning,
     pub(super) zones: &'static [&'static str],
-    /// The least and the most instances over a day.
+    /// The minimum and maximum number of instances over a day.
     pub(super) size: (usize, usize),
-    /// When its day begins, as a part of a day.
-    pub(super) morning: f64,
-    pub(super) maker: Maker,
+    /// The start of the pool's day, as a fraction of a day.
+    pub(super) day_start: f64,
+    pub(super) created_by: CreatedBy,
 }
 
-/// Who makes the instances of a pool.
+/// How the instances of a pool are created.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Maker {
-    /// A managed instance group, one instance a request. A preempted one is recreated under its name.
+pub(super) enum CreatedBy {
+    /// By a managed instance group, one instance per request. Most preempted instances are recreated with the
+    /// same name.
     Group,
-    /// Like a group, through the beta API.
+    /// Like `Group`, through the beta API.
     BetaGroup,
-    /// Several instances a request.
+    /// By bulk requests.
     Bulk,
-    /// Karpenter.
+    /// By Karpenter.
     Karpenter,
-    /// Somebody's own scripts; there are no labels of Kubernetes.
+    /// By a script, without Kubernetes labels.
     Script,
 }
 
@@ -56,48 +57,48 @@ const CLUSTERS: &[ClusterPlan] = &[
         name: "shop-production",
         location: "europe-west1",
         pools: &[
-            pool("default-pool", "e2-standard-4", Standard, EUROPE_WEST1, (6, 6), 0.0, Maker::Group),
-            pool("spot-general", "n2-standard-8", Spot, EUROPE_WEST1, (30, 60), 0.1, Maker::Group),
-            pool("spot-memory", "n2d-highmem-8", Spot, EUROPE_WEST1, (10, 20), 0.2, Maker::BetaGroup),
+            pool("default-pool", "e2-standard-4", Standard, EUROPE_WEST1, (6, 6), 0.0, CreatedBy::Group),
+            pool("spot-general", "n2-standard-8", Spot, EUROPE_WEST1, (30, 60), 0.1, CreatedBy::Group),
+            pool("spot-memory", "n2d-highmem-8", Spot, EUROPE_WEST1, (10, 20), 0.2, CreatedBy::BetaGroup),
         ],
     },
     ClusterPlan {
         name: "shop-staging",
         location: "europe-west1",
-        pools: &[pool("spot-general", "e2-standard-4", Spot, EUROPE_WEST1, (6, 24), 0.2, Maker::Group)],
+        pools: &[pool("spot-general", "e2-standard-4", Spot, EUROPE_WEST1, (6, 24), 0.2, CreatedBy::Group)],
     },
     ClusterPlan {
         name: "analytics",
         location: "us-central1",
         pools: &[
-            pool("default-pool", "e2-standard-4", Standard, US_CENTRAL1, (3, 3), 0.0, Maker::Group),
-            pool("spot-batch", "c3-standard-22", Spot, US_CENTRAL1, (0, 80), 0.5, Maker::Bulk),
+            pool("default-pool", "e2-standard-4", Standard, US_CENTRAL1, (3, 3), 0.0, CreatedBy::Group),
+            pool("spot-batch", "c3-standard-22", Spot, US_CENTRAL1, (0, 80), 0.5, CreatedBy::Bulk),
         ],
     },
     ClusterPlan {
         name: "ml-training",
         location: "us-central1-a",
-        pools: &[pool("spot-gpu", "a2-highgpu-1g", Spot, &["us-central1-a"], (2, 16), 0.6, Maker::Group)],
+        pools: &[pool("spot-gpu", "a2-highgpu-1g", Spot, &["us-central1-a"], (2, 16), 0.6, CreatedBy::Group)],
     },
-    // Two clusters may have one name in different places.
+    // Clusters in different locations may have the same name.
     ClusterPlan {
         name: "edge",
         location: "europe-west4",
-        pools: &[pool("spot", "t2d-standard-4", Spot, EUROPE_WEST4, (8, 16), 0.1, Maker::Karpenter)],
+        pools: &[pool("spot", "t2d-standard-4", Spot, EUROPE_WEST4, (8, 16), 0.1, CreatedBy::Karpenter)],
     },
     ClusterPlan {
         name: "edge",
         location: "asia-southeast1",
         pools: &[
-            pool("spot", "t2d-standard-4", Spot, ASIA_SOUTHEAST1, (8, 16), 0.8, Maker::Karpenter),
-            pool("legacy", "n1-standard-4", Preemptible, ASIA_SOUTHEAST1, (4, 6), 0.8, Maker::Group),
+            pool("spot", "t2d-standard-4", Spot, ASIA_SOUTHEAST1, (8, 16), 0.8, CreatedBy::Karpenter),
+            pool("legacy", "n1-standard-4", Preemptible, ASIA_SOUTHEAST1, (4, 6), 0.8, CreatedBy::Group),
         ],
     },
 ];
 
-const LOOSE: &[PoolPlan] = &[
-    pool("bastion", "e2-micro", Standard, &["europe-west1-b"], (1, 1), 0.0, Maker::Script),
-    pool("render", "c3-standard-22", Spot, US_CENTRAL1, (4, 12), 0.3, Maker::Script),
+const STANDALONE: &[PoolPlan] = &[
+    pool("bastion", "e2-micro", Standard, &["europe-west1-b"], (1, 1), 0.0, CreatedBy::Script),
+    pool("render", "c3-standard-22", Spot, US_CENTRAL1, (4, 12), 0.3, CreatedBy::Script),
 ];
 
 const OTHER_CLUSTERS: &[ClusterPlan] = &[
@@ -105,15 +106,15 @@ const OTHER_CLUSTERS: &[ClusterPlan] = &[
         name: "payments",
         location: "europe-west1",
         pools: &[
-            pool("default-pool", "e2-standard-4", Standard, EUROPE_WEST1, (3, 3), 0.0, Maker::Group),
-            pool("spot-general", "n2-standard-8", Spot, EUROPE_WEST1, (8, 20), 0.4, Maker::Group),
+            pool("default-pool", "e2-standard-4", Standard, EUROPE_WEST1, (3, 3), 0.0, CreatedBy::Group),
+            pool("spot-general", "n2-standard-8", Spot, EUROPE_WEST1, (8, 20), 0.4, CreatedBy::Group),
         ],
     },
-    // Two projects may have clusters of one name.
+    // Clusters in different projects may have the same name.
     ClusterPlan {
         name: "shop-staging",
         location: "europe-west1",
-        pools: &[pool("spot-general", "e2-standard-4", Spot, EUROPE_WEST1, (4, 8), 0.7, Maker::Bulk)],
+        pools: &[pool("spot-general", "e2-standard-4", Spot, EUROPE_WEST1, (4, 8), 0.7, CreatedBy::Bulk)],
     },
 ];
 
@@ -122,8 +123,8 @@ const EUROPE_WEST4: &[&str] = &["europe-west4-a", "europe-west4-b", "europe-west
 const US_CENTRAL1: &[&str] = &["us-central1-a", "us-central1-b", "us-central1-c", "us-central1-f"];
 const ASIA_SOUTHEAST1: &[&str] = &["asia-southeast1-a", "asia-southeast1-b", "asia-southeast1-c"];
 
-/// Preemptions an hour of an instance of a type, where the zone is neither good nor bad. They are many more
-/// than in reality, so that whoever watches for a minute sees some.
+/// Returns the preemptions per hour of an instance by machine type, in an average zone. The rates are higher
+/// than real ones, so that some preemptions happen within a minute.
 pub(super) fn preemptions_per_hour(machine_type: &str) -> f64 {
     match machine_type.split('-').next() {
         Some("e2") => 4.0,
@@ -135,7 +136,7 @@ pub(super) fn preemptions_per_hour(machine_type: &str) -> f64 {
     }
 }
 
-/// How much worse a zone is than others.
+/// Returns the factor of a zone's preemption rate.
 pub(super) fn zone_factor(zone: &str) -> f64 {
     match zone.as_bytes().last() {
         Some(b'a') => 0.7,
@@ -151,8 +152,8 @@ const fn pool(
     provisioning: Provisioning,
     zones: &'static [&'static str],
     size: (usize, usize),
-    morning: f64,
-    maker: Maker,
+    day_start: f64,
+    created_by: CreatedBy,
 ) -> PoolPlan {
-    PoolPlan { name, machine_type, provisioning, zones, size, morning, maker }
+    PoolPlan { name, machine_type, provisioning, zones, size, day_start, created_by }
 }

@@ -1,4 +1,4 @@
-//! A node pool.
+//! A simulated node pool.
 
 use std::{
     collections::BTreeMap,
@@ -11,27 +11,27 @@ use rand::{RngExt as _, rngs::StdRng};
 
 use super::{
     event::Event,
-    plan::{Maker, PoolPlan, preemptions_per_hour},
+    plan::{CreatedBy, PoolPlan, preemptions_per_hour},
 };
 use crate::google::{
     audit_log::Version,
     instance::{Instance, Status},
 };
 
-/// From one morning to the next.
+/// The length of a simulated day.
 const DAY: Duration = Duration::from_secs(300);
-/// How often a pool decides about its size.
+/// The interval at which a pool adjusts its size.
 const SCALING_INTERVAL: Duration = Duration::from_secs(4);
-/// How long, in seconds, a preempted instance still exists.
-const AFTERLIFE: std::ops::Range<u64> = 15..40;
-/// The share of preempted instances that a group recreates under their names.
-const RECREATED: f64 = 0.8;
-/// The share of requests that find no capacity.
-const FAILING: f64 = 0.03;
-/// How old the instances are in the beginning, at most, in seconds.
-const OLDEST: u64 = 2 * 60 * 60;
+/// How long a preempted instance exists, in seconds.
+const TERMINATED_SECONDS: std::ops::Range<u64> = 15..40;
+/// The share of preempted instances whose names a group reuses.
+const REUSED_NAMES: f64 = 0.8;
+/// The share of creations that fail for lack of capacity.
+const FAILURES: f64 = 0.03;
+/// The maximum age of the initial instances, in seconds.
+const MAX_AGE_SECONDS: u64 = 2 * 60 * 60;
 
-/// When things happen.
+/// The simulated time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
     pub(super) start: SystemTime,
@@ -51,29 +51,29 @@ pub(super) struct Pool {
     scale: usize,
     labels: Arc<BTreeMap<String, String>>,
     machines: Vec<Machine>,
-    /// Names that were used before and are free again.
+    /// Names of deleted instances for reuse.
     free_names: Vec<(String, String)>,
     scaled: Duration,
-    made: u64,
+    count: u64,
 }
 
 #[derive(Debug)]
 struct Machine {
     instance: Instance,
-    /// When a preempted instance ceases to exist.
-    gone: Option<Duration>,
+    /// When a preempted instance is deleted.
+    deleted_at: Option<Duration>,
 }
 
 impl Pool {
-    /// A pool without any instance.
+    /// Returns an empty pool.
     pub(super) fn new(
         plan: &'static PoolPlan,
         cluster: Option<(&'static str, &'static str)>,
         scale: usize,
     ) -> Self {
         let template = Instance::new(0, "", "").provisioning(plan.provisioning);
-        let template = match (cluster, plan.maker) {
-            (Some((name, location)), Maker::Karpenter) => template.karpenter(name, location, plan.name),
+        let template = match (cluster, plan.created_by) {
+            (Some((name, location)), CreatedBy::Karpenter) => template.karpenter(name, location, plan.name),
             (Some((name, location)), _) => template.gke(name, location, plan.name),
             (None, _) => template.label("team", "media"),
         };
@@ -85,7 +85,7 @@ impl Pool {
             machines: Vec::new(),
             free_names: Vec::new(),
             scaled: Duration::ZERO,
-            made: 0,
+            count: 0,
         }
     }
 
@@ -97,7 +97,7 @@ impl Pool {
         self.plan.zones
     }
 
-    /// How often one of its instances is preempted in an average zone.
+    /// Returns the preemption rate of an instance in an average zone.
     pub(super) fn preemptions_per_second(&self) -> f64 {
         if self.plan.provisioning.is_preemptible() {
             preemptions_per_hour(self.plan.machine_type) / 3600.0
@@ -110,18 +110,18 @@ impl Pool {
         self.machines.iter().map(|machine| &machine.instance)
     }
 
-    /// Makes as many instances as it wants, some time ago.
+    /// Creates the initial instances with random ages.
     pub(super) fn fill(&mut self, clock: &Clock, next_id: &mut u64, rng: &mut StdRng) {
         while self.machines.len() < self.wanted(clock) {
-            let age = Duration::from_secs(rng.random_range(0..OLDEST));
-            let instance = self.make(clock, next_id, rng);
+            let age = Duration::from_secs(rng.random_range(0..MAX_AGE_SECONDS));
+            let instance = self.create(clock, next_id, rng);
             let created = instance.created - age;
             self.add(instance.created(created));
         }
     }
 
-    /// Preempts every instance with the probability that its zone has.
-    pub(super) fn take_back(
+    /// Preempts each instance with the probability of its zone.
+    pub(super) fn preempt_randomly(
         &mut self,
         chance: impl Fn(&str) -> f64,
         clock: &Clock,
@@ -138,7 +138,7 @@ impl Pool {
         }
     }
 
-    /// Removes what is gone and, from time to time, adapts the size.
+    /// Deletes preempted instances and adjusts the size at intervals.
     pub(super) fn tick(
         &mut self,
         clock: &Clock,
@@ -146,21 +146,22 @@ impl Pool {
         rng: &mut StdRng,
         events: &mut Vec<Event>,
     ) {
-        let is_gone = |machine: &mut Machine| machine.gone.is_some_and(|gone| gone <= clock.elapsed);
-        for machine in self.machines.extract_if(.., is_gone).collect::<Vec<_>>() {
-            self.bury(machine.instance, rng, events);
+        let is_deleted =
+            |machine: &mut Machine| machine.deleted_at.is_some_and(|deleted_at| deleted_at <= clock.elapsed);
+        for machine in self.machines.extract_if(.., is_deleted).collect::<Vec<_>>() {
+            self.delete(machine.instance, rng, events);
         }
         if clock.elapsed < self.scaled + SCALING_INTERVAL {
             return;
         }
         self.scaled = clock.elapsed;
         let wanted = self.wanted(clock);
-        let running = self.machines.iter().filter(|machine| machine.gone.is_none()).count();
+        let running = self.machines.iter().filter(|machine| machine.deleted_at.is_none()).count();
         for _ in wanted..running {
             let candidates: Vec<usize> =
-                (0..self.machines.len()).filter(|index| self.machines[*index].gone.is_none()).collect();
+                (0..self.machines.len()).filter(|index| self.machines[*index].deleted_at.is_none()).collect();
             let index = candidates[rng.random_range(0..candidates.len())];
-            // The autoscaler deletes a node; its name does not come back.
+            // The cluster autoscaler deletes a node. Its name is not reused.
             events.push(Event::Deleted(self.machines.remove(index).instance));
         }
         if running < wanted {
@@ -176,12 +177,12 @@ impl Pool {
         rng: &mut StdRng,
         events: &mut Vec<Event>,
     ) {
-        let version = if self.plan.maker == Maker::BetaGroup { Version::Beta } else { Version::V1 };
-        if self.plan.maker == Maker::Bulk {
-            // One request is for one zone.
+        let version = if self.plan.created_by == CreatedBy::BetaGroup { Version::Beta } else { Version::V1 };
+        if self.plan.created_by == CreatedBy::Bulk {
+            // A bulk request is for one zone.
             let mut by_zone = BTreeMap::<String, Vec<Instance>>::new();
             for _ in 0..count {
-                let instance = self.make(clock, next_id, rng);
+                let instance = self.create(clock, next_id, rng);
                 self.add(instance.clone());
                 by_zone.entry(instance.zone.clone()).or_default().push(instance);
             }
@@ -189,9 +190,9 @@ impl Pool {
             return;
         }
         for _ in 0..count {
-            let instance = self.make(clock, next_id, rng);
-            if self.plan.provisioning.is_preemptible() && rng.random_bool(FAILING) {
-                // The pool tries again when it next decides about its size.
+            let instance = self.create(clock, next_id, rng);
+            if self.plan.provisioning.is_preemptible() && rng.random_bool(FAILURES) {
+                // The pool retries when it adjusts its size again.
                 events.push(Event::Failed(instance, version));
             } else {
                 self.add(instance.clone());
@@ -200,18 +201,18 @@ impl Pool {
         }
     }
 
-    fn bury(&mut self, instance: Instance, rng: &mut StdRng, events: &mut Vec<Event>) {
-        let keeps_names = matches!(self.plan.maker, Maker::Group | Maker::BetaGroup);
-        if keeps_names && rng.random_bool(RECREATED) {
+    fn delete(&mut self, instance: Instance, rng: &mut StdRng, events: &mut Vec<Event>) {
+        let keeps_names = matches!(self.plan.created_by, CreatedBy::Group | CreatedBy::BetaGroup);
+        if keeps_names && rng.random_bool(REUSED_NAMES) {
             self.free_names.push((instance.zone.clone(), instance.name.clone()));
         }
         events.push(Event::Deleted(instance));
     }
 
-    fn make(&mut self, clock: &Clock, next_id: &mut u64, rng: &mut StdRng) -> Instance {
+    fn create(&mut self, clock: &Clock, next_id: &mut u64, rng: &mut StdRng) -> Instance {
         *next_id += rng.random_range(1..1_000_000_u64);
         let (zone, name) = self.free_names.pop().unwrap_or_else(|| {
-            self.made += 1;
+            self.count += 1;
             let zone = self.plan.zones[rng.random_range(0..self.plan.zones.len())].to_owned();
             let name = self.new_name(&zone, rng);
             (zone, name)
@@ -223,12 +224,12 @@ impl Pool {
             .created(clock.now())
     }
 
-    /// Its number makes a name unique within the pool, and the pool's name within the world.
+    /// Returns a new name. The number makes it unique within the pool, the pool's name within the world.
     fn new_name(&self, zone: &str, rng: &mut StdRng) -> String {
         let pool = self.plan.name;
-        let suffix = suffix(self.made, rng);
-        match (self.cluster, self.plan.maker) {
-            (Some((cluster, location)), Maker::Karpenter) => {
+        let suffix = suffix(self.count, rng);
+        match (self.cluster, self.plan.created_by) {
+            (Some((cluster, location)), CreatedBy::Karpenter) => {
                 format!("karpenter-{cluster}-{}-{pool}-{suffix}", short(location))
             }
             (Some((cluster, location)), _) => {
@@ -243,35 +244,35 @@ impl Pool {
     }
 
     fn add(&mut self, instance: Instance) {
-        self.machines.push(Machine { instance, gone: None });
+        self.machines.push(Machine { instance, deleted_at: None });
     }
 
-    /// How many instances it wants at this time of the day.
+    /// Returns the number of instances at this time of the day.
     fn wanted(&self, clock: &Clock) -> usize {
         let (least, most) = self.plan.size;
-        let time_of_day = clock.elapsed.div_duration_f64(DAY) - self.plan.morning;
-        let busy = 0.5 + 0.5 * (TAU * time_of_day).sin();
-        (least + ((most - least) as f64 * busy).round() as usize) * self.scale
+        let time_of_day = clock.elapsed.div_duration_f64(DAY) - self.plan.day_start;
+        let load = 0.5 + 0.5 * (TAU * time_of_day).sin();
+        (least + ((most - least) as f64 * load).round() as usize) * self.scale
     }
 }
 
 impl Machine {
     fn preempt(&mut self, clock: &Clock, rng: &mut StdRng) -> Option<Instance> {
-        if self.gone.is_some() || !self.instance.provisioning.is_preemptible() {
+        if self.deleted_at.is_some() || !self.instance.provisioning.is_preemptible() {
             return None;
         }
         self.instance.status = Status::Terminated;
-        self.gone = Some(clock.elapsed + Duration::from_secs(rng.random_range(AFTERLIFE)));
+        self.deleted_at = Some(clock.elapsed + Duration::from_secs(rng.random_range(TERMINATED_SECONDS)));
         Some(self.instance.clone())
     }
 }
 
-/// What is left of a location when there is little room.
+/// Returns the initials of a location.
 fn short(location: &str) -> String {
     location.split('-').filter_map(|part| part.chars().next()).collect()
 }
 
-/// Four letters and digits that begin with the number.
+/// Returns two or more characters of the number in base 36 and two random characters.
 fn suffix(number: u64, rng: &mut StdRng) -> String {
     const LETTERS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
     let (mut rest, mut suffix) = (number, String::new());

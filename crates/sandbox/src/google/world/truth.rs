@@ -1,22 +1,22 @@
-//! What an exporter is compared with.
+//! Expected results of an exporter.
 
 use std::collections::BTreeMap;
 
-/// What an exporter should have found out.
+/// The results that an exporter should report.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Truth {
-    /// Interruptions since the beginning, by the name of the cluster.
+    /// Interruptions since the start, by cluster name.
     pub interruptions_by_cluster: BTreeMap<String, u64>,
-    /// Interruptions of instances that belong to no cluster.
+    /// Interruptions of instances without a cluster.
     pub unattributed: u64,
-    /// Spot VMs that run now, by the name of the cluster. Every cluster is there.
+    /// Running spot instances by cluster name, for all clusters.
     pub spot_by_cluster: BTreeMap<String, u64>,
-    /// Instances that exist now, running or not, in a cluster or not.
+    /// All existing instances, running or not, with or without a cluster.
     pub instances: u64,
 }
 
 impl Truth {
-    /// Adds what there is in another project. Clusters of one name are counted together.
+    /// Adds the results of another project. Clusters with the same name are added up.
     pub fn add(&mut self, other: &Self) {
         let Self { interruptions_by_cluster, unattributed, spot_by_cluster, instances } = other;
         for (cluster, count) in interruptions_by_cluster {

@@ -1,8 +1,7 @@
-//! What a Spacelift account holds, as plain data.
+//! The data of a Spacelift account.
 //!
-//! The types mirror the GraphQL schema one to one, which is why they derive its objects: there is no second
-//! set of types to keep in step. Numbers are `i64` although GraphQL's `Int` has 32 bits, so that a test can
-//! also serve what an honest API never would.
+//! The types correspond one to one to the GraphQL schema and derive its objects. Numbers are `i64` although
+//! GraphQL's `Int` has 32 bits, so that tests can serve invalid values.
 
 mod samples;
 
@@ -12,52 +11,52 @@ use serde::Serialize;
 
 use crate::spacelift::guard;
 
-/// Everything that the simulated API can be asked about.
+/// All data of the simulated API.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Account {
-    /// The pool that Spacelift runs; self-hosted installations have none.
+    /// The pool operated by Spacelift; self-hosted installations have none.
     pub public_pool: Option<PublicWorkerPool>,
-    /// The pools that the account runs itself.
+    /// The private pools.
     pub pools: Vec<WorkerPool>,
-    /// The present billing period.
+    /// The current billing period.
     pub usage: Usage,
     /// Licensed seats.
     pub seats: Seats,
-    /// How many days the audit trail is kept.
+    /// The retention of the audit trail in days.
     pub audit_trail_retention_days: i64,
-    /// How many days the logs of runs are kept.
+    /// The retention of run logs in days.
     pub run_log_retention_days: i64,
-    /// Configured integrations by kind.
+    /// The number of integrations by product.
     pub integrations: IntegrationsCount,
-    /// Figures about stacks and runs.
+    /// Statistics of stacks and runs.
     pub metrics: Option<Metrics>,
-    /// The DORA figures, the same for every window that is asked for.
+    /// The DORA metrics. They are the same for every requested range.
     pub dora: Option<MetricsRange>,
 }
 
-/// The pool that Spacelift runs for its customers.
+/// The worker pool operated by Spacelift.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, SimpleObject)]
 pub struct PublicWorkerPool {
-    /// Workers that run something.
+    /// Workers with a run.
     pub busy_workers: i64,
     /// Intent projects that use the pool.
     pub intent_projects_count: i64,
-    /// How many runs may be executed at once.
+    /// The maximum number of concurrent runs.
     pub parallelism: i64,
-    /// Runs that wait.
+    /// Waiting runs.
     pub pending_runs: i64,
-    /// Waiting runs that nothing but a free worker holds back.
+    /// Waiting runs that need only a free worker.
     pub schedulable_runs_count: i64,
     /// Stacks and modules that use the pool.
     pub users_count: i64,
 }
 
-/// A pool of the account's own workers.
+/// A private worker pool.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, SimpleObject)]
 pub struct WorkerPool {
-    /// Workers that run something.
+    /// Workers with a run.
     pub busy_workers: i64,
-    /// The most drift detection runs at once; null where no limit was configured.
+    /// The maximum number of concurrent drift detection runs; null for no limit.
     pub drift_detection_run_limit: Option<i64>,
     /// A ULID.
     pub id: ID,
@@ -66,51 +65,51 @@ pub struct WorkerPool {
     /// Whether the Kubernetes operator manages the workers.
     #[graphql(name = "managedByK8sController")]
     pub managed_by_k8s_controller: bool,
-    /// The name that somebody chose, any text.
+    /// The name, any text.
     pub name: String,
-    /// Notifications that the pool shows.
+    /// The number of notifications.
     pub notification_count: i64,
-    /// Runs that wait.
+    /// Waiting runs.
     pub pending_runs: i64,
-    /// Waiting runs that nothing but a free worker holds back.
+    /// Waiting runs that need only a free worker.
     pub schedulable_runs_count: i64,
     /// Stacks and modules that use the pool.
     pub users_count: i64,
-    /// The workers that are registered.
+    /// The registered workers.
     pub workers: Vec<Worker>,
 }
 
 impl WorkerPool {
-    /// How many of the workers take no new runs.
+    /// Returns the number of drained workers.
     #[must_use]
     pub fn drained_workers(&self) -> usize {
         self.workers.iter().filter(|worker| worker.drained).count()
     }
 }
 
-/// One worker of a pool.
+/// A worker of a pool.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, SimpleObject)]
 pub struct Worker {
-    /// Whether it takes no new runs.
+    /// Whether it accepts no new runs.
     pub drained: bool,
     /// A ULID.
     pub id: ID,
 }
 
-/// What the present billing period has used so far.
+/// Usage of the current billing period.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, SimpleObject)]
 pub struct Usage {
-    /// Minutes that the plan includes.
+    /// Included minutes.
     pub allowed_minutes: i64,
-    /// Seats that the plan includes.
+    /// Included seats.
     pub allowed_seats: i64,
     /// Unix seconds.
     pub billing_period_end: i64,
     /// Unix seconds.
     pub billing_period_start: i64,
-    /// Minutes on private and public workers together.
+    /// Minutes on private and public workers.
     pub used_minutes: i64,
-    /// Minutes on the account's own workers.
+    /// Minutes on private workers.
     pub used_private_minutes: i64,
     /// Minutes on the public pool.
     pub used_public_minutes: i64,
@@ -125,20 +124,20 @@ pub struct Usage {
 pub struct Seats {
     /// API keys.
     pub api_key: SeatUsage,
-    /// People.
+    /// Users.
     pub user: SeatUsage,
 }
 
 /// The seats of one type.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, SimpleObject)]
 pub struct SeatUsage {
-    /// Seats that are taken.
+    /// Occupied seats.
     pub in_use: i64,
-    /// Seats that there are.
+    /// Licensed seats.
     pub limit: i64,
 }
 
-/// Configured integrations by kind.
+/// The number of integrations by product.
 #[allow(missing_docs, reason = "every field is the name of a product")]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, SimpleObject)]
 pub struct IntegrationsCount {
@@ -157,7 +156,7 @@ pub struct IntegrationsCount {
     pub webhooks: i64,
 }
 
-/// Figures about stacks and runs.
+/// Statistics of stacks and runs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, SimpleObject)]
 pub struct Metrics {
     /// Nanoseconds.
@@ -166,32 +165,32 @@ pub struct Metrics {
     pub avg_stack_size_by_resource_count: Vec<MetricPoint>,
     /// The share of stacks with drift detection, 0 to 1.
     pub drift_detection_coverage: Vec<MetricPoint>,
-    /// Whether there ever was a run.
+    /// Whether a run has ever existed.
     pub has_runs: bool,
-    /// Whether there is a stack.
+    /// Whether a stack exists.
     pub has_stacks: bool,
-    /// The stacks with most resources.
+    /// The stacks with the most resources.
     pub largest_stacks: Vec<LargestStack>,
     /// Resources.
     pub max_stack_size_by_resource_count: Vec<MetricPoint>,
     /// Nanoseconds.
     pub median_run_duration: Vec<MetricPoint>,
-    /// Runs that wait for somebody's approval.
+    /// Runs that wait for approval.
     pub needs_approval_runs: Vec<MetricsRun>,
-    /// Resources, labelled with whether they drifted.
+    /// Resources by drift state, which is the label.
     pub resources_count_by_drift: Vec<MetricPoint>,
-    /// Resources, labelled with the provider's vendor.
+    /// Resources by provider, which is the label.
     pub resources_count_by_vendor: Vec<MetricPoint>,
-    /// Runs that somebody should look at.
+    /// Runs that need attention.
     pub runs_requiring_attention: Vec<MetricsRun>,
-    /// Stacks, labelled with their state.
+    /// Stacks by state, which is the label.
     #[graphql(guard = "guard::unless_partial_failure")]
     pub stacks_count_by_state: Vec<MetricPoint>,
-    /// Drift detection that is due soon.
+    /// Scheduled drift detection.
     pub upcoming_drift_detection_schedules: Vec<DriftDetectionSchedule>,
 }
 
-/// The DORA figures of a window of time.
+/// DORA metrics of a time range.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, SimpleObject)]
 pub struct MetricsRange {
     /// Seconds.
@@ -208,59 +207,59 @@ pub struct MetricsRange {
     pub median_time_to_recovery_value: Vec<MetricPoint>,
 }
 
-/// A value and what distinguishes it from its siblings.
+/// A value with labels.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, SimpleObject)]
 pub struct MetricPoint {
-    /// Usually one label, none where the list has a single point.
+    /// One label in most lists, none in lists with a single point.
     pub labels: Vec<String>,
-    /// In the unit of the list that holds the point.
+    /// In the unit of its list.
     pub value: f64,
 }
 
 impl MetricPoint {
-    /// A point with one label.
+    /// Returns a point with one label.
     pub fn labelled(label: impl Into<String>, value: f64) -> Self {
         Self { labels: vec![label.into()], value }
     }
 
-    /// The list of a figure that has just one value.
+    /// Returns a list with a single value.
     #[must_use]
     pub fn single(value: f64) -> Vec<Self> {
         vec![Self { labels: Vec::new(), value }]
     }
 }
 
-/// A run, reduced to its identity.
+/// The id of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, SimpleObject)]
 pub struct MetricsRun {
     /// A ULID.
     pub id: ID,
 }
 
-/// A stack among the largest.
+/// A stack and its size.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, SimpleObject)]
 pub struct LargestStack {
-    /// How many resources it manages.
+    /// The number of managed resources.
     pub resources_count: i64,
-    /// Which stack it is.
+    /// The stack.
     pub stack_tile: StackTile,
 }
 
-/// Drift detection that is due soon.
+/// A scheduled drift detection.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, SimpleObject)]
 pub struct DriftDetectionSchedule {
-    /// The stack to be examined.
+    /// The stack to check.
     pub stack_tile: StackTile,
 }
 
-/// What a list shows of a stack.
+/// A stack as shown in lists.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, SimpleObject)]
 pub struct StackTile {
-    /// The name that somebody chose, any text.
+    /// The name, any text.
     pub name: String,
-    /// The stack's identity.
+    /// The unique name.
     pub slug: String,
-    /// The stack's state, such as `FINISHED`.
+    /// The state, such as `FINISHED`.
     pub state: String,
 }
 

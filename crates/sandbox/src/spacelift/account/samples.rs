@@ -1,4 +1,4 @@
-//! Accounts to begin with.
+//! Sample accounts.
 
 use rand::{SeedableRng as _, rngs::StdRng};
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::spacelift::ulid::ulid;
 
-/// The names that somebody, somewhere, has given to a pool: each breaks a label that is not escaped.
+/// Names that break an exposition if they are not escaped.
 const HOSTILE_NAMES: [&str; 11] = [
     "says \"quoted\"",
     r"back\slash and \n that is none",
@@ -24,7 +24,7 @@ const HOSTILE_NAMES: [&str; 11] = [
 ];
 
 impl Account {
-    /// An account that has some of everything, including a pool without workers and a fully drained one.
+    /// Returns an account with data in all fields, including a pool without workers and a fully drained pool.
     #[must_use]
     pub fn rich() -> Self {
         let mut rng = StdRng::seed_from_u64(0);
@@ -137,7 +137,7 @@ impl Account {
         }
     }
 
-    /// An account on its first day: nothing is null, every list is empty, every number zero.
+    /// Returns a new account: no nulls, but empty lists and zeros.
     #[must_use]
     pub fn empty() -> Self {
         Self {
@@ -148,7 +148,7 @@ impl Account {
         }
     }
 
-    /// A self-hosted installation: like [`Account::rich`] without a public pool.
+    /// Returns [`Account::rich`] without a public pool, like a self-hosted installation.
     #[must_use]
     pub fn self_hosted() -> Self {
         let mut account = Self { public_pool: None, ..Self::rich() };
@@ -157,7 +157,7 @@ impl Account {
         account
     }
 
-    /// An account whose names and states hold whatever text can hold. One point has no label, one has two.
+    /// Returns an account with difficult characters in names and states. One point has no label, one has two.
     #[must_use]
     pub fn hostile() -> Self {
         let very_long = "very long ".repeat(1000);
@@ -188,7 +188,7 @@ impl Account {
         account
     }
 
-    /// An account of a given size, otherwise like [`Account::rich`].
+    /// Returns [`Account::rich`] with other pools.
     #[must_use]
     pub fn with_pools(pools: usize, workers_per_pool: usize) -> Self {
         let mut rng = StdRng::seed_from_u64(0);

@@ -1,4 +1,4 @@
-//! The paths of the sandbox's own endpoint that are about webhooks and runs.
+//! The paths of the control endpoint for webhooks and runs.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use crate::{
     spacelift::api::Api,
 };
 
-/// How many ended runs are shown one by one.
+/// The maximum number of ended runs in a response.
 const SHOWN: usize = 1_000;
 
-/// A webhook as the body of a request.
+/// A webhook in a request body.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct WebhookBody {
     url: String,
     secret: String,
     shape: Option<String>,
@@ -28,8 +28,8 @@ struct Wanted {
     others: Option<bool>,
 }
 
-/// The answer, or none if the path is about something else.
-pub(in crate::spacelift) fn answer(
+/// Returns the response, or `None` for the path of another service.
+pub(in crate::spacelift) fn respond(
     api: &Api,
     method: &Method,
     path: &str,
@@ -48,13 +48,13 @@ pub(in crate::spacelift) fn answer(
             view["shape"] = json!(hooks.webhook().map(|webhook| webhook.shape.name()));
             http::json(view.to_string())
         }
-        ("webhook", "PUT") => match wanted(body) {
+        ("webhook", "PUT") => match parse_webhook(body) {
             Ok(webhook) => {
                 api.world.catch_up();
                 hooks.set(Some(webhook));
                 no_content()
             }
-            Err(why) => text(StatusCode::BAD_REQUEST, format!("{why}\n")),
+            Err(reason) => text(StatusCode::BAD_REQUEST, format!("{reason}\n")),
         },
         ("webhook", "DELETE") => {
             api.world.catch_up();
@@ -72,40 +72,40 @@ pub(in crate::spacelift) fn answer(
         (path, method) => {
             let name = path.strip_prefix("faults/")?;
             let mut faults = hooks.faults();
-            let measure = match method {
+            let value = match method {
                 "PUT" => body,
                 "DELETE" => "0",
                 _ => return Some(method_not_allowed("PUT, DELETE")),
             };
-            match apply(&mut faults, name, measure) {
+            match apply(&mut faults, name, value) {
                 Some(true) => {
                     hooks.set_faults(faults);
                     no_content()
                 }
-                Some(false) => text(StatusCode::BAD_REQUEST, "that is no measure of this fault\n"),
-                None => text(StatusCode::NOT_FOUND, "no such fault\n"),
+                Some(false) => text(StatusCode::BAD_REQUEST, "invalid value for this fault\n"),
+                None => text(StatusCode::NOT_FOUND, "unknown fault\n"),
             }
         }
     })
 }
 
-fn wanted(body: &str) -> Result<Webhook, String> {
-    let wanted: Wanted = serde_json::from_str(body).map_err(|error| error.to_string())?;
-    let mut webhook = Webhook::new(wanted.url, wanted.secret);
+fn parse_webhook(body: &str) -> Result<Webhook, String> {
+    let body: WebhookBody = serde_json::from_str(body).map_err(|error| error.to_string())?;
+    let mut webhook = Webhook::new(body.url, body.secret);
     if !webhook.url.starts_with("http://") {
         return Err("expected an http URL".to_owned());
     }
-    if let Some(shape) = wanted.shape {
+    if let Some(shape) = body.shape {
         webhook.shape = shape.parse::<Shape>().map_err(|error| error.to_string())?;
     }
-    webhook.account = wanted.account.unwrap_or(webhook.account);
-    webhook.retry = wanted.retry.unwrap_or(webhook.retry);
-    webhook.others = wanted.others.unwrap_or(webhook.others);
+    webhook.account = body.account.unwrap_or(webhook.account);
+    webhook.retry = body.retry.unwrap_or(webhook.retry);
+    webhook.others = body.others.unwrap_or(webhook.others);
     Ok(webhook)
 }
 
-/// Says whether the measure made sense, or nothing if there is no such fault.
-fn apply(faults: &mut WebhookFaults, name: &str, measure: &str) -> Option<bool> {
+/// Sets a fault. Returns whether the value is valid; `None` for an unknown fault.
+fn apply(faults: &mut WebhookFaults, name: &str, value: &str) -> Option<bool> {
     let share = match name {
         "duplicates" => &mut faults.duplicates,
         "reorder" => &mut faults.reorder,
@@ -113,19 +113,19 @@ fn apply(faults: &mut WebhookFaults, name: &str, measure: &str) -> Option<bool> 
         "bad_signatures" => &mut faults.bad_signatures,
         "old_payloads" => &mut faults.old_payloads,
         "delay" => {
-            let delay = match measure {
+            let delay = match value {
                 "0" => Some(Duration::ZERO),
-                _ => humantime::parse_duration(measure).ok(),
+                _ => humantime::parse_duration(value).ok(),
             };
             return Some(delay.map(|delay| faults.delay = delay).is_some());
         }
         _ => return None,
     };
-    let measure = measure.parse().ok().filter(|measure| (0.0..=1.0).contains(measure));
-    Some(measure.map(|measure| *share = measure).is_some())
+    let value = value.parse().ok().filter(|value| (0.0..=1.0).contains(value));
+    Some(value.map(|value| *share = value).is_some())
 }
 
-/// The runs in numbers, which is what an observer compares metrics with.
+/// Returns the runs as JSON, for comparison with metrics.
 fn view(runs: &Runs) -> Value {
     let ended: Vec<Value> =
         runs.ended.iter().map(|(outcome, count)| counted(json!(outcome), *count)).collect();
@@ -159,9 +159,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn faults_have_names() {
+    fn sets_faults_by_name() {
         let mut faults = WebhookFaults::default();
-        for (name, measure) in [
+        for (name, value) in [
             ("duplicates", "0.1"),
             ("reorder", "0.2"),
             ("lost", "0.3"),
@@ -169,7 +169,7 @@ mod tests {
             ("old_payloads", "0.5"),
             ("delay", "2s"),
         ] {
-            assert_eq!(apply(&mut faults, name, measure), Some(true), "{name}");
+            assert_eq!(apply(&mut faults, name, value), Some(true), "{name}");
         }
         let expected = WebhookFaults {
             duplicates: 0.1,
@@ -180,10 +180,10 @@ mod tests {
             delay: Duration::from_secs(2),
         };
         assert_eq!(faults, expected);
-        for (name, measure) in [("lost", "1.1"), ("lost", "-1"), ("reorder", "NaN"), ("delay", "soon")] {
-            assert_eq!(apply(&mut faults, name, measure), Some(false), "{name}");
+        for (name, value) in [("lost", "1.1"), ("lost", "-1"), ("reorder", "NaN"), ("delay", "soon")] {
+            assert_eq!(apply(&mut faults, name, value), Some(false), "{name}");
         }
-        assert_eq!(faults, expected, "nonsense changes nothing");
+        assert_eq!(faults, expected, "invalid values change nothing");
         assert_eq!(apply(&mut faults, "nonsense", "1"), None);
         for name in ["duplicates", "reorder", "lost", "bad_signatures", "old_payloads", "delay"] {
             assert_eq!(apply(&mut faults, name, "0"), Some(true), "{name}");
@@ -192,17 +192,18 @@ mod tests {
     }
 
     #[test]
-    fn a_webhook_can_be_asked_for() {
-        let webhook = wanted(r#"{"url": "http://h/webhook", "secret": "s", "shape": "both", "retry": true}"#);
+    fn parses_a_webhook() {
+        let webhook =
+            parse_webhook(r#"{"url": "http://h/webhook", "secret": "s", "shape": "both", "retry": true}"#);
         assert_eq!(webhook, Ok(Webhook::new("http://h/webhook", "s").shape(Shape::Both).retry(true)));
-        for refused in [
+        for invalid in [
             "",
             "{}",
             r#"{"url": "https://h/", "secret": "s"}"#,
             r#"{"url": "http://h/", "secret": "s", "shape": "odd"}"#,
             r#"{"url": "http://h/", "secret": "s", "colour": "red"}"#,
         ] {
-            assert!(wanted(refused).is_err(), "{refused}");
+            assert!(parse_webhook(invalid).is_err(), "{invalid}");
         }
     }
 }

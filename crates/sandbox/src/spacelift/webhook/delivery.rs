@@ -1,4 +1,4 @@
-//! One state change of a run, ready to be sent.
+//! A state change of a run and its payloads.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use serde_json::Value;
 
 use super::{RunInfo, Shape, payload, sha1_signature, signature};
 
-/// One state change of a run. Times are counted from the Unix epoch.
+/// A state change of a run. Times are counted from the Unix epoch.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Delivery {
     pub(super) run: RunInfo,
-    /// Every state so far with its version and when it was entered; the last one is what this is about.
+    /// All states so far, with version and time. The last one is the current state.
     pub(super) states: Vec<(String, u64, Duration)>,
     pub(super) username: Option<String>,
     pub(super) note: Option<String>,
     pub(super) old: bool,
 }
 
-/// The body of a delivery and the headers that Spacelift sends along.
+/// The body and the headers of a delivery.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SignedRequest {
     /// JSON.
@@ -28,21 +28,20 @@ pub struct SignedRequest {
 }
 
 impl Delivery {
-    /// A delivery about a run, which needs at least one [`state`](Self::state).
+    /// Returns a delivery about a run. It needs at least one [`state`](Self::state).
     #[must_use]
     pub fn new(run: RunInfo) -> Self {
         Self { run, states: Vec::new(), username: None, note: None, old: false }
     }
 
-    /// The run has entered a state. The last call decides what the delivery is about; those before it are what the
-    /// policy's `timing` is made of.
+    /// Adds a state. The last state is the subject of the delivery; the others are the policy's `timing`.
     #[must_use]
     pub fn state(mut self, name: impl Into<String>, version: u64, at: Duration) -> Self {
         self.states.push((name.into(), version, at));
         self
     }
 
-    /// One delivery for each state of a run, with versions from zero.
+    /// Returns one delivery for each state of a run, with versions from zero.
     pub fn history<S: AsRef<str>>(
         run: &RunInfo,
         states: impl IntoIterator<Item = (S, Duration)>,
@@ -56,58 +55,59 @@ impl Delivery {
         deliveries
     }
 
-    /// Who caused the change.
+    /// Sets the user who caused the change.
     #[must_use]
     pub fn username(mut self, name: impl Into<String>) -> Self {
         self.username = Some(name.into());
         self
     }
 
-    /// What somebody wrote who caused the change.
+    /// Sets the user's note about the change.
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.note = Some(note.into());
         self
     }
 
-    /// As old installations send it: the default payload has no `timestamp_millis`, `event_source` and `event_type`.
+    /// Selects the default payload of old installations, without `timestamp_millis`, `event_source` and
+    /// `event_type`.
     #[must_use]
     pub fn old(mut self, old: bool) -> Self {
         self.old = old;
         self
     }
 
-    /// The run that it is about.
+    /// Returns the run.
     #[must_use]
     pub fn run(&self) -> &RunInfo {
         &self.run
     }
 
-    /// The state that it is about; empty if none was given.
+    /// Returns the current state; empty without states.
     #[must_use]
     pub fn current(&self) -> &str {
         self.states.last().map_or("", |(name, ..)| name)
     }
 
-    /// When that state was entered.
+    /// Returns the time of the current state.
     #[must_use]
     pub fn at(&self) -> Duration {
         self.states.last().map_or(self.run.created_at, |(.., at)| *at)
     }
 
-    /// The ordinal number of that state.
+    /// Returns the version of the current state.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.states.last().map_or(0, |(_, version, _)| *version)
     }
 
-    /// Whether that state is one that no other follows.
+    /// Returns whether the current state is final.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         ["CANCELED", "FAILED", "FINISHED", "DISCARDED", "STOPPED", "SKIPPED"].contains(&self.current())
     }
 
-    /// Time spent in each state that has ended, in the order in which they were first entered.
+    /// Returns the time spent in each past state, in the order of first entry.
     #[must_use]
     pub fn timing(&self) -> Vec<(&str, Duration)> {
         let mut timing: Vec<(&str, Duration)> = Vec::new();
@@ -122,25 +122,25 @@ impl Delivery {
         timing
     }
 
-    /// The default payload.
+    /// Returns the default payload.
     #[must_use]
     pub fn default_payload(&self) -> Value {
         payload::default(self)
     }
 
-    /// The payload of the policy in `deploy/spacelift/`.
+    /// Returns the payload of the policy in `deploy/spacelift/`.
     #[must_use]
     pub fn policy_payload(&self) -> Value {
         payload::policy(self)
     }
 
-    /// What Spacelift gives a notification policy to decide on, with these webhooks as identities and labels.
+    /// Returns the input of a notification policy, with the ids and labels of webhooks.
     #[must_use]
     pub fn policy_input(&self, webhooks: &[(&str, &[&str])]) -> Value {
         payload::policy_input(self, webhooks)
     }
 
-    /// The bodies to send: two for [`Shape::Both`], otherwise one.
+    /// Returns the bodies to send: two for [`Shape::Both`], otherwise one.
     #[must_use]
     pub fn bodies(&self, shape: Shape) -> Vec<Bytes> {
         let payloads = match shape {
@@ -151,7 +151,7 @@ impl Delivery {
         payloads.into_iter().map(|payload| payload.to_string().into()).collect()
     }
 
-    /// The request in one shape; the default payload for [`Shape::Both`].
+    /// Returns the request in one shape; the default payload for [`Shape::Both`].
     #[must_use]
     pub fn signed(&self, shape: Shape, secret: &str) -> SignedRequest {
         let payload = if shape == Shape::Policy { self.policy_payload() } else { self.default_payload() };
@@ -160,7 +160,7 @@ impl Delivery {
 }
 
 impl SignedRequest {
-    /// Signs any body.
+    /// Signs a body.
     #[must_use]
     pub fn new(body: impl Into<Bytes>, secret: &str) -> Self {
         let body = body.into();
@@ -172,7 +172,7 @@ impl SignedRequest {
         Self { body, headers }
     }
 
-    /// The value of a header, by the name as it is written in [`headers`](Self::headers).
+    /// Returns the value of a header, by its name as in [`headers`](Self::headers).
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(header, _)| *header == name).map(|(_, value)| value.as_str())

@@ -1,10 +1,10 @@
-//! What Spacelift delivers besides the states of runs.
+//! Deliveries that are not about runs.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// An internal error with a severity: `INFO`, `WARNING` or `ERROR`.
+/// Returns an internal error with a severity: `INFO`, `WARNING` or `ERROR`.
 #[must_use]
 pub fn internal_error(account: &str, severity: &str) -> Value {
     json!({
@@ -16,7 +16,7 @@ pub fn internal_error(account: &str, severity: &str) -> Value {
     })
 }
 
-/// An event of the audit trail, at a time since the Unix epoch.
+/// Returns an event of the audit trail. The time is counted from the Unix epoch.
 #[must_use]
 pub fn audit_event(account: &str, at: Duration) -> Value {
     json!({
@@ -30,7 +30,7 @@ pub fn audit_event(account: &str, at: Duration) -> Value {
     })
 }
 
-/// A new version of a module, at a time since the Unix epoch.
+/// Returns a new version of a module. The time is counted from the Unix epoch.
 #[must_use]
 pub fn module_version(account: &str, at: Duration) -> Value {
     json!({

@@ -1,53 +1,52 @@
-//! What a test does with the webhook of a simulated Spacelift.
+//! Methods of [`Spacelift`] for webhooks and runs.
 
 use super::{Delivery, Runs, Webhook, WebhookFaults, WebhookStatus};
 use crate::spacelift::Spacelift;
 
 impl Spacelift {
-    /// The webhook that deliveries go to.
+    /// Returns the webhook.
     #[must_use]
     pub fn webhook(&self) -> Option<Webhook> {
         self.api.webhooks.webhook()
     }
 
-    /// Delivers what happens from now on to this webhook. It replaces the one before, and its counts begin at zero.
+    /// Replaces the webhook for future deliveries and resets its counts.
     pub fn set_webhook(&self, webhook: Webhook) {
         self.api.world.catch_up();
         self.api.webhooks.set(Some(webhook));
     }
 
-    /// What has become of the deliveries.
+    /// Returns the counts of deliveries.
     #[must_use]
     pub fn webhook_status(&self) -> WebhookStatus {
         self.api.webhooks.status()
     }
 
-    /// Makes something else go wrong with the deliveries that follow.
+    /// Sets the faults of future deliveries.
     pub fn set_webhook_faults(&self, faults: WebhookFaults) {
         self.api.webhooks.set_faults(faults);
     }
 
-    /// Delivers something of a test's own making, through the webhook and with its faults. [`runs`](Self::runs)
-    /// does not count it.
+    /// Sends a delivery through the webhook with its faults. [`runs`](Self::runs) does not include it.
     pub fn deliver(&self, delivery: Delivery) {
         self.api.webhooks.deliver(delivery);
     }
 
-    /// Waits until everything is delivered that has happened so far. Without a pause ([`set_speed`](Self::set_speed)
-    /// with zero) more may happen meanwhile.
+    /// Waits until all deliveries so far are sent. Pause the account first ([`set_speed`](Self::set_speed)
+    /// with zero), otherwise new deliveries follow.
     pub async fn webhook_settled(&self) {
         self.api.world.catch_up();
         self.api.webhooks.settled().await;
     }
 
-    /// The runs of a living account as they really were, since the start or the last
-    /// [`reset_runs`](Self::reset_runs).
+    /// Returns the runs of a simulated account since the start or the last [`reset_runs`](Self::reset_runs):
+    /// the expected results of a receiver.
     #[must_use]
     pub fn runs(&self) -> Runs {
         self.api.world.runs()
     }
 
-    /// Forgets the runs that ended, so that the counts start together with a receiver's.
+    /// Removes the ended runs, so that their counts start at the same time as those of a receiver.
     pub fn reset_runs(&self) {
         self.api.world.reset_runs();
     }

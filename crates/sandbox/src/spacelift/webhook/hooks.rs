@@ -1,4 +1,4 @@
-//! The webhook of a sandbox with its queue.
+//! The webhook and its queue of deliveries.
 
 use std::sync::Arc;
 
@@ -6,21 +6,23 @@ use tokio::sync::{mpsc, watch};
 
 use super::{Delivery, Webhook, WebhookFaults, WebhookStatus};
 
-/// What is to be delivered.
+/// A message to deliver.
 pub(super) enum Message {
     Run(Box<Delivery>),
-    /// The severity of an internal error and the body, or anything else and none.
+    /// An internal error with its severity, or another message without one; and the body.
     Other(Option<String>, String),
 }
 
-/// A message that counts as outstanding for as long as this or a clone of its ticket exists.
+/// A message that counts as outstanding until its guard and all clones of the guard are dropped.
 pub(super) struct Outgoing {
     pub(super) message: Message,
-    pub(super) ticket: Ticket,
+    pub(super) guard: OutstandingGuard,
 }
 
 #[derive(Clone)]
-pub(super) struct Ticket(#[expect(dead_code, reason = "it is there to be dropped")] Arc<Outstanding>);
+pub(super) struct OutstandingGuard(
+    #[expect(dead_code, reason = "it is there to be dropped")] Arc<Outstanding>,
+);
 
 struct Outstanding(watch::Sender<WebhookStatus>);
 
@@ -30,21 +32,21 @@ impl Drop for Outstanding {
     }
 }
 
-/// The webhook and its faults, shared by those who configure it and the task that sends.
+/// The webhook and its faults.
 #[derive(Clone, Default)]
 pub(super) struct Settings {
     pub(super) webhook: Option<Webhook>,
     pub(super) faults: WebhookFaults,
 }
 
-/// The webhook of a sandbox with its queue.
+/// The webhook and its queue of deliveries.
 pub(in crate::spacelift) struct Webhooks {
     pub(super) settings: watch::Sender<Settings>,
     pub(super) status: watch::Sender<WebhookStatus>,
     outbox: mpsc::UnboundedSender<Outgoing>,
 }
 
-/// The end of the queue from which deliveries are sent.
+/// The receiving end of the queue.
 pub(in crate::spacelift) struct Outbox(pub(super) mpsc::UnboundedReceiver<Outgoing>);
 
 impl Webhooks {
@@ -58,12 +60,12 @@ impl Webhooks {
         self.settings.borrow().webhook.clone()
     }
 
-    /// Whether there is a webhook, disabled or not.
+    /// Returns whether a webhook is set, disabled or not.
     pub(in crate::spacelift) fn is_set(&self) -> bool {
         self.settings.borrow().webhook.is_some()
     }
 
-    /// Another webhook, or none. The counts begin again.
+    /// Replaces or removes the webhook and resets the counts.
     pub(in crate::spacelift) fn set(&self, webhook: Option<Webhook>) {
         self.status.send_modify(|status| {
             *status = WebhookStatus { outstanding: status.outstanding, ..Default::default() }
@@ -93,14 +95,14 @@ impl Webhooks {
 
     fn push(&self, message: Message) {
         self.status.send_modify(|status| status.outstanding += 1);
-        let ticket = Ticket(Arc::new(Outstanding(self.status.clone())));
-        // It fails only when the sandbox is about to end.
-        let _ = self.outbox.send(Outgoing { message, ticket });
+        let guard = OutstandingGuard(Arc::new(Outstanding(self.status.clone())));
+        // It fails only during shutdown.
+        let _ = self.outbox.send(Outgoing { message, guard });
     }
 
-    /// Waits until nothing is outstanding.
+    /// Waits until no delivery is outstanding.
     pub(in crate::spacelift) async fn settled(&self) {
-        // An error would mean that the sender is gone, but `self` holds it.
+        // It fails only if the sender is dropped, but `self` owns it.
         let _ = self.status.subscribe().wait_for(|status| status.outstanding == 0).await;
     }
 }

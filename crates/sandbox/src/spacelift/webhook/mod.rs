@@ -1,8 +1,8 @@
-//! Webhooks: what Spacelift sends about its runs, and how it signs it.
+//! Webhooks: Spacelift's deliveries about runs and their signatures.
 //!
-//! A [`Delivery`] describes one state change of a [`RunInfo`]. Both shapes are rendered from it: the default
-//! payload, and what the notification policy in `deploy/spacelift/` makes of the same change. So a test of a receiver
-//! needs no JSON:
+//! A [`Delivery`] describes one state change of a [`RunInfo`]. Both payloads are rendered from it: the
+//! default payload, and the payload of the notification policy in `deploy/spacelift/`. Tests of a receiver
+//! need no JSON:
 //!
 //! ```
 //! use std::time::Duration;
@@ -22,10 +22,11 @@
 //! assert_eq!(request.header("X-Signature-256"), Some(&*signature("secret", &request.body)));
 //! ```
 //!
-//! A living account delivers what happens to its runs by itself, once it has a [`Webhook`]
-//! ([`Builder::webhook`](super::Builder::webhook), [`Spacelift::set_webhook`](super::Spacelift::set_webhook)), and
-//! [`Spacelift::runs`](super::Spacelift::runs) tells what a receiver should have found out. The times of deliveries are those of the
-//! wall clock, however fast the account lives.
+//! A simulated account delivers the state changes of its runs to its [`Webhook`]
+//! ([`Builder::webhook`](super::Builder::webhook),
+//! [`Spacelift::set_webhook`](super::Spacelift::set_webhook)). [`Spacelift::runs`](super::Spacelift::runs)
+//! returns the expected results of a receiver. The times of deliveries are real times, whatever the speed of
+//! the simulation is.
 
 pub(super) mod control;
 mod delivery;
@@ -46,28 +47,28 @@ pub use run::{Changes, Commit, PolicyReceipt, RunInfo, StackInfo, WorkerPoolInfo
 pub(super) use sender::send;
 pub use settings::{Webhook, WebhookFaults, WebhookStatus};
 pub use signature::{sha1_signature, signature};
-pub(super) use truth::RunBook;
+pub(super) use truth::RunLog;
 pub use truth::{ActiveRuns, EndedRun, Outcome, Runs};
 
 use std::{fmt, str::FromStr};
 
-/// What the body of a delivery looks like.
+/// The payload of a delivery.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Shape {
     /// Spacelift's default payload.
     #[default]
     Default,
-    /// The payload that the notification policy in `deploy/spacelift/` makes.
+    /// The payload of the notification policy in `deploy/spacelift/`.
     Policy,
-    /// One delivery in each shape, as with a webhook for the stack and a policy beside it.
+    /// One delivery with each payload, like a webhook of the stack and a policy.
     Both,
 }
 
 impl Shape {
-    /// Every shape, in the order of this type.
+    /// Every value, in the order of declaration.
     pub const ALL: [Self; 3] = [Self::Default, Self::Policy, Self::Both];
 
-    /// The name in lower case.
+    /// Returns the name in lower case.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -84,7 +85,7 @@ impl fmt::Display for Shape {
     }
 }
 
-/// The name is none of [`Shape::ALL`].
+/// The name is not one of [`Shape::ALL`].
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("unknown shape {0:?}, expected default, policy or both")]
 pub struct UnknownShape(String);

@@ -1,4 +1,4 @@
-//! The JSON of a delivery.
+//! The JSON payloads of a delivery.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Changes, Delivery, RunInfo};
 
-/// Spacelift's default payload.
+/// Returns Spacelift's default payload.
 pub(super) fn default(delivery: &Delivery) -> Value {
     let Delivery { run, note, old, .. } = delivery;
     let at = delivery.at();
@@ -60,14 +60,14 @@ pub(super) fn default(delivery: &Delivery) -> Value {
             payload["workerPool"] =
                 json!({ "public": false, "id": pool.id, "name": pool.name, "labels": pool.labels });
         }
-        // The field is optional, so that receivers see it in both ways.
+        // The field is optional: old payloads omit it.
         None if *old => {}
         None => payload["workerPool"] = json!({ "public": true, "id": "", "name": "", "labels": [] }),
     }
     payload
 }
 
-/// The fields of the policy's input that the policy passes on.
+/// Returns the fields of the policy input that the policy selects.
 pub(super) fn policy(delivery: &Delivery) -> Value {
     let input = policy_input(delivery, &[]);
     let updated = &input["run_updated"];
@@ -89,7 +89,7 @@ pub(super) fn policy(delivery: &Delivery) -> Value {
     payload
 }
 
-/// The input of a notification policy, with what must not be passed on.
+/// Returns the input of a notification policy, including fields that the policy must not select.
 pub(super) fn policy_input(delivery: &Delivery, webhooks: &[(&str, &[&str])]) -> Value {
     let Delivery { run, username, note, .. } = delivery;
     let stack = &run.stack;
@@ -180,7 +180,7 @@ pub(super) fn policy_input(delivery: &Delivery, webhooks: &[(&str, &[&str])]) ->
     input
 }
 
-/// A list of what the plan says and, once the run is finished, of what was applied.
+/// Returns the planned changes and, after the run has finished, the applied changes.
 fn changes(delivery: &Delivery, with_entities: bool) -> Vec<Value> {
     let run = &delivery.run;
     let Some(Changes { added, changed, deleted, replaced }) = run.changes else { return Vec::new() };
@@ -223,7 +223,7 @@ fn nanos(duration: Duration) -> Value {
     json!(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// Sets a field that is left out where there is nothing to say.
+/// Sets a field that is omitted without a value.
 fn set(object: &mut Value, name: &str, value: Option<&String>) {
     if let Some(value) = value {
         object[name] = json!(value);

@@ -1,37 +1,37 @@
-//! A run as webhooks describe it.
+//! Runs in webhooks.
 
 use std::time::Duration;
 
-/// What a webhook says about a run, whatever its state. Times are counted from the Unix epoch.
+/// The description of a run in webhooks, without its state. Times are counted from the Unix epoch.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RunInfo {
-    /// The account's name, the subdomain.
+    /// The name of the account, which is its subdomain.
     pub account: String,
     /// A ULID.
     pub id: String,
     /// `TRACKED`, `PROPOSED`, `TASK`, …
     pub run_type: String,
-    /// The branch that it was created for.
+    /// The branch.
     pub branch: String,
-    /// When it was created.
+    /// The time of creation.
     pub created_at: Duration,
-    /// Whether it looks for drift.
+    /// Whether it is a drift detection run.
     pub drift_detection: bool,
-    /// Who created it; none for a push.
+    /// The user who triggered it; `None` for a push.
     pub triggered_by: Option<String>,
     /// The command of a task.
     pub command: Option<String>,
-    /// The commit that it is about.
+    /// The commit.
     pub commit: Commit,
-    /// Whose run it is.
+    /// The stack.
     pub stack: StackInfo,
-    /// Where it is executed; none for the public pool.
+    /// The private worker pool; `None` for the public pool.
     pub worker_pool: Option<WorkerPoolInfo>,
-    /// What it changes, once that is known.
+    /// The changes, after the plan.
     pub changes: Option<Changes>,
-    /// The resources that the stack manages.
+    /// The number of resources of the stack.
     pub resources: u32,
-    /// The policies that were evaluated so far.
+    /// The policies evaluated so far.
     pub policy_receipts: Vec<PolicyReceipt>,
 }
 
@@ -40,17 +40,17 @@ pub struct RunInfo {
 pub struct StackInfo {
     /// The slug.
     pub id: String,
-    /// The name that somebody chose, any text.
+    /// The name, any text.
     pub name: String,
-    /// What somebody wrote about it.
+    /// The description, any text.
     pub description: Option<String>,
-    /// Labels in any form.
+    /// Labels, any text.
     pub labels: Vec<String>,
-    /// The repository's name.
+    /// The name of the repository.
     pub repository: String,
-    /// The identity of its space. Only the policy's payload has it.
+    /// The id of the space. Only the policy's payload contains it.
     pub space_id: String,
-    /// The name of its space.
+    /// The name of the space.
     pub space_name: String,
 }
 
@@ -59,58 +59,59 @@ pub struct StackInfo {
 pub struct WorkerPoolInfo {
     /// A ULID.
     pub id: String,
-    /// The name that somebody chose, any text.
+    /// The name, any text.
     pub name: String,
-    /// Labels in any form.
+    /// Labels, any text.
     pub labels: Vec<String>,
 }
 
 /// A commit.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Commit {
-    /// The author's login, if they have one.
+    /// The login of the author.
     pub author_login: Option<String>,
-    /// The author's name.
+    /// The name of the author.
     pub author_name: String,
-    /// SHA-1 in hexadecimal digits.
+    /// SHA-1 in hexadecimal.
     pub hash: String,
-    /// The first line.
+    /// The first line of the message.
     pub message: String,
-    /// When it was made.
+    /// The time of the commit.
     pub at: Duration,
 }
 
-/// Resources that a run changes.
+/// The number of changed resources.
 ///
-/// The default payload does not know replacements: Terraform counts one as an addition and a deletion. See
+/// The default payload has no replacements. Terraform counts a replacement as an addition and a deletion, see
 /// [`delta`](Self::delta).
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Changes {
-    /// New ones.
+    /// Created resources.
     pub added: u32,
-    /// Those that are updated in place.
+    /// Resources updated in place.
     pub changed: u32,
-    /// Those that are destroyed.
+    /// Destroyed resources.
     pub deleted: u32,
-    /// Those that are destroyed and created again, which are in neither of the other numbers.
+    /// Resources destroyed and created again. The other numbers do not include them.
     pub replaced: u32,
 }
 
-/// A policy that was evaluated for a run.
+/// An evaluated policy.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PolicyReceipt {
-    /// The policy's name.
+    /// The name of the policy.
     pub name: String,
     /// `PLAN`, `APPROVAL`, `GIT_PUSH`, …
     pub policy_type: String,
     /// `allow`, `deny`, `approve`, …
     pub outcome: String,
-    /// Flags that policies have set.
+    /// Flags set by the policy.
     pub flags: Vec<String>,
 }
 
 impl RunInfo {
-    /// A tracked run of a stack in the account `acme` and the space `root`, on the public pool, created when 2025 began.
+    /// Returns a tracked run of a stack in the account `acme` and the space `root`, on the public pool,
+    /// created at the start of 2025.
     #[must_use]
     pub fn new(id: impl Into<String>, stack: impl Into<String>) -> Self {
         let (id, stack) = (id.into(), stack.into());
@@ -146,49 +147,49 @@ impl RunInfo {
         }
     }
 
-    /// Another account.
+    /// Sets the account.
     #[must_use]
     pub fn account(mut self, name: impl Into<String>) -> Self {
         self.account = name.into();
         self
     }
 
-    /// Another type, such as `PROPOSED`.
+    /// Sets the type, such as `PROPOSED`.
     #[must_use]
     pub fn run_type(mut self, name: impl Into<String>) -> Self {
         self.run_type = name.into();
         self
     }
 
-    /// When it was created, counted from the Unix epoch.
+    /// Sets the time of creation, counted from the Unix epoch.
     #[must_use]
     pub fn created_at(mut self, at: Duration) -> Self {
         self.created_at = at;
         self
     }
 
-    /// Whether it looks for drift.
+    /// Sets whether it is a drift detection run.
     #[must_use]
     pub fn drift_detection(mut self, drift_detection: bool) -> Self {
         self.drift_detection = drift_detection;
         self
     }
 
-    /// Who created it.
+    /// Sets the user who triggered it.
     #[must_use]
     pub fn triggered_by(mut self, who: impl Into<String>) -> Self {
         self.triggered_by = Some(who.into());
         self
     }
 
-    /// The private pool that executes it.
+    /// Sets the private worker pool.
     #[must_use]
     pub fn worker_pool(mut self, id: impl Into<String>, name: impl Into<String>) -> Self {
         self.worker_pool = Some(WorkerPoolInfo { id: id.into(), name: name.into(), labels: Vec::new() });
         self
     }
 
-    /// The stack's space.
+    /// Sets the space of the stack.
     #[must_use]
     pub fn space(mut self, id: impl Into<String>, name: impl Into<String>) -> Self {
         self.stack.space_id = id.into();
@@ -196,21 +197,21 @@ impl RunInfo {
         self
     }
 
-    /// The stack's labels.
+    /// Sets the labels of the stack.
     #[must_use]
     pub fn labels(mut self, labels: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.stack.labels = labels.into_iter().map(Into::into).collect();
         self
     }
 
-    /// What it changes.
+    /// Sets the changes.
     #[must_use]
     pub fn changes(mut self, changes: Changes) -> Self {
         self.changes = Some(changes);
         self
     }
 
-    /// A further policy that was evaluated, such as `PLAN` with the outcome `allow`.
+    /// Adds an evaluated policy, such as `PLAN` with the outcome `allow`.
     #[must_use]
     pub fn policy_receipt(mut self, policy_type: impl Into<String>, outcome: impl Into<String>) -> Self {
         let (policy_type, outcome) = (policy_type.into(), outcome.into());
@@ -219,13 +220,13 @@ impl RunInfo {
         self
     }
 
-    /// The pool's name, or `public`.
+    /// Returns the name of the pool, or `public`.
     #[must_use]
     pub fn pool_name(&self) -> &str {
         self.worker_pool.as_ref().map_or("public", |pool| &pool.name)
     }
 
-    /// Where to look at it.
+    /// Returns the URL of the run.
     #[must_use]
     pub fn url(&self) -> String {
         format!("{}/run/{}", self.stack_url(), self.id)
@@ -237,7 +238,7 @@ impl RunInfo {
 }
 
 impl Changes {
-    /// Added, changed and deleted as the default payload has them.
+    /// Returns the added, changed and deleted resources as in the default payload.
     #[must_use]
     pub const fn delta(self) -> (u32, u32, u32) {
         (self.added + self.replaced, self.changed, self.deleted + self.replaced)

@@ -1,4 +1,4 @@
-//! Sends deliveries, one after the other.
+//! Sends deliveries sequentially.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -14,26 +14,27 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{
     Delivery, Outbox, SignedRequest, Webhook, WebhookFaults, Webhooks, audit_event,
-    hooks::{Message, Outgoing, Ticket},
+    hooks::{Message, Outgoing, OutstandingGuard},
     internal_error, module_version,
 };
 use crate::spacelift::world::World;
 
-/// How often a living account is looked at.
-const PACE: Duration = Duration::from_millis(100);
-/// How long an answer is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How late a delivery is at most that others overtake.
-const LATE: f64 = 3.0;
-/// After how many failures in a row Spacelift gives up on a webhook.
+/// The interval at which a simulated account is advanced.
+const ADVANCE_INTERVAL: Duration = Duration::from_millis(100);
+/// The timeout of a request.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The maximum delay of a reordered delivery, in seconds.
+const MAX_REORDER_SECONDS: f64 = 3.0;
+/// The number of consecutive failures after which Spacelift disables a webhook.
 const MAX_FAILURES: u32 = 10;
-/// How often a delivery is sent again, and how long after the first answer; twice as long each time.
+/// The maximum number of retries, and the delay of the first one. The delay doubles with each retry.
 const RETRIES: u32 = 3;
 const RETRY_DELAY: Duration = Duration::from_millis(500);
-/// How many deliveries about something else there are to one about a run.
-const OTHERS: f64 = 0.02;
+/// The number of deliveries about other subjects per delivery about a run.
+const OTHERS_PER_RUN: f64 = 0.02;
 
-/// Sends what is in the outbox, and lets a living account live while there is a webhook. It does not end by itself.
+/// Sends the messages of the outbox, and advances a simulated account while it has a webhook. Runs until the
+/// outbox is closed.
 pub(in crate::spacelift) async fn send(world: Arc<World>, hooks: Arc<Webhooks>, outbox: Outbox, seed: u64) {
     let mut settings = hooks.settings.subscribe();
     let client = Client::builder(TokioExecutor::new()).build_http();
@@ -45,21 +46,22 @@ pub(in crate::spacelift) async fn send(world: Arc<World>, hooks: Arc<Webhooks>, 
         rng: StdRng::seed_from_u64(seed),
     };
     let Outbox(mut outbox) = outbox;
-    let mut next_look = Instant::now();
+    let mut next_advance = Instant::now();
     loop {
         let due = sender.queue.keys().next().map(|(at, _)| *at);
-        let looks = hooks.is_set() && world.is_living();
+        let advances = hooks.is_set() && world.is_simulated();
         tokio::select! {
             biased;
             outgoing = outbox.recv() => match outgoing {
                 Some(outgoing) => sender.plan(outgoing),
                 None => return,
             },
-            // Before the look at the account, which on a busy machine may take longer than the pause before it.
+            // Sending precedes advancing the account, which may take longer than its interval on a busy
+            // machine.
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => sender.send_next().await,
-            () = sleep_until(next_look), if looks => {
+            () = sleep_until(next_advance), if advances => {
                 world.catch_up();
-                next_look = Instant::now() + PACE;
+                next_advance = Instant::now() + ADVANCE_INTERVAL;
             }
             _ = settings.changed() => {}
         }
@@ -69,7 +71,7 @@ pub(in crate::spacelift) async fn send(world: Arc<World>, hooks: Arc<Webhooks>, 
 struct Sender {
     hooks: Arc<Webhooks>,
     client: Client<HttpConnector, Full<Bytes>>,
-    /// What is to be sent, by when, then in the order in which it came.
+    /// Requests by time, then in the order of arrival.
     queue: BTreeMap<(Instant, u64), Attempt>,
     number: u64,
     rng: StdRng,
@@ -77,13 +79,13 @@ struct Sender {
 
 struct Attempt {
     body: Bytes,
-    kind: Kind,
-    /// How often it was sent before.
+    kind: DeliveryKind,
+    /// The number of earlier attempts.
     retries: u32,
-    _ticket: Ticket,
+    _guard: OutstandingGuard,
 }
 
-enum Kind {
+enum DeliveryKind {
     Run,
     Duplicate,
     /// Signed with a wrong secret.
@@ -93,8 +95,8 @@ enum Kind {
 }
 
 impl Sender {
-    /// Decides what becomes of a message: nothing, one request or several.
-    fn plan(&mut self, Outgoing { message, ticket }: Outgoing) {
+    /// Queues the requests of a message: none, one or several.
+    fn plan(&mut self, Outgoing { message, guard }: Outgoing) {
         let settings = self.hooks.settings.borrow().clone();
         let Some(webhook) = settings.webhook else { return };
         let faults = settings.faults;
@@ -102,8 +104,8 @@ impl Sender {
         let delivery = match message {
             Message::Run(delivery) => *delivery,
             Message::Other(severity, body) => {
-                let kind = severity.map_or(Kind::Other, Kind::InternalError);
-                self.queue(now, body.into(), kind, &ticket);
+                let kind = severity.map_or(DeliveryKind::Other, DeliveryKind::InternalError);
+                self.queue(now, body.into(), kind, &guard);
                 return;
             }
         };
@@ -113,16 +115,16 @@ impl Sender {
         }
         for body in self.bodies(delivery, &webhook, &faults) {
             if self.chance(faults.bad_signatures) {
-                self.queue(now, body.clone(), Kind::Forged, &ticket);
+                self.queue(now, body.clone(), DeliveryKind::Forged, &guard);
             }
-            let at = self.late(now, faults.reorder);
-            self.queue(at, body.clone(), Kind::Run, &ticket);
+            let at = self.reorder(now, faults.reorder);
+            self.queue(at, body.clone(), DeliveryKind::Run, &guard);
             if self.chance(faults.duplicates) {
-                let at = self.late(now, faults.reorder);
-                self.queue(at, body, Kind::Duplicate, &ticket);
+                let at = self.reorder(now, faults.reorder);
+                self.queue(at, body, DeliveryKind::Duplicate, &guard);
             }
         }
-        if webhook.others && self.chance(OTHERS) {
+        if webhook.others && self.chance(OTHERS_PER_RUN) {
             self.other(&webhook);
         }
     }
@@ -133,7 +135,7 @@ impl Sender {
         delivery.old(old).bodies(webhook.shape)
     }
 
-    /// Something that is not about a run.
+    /// Queues a message about another subject.
     fn other(&mut self, webhook: &Webhook) {
         let at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let account = &webhook.account;
@@ -147,9 +149,9 @@ impl Sender {
         }
     }
 
-    fn queue(&mut self, at: Instant, body: Bytes, kind: Kind, ticket: &Ticket) {
+    fn queue(&mut self, at: Instant, body: Bytes, kind: DeliveryKind, guard: &OutstandingGuard) {
         self.number += 1;
-        let attempt = Attempt { body, kind, retries: 0, _ticket: ticket.clone() };
+        let attempt = Attempt { body, kind, retries: 0, _guard: guard.clone() };
         self.queue.insert((at, self.number), attempt);
     }
 
@@ -160,12 +162,12 @@ impl Sender {
             self.hooks.status.send_modify(|status| status.dropped += 1);
             return;
         }
-        let answer = self.post(&webhook, &attempt).await;
+        let response = self.post(&webhook, &attempt).await;
         let is_retried = webhook.retry
-            && answer.is_some_and(|status| status.is_server_error())
+            && response.is_some_and(|status| status.is_server_error())
             && attempt.retries < RETRIES
-            && !matches!(attempt.kind, Kind::Forged);
-        self.note(&attempt, answer, is_retried);
+            && !matches!(attempt.kind, DeliveryKind::Forged);
+        self.count(&attempt, response, is_retried);
         if is_retried {
             let at = Instant::now() + RETRY_DELAY * 2_u32.pow(attempt.retries);
             self.number += 1;
@@ -174,10 +176,10 @@ impl Sender {
         }
     }
 
-    /// The status of the answer, if there is one.
+    /// Returns the status of the response; `None` without a response.
     async fn post(&self, webhook: &Webhook, attempt: &Attempt) -> Option<StatusCode> {
         let secret = match attempt.kind {
-            Kind::Forged => "not the secret",
+            DeliveryKind::Forged => "not the secret",
             _ => &webhook.secret,
         };
         let SignedRequest { body, headers } = SignedRequest::new(attempt.body.clone(), secret);
@@ -185,37 +187,37 @@ impl Sender {
             .into_iter()
             .fold(Request::post(&webhook.url), |request, (name, value)| request.header(name, value))
             .body(Full::new(body));
-        let request = request.inspect_err(|error| tracing::warn!(%error, "that is no webhook")).ok()?;
+        let request = request.inspect_err(|error| tracing::warn!(%error, "invalid webhook")).ok()?;
         let exchange = async {
-            let answer = self.client.request(request).await.ok()?;
-            let status = answer.status();
-            // So that the connection can be used again.
-            answer.into_body().collect().await.ok()?;
+            let response = self.client.request(request).await.ok()?;
+            let status = response.status();
+            // A fully read body allows the connection to be reused.
+            response.into_body().collect().await.ok()?;
             Some(status)
         };
-        timeout(PATIENCE, exchange).await.ok().flatten()
+        timeout(TIMEOUT, exchange).await.ok().flatten()
     }
 
-    fn note(&self, attempt: &Attempt, answer: Option<StatusCode>, is_retried: bool) {
+    fn count(&self, attempt: &Attempt, response: Option<StatusCode>, is_retried: bool) {
         self.hooks.status.send_modify(|status| {
-            *status.answers.entry(answer.map_or(0, |answer| answer.as_u16())).or_default() += 1;
+            *status.responses.entry(response.map_or(0, |response| response.as_u16())).or_default() += 1;
             match &attempt.kind {
-                Kind::Forged => {
+                DeliveryKind::Forged => {
                     status.bad_signatures += 1;
-                    // Spacelift does not hear of it.
+                    // Spacelift does not know of forged requests.
                     return;
                 }
-                Kind::Duplicate => status.duplicates += 1,
+                DeliveryKind::Duplicate => status.duplicates += 1,
                 _ => {}
             }
-            if answer.is_some_and(|answer| answer.is_success()) {
+            if response.is_some_and(|response| response.is_success()) {
                 status.accepted += 1;
                 status.failures_in_a_row = 0;
                 match &attempt.kind {
-                    Kind::InternalError(severity) => {
+                    DeliveryKind::InternalError(severity) => {
                         *status.internal_errors.entry(severity.clone()).or_default() += 1;
                     }
-                    Kind::Other => status.others += 1,
+                    DeliveryKind::Other => status.others += 1,
                     _ => {}
                 }
             } else if is_retried {
@@ -225,7 +227,7 @@ impl Sender {
                 status.failures_in_a_row += 1;
                 if status.failures_in_a_row >= MAX_FAILURES && !status.disabled {
                     status.disabled = true;
-                    tracing::warn!("ten deliveries in a row have failed: the webhook is disabled");
+                    tracing::warn!("webhook disabled after ten consecutive failures");
                 }
             }
         });
@@ -235,7 +237,11 @@ impl Sender {
         share > 0.0 && self.rng.random_bool(share.min(1.0))
     }
 
-    fn late(&mut self, at: Instant, share: f64) -> Instant {
-        if self.chance(share) { at + Duration::from_secs_f64(LATE * self.rng.random::<f64>()) } else { at }
+    fn reorder(&mut self, at: Instant, share: f64) -> Instant {
+        if self.chance(share) {
+            at + Duration::from_secs_f64(MAX_REORDER_SECONDS * self.rng.random::<f64>())
+        } else {
+            at
+        }
     }
 }

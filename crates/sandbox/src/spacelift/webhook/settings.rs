@@ -1,4 +1,4 @@
-//! Where deliveries go, what goes wrong with them on purpose, and what has become of them.
+//! Settings, faults and counts of a webhook.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,25 +6,26 @@ use serde::Serialize;
 
 use super::Shape;
 
-/// A webhook as somebody has configured it in Spacelift.
+/// The configuration of a webhook.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Webhook {
-    /// The endpoint: an `http` URL.
+    /// The destination: an `http` URL.
     pub url: String,
-    /// What deliveries are signed with.
+    /// The secret for signatures.
     pub secret: String,
-    /// What their bodies look like.
+    /// The payload.
     pub shape: Shape,
-    /// The account that they come from.
+    /// The account in the payload.
     pub account: String,
-    /// Whether a delivery that is answered with 5xx is sent again, up to three times. Off by default, as in Spacelift.
+    /// Whether deliveries are retried after HTTP 5xx, up to three times. The default is false, as in
+    /// Spacelift.
     pub retry: bool,
-    /// Whether internal errors, events of the audit trail and module versions are delivered now and then.
+    /// Whether internal errors, audit trail events and module versions are delivered occasionally.
     pub others: bool,
 }
 
 impl Webhook {
-    /// A webhook of the account `acme` with Spacelift's defaults.
+    /// Returns a webhook of the account `acme` with Spacelift's defaults.
     #[must_use]
     pub fn new(url: impl Into<String>, secret: impl Into<String>) -> Self {
         Self {
@@ -37,40 +38,40 @@ impl Webhook {
         }
     }
 
-    /// Another shape.
+    /// Sets the payload.
     #[must_use]
     pub fn shape(self, shape: Shape) -> Self {
         Self { shape, ..self }
     }
 
-    /// Whether a delivery that is answered with 5xx is sent again, up to three times.
+    /// Sets whether deliveries are retried after HTTP 5xx, up to three times.
     #[must_use]
     pub fn retry(self, retry: bool) -> Self {
         Self { retry, ..self }
     }
 
-    /// Whether anything but runs is delivered.
+    /// Sets whether messages about other subjects than runs are delivered.
     #[must_use]
     pub fn others(self, others: bool) -> Self {
         Self { others, ..self }
     }
 }
 
-/// What goes wrong on the way. Shares are from 0 to 1; by default nothing does.
+/// Injected faults. Shares are from 0 to 1. By default there are no faults.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(default)]
 pub struct WebhookFaults {
-    /// The share of deliveries that are sent twice.
+    /// The share of deliveries sent twice.
     pub duplicates: f64,
-    /// The share that is overtaken by others: it is sent up to three seconds late.
+    /// The share of deliveries sent up to three seconds late, after later ones.
     pub reorder: f64,
-    /// The share that is never sent, of those about states that others follow.
+    /// The share of deliveries about non-final states that are never sent.
     pub lost: f64,
-    /// The share before which a copy with a wrong signature is sent, as by somebody who does not know the secret.
+    /// The share of deliveries preceded by a copy with a wrong signature.
     pub bad_signatures: f64,
     /// The share of default payloads without `timestamp_millis`, `event_source` and `event_type`.
     pub old_payloads: f64,
-    /// How late everything is sent.
+    /// The delay of all deliveries.
     #[serde(serialize_with = "seconds")]
     pub delay: Duration,
 }
@@ -79,33 +80,33 @@ fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S
     serializer.serialize_str(&humantime::format_duration(*duration).to_string())
 }
 
-/// What has become of the deliveries since the webhook was set.
+/// Counts of deliveries since the webhook was set.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct WebhookStatus {
-    /// Whether Spacelift has given up on the webhook, after ten failures in a row.
+    /// Whether Spacelift has disabled the webhook, after ten consecutive failures.
     pub disabled: bool,
-    /// Deliveries that failed since the last one that did not.
+    /// Consecutive failures.
     pub failures_in_a_row: u32,
-    /// Requests that were answered with 2xx.
+    /// Requests with a 2xx response.
     pub accepted: u64,
-    /// Deliveries that failed for good: no answer, or one that is not 2xx.
+    /// Deliveries that failed finally: no response, or not 2xx.
     pub failed: u64,
-    /// Requests that were sent again.
+    /// Repeated requests.
     pub retries: u64,
-    /// Deliveries that were not sent because of a fault.
+    /// Deliveries dropped by fault injection.
     pub lost: u64,
-    /// Deliveries that were not sent because the webhook is disabled.
+    /// Deliveries dropped because the webhook is disabled.
     pub dropped: u64,
-    /// Requests that were sent a second time because of a fault.
+    /// Requests duplicated by fault injection.
     pub duplicates: u64,
     /// Requests with a wrong signature.
     pub bad_signatures: u64,
-    /// Internal errors that were answered with 2xx, by severity.
+    /// Internal errors with a 2xx response, by severity.
     pub internal_errors: BTreeMap<String, u64>,
-    /// Events of the audit trail and module versions that were answered with 2xx.
+    /// Audit trail events and module versions with a 2xx response.
     pub others: u64,
-    /// Requests by the status of their answer, with 0 for none.
-    pub answers: BTreeMap<u16, u64>,
-    /// Deliveries that are still to be sent.
+    /// Requests by response status; 0 means no response.
+    pub responses: BTreeMap<u16, u64>,
+    /// Deliveries that are not sent yet.
     pub outstanding: u64,
 }

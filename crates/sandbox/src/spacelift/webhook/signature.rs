@@ -1,4 +1,4 @@
-//! How deliveries are signed.
+//! Signatures of deliveries.
 
 use std::fmt::Write as _;
 
@@ -6,13 +6,13 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sha2::Sha256;
 
-/// The value of `X-Signature-256`: `sha256=` and the HMAC of the body in hexadecimal digits.
+/// Returns the value of `X-Signature-256`: `sha256=` and the HMAC of the body in hexadecimal.
 #[must_use]
 pub fn signature(secret: &str, body: &[u8]) -> String {
     labelled::<Hmac<Sha256>>("sha256", secret, body)
 }
 
-/// The value of `X-Signature`: the same with SHA-1.
+/// Returns the value of `X-Signature`: `sha1=` and the HMAC of the body in hexadecimal.
 #[must_use]
 pub fn sha1_signature(secret: &str, body: &[u8]) -> String {
     labelled::<Hmac<Sha1>>("sha1", secret, body)
@@ -20,7 +20,7 @@ pub fn sha1_signature(secret: &str, body: &[u8]) -> String {
 
 fn labelled<M: Mac + KeyInit>(algorithm: &str, secret: &str, body: &[u8]) -> String {
     let mut text = format!("{algorithm}=");
-    // HMAC takes a key of any length, so there is always one.
+    // HMAC accepts keys of any length.
     if let Ok(mac) = <M as KeyInit>::new_from_slice(secret.as_bytes()) {
         for byte in mac.chain_update(body).finalize().into_bytes() {
             // Writing to a string cannot fail.
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn agrees_with_others() {
+    fn matches_rfc_test_cases() {
         // RFC 4231 and RFC 2202, second test case of each.
         let (key, data) = ("Jefe", b"what do ya want for nothing?");
         assert_eq!(

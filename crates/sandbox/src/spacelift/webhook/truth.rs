@@ -1,4 +1,4 @@
-//! What a receiver is compared with: the runs as they really were.
+//! Expected results of a receiver: the runs of a simulated account.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -10,70 +10,70 @@ use serde::Serialize;
 
 use super::{Changes, Delivery, RunInfo};
 
-/// How many ended runs are remembered one by one; a sandbox may run for weeks.
+/// The maximum number of ended runs kept individually. It bounds the memory of a sandbox that runs for weeks.
 const CAPACITY: usize = 10_000;
 
-/// The runs as they really were, since the start or the last reset.
+/// The runs of a simulated account since the start or the last reset.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Runs {
-    /// How many runs ended, by everything that tells them apart.
+    /// The number of ended runs by their attributes.
     pub ended: BTreeMap<Outcome, u64>,
     /// The last 10,000 runs that ended, oldest first.
     pub last: Vec<EndedRun>,
-    /// Runs that have not ended. Those that were there before a webhook was set count from their next state on,
-    /// because until then a receiver cannot know them.
+    /// Runs that have not ended. Runs that existed before the webhook was set are included from their next
+    /// state on, because a receiver cannot know them earlier.
     pub active: BTreeMap<ActiveRuns, u64>,
 }
 
-/// What tells ended runs apart.
+/// The attributes of ended runs.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Outcome {
-    /// The identity of the stack's space.
+    /// The id of the stack's space.
     pub space: String,
-    /// The stack's slug.
+    /// The slug of the stack.
     pub stack: String,
     /// `TRACKED`, `PROPOSED` or `TASK`.
     pub run_type: String,
     /// `FINISHED`, `FAILED`, …
     pub final_state: String,
-    /// Whether it looked for drift.
+    /// Whether it was a drift detection run.
     pub drift_detection: bool,
-    /// The pool's name, or `public`.
+    /// The name of the pool, or `public`.
     pub worker_pool: String,
 }
 
-/// What tells active runs apart.
+/// The attributes of active runs.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct ActiveRuns {
     /// `QUEUED`, `PLANNING`, …
     pub state: String,
     /// `TRACKED`, `PROPOSED` or `TASK`.
     pub run_type: String,
-    /// The pool's name, or `public`.
+    /// The name of the pool, or `public`.
     pub worker_pool: String,
 }
 
-/// A run that ended. Times are counted from the Unix epoch.
+/// An ended run. Times are counted from the Unix epoch.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct EndedRun {
     /// A ULID.
     pub id: String,
-    /// Whose it was and how it ended.
+    /// The attributes.
     pub outcome: Outcome,
-    /// When it was created.
+    /// The time of creation.
     pub created: Duration,
-    /// When it entered its last state.
+    /// The time of the final state.
     pub ended: Duration,
-    /// Time spent in each state, in the order in which they were first entered.
+    /// The time spent in each state, in the order of first entry.
     pub timing: Vec<(String, Duration)>,
-    /// What its plan said; nothing if it had none. A tracked run that is `FINISHED` has applied it.
+    /// The planned changes; `None` without a plan. A tracked run that is `FINISHED` has applied them.
     pub changes: Option<Changes>,
-    /// Type and outcome of the policies that were evaluated.
+    /// The type and the outcome of each evaluated policy.
     pub policy_evaluations: Vec<(String, String)>,
 }
 
 impl Runs {
-    /// How many ended, with every space taken to be the empty one: what the default payload tells.
+    /// Returns the number of ended runs without their spaces, as in the default payload.
     #[must_use]
     pub fn ended_without_space(&self) -> BTreeMap<Outcome, u64> {
         let mut ended = BTreeMap::new();
@@ -84,9 +84,9 @@ impl Runs {
     }
 }
 
-/// Keeps account of runs, and makes deliveries of what happens to them.
+/// Records the states of runs and creates the deliveries about them.
 #[derive(Default)]
-pub(in crate::spacelift) struct RunBook {
+pub(in crate::spacelift) struct RunLog {
     active: HashMap<String, Active>,
     ended: BTreeMap<Outcome, u64>,
     last: VecDeque<EndedRun>,
@@ -95,28 +95,28 @@ pub(in crate::spacelift) struct RunBook {
 struct Active {
     states: Vec<(String, Duration)>,
     run: Arc<RunInfo>,
-    /// Whether a webhook has told of it.
-    is_told: bool,
+    /// Whether a webhook was set during one of its states.
+    is_delivered: bool,
 }
 
-impl RunBook {
-    /// A run enters a state; `is_told` says whether a webhook tells of it.
+impl RunLog {
+    /// Records a state of a run and returns the delivery. `is_delivered` is whether a webhook is set.
     pub(in crate::spacelift) fn enter(
         &mut self,
         run: &Arc<RunInfo>,
         state: &str,
         at: Duration,
-        is_told: bool,
+        is_delivered: bool,
     ) -> Delivery {
         let active = self.active.entry(run.id.clone()).or_insert_with(|| Active {
             states: Vec::new(),
             run: Arc::clone(run),
-            is_told: false,
+            is_delivered: false,
         });
-        // The clock of a living account is mapped to the wall clock piece by piece, which must not turn anything round.
+        // Simulated time is mapped to real time in steps, so that rounding could reverse two times.
         let at = active.states.last().map_or(at, |(_, last)| at.max(*last));
         active.states.push((state.to_owned(), at));
-        active.is_told |= is_told;
+        active.is_delivered |= is_delivered;
         let delivery = active.delivery();
         if delivery.is_terminal() {
             self.active.remove(&run.id);
@@ -130,7 +130,7 @@ impl RunBook {
         delivery
     }
 
-    /// Forgets the runs that ended.
+    /// Removes the ended runs.
     pub(in crate::spacelift) fn reset(&mut self) {
         self.ended.clear();
         self.last.clear();
@@ -138,7 +138,7 @@ impl RunBook {
 
     pub(in crate::spacelift) fn runs(&self) -> Runs {
         let mut active = BTreeMap::new();
-        for run in self.active.values().filter(|run| run.is_told) {
+        for run in self.active.values().filter(|run| run.is_delivered) {
             let key = ActiveRuns {
                 state: run.states.last().map(|(state, _)| state.clone()).unwrap_or_default(),
                 run_type: run.run.run_type.clone(),
@@ -167,7 +167,7 @@ impl Active {
             delivery = delivery.state(state, version, *at);
         }
         match delivery.current() {
-            "CONFIRMED" => delivery.username("developer").note("looks good"),
+            "CONFIRMED" => delivery.username("developer").note("advances good"),
             "DISCARDED" | "CANCELED" | "REPLAN_REQUESTED" => delivery.username("developer"),
             _ => delivery,
         }

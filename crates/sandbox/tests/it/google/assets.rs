@@ -1,4 +1,4 @@
-//! Cloud Asset Inventory: which projects there are.
+//! Tests of Cloud Asset Inventory.
 
 use hyper::{Method, StatusCode};
 use sandbox::google::{
@@ -22,7 +22,7 @@ fn path(scope: &str, parameters: &str) -> String {
     format!("/v1/{scope}:searchAllResources?{PROJECTS}&{parameters}")
 }
 
-/// The ids that a search finds, and the number of its pages.
+/// Returns the project ids of all results, and the number of pages.
 async fn search(client: &Client, scope: &str, parameters: &str) -> (Vec<String>, usize) {
     let (mut ids, mut pages, mut token) = (Vec::new(), 0, String::new());
     loop {
@@ -79,7 +79,7 @@ async fn finds_the_projects_below_a_scope() {
 }
 
 #[tokio::test]
-async fn queries_narrow_a_search() {
+async fn filters_by_state_and_label() {
     let (assets, _compute, client) = start().await;
     assets.add(ProjectAsset::new("team-a", 1).label("env", "prod").label("tier", "gold"));
     assets.add(ProjectAsset::new("team-b", 2).label("env", "test").state(ProjectState::DeleteRequested));
@@ -98,13 +98,13 @@ async fn queries_narrow_a_search() {
         assert_eq!(found, expected, "{query}");
     }
     let others = "/v1/organizations/1:searchAllResources?assetTypes=compute.googleapis.com/Instance";
-    assert_eq!(client.get(others).await.json(), json!({}), "what is empty is left out");
+    assert_eq!(client.get(others).await.json(), json!({}), "empty fields are omitted");
     let all = client.get("/v1/organizations/1:searchAllResources").await.json();
-    assert_eq!(all["results"].as_array().unwrap().len(), 3, "every type is searched for unless one is named");
+    assert_eq!(all["results"].as_array().unwrap().len(), 3, "the default is every asset type");
 }
 
 #[tokio::test]
-async fn results_have_pages_and_masks() {
+async fn supports_pages_and_partial_responses() {
     let (assets, _compute, client) = start().await;
     for number in 0..1_001 {
         assets.add(ProjectAsset::new(format!("project-{number:04}"), number));
@@ -118,10 +118,8 @@ async fn results_have_pages_and_masks() {
     }
     assert_eq!(assets.count(Operation::Search), 5);
     assert_eq!(assets.count(Operation::Page(11)), 3);
-    let masked = client
-        .get(&path(scope, "pageSize=1&fields=results(name,additionalAttributes)"))
-        .await
-        .json();
+    let masked =
+        client.get(&path(scope, "pageSize=1&fields=results(name,additionalAttributes)")).await.json();
     let expected = json!({
         "name": "//cloudresourcemanager.googleapis.com/projects/project-0000",
         "additionalAttributes": { "projectId": "project-0000" },
@@ -130,12 +128,12 @@ async fn results_have_pages_and_masks() {
 }
 
 #[tokio::test]
-async fn refuses_unknown_scopes_and_what_makes_no_sense() {
+async fn rejects_unknown_scopes_and_invalid_parameters() {
     let (assets, _compute, mut client) = start().await;
     assets.add(ProjectAsset::new("team-a", 1));
     assets.add_scope("folders/8");
     assert_eq!(search(&client, "folders/8", "").await.0, [""; 0]);
-    for scope in ["folders/9", "organizations/2", "projects/nobody"] {
+    for scope in ["folders/9", "organizations/2", "projects/unknown"] {
         let refused = client.get(&path(scope, "")).await;
         assert_eq!(refused.status, StatusCode::FORBIDDEN, "{scope}");
         let error = &refused.json()["error"];
@@ -171,7 +169,7 @@ async fn refuses_unknown_scopes_and_what_makes_no_sense() {
 }
 
 #[tokio::test]
-async fn errors_are_prescribed_and_requests_remembered() {
+async fn overrides_replies_and_records_requests() {
     let (assets, compute, client) = start().await;
     assets.add(ProjectAsset::new("team-a", 1));
     assets.override_reply(Operation::Search, assets::permission_denied().once());
@@ -190,11 +188,11 @@ async fn errors_are_prescribed_and_requests_remembered() {
     assert_eq!(requests[2].operation, Some(Operation::Page(1)));
     assert_eq!(requests[2].scope.as_deref(), Some("organizations/1"));
     assert_eq!(requests[2].query["query"], "state:ACTIVE");
-    assert!(compute.requests().is_empty(), "they are not Compute Engine's");
+    assert!(compute.requests().is_empty(), "requests of the inventory are recorded separately");
 }
 
 #[tokio::test]
-async fn projects_come_and_go() {
+async fn adds_and_removes_projects() {
     let (assets, _compute, client) = start().await;
     let ids = async || search(&client, "organizations/1", "query=state:ACTIVE").await.0;
     assets.add(ProjectAsset::new("team-a", 1));

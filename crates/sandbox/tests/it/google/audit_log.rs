@@ -1,4 +1,4 @@
-//! Log entries, compared with real ones.
+//! Compares log entries with real ones.
 
 use std::{
     collections::HashSet,
@@ -25,7 +25,7 @@ fn node() -> Instance {
 }
 
 #[test]
-fn an_interruption_is_like_a_real_one() {
+fn matches_a_real_interruption() {
     let entry = log().preempted(&node());
     let insert_id = entry["insertId"].clone();
     let operation_id = entry["operation"]["id"].clone();
@@ -92,7 +92,7 @@ fn a_creation_has_two_entries() {
 }
 
 #[test]
-fn creations_come_in_variants() {
+fn supports_variants_of_creations() {
     let mut log = log();
     let entry = log.through(Version::Beta).named_by(Naming::Number).inserted(&node()).first;
     assert_eq!(entry["protoPayload"]["methodName"], "beta.compute.instances.insert");
@@ -119,7 +119,7 @@ fn creations_come_in_variants() {
 }
 
 #[test]
-fn a_bulk_creation_names_instances_without_labels() {
+fn bulk_creations_have_an_entry_per_instance() {
     let nodes = [node(), Instance { id: 2, name: "gke-n2".to_owned(), ..node() }];
     let bulk = log().bulk_inserted(&nodes);
     let parent = &bulk.parent.first;
@@ -144,7 +144,7 @@ fn a_bulk_creation_names_instances_without_labels() {
             json!({ "@type": "type.googleapis.com/compute.instances.bulkInsert" })
         );
         assert_eq!((&entry["operation"]["first"], &entry["operation"]["last"]), (&true.into(), &true.into()));
-        assert!(operations.insert(entry["operation"]["id"].to_string()), "each has an operation of its own");
+        assert!(operations.insert(entry["operation"]["id"].to_string()), "each has a separate operation");
     }
     assert!(log().bulk_inserted(&[]).instances.is_empty());
 }
@@ -160,7 +160,7 @@ fn a_handmade_interruption_has_only_the_required_fields() {
 }
 
 #[test]
-fn entries_are_told_apart_and_reproducible() {
+fn entries_have_unique_and_reproducible_ids() {
     let make = || {
         let mut log = log();
         let mut entries: Vec<Value> = (0..1000).map(|_| log.preempted(&node())).collect();

@@ -1,4 +1,4 @@
-//! Somebody who publishes and subscribes over gRPC.
+//! A Pub/Sub client.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Status, Streaming, transport::Channel};
 
-/// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The timeout of every wait.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Clients of one server, with a topic and a subscription that nobody else uses.
+/// Clients of one server, with a separate topic and subscription.
 #[derive(Clone)]
 pub(crate) struct Client {
     pub(crate) channel: Channel,
@@ -24,14 +24,14 @@ pub(crate) struct Client {
     pub(crate) subscription: String,
 }
 
-/// An open stream of messages.
+/// An open stream.
 pub(crate) struct Stream {
     requests: mpsc::UnboundedSender<StreamingPullRequest>,
     responses: Streaming<StreamingPullResponse>,
 }
 
 impl Client {
-    /// Connects. The names end in `name`, which must be in use nowhere else.
+    /// Connects. `name` is the last part of the topic's and the subscription's name and must be unique.
     pub(crate) async fn connect(endpoint: String, name: &str) -> Self {
         let channel = Channel::from_shared(endpoint).unwrap().connect().await.unwrap();
         Self {
@@ -70,11 +70,11 @@ impl Client {
     pub(crate) async fn pull(&mut self, max_messages: i32) -> Vec<ReceivedMessage> {
         let request =
             PullRequest { subscription: self.subscription.clone(), max_messages, ..PullRequest::default() };
-        let response = timeout(PATIENCE, self.subscriber.pull(request)).await.expect("a message comes");
+        let response = timeout(TIMEOUT, self.subscriber.pull(request)).await.expect("a message in time");
         response.unwrap().into_inner().received_messages
     }
 
-    /// What there is right now.
+    /// Returns the ready messages without waiting.
     pub(crate) async fn peek(&mut self) -> Vec<ReceivedMessage> {
         #[expect(deprecated)]
         let request = PullRequest {
@@ -99,7 +99,7 @@ impl Client {
         self.subscriber.modify_ack_deadline(request).await.map(drop)
     }
 
-    /// Opens a stream, which works only if there is something to deliver.
+    /// Opens a stream. Requires a ready message, because the server responds only with the first message.
     pub(crate) async fn stream(&mut self) -> Stream {
         self.stream_with(StreamingPullRequest::default()).await.unwrap()
     }
@@ -114,16 +114,16 @@ impl Client {
         let (requests, receiver) = mpsc::unbounded_channel();
         requests.send(first).unwrap();
         let call = self.subscriber.streaming_pull(UnboundedReceiverStream::new(receiver));
-        let responses = timeout(PATIENCE, call).await.expect("the stream opens")?.into_inner();
+        let responses = timeout(TIMEOUT, call).await.expect("a stream in time")?.into_inner();
         Ok(Stream { requests, responses })
     }
 }
 
 impl Stream {
-    /// The next messages, or how the stream ended.
+    /// Returns the next messages, or the status with which the stream was closed.
     pub(crate) async fn next(&mut self) -> Option<Result<Vec<ReceivedMessage>, Status>> {
         loop {
-            let response = timeout(PATIENCE, self.responses.message()).await.expect("something comes");
+            let response = timeout(TIMEOUT, self.responses.message()).await.expect("a response in time");
             match response.transpose()? {
                 Ok(response) if response.received_messages.is_empty() => {}
                 Ok(response) => return Some(Ok(response.received_messages)),
@@ -132,9 +132,9 @@ impl Stream {
         }
     }
 
-    /// The next response, whatever is in it.
+    /// Returns the next response, with or without messages.
     pub(crate) async fn response(&mut self) -> Result<Option<StreamingPullResponse>, Status> {
-        timeout(PATIENCE, self.responses.message()).await.expect("something comes")
+        timeout(TIMEOUT, self.responses.message()).await.expect("a response in time")
     }
 
     pub(crate) async fn take(&mut self, count: usize) -> Vec<ReceivedMessage> {
@@ -146,7 +146,7 @@ impl Stream {
         messages
     }
 
-    /// Says nothing more.
+    /// Closes the request side of the stream.
     pub(crate) fn close(self) -> Streaming<StreamingPullResponse> {
         self.responses
     }

@@ -1,4 +1,4 @@
-//! The Compute API.
+//! Tests of the Compute API.
 
 use std::{
     collections::BTreeMap,
@@ -27,7 +27,7 @@ fn node(id: u64, zone: &str) -> Instance {
     Instance::new(id, zone, format!("gke-n{id}")).spot().gke("blue", "europe-west1", "pool")
 }
 
-/// Everything that a list has, and the number of its pages.
+/// Returns all instances of a list, and the number of pages.
 async fn list(client: &Client, parameters: &str) -> (Vec<Value>, usize) {
     let (mut instances, mut pages, mut token) = (Vec::new(), 0, String::new());
     loop {
@@ -60,7 +60,7 @@ async fn lists_instances_by_zone() {
     assert_eq!(page["kind"], "compute#instanceAggregatedList");
     assert!(page["nextPageToken"].is_null());
     let items = page["items"].as_object().unwrap();
-    assert!(items.len() > 100, "every zone is named");
+    assert!(items.len() > 100, "all zones are listed");
     assert_eq!(names(items["zones/europe-west1-c"]["instances"].as_array().unwrap()), ["gke-n1"]);
     assert_eq!(names(items["zones/europe-west1-d"]["instances"].as_array().unwrap()), ["gke-n2"]);
     let warning = &items["zones/us-central1-a"]["warning"];
@@ -86,7 +86,8 @@ async fn lists_have_pages_and_filters() {
     let (compute, client) = start().await;
     for id in 0..25 {
         compute.insert(node(id, ["europe-west1-b", "europe-west1-c"][id as usize % 2]));
-        compute.insert(Instance::new(100 + id, "europe-west1-b", format!("batch-{id}")).label("team", "data"));
+        compute
+            .insert(Instance::new(100 + id, "europe-west1-b", format!("batch-{id}")).label("team", "data"));
     }
     let (all, pages) = list(&client, "").await;
     assert_eq!((all.len(), pages), (50, 1));
@@ -94,9 +95,9 @@ async fn lists_have_pages_and_filters() {
     assert_eq!((nodes.len(), pages), (25, 4));
     let (rest, _) = list(&client, "filter=labels.team:*").await;
     assert_eq!(rest.len(), 25);
-    let (none, pages) = list(&client, "filter=labels.nobody:*").await;
+    let (none, pages) = list(&client, "filter=labels.unknown:*").await;
     assert_eq!((none.len(), pages), (0, 1));
-    // A page that is full by chance is still the last.
+    // A full last page has no next page.
     let (nodes, pages) = list(&client, &format!("filter={GKE}&maxResults=25")).await;
     assert_eq!((nodes.len(), pages), (25, 1));
     assert_eq!(compute.count(Operation::List), 5);
@@ -104,7 +105,7 @@ async fn lists_have_pages_and_filters() {
 }
 
 #[tokio::test]
-async fn answers_have_the_fields_that_are_asked_for() {
+async fn supports_partial_responses() {
     let (compute, client) = start().await;
     compute.insert(node(1, "europe-west1-c"));
     let fields = "items/*/instances(name,labels,scheduling/preemptible),items/*/warning/code,unreachables";
@@ -124,7 +125,7 @@ async fn answers_have_the_fields_that_are_asked_for() {
 }
 
 #[tokio::test]
-async fn whoever_lacks_the_token_is_refused() {
+async fn rejects_requests_without_the_token() {
     let metadata = Metadata::start("ya29.test", TOKEN_LIFETIME).await.unwrap();
     let (compute, mut client) = start().await;
     compute.require_token("ya29.test");
@@ -132,7 +133,7 @@ async fn whoever_lacks_the_token_is_refused() {
     assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
     assert_eq!(refused.json()["error"]["status"], "UNAUTHENTICATED");
 
-    // Without the header, as a web page would ask.
+    // Without the required header, like a request forged by a web page.
     let url = format!("http://{}", metadata.host());
     let path = "/computeMetadata/v1/instance/service-accounts/default/token";
     assert_eq!(Client::to(url).get(path).await.status, StatusCode::FORBIDDEN);
@@ -141,7 +142,7 @@ async fn whoever_lacks_the_token_is_refused() {
 }
 
 #[tokio::test]
-async fn knows_an_instance_by_its_name() {
+async fn gets_an_instance_by_name() {
     let (compute, client) = start().await;
     compute.insert(node(1, "europe-west1-c").provisioning(Provisioning::Preemptible));
     let path = "/compute/v1/projects/123456789012/zones/europe-west1-c/instances/gke-n1";
@@ -163,7 +164,7 @@ async fn knows_an_instance_by_its_name() {
 }
 
 #[tokio::test]
-async fn refuses_what_makes_no_sense() {
+async fn rejects_invalid_requests() {
     let (_compute, client) = start().await;
     for parameters in
         ["filter=nonsense", "maxResults=501", "maxResults=-1", "maxResults=x", "pageToken=x", "fields=a("]
@@ -185,7 +186,7 @@ async fn refuses_what_makes_no_sense() {
 }
 
 #[tokio::test]
-async fn errors_are_prescribed() {
+async fn overrides_replies() {
     let (compute, client) = start().await;
     compute.insert_all((0..4).map(|id| node(id, "europe-west1-c")));
     compute.override_reply(Operation::List, compute::permission_denied().once());
@@ -238,7 +239,7 @@ async fn zones_can_be_unreachable() {
 }
 
 #[tokio::test]
-async fn keeps_a_journal() {
+async fn records_requests() {
     let (compute, client) = start().await;
     let hold = Hold::new();
     compute.override_reply(Operation::Get, Reply::Hold(hold.clone()));
@@ -260,7 +261,7 @@ async fn keeps_a_journal() {
 }
 
 #[tokio::test]
-async fn a_restart_keeps_the_instances() {
+async fn keeps_instances_after_a_restart() {
     let (compute, client) = start().await;
     compute.insert(node(1, "europe-west1-c"));
     compute.stop().await;
@@ -272,13 +273,13 @@ async fn a_restart_keeps_the_instances() {
 }
 
 #[tokio::test]
-async fn a_hundred_thousand_instances_can_be_listed() {
+async fn lists_a_hundred_thousand_instances() {
     let (compute, client) = start().await;
     compute.insert_all((0..100_000).map(|id| node(id, "europe-west1-c")));
     let (mut count, mut bytes, mut token) = (0, 0, String::new());
     loop {
         let page = client.get(&format!("{LIST}?filter={GKE}&pageToken={token}")).await;
-        // Reading all of it as JSON would take longer than listing it.
+        // Parsing the JSON would take longer than listing.
         count += page.text().matches(r#""kind":"compute#instance","#).count();
         bytes += page.body.len();
         match page.text().split_once(r#""nextPageToken":""#) {

@@ -1,4 +1,4 @@
-//! The endpoint that controls the simulated Google from outside the process.
+//! Tests of the control endpoint of the simulated Google Cloud.
 
 use std::time::Duration;
 
@@ -16,11 +16,11 @@ async fn start() -> (Google, Client) {
 }
 
 #[tokio::test]
-async fn tells_what_is_there() {
+async fn lists_controls_and_rejects_unknown_paths() {
     let (google, client) = start().await;
     google.advance(Duration::from_secs(120)).await.unwrap();
     let help = client.get("/_sandbox/").await;
-    for word in ["truth", "speed", "storm", "projects", "counts", "faults"] {
+    for word in ["truth", "speed", "burst", "projects", "counts", "faults"] {
         assert!(help.text().contains(word), "{word}");
     }
     let truth = client.get("/_sandbox/truth").await.json();
@@ -40,7 +40,7 @@ async fn tells_what_is_there() {
     for (method, path, allowed) in [
         (Method::POST, "truth", "GET"),
         (Method::POST, "speed", "GET, PUT"),
-        (Method::GET, "storm", "POST"),
+        (Method::GET, "burst", "POST"),
         (Method::PUT, "faults", "GET, DELETE"),
         (Method::GET, "faults/freeze", "PUT, DELETE"),
     ] {
@@ -51,7 +51,7 @@ async fn tells_what_is_there() {
 }
 
 #[tokio::test]
-async fn makes_things_happen() {
+async fn sets_the_speed_and_triggers_bursts() {
     let (google, client) = start().await;
     let put = async |path: &str, body: &'static str| {
         client.request(Method::PUT, &format!("/_sandbox/{path}"), body).await
@@ -64,14 +64,14 @@ async fn makes_things_happen() {
     assert_eq!(put("speed", "-1").await.status, StatusCode::BAD_REQUEST);
     put("speed", "0").await;
 
-    let preempted: u64 = post("storm", "1").await.text().trim().parse().unwrap();
+    let preempted: u64 = post("burst", "1").await.text().trim().parse().unwrap();
     let truth = google.truth().await;
     assert!(preempted >= truth.interruptions_by_cluster.values().sum::<u64>());
-    assert_eq!(post("storm", "2").await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(post("burst", "2").await.status, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
-async fn switches_faults_by_name() {
+async fn sets_faults_by_name() {
     let (google, client) = start().await;
     let put = async |name: &str, body: &'static str| {
         client.request(Method::PUT, &format!("/_sandbox/faults/{name}"), body).await.status

@@ -1,6 +1,6 @@
-//! Google's Pub/Sub emulator, which the simulated server is held to.
+//! Google's Pub/Sub emulator, the reference for the simulated server.
 
-/// The endpoint of an emulator that all tests share; none if it is not installed, which CI does not excuse.
+/// Returns the endpoint of the shared emulator; `None` if it is not installed, which is an error in CI.
 pub(crate) async fn endpoint() -> Option<String> {
     harness::pubsub_emulator().await.map(|host| format!("http://{host}"))
 }

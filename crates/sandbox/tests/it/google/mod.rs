@@ -1,4 +1,4 @@
-//! The simulated Google.
+//! Tests of the simulated Google Cloud.
 
 mod assets;
 mod audit_log;

@@ -1,4 +1,4 @@
-//! The operations that Compute Engine remembers.
+//! Tests of Compute Engine's operations.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,7 +33,7 @@ fn preempted(id: u64, zone: &str) -> ZoneOperation {
     ZoneOperation::preempted(format!("systemevent-{id:05}"), &node(id, zone), SystemTime::now())
 }
 
-/// The operations of a page of either kind.
+/// Returns the operations of a page of an aggregated or zonal list.
 fn operations(page: &Value) -> Vec<Value> {
     match page["items"].as_object() {
         Some(scopes) => scopes
@@ -44,7 +44,7 @@ fn operations(page: &Value) -> Vec<Value> {
     }
 }
 
-/// Everything that a list has, and the number of its pages.
+/// Returns all operations of a list, and the number of pages.
 async fn list(client: &Client, path: &str, parameters: &str) -> (Vec<Value>, usize) {
     let (mut all, mut pages, mut token) = (Vec::new(), 0, String::new());
     loop {
@@ -116,7 +116,7 @@ async fn lists_have_pages_filters_and_a_limit() {
     compute.insert_operation(other);
 
     let (all, pages) = list(&client, AGGREGATED, PREEMPTED).await;
-    assert_eq!((all.len(), pages), (5_000, 10), "what is over the limit is on no page");
+    assert_eq!((all.len(), pages), (5_000, 10), "operations beyond the limit are on no page");
     for zone in zones {
         let (all, _) = list(&client, &ZONE.replace("europe-west1-c", zone), PREEMPTED).await;
         assert_eq!(all.len(), 3_000, "{zone}");
@@ -129,7 +129,7 @@ async fn lists_have_pages_filters_and_a_limit() {
 }
 
 #[tokio::test]
-async fn old_operations_are_not_listed() {
+async fn does_not_list_old_operations() {
     let (compute, client) = start().await;
     let day = Duration::from_secs(24 * 60 * 60);
     let now = SystemTime::now();
@@ -148,7 +148,7 @@ async fn old_operations_are_not_listed() {
 }
 
 #[tokio::test]
-async fn operations_can_be_late_and_out_of_order() {
+async fn delays_operations() {
     let (compute, client) = start().await;
     let project = compute.first();
     project.insert_operations((1..=3).map(|id| preempted(id, "europe-west1-c")));
@@ -161,7 +161,7 @@ async fn operations_can_be_late_and_out_of_order() {
 }
 
 #[tokio::test]
-async fn a_list_can_be_partial() {
+async fn returns_partial_lists() {
     let (compute, client) = start().await;
     let project = compute.first();
     project.insert_operations([preempted(1, "europe-west1-b"), preempted(2, "europe-west1-c")]);
@@ -174,7 +174,7 @@ async fn a_list_can_be_partial() {
     assert_eq!(client.get(AGGREGATED).await.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(client.get(ZONE).await.status, StatusCode::SERVICE_UNAVAILABLE);
     let instances = client.get(&AGGREGATED.replace("operations", "instances")).await.json();
-    assert!(instances["unreachables"].is_null(), "instances can be told all the same");
+    assert!(instances["unreachables"].is_null(), "instances are still reachable");
 
     project.set_operations_unreachable([""; 0]);
     project.set_unreachable(["europe-west1-b"]);
@@ -183,7 +183,7 @@ async fn a_list_can_be_partial() {
 }
 
 #[tokio::test]
-async fn permissions_are_those_of_operations() {
+async fn checks_permissions() {
     let (compute, client) = start().await;
     let project = compute.first();
     let status = async |path: &str| client.get(path).await.status;
@@ -212,11 +212,7 @@ async fn permissions_are_those_of_operations() {
     assert_eq!(status(AGGREGATED).await, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(status(ZONE).await, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(status(&instances).await, StatusCode::OK);
-    for parameters in [
-        "filter=progress%3D1",
-        "filter=insertTime%3Esoon",
-        "maxResults=501",
-    ] {
+    for parameters in ["filter=progress%3D1", "filter=insertTime%3Esoon", "maxResults=501"] {
         assert_eq!(
             status(&format!("{AGGREGATED}?{parameters}")).await,
             StatusCode::BAD_REQUEST,
@@ -227,8 +223,8 @@ async fn permissions_are_those_of_operations() {
     assert_eq!(status(&nowhere).await, StatusCode::BAD_REQUEST);
 }
 
-/// The names of the operations of one type in all projects, with the instances' ids.
-fn remembered(google: &Google, operation_type: &str) -> BTreeMap<String, u64> {
+/// Returns the names of all operations of a type in all projects, with the ids of their targets.
+fn operation_ids(google: &Google, operation_type: &str) -> BTreeMap<String, u64> {
     let projects = google.compute().projects();
     let all = projects.iter().flat_map(ProjectCompute::all_operations);
     let wanted = all.filter(|operation| operation.operation_type == operation_type);
@@ -236,12 +232,12 @@ fn remembered(google: &Google, operation_type: &str) -> BTreeMap<String, u64> {
 }
 
 #[tokio::test]
-async fn each_event_is_an_operation_of_the_name_in_its_entry() {
+async fn operations_have_the_names_in_log_entries() {
     let google = Google::builder().add_project("team-b", 222).seed(3).start().await.unwrap();
     let mut interruptions = subscriber(&google, INTERRUPTION_SUBSCRIPTION).await;
     let mut creations = subscriber(&google, CREATION_SUBSCRIPTION).await;
     let mut events = google.advance(Duration::from_secs(300)).await.unwrap();
-    events.extend(google.storm(0.5).await.unwrap());
+    events.extend(google.burst(0.5).await.unwrap());
 
     let id_and_name = |entry: &Value| {
         let id = entry["resource"]["labels"]["instance_id"].as_str()?.parse::<u64>().ok()?;
@@ -249,13 +245,13 @@ async fn each_event_is_an_operation_of_the_name_in_its_entry() {
     };
     let published: BTreeMap<String, u64> =
         entries(&mut interruptions).await.iter().filter_map(id_and_name).collect();
-    assert_eq!(remembered(&google, "compute.instances.preempted"), published);
+    assert_eq!(operation_ids(&google, "compute.instances.preempted"), published);
     let preemptions = events.iter().filter(|event| matches!(event, Event::Preempted(_))).count();
-    assert_eq!(published.len(), preemptions, "no two operations have one name");
+    assert_eq!(published.len(), preemptions, "operation names are unique");
 
     let creations = entries(&mut creations).await;
     let published: BTreeMap<String, u64> = creations.iter().filter_map(id_and_name).collect();
-    assert_eq!(remembered(&google, "insert"), published);
+    assert_eq!(operation_ids(&google, "insert"), published);
     let mut bulk = BTreeSet::new();
     for project in google.compute().projects() {
         for operation in project.all_operations() {
@@ -277,7 +273,7 @@ async fn each_event_is_an_operation_of_the_name_in_its_entry() {
 }
 
 #[tokio::test]
-async fn a_sink_that_is_off_leaves_operations_alone() {
+async fn creates_operations_while_the_sink_is_off() {
     let google = Google::builder().start().await.unwrap();
     let client = Client::to(google.compute().url());
     let put = async |path: &str, body: &'static str| {
@@ -285,13 +281,13 @@ async fn a_sink_that_is_off_leaves_operations_alone() {
     };
     let interruptions = google.subscription(INTERRUPTION_SUBSCRIPTION);
     let published = || google.pubsub().unwrap().counts(&interruptions).published;
-    google.storm(0.3).await.unwrap();
+    google.burst(0.3).await.unwrap();
     let before = published();
     assert!(before > 0);
 
     assert_eq!(put("sink", "off").await, StatusCode::NO_CONTENT);
     assert_eq!(client.get("/_sandbox/sink").await.text(), "off\n");
-    let missed = google.storm(0.3).await.unwrap().len();
+    let missed = google.burst(0.3).await.unwrap().len();
     assert!(missed > 0);
     assert_eq!(published(), before);
     let truth = google.truth().await;
@@ -300,13 +296,13 @@ async fn a_sink_that_is_off_leaves_operations_alone() {
     assert_eq!(all.len() as u64, expected);
 
     google.set_sink(true);
-    google.storm(1.0).await.unwrap();
+    google.burst(1.0).await.unwrap();
     assert!(published() > before);
     assert_eq!(put("sink", "nonsense").await, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
-async fn the_control_endpoint_makes_operations_fail() {
+async fn injects_faults_into_operations() {
     let google = Google::builder().start().await.unwrap();
     let client = Client::to(google.compute().url());
     let put = async |path: &str, body: &'static str| {

@@ -1,4 +1,4 @@
-//! Several projects in one simulated Google.
+//! Tests with several projects.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -31,7 +31,7 @@ async fn start() -> (Compute, Client) {
 }
 
 #[tokio::test]
-async fn each_project_has_instances_of_its_own() {
+async fn projects_have_separate_instances() {
     let (compute, client) = start().await;
     compute.insert(node());
     let other = compute.project("team-b").unwrap();
@@ -51,11 +51,11 @@ async fn each_project_has_instances_of_its_own() {
         assert_eq!(client.get(&get(project)).await.json()["selfLink"], format!("{here}/instances/gke-n1"));
     }
     assert_eq!(compute.projects().len(), 2);
-    assert_eq!(compute.add_project("team-b", 3).number(), 222, "it is there already");
+    assert_eq!(compute.add_project("team-b", 3).number(), 222, "the existing project is returned");
 }
 
 #[tokio::test]
-async fn a_project_may_not_be_accessible() {
+async fn restricts_access_to_a_project() {
     let (compute, client) = start().await;
     let other = compute.project("team-b").unwrap();
     other.insert(node());
@@ -96,7 +96,7 @@ async fn a_project_may_not_be_accessible() {
         assert_eq!(
             client.get(&list("example-project")).await.status,
             StatusCode::OK,
-            "{access} is the other's"
+            "{access} affects only one project"
         );
     }
     other.set_access(Access::Granted);
@@ -104,7 +104,7 @@ async fn a_project_may_not_be_accessible() {
 }
 
 #[tokio::test]
-async fn overrides_and_requests_are_told_by_project() {
+async fn separates_overrides_and_requests_by_project() {
     let (compute, client) = start().await;
     let other = compute.project("team-b").unwrap();
     compute.override_reply(Operation::List, compute::unavailable());
@@ -114,11 +114,11 @@ async fn overrides_and_requests_are_told_by_project() {
     assert_eq!(client.get(&list("example-project")).await.status, StatusCode::SERVICE_UNAVAILABLE);
     compute.clear_overrides();
     assert_eq!(client.get(&list("222")).await.status, StatusCode::OK);
-    client.get(&list("nobody")).await;
+    client.get(&list("unknown")).await;
 
     let projects: Vec<String> =
         compute.requests().into_iter().map(|request| request.project.unwrap()).collect();
-    assert_eq!(projects, ["team-b", "team-b", "example-project", "team-b", "nobody"]);
+    assert_eq!(projects, ["team-b", "team-b", "example-project", "team-b", "unknown"]);
     assert_eq!((other.count(Operation::List), compute.count(Operation::List)), (3, 5));
     assert_eq!(other.requests().len(), 3);
 }
@@ -135,21 +135,25 @@ async fn all_projects_publish_to_the_topics_of_the_first() {
     let mut interruptions = subscriber(&google, INTERRUPTION_SUBSCRIPTION).await;
     let mut creations = subscriber(&google, CREATION_SUBSCRIPTION).await;
     google.advance(Duration::from_secs(300)).await.unwrap();
-    google.storm(0.5).await.unwrap();
+    google.burst(0.5).await.unwrap();
 
     let truths = google.truths().await;
     assert_eq!(truths.keys().collect::<Vec<_>>(), ["example-project", "team-b", "team-c"]);
     let truth = google.truth().await;
     assert_eq!(truth.instances, truths.values().map(|truth| truth.instances).sum::<u64>());
     let staging = |truth: &Truth| truth.spot_by_cluster["shop-staging"];
-    assert_eq!(staging(&truth), truths.values().map(staging).sum::<u64>(), "clusters of one name");
+    assert_eq!(
+        staging(&truth),
+        truths.values().map(staging).sum::<u64>(),
+        "clusters with the same name are added up"
+    );
     let mut ids = BTreeSet::new();
     for (project, truth) in &truths {
         let instances = google.compute().project(project).unwrap().instances();
         assert_eq!(instances.len() as u64, truth.instances, "{project}");
         ids.extend(instances.iter().map(|instance| instance.id));
     }
-    assert_eq!(ids.len() as u64, truth.instances, "no two instances have one id");
+    assert_eq!(ids.len() as u64, truth.instances, "instance ids are unique");
 
     let mut counted: Vec<(String, String)> = entries(&mut interruptions)
         .await
@@ -174,7 +178,7 @@ async fn all_projects_publish_to_the_topics_of_the_first() {
         assert!(expected > 0, "{project}");
     }
 
-    // Some creations name their project by its number.
+    // Some creations contain the project's number.
     let creations = entries(&mut creations).await;
     for number in ["projects/123456789012/", "projects/222/", "projects/333/"] {
         let is_named = |entry: &Value| {
@@ -185,7 +189,7 @@ async fn all_projects_publish_to_the_topics_of_the_first() {
 }
 
 #[tokio::test]
-async fn projects_are_added_and_deleted_while_it_runs() {
+async fn adds_and_deletes_projects_at_runtime() {
     let google = Google::builder().start().await.unwrap();
     let client = Client::to(google.compute().url());
     let found = async || {
@@ -197,11 +201,11 @@ async fn projects_are_added_and_deleted_while_it_runs() {
     let added = google.add_project("team-b", 222).await;
     assert!(!added.instances().is_empty());
     assert_eq!(found().await, ["example-project", "team-b"]);
-    google.storm(1.0).await.unwrap();
+    google.burst(1.0).await.unwrap();
 
     let interruptions = google.truths().await["team-b"].interruptions_by_cluster.clone();
     assert!(google.delete_project("team-b").await);
-    assert!(!google.delete_project("nobody").await);
+    assert!(!google.delete_project("unknown").await);
     assert_eq!(found().await, ["example-project"]);
     assert_eq!(client.get(&list("team-b")).await.status, StatusCode::FORBIDDEN);
     google.advance(Duration::from_secs(30)).await.unwrap();
@@ -210,7 +214,7 @@ async fn projects_are_added_and_deleted_while_it_runs() {
 }
 
 #[tokio::test]
-async fn the_control_endpoint_changes_projects() {
+async fn changes_projects_through_the_control_endpoint() {
     let google = Google::builder().start().await.unwrap();
     let client = Client::to(google.compute().url());
     let put = async |path: &str, body: &'static str| {
@@ -254,10 +258,10 @@ async fn the_control_endpoint_changes_projects() {
     ] {
         assert_eq!(put(path, body).await, StatusCode::BAD_REQUEST, "{path} {body}");
     }
-    for path in ["", "nobody/access", "team-b/nonsense"] {
+    for path in ["", "unknown/access", "team-b/nonsense"] {
         assert_eq!(put(path, "granted").await, StatusCode::NOT_FOUND, "{path}");
     }
-    assert_eq!(delete("nobody").await, StatusCode::NOT_FOUND);
+    assert_eq!(delete("unknown").await, StatusCode::NOT_FOUND);
     assert_eq!(delete("team-b/access").await, StatusCode::METHOD_NOT_ALLOWED);
 
     let faulty = client.request(Method::PUT, "/_sandbox/faults/assets", "permission_denied").await;

@@ -1,10 +1,8 @@
-//! All of it together.
+//! Tests of the complete simulated Google Cloud.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use sandbox::google::{
-    CREATION_SUBSCRIPTION, Event, Google, INTERRUPTION_SUBSCRIPTION, StartError,
-};
+use sandbox::google::{CREATION_SUBSCRIPTION, Event, Google, INTERRUPTION_SUBSCRIPTION, StartError};
 use serde_json::Value;
 
 use super::{
@@ -12,14 +10,14 @@ use super::{
     emulator,
 };
 
-/// A client of one of the subscriptions.
+/// Returns a client of one of the subscriptions.
 pub(super) async fn subscriber(google: &Google, id: &str) -> Client {
     let mut client = Client::connect(google.pubsub().unwrap().endpoint(), id).await;
     client.subscription = google.subscription(id);
     client
 }
 
-/// Everything that a subscription has, acknowledged.
+/// Returns and acknowledges all messages of a subscription.
 pub(super) async fn entries(client: &mut Client) -> Vec<Value> {
     let mut entries = Vec::new();
     loop {
@@ -35,18 +33,18 @@ pub(super) async fn entries(client: &mut Client) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn what_happens_is_published_and_listed() {
+async fn publishes_and_lists_events() {
     let google = Google::builder().seed(3).start().await.unwrap();
     let mut interruptions = subscriber(&google, INTERRUPTION_SUBSCRIPTION).await;
     let mut creations = subscriber(&google, CREATION_SUBSCRIPTION).await;
     assert_eq!(google.compute().instances().len() as u64, google.truth().await.instances);
 
     let mut events = google.advance(Duration::from_secs(300)).await.unwrap();
-    events.extend(google.storm(0.5).await.unwrap());
+    events.extend(google.burst(0.5).await.unwrap());
     let truth = google.truth().await;
     assert_eq!(google.compute().instances().len() as u64, truth.instances);
 
-    // Whoever counts each entry once and knows every instance comes to the same result.
+    // Counting each entry once and joining it with its instance yields the expected results.
     let mut clusters = BTreeMap::<String, String>::new();
     for event in &events {
         if let Event::Preempted(instance) = event {
@@ -83,7 +81,7 @@ async fn what_happens_is_published_and_listed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_lives_by_the_clock() {
+async fn advances_with_the_clock() {
     let google = Google::builder().speed(10.0).start().await.unwrap();
     let creations = google.subscription(CREATION_SUBSCRIPTION);
     let pubsub = google.pubsub().unwrap();
@@ -105,13 +103,13 @@ async fn a_scale_of_zero_has_no_instances() {
 }
 
 #[tokio::test]
-async fn it_can_publish_into_googles_emulator() {
+async fn publishes_to_googles_emulator() {
     let Some(endpoint) = emulator::endpoint().await else { return };
     let host = endpoint.strip_prefix("http://").unwrap();
     let builder = Google::builder().emulator(host).project("emulated-project", 8);
     let google = builder.clone().start().await.unwrap();
     assert!(google.pubsub().is_none());
-    google.storm(0.2).await.unwrap();
+    google.burst(0.2).await.unwrap();
     let mut client = Client::connect(endpoint.clone(), "unused").await;
     client.subscription = google.subscription(INTERRUPTION_SUBSCRIPTION);
     let truth = google.truth().await;
@@ -122,11 +120,11 @@ async fn it_can_publish_into_googles_emulator() {
         client.acknowledge(ack_ids(&messages)).await.unwrap();
         seen.extend(payloads(&messages));
     }
-    builder.start().await.expect("what exists in an emulator may be used again");
+    builder.start().await.expect("existing topics are reused");
 }
 
 #[tokio::test]
-async fn an_emulator_that_is_not_there_is_an_error() {
+async fn reports_an_unreachable_emulator() {
     let error = Google::builder().emulator("127.0.0.1:1").start().await.err().unwrap();
     assert!(matches!(error, StartError::Create(_)), "{error}");
     Google::builder().emulator("no host").start().await.err().unwrap();

@@ -1,4 +1,4 @@
-//! A world that lives.
+//! Tests of the simulation of clusters.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -14,7 +14,7 @@ fn start(seed: u64) -> World {
     World::new(seed, NOW + Duration::from_secs(1_700_000_000))
 }
 
-/// The instances by zone and name, kept by somebody who hears only of events.
+/// The instances by zone and name, as derived from events.
 #[derive(Clone, Debug, Default)]
 struct Observer {
     instances: BTreeMap<(String, String), Instance>,
@@ -27,7 +27,7 @@ impl Observer {
     fn new(world: &World) -> Self {
         let mut observer = Self::default();
         for instance in world.instances() {
-            assert!(observer.ids.insert(instance.id), "an id twice");
+            assert!(observer.ids.insert(instance.id), "a duplicate id");
             observer.instances.insert(key(instance), instance.clone());
         }
         observer
@@ -49,7 +49,7 @@ impl Observer {
                     prop_assert!(!self.instances.contains_key(&key(&instance)));
                 }
                 Event::Preempted(instance) => {
-                    let known = self.instances.get_mut(&key(&instance)).expect("it exists");
+                    let known = self.instances.get_mut(&key(&instance)).expect("the instance exists");
                     prop_assert_eq!(known.id, instance.id);
                     prop_assert_eq!(known.status, Status::Running);
                     prop_assert!(instance.provisioning.is_preemptible());
@@ -68,18 +68,18 @@ impl Observer {
     }
 
     fn create(&mut self, instance: Instance) -> Result<(), TestCaseError> {
-        prop_assert!(self.ids.insert(instance.id), "an id twice");
+        prop_assert!(self.ids.insert(instance.id), "a duplicate id");
         prop_assert_eq!(instance.status, Status::Running);
         prop_assert_eq!(self.instances.insert(key(&instance), instance), None);
         Ok(())
     }
 
-    /// What it heard is what there is.
+    /// Compares the derived state with the world.
     fn check(&self, world: &World) -> Result<(), TestCaseError> {
         let truth = world.truth();
         let there: BTreeMap<_, _> =
             world.instances().map(|instance| (key(instance), instance.clone())).collect();
-        prop_assert_eq!(there.len() as u64, truth.instances, "a name is taken once");
+        prop_assert_eq!(there.len() as u64, truth.instances, "names are unique");
         prop_assert_eq!(&there, &self.instances);
         prop_assert_eq!(truth.unattributed, self.unattributed);
         for (cluster, count) in &truth.interruptions_by_cluster {
@@ -103,38 +103,38 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn events_tell_all_that_happens(
+    fn events_describe_all_changes(
         seed: u64,
         steps in prop::collection::vec((1..20_000_u64, prop::option::weighted(0.1, 0.0..=1.0_f64)), 1..40),
     ) {
         let mut world = start(seed);
         let mut observer = Observer::new(&world);
         observer.check(&world)?;
-        for (millis, storm) in steps {
+        for (millis, burst) in steps {
             observer.note(world.advance(Duration::from_millis(millis)))?;
-            if let Some(share) = storm {
-                observer.note(world.storm(share))?;
+            if let Some(share) = burst {
+                observer.note(world.burst(share))?;
             }
             observer.check(&world)?;
         }
     }
 
     #[test]
-    fn the_same_seed_lives_the_same_life(seed: u64, steps in prop::collection::vec(0..5_000_u64, 0..40)) {
+    fn is_deterministic(seed: u64, steps in prop::collection::vec(0..5_000_u64, 0..40)) {
         let mut in_steps = start(seed);
         let mut events: Vec<Event> = Vec::new();
         for millis in &steps {
             events.extend(in_steps.advance(Duration::from_millis(*millis)));
         }
-        let mut at_once = start(seed);
-        prop_assert_eq!(events, at_once.advance(Duration::from_millis(steps.iter().sum())));
-        prop_assert_eq!(in_steps.truth(), at_once.truth());
+        let mut in_one_step = start(seed);
+        prop_assert_eq!(events, in_one_step.advance(Duration::from_millis(steps.iter().sum())));
+        prop_assert_eq!(in_steps.truth(), in_one_step.truth());
     }
 }
 
-/// What somebody sees who watches for some days of five minutes.
+/// Watches four simulated days for each seed.
 #[test]
-fn there_is_something_to_see() {
+fn changes_are_frequent_and_varied() {
     for seed in 0..4 {
         let mut world = start(seed);
         let first = world.truth();
@@ -167,7 +167,7 @@ fn there_is_something_to_see() {
         }
         let truth = world.truth();
         let seen = format!(
-            "seed {seed}: {created} created, {reused} under an old name, {bulks} bulks, {failed} failed, \
+            "seed {seed}: {created} created, {reused} with a reused name, {bulks} bulks, {failed} failed, \
              {by_zone:?}, {truth:?}"
         );
         assert!(truth.interruptions_by_cluster.values().all(|count| *count > 0), "{seen}");
@@ -179,7 +179,7 @@ fn there_is_something_to_see() {
         let total: u64 = per_step.iter().sum();
         assert!((100..2000).contains(&total), "{total} interruptions: {seen}");
         for minute in per_step.chunks_exact(30) {
-            assert!(minute.iter().sum::<u64>() > 0, "nothing happens for a minute: {seen}");
+            assert!(minute.iter().sum::<u64>() > 0, "no interruption for a minute: {seen}");
         }
     }
 }
@@ -188,22 +188,21 @@ fn there_is_something_to_see() {
 fn a_burst_preempts_its_share_of_the_spot_instances() {
     let mut world = start(1);
     let spot: u64 = world.truth().spot_by_cluster.values().sum();
-    assert!(world.storm(0.0).is_empty());
-    let preempted = world.storm(1.0);
-    let is_terminated = |event: &Event| {
-        matches!(event, Event::Preempted(instance) if instance.status == Status::Terminated)
-    };
+    assert!(world.burst(0.0).is_empty());
+    let preempted = world.burst(1.0);
+    let is_terminated =
+        |event: &Event| matches!(event, Event::Preempted(instance) if instance.status == Status::Terminated);
     assert!(preempted.iter().all(is_terminated));
-    assert!(world.storm(1.0).is_empty(), "a preempted instance is preempted once");
+    assert!(world.burst(1.0).is_empty(), "a preempted instance is preempted once");
     let truth = world.truth();
     assert_eq!(truth.interruptions_by_cluster.values().sum::<u64>(), spot);
     assert_eq!(truth.spot_by_cluster.values().sum::<u64>(), 0);
     world.advance(Duration::from_secs(60));
-    assert!(world.truth().spot_by_cluster.values().sum::<u64>() > spot / 3, "they come again");
+    assert!(world.truth().spot_by_cluster.values().sum::<u64>() > spot / 3, "instances are recreated");
 }
 
 #[test]
-fn worlds_can_be_large_or_empty() {
+fn scales_the_node_pools() {
     let large = World::with_scale(1, NOW, 20);
     assert!(large.truth().instances > 20 * 100);
     let mut empty = World::with_scale(1, NOW + Duration::from_secs(10_000), 0);

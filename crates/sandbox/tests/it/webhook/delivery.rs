@@ -1,4 +1,4 @@
-//! How deliveries are sent, what Spacelift does about failures, and the control endpoint.
+//! Tests of deliveries, of the reaction to failures and of the control endpoint.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn delivery(number: u64) -> Delivery {
 }
 
 #[tokio::test]
-async fn arrive_signed_and_in_order() {
+async fn delivers_signed_and_in_order() {
     let receiver = Receiver::start().await;
     let spacelift =
         Spacelift::builder().webhook(receiver.webhook().shape(Shape::Both)).start().await.unwrap();
@@ -40,25 +40,25 @@ async fn arrive_signed_and_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retries_are_off_unless_asked_for() {
+async fn retries_only_if_enabled() {
     let receiver = Receiver::start().await;
     let spacelift = Spacelift::builder().webhook(receiver.webhook()).start().await.unwrap();
-    receiver.answer_with(vec![503]);
+    receiver.respond_with(vec![503]);
     spacelift.deliver(delivery(1));
     spacelift.webhook_settled().await;
     assert_eq!(receiver.received().len(), 1);
     assert_eq!(spacelift.webhook_status().failed, 1);
 
     spacelift.set_webhook(receiver.webhook().retry(true));
-    receiver.answer_with(vec![503, 500, 502]);
+    receiver.respond_with(vec![503, 500, 502]);
     spacelift.deliver(delivery(2));
     spacelift.webhook_settled().await;
     assert_eq!(receiver.received().len(), 5);
     let status = spacelift.webhook_status();
     assert_eq!((status.retries, status.accepted, status.failed), (3, 1, 0));
 
-    // Three times is all, and 4xx is final.
-    receiver.answer_with(vec![503, 503, 503, 503, 404]);
+    // After three retries the delivery fails, and 4xx is not retried.
+    receiver.respond_with(vec![503, 503, 503, 503, 404]);
     spacelift.deliver(delivery(3));
     spacelift.webhook_settled().await;
     assert_eq!(receiver.received().len(), 9);
@@ -70,14 +70,14 @@ async fn retries_are_off_unless_asked_for() {
 }
 
 #[tokio::test]
-async fn ten_failures_in_a_row_disable_a_webhook() {
+async fn disables_a_webhook_after_ten_failures() {
     let receiver = Receiver::start().await;
     let spacelift = Spacelift::builder().webhook(receiver.webhook()).start().await.unwrap();
-    // Nine, a success, nine: not in a row.
-    let mut answers = vec![401; 9];
-    answers.push(204);
-    answers.extend([401; 9]);
-    receiver.answer_with(answers);
+    // Nine failures, a success, nine failures: not consecutive.
+    let mut statuses = vec![401; 9];
+    statuses.push(204);
+    statuses.extend([401; 9]);
+    receiver.respond_with(statuses);
     for number in 0..19 {
         spacelift.deliver(delivery(number));
     }
@@ -85,7 +85,7 @@ async fn ten_failures_in_a_row_disable_a_webhook() {
     assert!(!spacelift.webhook_status().disabled);
     assert_eq!(spacelift.webhook_status().failures_in_a_row, 9);
 
-    receiver.answer_with(vec![401]);
+    receiver.respond_with(vec![401]);
     for number in 19..25 {
         spacelift.deliver(delivery(number));
     }
@@ -102,17 +102,17 @@ async fn ten_failures_in_a_row_disable_a_webhook() {
 }
 
 #[tokio::test]
-async fn nobody_listening_is_a_failure() {
+async fn counts_a_refused_connection_as_failure() {
     let spacelift =
         Spacelift::builder().webhook(Webhook::new("http://127.0.0.1:1/webhook", "s")).start().await.unwrap();
     spacelift.deliver(delivery(1));
     spacelift.webhook_settled().await;
     let status = spacelift.webhook_status();
-    assert_eq!((status.failed, status.answers[&0]), (1, 1));
+    assert_eq!((status.failed, status.responses[&0]), (1, 1));
 }
 
 #[tokio::test]
-async fn is_controlled_from_outside_the_process() {
+async fn configures_the_webhook_through_the_control_endpoint() {
     let receiver = Receiver::start().await;
     let spacelift = Spacelift::builder().start().await.unwrap();
     let client = Client::new(&spacelift);

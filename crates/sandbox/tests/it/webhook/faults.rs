@@ -1,4 +1,4 @@
-//! What goes wrong with deliveries when somebody asks for it.
+//! Tests of fault injection.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -12,7 +12,7 @@ use super::receiver::Receiver;
 
 const STATES: [&str; 5] = ["QUEUED", "READY", "PREPARING", "PLANNING", "FAILED"];
 
-/// Delivers forty runs of five states each.
+/// Delivers forty runs with five states each.
 async fn deliver_with(faults: WebhookFaults) -> (Spacelift, Receiver) {
     let receiver = Receiver::start().await;
     let spacelift = Spacelift::builder().webhook(receiver.webhook()).start().await.unwrap();
@@ -29,7 +29,7 @@ async fn deliver_with(faults: WebhookFaults) -> (Spacelift, Receiver) {
     (spacelift, receiver)
 }
 
-/// How often each pair of a run and a version was received.
+/// Returns how often each pair of run and version was received.
 fn seen(receiver: &Receiver) -> HashMap<(String, u64), usize> {
     let mut seen = HashMap::new();
     for payload in receiver.json() {
@@ -40,7 +40,7 @@ fn seen(receiver: &Receiver) -> HashMap<(String, u64), usize> {
 }
 
 #[tokio::test]
-async fn duplicates() {
+async fn duplicates_deliveries() {
     let (spacelift, receiver) = deliver_with(WebhookFaults { duplicates: 0.3, ..Default::default() }).await;
     let seen = seen(&receiver);
     assert_eq!(seen.len(), 200);
@@ -50,7 +50,7 @@ async fn duplicates() {
 }
 
 #[tokio::test]
-async fn loss_that_spares_the_last_state() {
+async fn drops_deliveries_of_non_final_states() {
     let (spacelift, receiver) = deliver_with(WebhookFaults { lost: 1.0, ..Default::default() }).await;
     assert_eq!(receiver.received().len(), 40);
     assert!(receiver.json().iter().all(|payload| payload["state"] == "FAILED"));
@@ -58,7 +58,7 @@ async fn loss_that_spares_the_last_state() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn reordering() {
+async fn reorders_deliveries() {
     let (_, receiver) = deliver_with(WebhookFaults { reorder: 0.5, ..Default::default() }).await;
     assert_eq!(seen(&receiver).len(), 200, "nothing is lost");
     let versions: Vec<_> =
@@ -67,34 +67,34 @@ async fn reordering() {
     let first_last = versions.iter().position(|version| *version == 4).unwrap();
     assert!(first_last < last_first);
     let mut last = HashMap::new();
-    let overtaken = receiver.json().into_iter().any(|payload| {
+    let is_reordered = receiver.json().into_iter().any(|payload| {
         let version = payload["stateVersion"].as_u64();
         let before = last.insert(payload["run"]["id"].to_string(), version).flatten();
         before > version
     });
-    assert!(overtaken, "states of one run overtake each other too");
+    assert!(is_reordered, "states of one run are reordered");
 }
 
 #[tokio::test]
-async fn wrong_signatures() {
+async fn sends_wrong_signatures() {
     let (spacelift, receiver) =
         deliver_with(WebhookFaults { bad_signatures: 1.0, ..Default::default() }).await;
     let received = receiver.received();
     let genuine = received.iter().filter(|received| received.is_genuine()).count();
     assert_eq!((received.len(), genuine), (400, 200));
     assert_eq!(spacelift.webhook_status().bad_signatures, 200);
-    assert_eq!(spacelift.webhook_status().accepted, 200, "Spacelift knows nothing of them");
+    assert_eq!(spacelift.webhook_status().accepted, 200, "forged requests are not counted");
 }
 
 #[tokio::test]
-async fn old_payloads() {
+async fn sends_old_payloads() {
     let (_, receiver) = deliver_with(WebhookFaults { old_payloads: 0.5, ..Default::default() }).await;
     let old = receiver.json().iter().filter(|payload| payload.get("timestamp_millis").is_none()).count();
     assert!((50..150).contains(&old), "{old}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn delay() {
+async fn delays_deliveries() {
     let start = Instant::now();
     let faults = WebhookFaults { delay: Duration::from_secs(60), ..Default::default() };
     let (_, receiver) = deliver_with(faults).await;

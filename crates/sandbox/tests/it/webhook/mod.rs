@@ -1,8 +1,8 @@
-//! Deliveries about runs.
+//! Tests of webhooks.
 
 mod delivery;
 mod faults;
-mod living;
 mod payload;
 mod policy;
 mod receiver;
+mod simulation;

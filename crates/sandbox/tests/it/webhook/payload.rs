@@ -1,4 +1,4 @@
-//! Both shapes of one description.
+//! Tests of both payloads.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn after(millis: u64) -> Duration {
     CREATED + Duration::from_millis(millis)
 }
 
-/// A tracked run that has something of everything.
+/// Returns a tracked run with data in all fields.
 fn run() -> RunInfo {
     let mut run = RunInfo::new("01EF9PFPNFFM2MQXTJKHK1B869", "network")
         .created_at(CREATED)
@@ -86,7 +86,7 @@ fn the_default_payload_has_the_documented_fields() {
 }
 
 #[test]
-fn old_ones_and_sparse_ones_lack_fields() {
+fn omits_fields_in_old_payloads() {
     let delivery = Delivery::new(RunInfo::new("01", "s")).state("QUEUED", 0, CREATED);
     let payload = delivery.clone().old(true).default_payload();
     assert_eq!(keys(&payload), ["account", "run", "stack", "state", "stateVersion", "timestamp"]);
@@ -101,7 +101,7 @@ fn old_ones_and_sparse_ones_lack_fields() {
 }
 
 #[test]
-fn the_policy_payload_is_the_projection() {
+fn the_policy_payload_has_the_selected_fields() {
     let payload = finished().policy_payload();
     let nanos = |at: Duration| u64::try_from(at.as_nanos()).unwrap();
     let change = |action: &str, phase: &str| json!({ "action": action, "phase": phase, "moved": false });
@@ -136,7 +136,7 @@ fn the_policy_payload_is_the_projection() {
 }
 
 #[test]
-fn a_history_is_a_delivery_for_each_state() {
+fn history_has_a_delivery_for_each_state() {
     let deliveries =
         Delivery::history(&run(), [("QUEUED", CREATED), ("PLANNING", after(1)), ("FAILED", after(2))]);
     let seen: Vec<_> = deliveries.iter().map(|d| (d.current(), d.version(), d.is_terminal())).collect();
@@ -146,7 +146,7 @@ fn a_history_is_a_delivery_for_each_state() {
 }
 
 #[test]
-fn the_very_bytes_are_signed() {
+fn signs_the_sent_bytes() {
     let request = finished().signed(Shape::Default, "a secret");
     let body: Value = serde_json::from_slice(&request.body).unwrap();
     assert_eq!(body, finished().default_payload());

@@ -1,4 +1,4 @@
-//! The notification policy of `deploy/spacelift`, evaluated on what Spacelift documents as its input.
+//! Evaluates the notification policy of `deploy/spacelift` with the documented input.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn engine(rego_v0: bool) -> Engine {
     engine
 }
 
-/// What the rule `webhook` says, as Spacelift before and after version 1.0 of Open Policy Agent would read it.
+/// Evaluates the rule `webhook` with the Rego syntax before and after version 1.0 of Open Policy Agent.
 fn webhooks(input: &Value) -> Vec<Value> {
     let [new, old] = [false, true].map(|rego_v0| {
         let mut engine = engine(rego_v0);
@@ -45,7 +45,7 @@ fn run() -> RunInfo {
         .policy_receipt("PLAN", "warn")
 }
 
-/// All states of a run, on a private pool or on the public one.
+/// Returns all state changes of a run, on a private pool and on the public one.
 fn deliveries() -> Vec<Delivery> {
     let at = |seconds| run().created_at + Duration::from_secs(seconds);
     let states = ["QUEUED", "READY", "PLANNING", "UNCONFIRMED", "CONFIRMED", "APPLYING", "FINISHED"];
@@ -59,7 +59,7 @@ fn deliveries() -> Vec<Delivery> {
 }
 
 #[test]
-fn makes_what_the_sandbox_sends() {
+fn matches_the_sandbox_payload() {
     for delivery in deliveries() {
         let made = payload(&delivery.policy_input(&[OTHER, OURS]));
         assert_eq!(made, delivery.policy_payload());
@@ -72,7 +72,7 @@ fn makes_what_the_sandbox_sends() {
 }
 
 #[test]
-fn goes_to_our_webhook_by_label_or_by_identity() {
+fn selects_the_webhook_by_label_or_id() {
     let delivery = deliveries().remove(0);
     let chosen = |webhooks_given: &[(&str, &[&str])]| -> Vec<String> {
         let webhooks = webhooks(&delivery.policy_input(webhooks_given));
@@ -85,7 +85,7 @@ fn goes_to_our_webhook_by_label_or_by_identity() {
     assert_eq!(chosen(&[("a", &["spacelift-promex"]), ("b", &["spacelift-promex"])]), ["a", "b"]);
 }
 
-/// Every place in an object.
+/// Collects the JSON pointers of all fields of an object.
 fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
     if let Value::Object(fields) = value {
         for (name, field) in fields {
@@ -102,7 +102,7 @@ fn remove(value: &mut Value, pointer: &str) {
 }
 
 #[test]
-fn a_field_that_is_missing_or_null_costs_nothing_else() {
+fn missing_fields_do_not_affect_others() {
     let input = deliveries().pop().unwrap().policy_input(&[OURS]);
     let whole = payload(&input);
     let mut places = Vec::new();
@@ -119,7 +119,7 @@ fn a_field_that_is_missing_or_null_costs_nothing_else() {
         for input in [without, with_null] {
             let mut made = payload(&input);
             let mut expected = whole.clone();
-            // What is left out, null or empty is what was taken away, and nothing else.
+            // Only the removed field differs.
             for payload in [&mut made, &mut expected] {
                 if payload.pointer(&ours).is_some() {
                     remove(payload, &ours);
@@ -131,7 +131,7 @@ fn a_field_that_is_missing_or_null_costs_nothing_else() {
 }
 
 #[test]
-fn reads_lists_where_older_documentation_has_them() {
+fn reads_lists_at_their_older_location() {
     let mut input = deliveries().pop().unwrap().policy_input(&[OURS]);
     let whole = payload(&input);
     input["run_updated"]["run"]["policy_receipts"] = input["run_updated"]["policy_receipts"].take();
@@ -139,7 +139,7 @@ fn reads_lists_where_older_documentation_has_them() {
 }
 
 #[test]
-fn internal_errors_keep_their_payload_and_the_rest_is_not_ours() {
+fn forwards_internal_errors_and_ignores_other_events() {
     let endpoints = json!([{ "id": OURS.0, "labels": OURS.1 }, { "id": OTHER.0, "labels": OTHER.1 }]);
     let error = json!({
         "account": { "name": "acme" }, "webhook_endpoints": endpoints,

@@ -1,4 +1,4 @@
-//! A receiver of webhooks that believes nothing.
+//! A webhook receiver that verifies signatures.
 
 use std::{
     convert::Infallible,
@@ -15,12 +15,12 @@ use tokio::{net::TcpListener, sync::watch};
 
 pub(super) const SECRET: &str = "the secret";
 
-/// What has been received, in order.
+/// Records deliveries in order.
 #[derive(Clone)]
 pub(super) struct Receiver {
     url: String,
     received: watch::Sender<Vec<Received>>,
-    answers: Arc<Mutex<Vec<u16>>>,
+    statuses: Arc<Mutex<Vec<u16>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ impl Receiver {
     pub(super) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/webhook", listener.local_addr().unwrap());
-        let receiver = Self { url, received: watch::Sender::default(), answers: Arc::default() };
+        let receiver = Self { url, received: watch::Sender::default(), statuses: Arc::default() };
         let serving = receiver.clone();
         tokio::spawn(async move {
             loop {
@@ -55,7 +55,7 @@ impl Receiver {
                 let receiver = serving.clone();
                 let service = service_fn(move |request| {
                     let receiver = receiver.clone();
-                    async move { Ok::<_, Infallible>(receiver.answer(request).await) }
+                    async move { Ok::<_, Infallible>(receiver.respond(request).await) }
                 });
                 tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
             }
@@ -63,26 +63,26 @@ impl Receiver {
         receiver
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         assert_eq!(request.method(), Method::POST);
         assert_eq!(request.uri().path(), "/webhook");
         let (parts, body) = request.into_parts();
         assert_eq!(parts.headers["content-type"], "application/json");
         let body = body.collect().await.unwrap().to_bytes();
         self.received.send_modify(|all| all.push(Received { headers: parts.headers, body }));
-        let status = self.answers.lock().unwrap().pop().unwrap_or(204);
+        let status = self.statuses.lock().unwrap().pop().unwrap_or(204);
         Response::builder().status(status).body(Full::default()).unwrap()
     }
 
-    /// The webhook that ends here, which delivers runs only.
+    /// Returns the webhook of this receiver, for runs only.
     pub(super) fn webhook(&self) -> Webhook {
         Webhook::new(&self.url, SECRET).others(false)
     }
 
-    /// How the next requests are answered; afterwards it is 204 again.
-    pub(super) fn answer_with(&self, mut statuses: Vec<u16>) {
+    /// Sets the statuses of the next responses. Later responses are 204 again.
+    pub(super) fn respond_with(&self, mut statuses: Vec<u16>) {
         statuses.reverse();
-        *self.answers.lock().unwrap() = statuses;
+        *self.statuses.lock().unwrap() = statuses;
     }
 
     pub(super) fn received(&self) -> Vec<Received> {

@@ -111,7 +111,7 @@ async fn counts_all_preemptions_with_operations_alone() {
         google.advance(Duration::from_secs(1)).await.unwrap();
         listings(&exporter, 1.0).await;
     }
-    google.storm(0.3).await.unwrap();
+    google.burst(0.3).await.unwrap();
     let truth = google.truth().await;
     let counted: u64 = truth.interruptions_by_cluster.values().sum();
     assert!(counted > 20, "{truth:?}");
@@ -163,9 +163,9 @@ async fn counts_all_interruptions_when_the_sink_stops_in_a_burst() {
         .envs([SHORT_GRACE]);
     let exporter = Exporter::run(command).await;
     exporter.readiness(200).await;
-    google.storm(0.2).await.unwrap();
+    google.burst(0.2).await.unwrap();
     google.set_sink(false);
-    google.storm(0.2).await.unwrap();
+    google.burst(0.2).await.unwrap();
     let truth = google.truth().await;
     for (cluster, interruptions) in &truth.interruptions_by_cluster {
         let exact = Some(*interruptions as f64);

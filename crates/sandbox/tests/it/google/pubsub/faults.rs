@@ -1,4 +1,4 @@
-//! Everything that can be made to go wrong.
+//! Tests of fault injection.
 
 use std::{
     collections::HashMap,
@@ -21,7 +21,7 @@ async fn start() -> (PubSub, Client) {
     (pubsub, client)
 }
 
-/// Acknowledges everything until `count` deliveries have been seen, and counts each payload.
+/// Acknowledges `count` deliveries and counts each payload.
 async fn consume(client: &mut Client, stream: &mut Stream, count: usize) -> HashMap<String, usize> {
     let (mut seen, mut left) = (HashMap::new(), count);
     while left > 0 {
@@ -40,7 +40,7 @@ fn numbers(count: u32) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn duplicates_come_once_more_although_acknowledged() {
+async fn redelivers_acknowledged_messages_once() {
     let (pubsub, mut client) = start().await;
     pubsub.set_faults(Faults { duplicates: 1.0, ..Faults::default() });
     pubsub.publish(&client.topic, numbers(100)).unwrap();
@@ -50,7 +50,7 @@ async fn duplicates_come_once_more_although_acknowledged() {
     assert!(seen.values().all(|times| *times == 2), "{seen:?}");
     let counts = pubsub.counts(&client.subscription);
     assert_eq!((counts.acked, counts.unacked, counts.redeliveries), (100, 0, 100));
-    assert!(timeout(MOMENT, stream.next()).await.is_err(), "but only once more");
+    assert!(timeout(MOMENT, stream.next()).await.is_err(), "redelivered only once");
 
     pubsub.set_faults(Faults { duplicates: 0.5, ..Faults::default() });
     pubsub.publish(&client.topic, numbers(1000)).unwrap();
@@ -62,7 +62,7 @@ async fn duplicates_come_once_more_although_acknowledged() {
 }
 
 #[tokio::test]
-async fn order_is_lost_but_no_message() {
+async fn shuffles_the_order_without_loss() {
     let (pubsub, mut client) = start().await;
     pubsub.set_faults(Faults { reorder: 50, ..Faults::default() });
     pubsub.publish(&client.topic, numbers(500)).unwrap();
@@ -73,7 +73,7 @@ async fn order_is_lost_but_no_message() {
 }
 
 #[tokio::test]
-async fn lost_acknowledgements_are_answered_all_the_same() {
+async fn drops_acknowledgements_without_an_error() {
     let (pubsub, mut client) = start().await;
     pubsub.set_faults(Faults { lost_acks: 1.0, ..Faults::default() });
     client.publish(["one"]).await;
@@ -86,7 +86,7 @@ async fn lost_acknowledgements_are_answered_all_the_same() {
 }
 
 #[tokio::test]
-async fn slow_acknowledgements_are_answered_late() {
+async fn delays_responses_to_acknowledgements() {
     let (pubsub, mut client) = start().await;
     pubsub.set_faults(Faults { slow_acks: MOMENT, ..Faults::default() });
     client.publish(["one"]).await;
@@ -98,14 +98,14 @@ async fn slow_acknowledgements_are_answered_late() {
 }
 
 #[tokio::test]
-async fn streams_are_reset_on_demand() {
+async fn resets_streams_on_demand() {
     let (pubsub, mut client) = start().await;
     client.publish(["one"]).await;
     let mut stream = client.stream().await;
     let messages = stream.take(1).await;
     pubsub.reset_streams(&client.subscription);
     assert_eq!(code(stream.next().await.unwrap()), Code::Unavailable);
-    client.acknowledge(ack_ids(&messages)).await.expect("only streams were reset");
+    client.acknowledge(ack_ids(&messages)).await.expect("the lease is still valid");
     client.publish(["two"]).await;
     let mut stream = client.stream().await;
     stream.take(1).await;
@@ -114,12 +114,12 @@ async fn streams_are_reset_on_demand() {
 }
 
 #[tokio::test]
-async fn streams_are_reset_after_a_while() {
+async fn resets_streams_at_an_age() {
     let (pubsub, mut client) = start().await;
     pubsub.set_faults(Faults { reset_every: Some(MOMENT), ..Faults::default() });
     let start = Instant::now();
     let result = client.stream_with(Default::default()).await;
-    assert_eq!(code(result), Code::Unavailable, "even if there was nothing to say");
+    assert_eq!(code(result), Code::Unavailable, "also without messages");
     assert!(start.elapsed() >= MOMENT);
     client.publish(["one"]).await;
     let mut stream = client.stream().await;
@@ -129,7 +129,7 @@ async fn streams_are_reset_after_a_while() {
 }
 
 #[tokio::test]
-async fn everything_can_be_refused() {
+async fn rejects_all_calls() {
     let (pubsub, mut client) = start().await;
     client.publish(["one"]).await;
     let mut stream = client.stream().await;
@@ -139,7 +139,7 @@ async fn everything_can_be_refused() {
         assert_eq!(code(client.acknowledge(ack_ids(&messages)).await), refused);
         assert_eq!(code(client.stream_with(Default::default()).await), refused);
         assert_eq!(code(client.subscribe(Subscription::default()).await), refused);
-        // Nobody is asked whether they may publish from inside.
+        // Publishing through the handle is never rejected.
         pubsub.publish(&client.topic, ["two"]).unwrap();
     }
     assert_eq!(code(stream.next().await.unwrap()), Code::Unavailable);
@@ -148,7 +148,7 @@ async fn everything_can_be_refused() {
 }
 
 #[tokio::test]
-async fn one_subscription_can_fail_alone() {
+async fn injects_faults_into_one_subscription() {
     let (pubsub, mut client) = start().await;
     let mut other = client.clone();
     other.subscription.push_str("-2");
@@ -165,7 +165,7 @@ async fn one_subscription_can_fail_alone() {
 }
 
 #[tokio::test]
-async fn a_frozen_server_says_nothing_at_all() {
+async fn a_frozen_server_sends_nothing() {
     let (pubsub, mut client) = start().await;
     client.publish(["one", "two"]).await;
     let mut stream = client.stream().await;
@@ -179,10 +179,10 @@ async fn a_frozen_server_says_nothing_at_all() {
     let acknowledged = tokio::spawn(async move { other.acknowledge(ack_ids(&messages[1..])).await });
     tokio::time::sleep(MOMENT).await;
     assert_eq!(pubsub.acked(&client.subscription), 0);
-    assert_eq!(pubsub.counts(&client.subscription).streams, 1, "the stream is still there");
+    assert_eq!(pubsub.counts(&client.subscription).streams, 1, "the stream stays open");
 
     pubsub.clear_faults();
-    acknowledged.await.unwrap().expect("it was only late");
+    acknowledged.await.unwrap().expect("the acknowledgement succeeds after the freeze");
     assert_eq!(payloads(&stream.take(1).await), ["three"]);
-    assert_eq!(pubsub.acked(&client.subscription), 1, "who gives up has not acknowledged");
+    assert_eq!(pubsub.acked(&client.subscription), 1, "the canceled acknowledgement has no effect");
 }

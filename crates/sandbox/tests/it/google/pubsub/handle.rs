@@ -1,4 +1,4 @@
-//! The server from inside the process.
+//! Tests of the handle of the server.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -23,7 +23,7 @@ async fn start() -> (PubSub, Client) {
 }
 
 #[tokio::test]
-async fn counts_what_becomes_of_messages() {
+async fn counts_deliveries_and_acknowledgements() {
     let (pubsub, mut client) = start().await;
     let ids = pubsub.publish(TOPIC, ["one", "two", "three", "four"]).unwrap();
     assert_eq!(ids.len(), 4);
@@ -50,7 +50,7 @@ async fn counts_what_becomes_of_messages() {
 }
 
 #[tokio::test]
-async fn messages_come_in_many_forms() {
+async fn publishes_messages_of_several_types() {
     let (pubsub, mut client) = start().await;
     pubsub.publish(TOPIC, [serde_json::json!({ "a": 1 })]).unwrap();
     pubsub.publish(TOPIC, [vec![b'v']]).unwrap();
@@ -64,7 +64,7 @@ async fn messages_come_in_many_forms() {
 }
 
 #[tokio::test]
-async fn errors_are_those_of_the_service() {
+async fn returns_errors_of_the_service() {
     let (pubsub, _) = start().await;
     assert_eq!(pubsub.create_topic(TOPIC).unwrap_err().code(), Code::AlreadyExists);
     assert_eq!(pubsub.create_topic("handle").unwrap_err().code(), Code::InvalidArgument);
@@ -72,11 +72,11 @@ async fn errors_are_those_of_the_service() {
     assert_eq!(pubsub.delete_subscription(&format!("{SUBSCRIPTION}-2")).unwrap_err().code(), Code::NotFound);
     pubsub.delete_subscription(SUBSCRIPTION).unwrap();
     pubsub.delete_topic(TOPIC).unwrap();
-    assert_eq!(pubsub.counts(SUBSCRIPTION).published, 0, "what does not exist has no counts");
+    assert_eq!(pubsub.counts(SUBSCRIPTION).published, 0, "unknown subscriptions have zero counts");
 }
 
 #[tokio::test]
-async fn one_can_wait_for_what_does_not_exist_yet() {
+async fn waits_for_a_subscription_to_be_created() {
     let pubsub = PubSub::builder().start().await.unwrap();
     let waiting = async { pubsub.wait_until(SUBSCRIPTION, |counts| counts.published == 1).await };
     let creating = async {
@@ -90,7 +90,7 @@ async fn one_can_wait_for_what_does_not_exist_yet() {
 }
 
 #[tokio::test]
-async fn a_restart_keeps_what_is_known() {
+async fn keeps_messages_after_a_restart() {
     let (pubsub, mut client) = start().await;
     pubsub.publish(TOPIC, ["one", "two"]).unwrap();
     let mut stream = client.stream().await;
@@ -104,7 +104,7 @@ async fn a_restart_keeps_what_is_known() {
     assert_eq!((counts.streams, counts.acked, counts.outstanding), (0, 1, 1));
 
     pubsub.restart().await.unwrap();
-    client.acknowledge(ack_ids(&messages[1..])).await.expect("the lease goes on");
+    client.acknowledge(ack_ids(&messages[1..])).await.expect("the lease is still valid");
     pubsub.wait_until_drained(SUBSCRIPTION).await;
     pubsub.publish(TOPIC, ["three"]).unwrap();
     assert_eq!(payloads(&client.stream().await.take(1).await), ["three"]);
@@ -112,7 +112,7 @@ async fn a_restart_keeps_what_is_known() {
 }
 
 #[tokio::test]
-async fn a_taken_address_is_an_error_that_names_it() {
+async fn reports_an_address_in_use() {
     let pubsub = PubSub::builder().start().await.unwrap();
     let error = PubSub::builder().listen(pubsub.address()).start().await.err().unwrap();
     assert!(matches!(error, StartError::Listen(..)));
@@ -143,7 +143,7 @@ async fn leases_follow_a_paused_clock() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiting_for_a_lease_to_end_lets_a_paused_clock_run() {
+async fn waiting_for_a_lease_expiry_advances_a_paused_clock() {
     let (pubsub, mut client) = start().await;
     pubsub.publish(TOPIC, ["one"]).unwrap();
     client.pull(1).await;

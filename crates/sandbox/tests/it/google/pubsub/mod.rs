@@ -1,4 +1,4 @@
-//! Pub/Sub.
+//! Tests of Pub/Sub.
 
 mod faults;
 mod handle;

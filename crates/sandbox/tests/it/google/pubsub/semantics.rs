@@ -1,4 +1,4 @@
-//! What Google's emulator does and the sandbox does as well: every test runs against both.
+//! Semantics shared with Google's emulator. Each test runs against both.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -41,31 +41,31 @@ macro_rules! against_both {
 }
 
 against_both!(
-    acknowledged_messages_do_not_come_again,
-    acknowledgements_on_the_stream_count_too,
-    a_deleted_subscription_is_gone,
-    a_deleted_topic_leaves_its_subscriptions,
-    a_lease_ends,
-    a_lease_can_be_extended,
-    a_message_has_what_it_was_published_with,
-    a_pull_waits_for_a_message,
-    a_subscription_has_only_what_came_after_it,
-    bad_arguments_are_refused,
-    bad_names_are_refused,
-    every_subscription_has_every_message,
-    messages_come_in_order,
-    rejected_messages_come_again_under_another_id,
-    rejections_on_the_stream_count_too,
-    the_first_request_says_what_it_wants,
-    what_does_not_exist_is_not_found,
-    what_exists_is_not_created_again,
+    does_not_redeliver_acknowledged_messages,
+    accepts_acknowledgements_on_the_stream,
+    deletes_a_subscription_with_its_messages,
+    keeps_subscriptions_of_a_deleted_topic,
+    redelivers_after_lease_expiry,
+    extends_a_lease,
+    delivers_message_fields,
+    pull_waits_for_a_message,
+    delivers_only_messages_after_the_subscription,
+    rejects_invalid_arguments,
+    rejects_invalid_names,
+    delivers_to_every_subscription,
+    delivers_in_order,
+    redelivers_nacked_messages_with_new_ids,
+    accepts_nacks_on_the_stream,
+    validates_the_first_request,
+    returns_not_found,
+    returns_already_exists,
 );
 
 pub(super) fn code<T>(result: Result<T, Status>) -> Code {
-    result.err().expect("it is refused").code()
+    result.err().expect("an error").code()
 }
 
-async fn messages_come_in_order(mut client: Client) {
+async fn delivers_in_order(mut client: Client) {
     client.create(Subscription::default()).await;
     let sent: Vec<String> = (0..100).map(|number| number.to_string()).collect();
     client.publish(sent.clone()).await;
@@ -75,7 +75,7 @@ async fn messages_come_in_order(mut client: Client) {
     client.acknowledge(ack_ids(&messages)).await.unwrap();
 }
 
-async fn a_message_has_what_it_was_published_with(mut client: Client) {
+async fn delivers_message_fields(mut client: Client) {
     client.create(Subscription::default()).await;
     let attributes = HashMap::from([("a".to_owned(), "b".to_owned()), ("c".to_owned(), String::new())]);
     let message = PubsubMessage { attributes: attributes.clone(), ..PubsubMessage::default() };
@@ -86,7 +86,7 @@ async fn a_message_has_what_it_was_published_with(mut client: Client) {
 
     let messages = client.stream().await.take(2).await;
     for (received, id) in messages.into_iter().zip(ids) {
-        assert_eq!(received.delivery_attempt, 0, "nobody counts without dead letters");
+        assert_eq!(received.delivery_attempt, 0, "attempts are counted only with dead letters");
         let message = received.message.unwrap();
         assert_eq!(message.message_id, id);
         assert_eq!(message.attributes, attributes);
@@ -96,21 +96,21 @@ async fn a_message_has_what_it_was_published_with(mut client: Client) {
     }
 }
 
-async fn acknowledged_messages_do_not_come_again(mut client: Client) {
+async fn does_not_redeliver_acknowledged_messages(mut client: Client) {
     client.create(Subscription::default()).await;
     client.publish(["one", "two"]).await;
     let messages = client.pull(1).await;
     assert_eq!(payloads(&messages), ["one"]);
     client.acknowledge(ack_ids(&messages)).await.unwrap();
-    client.acknowledge(ack_ids(&messages)).await.expect("once more does no harm");
+    client.acknowledge(ack_ids(&messages)).await.expect("repeated acknowledgements succeed");
     let rest = client.pull(10).await;
     assert_eq!(payloads(&rest), ["two"]);
-    client.modify(ack_ids(&messages), 0).await.expect("it is too late for that");
+    client.modify(ack_ids(&messages), 0).await.expect("late changes succeed without effect");
     client.modify(ack_ids(&rest), 0).await.unwrap();
     assert_eq!(payloads(&client.pull(10).await), ["two"]);
 }
 
-async fn acknowledgements_on_the_stream_count_too(mut client: Client) {
+async fn accepts_acknowledgements_on_the_stream(mut client: Client) {
     client.create(Subscription::default()).await;
     client.publish(["one", "two"]).await;
     let mut stream = client.stream().await;
@@ -121,13 +121,13 @@ async fn acknowledgements_on_the_stream_count_too(mut client: Client) {
         modify_deadline_seconds: vec![0, 0],
         ..StreamingPullRequest::default()
     });
-    // The first of them is acknowledged, so it cannot be given back.
+    // The first message is acknowledged, so only the second one is released.
     let again = stream.take(1).await;
     assert_eq!(payloads(&again), ["two"]);
     client.acknowledge(ack_ids(&again)).await.unwrap();
 }
 
-async fn rejected_messages_come_again_under_another_id(mut client: Client) {
+async fn redelivers_nacked_messages_with_new_ids(mut client: Client) {
     client.create(Subscription::default()).await;
     let sent = client.publish(["one"]).await;
     let mut stream = client.stream().await;
@@ -135,12 +135,12 @@ async fn rejected_messages_come_again_under_another_id(mut client: Client) {
     for _ in 0..5 {
         let messages = stream.take(1).await;
         assert_eq!(messages[0].message.as_ref().unwrap().message_id, sent[0]);
-        assert!(seen.insert(messages[0].ack_id.clone()), "an id is good for one delivery");
+        assert!(seen.insert(messages[0].ack_id.clone()), "ids are valid for one delivery");
         client.modify(ack_ids(&messages), 0).await.unwrap();
     }
 }
 
-async fn rejections_on_the_stream_count_too(mut client: Client) {
+async fn accepts_nacks_on_the_stream(mut client: Client) {
     client.create(Subscription::default()).await;
     client.publish(["one"]).await;
     let mut stream = client.stream().await;
@@ -154,7 +154,7 @@ async fn rejections_on_the_stream_count_too(mut client: Client) {
     assert_ne!(ack_ids(&again), ack_ids(&messages));
 }
 
-async fn a_lease_ends(mut client: Client) {
+async fn redelivers_after_lease_expiry(mut client: Client) {
     client.create(Subscription::default()).await;
     client.publish(["one", "two"]).await;
     let mut stream = client.stream().await;
@@ -168,7 +168,7 @@ async fn a_lease_ends(mut client: Client) {
     client.acknowledge(ack_ids(&again)).await.unwrap();
 }
 
-async fn a_lease_can_be_extended(mut client: Client) {
+async fn extends_a_lease(mut client: Client) {
     client.create(Subscription::default()).await;
     client.publish(["one"]).await;
     let messages = client.pull(1).await;
@@ -179,7 +179,7 @@ async fn a_lease_can_be_extended(mut client: Client) {
     client.acknowledge(ack_ids(&messages)).await.unwrap();
 }
 
-async fn a_pull_waits_for_a_message(mut client: Client) {
+async fn pull_waits_for_a_message(mut client: Client) {
     client.create(Subscription::default()).await;
     assert!(client.peek().await.is_empty());
     let mut other = client.clone();
@@ -188,7 +188,7 @@ async fn a_pull_waits_for_a_message(mut client: Client) {
     assert_eq!(payloads(&pulled.await.unwrap()), ["one"]);
 }
 
-async fn a_subscription_has_only_what_came_after_it(mut client: Client) {
+async fn delivers_only_messages_after_the_subscription(mut client: Client) {
     let topic = Topic { name: client.topic.clone(), ..Topic::default() };
     client.publisher.create_topic(topic).await.unwrap();
     client.publish(["before"]).await;
@@ -197,7 +197,7 @@ async fn a_subscription_has_only_what_came_after_it(mut client: Client) {
     assert_eq!(payloads(&client.pull(10).await), ["after"]);
 }
 
-async fn every_subscription_has_every_message(mut client: Client) {
+async fn delivers_to_every_subscription(mut client: Client) {
     client.create(Subscription::default()).await;
     let mut other = client.clone();
     other.subscription.push_str("-2");
@@ -208,7 +208,7 @@ async fn every_subscription_has_every_message(mut client: Client) {
     assert_eq!(payloads(&other.pull(1).await), ["one"]);
 }
 
-async fn the_first_request_says_what_it_wants(mut client: Client) {
+async fn validates_the_first_request(mut client: Client) {
     client.create(Subscription::default()).await;
     client.publish(["one"]).await;
     for seconds in [-1, 0, 9, 601] {
@@ -233,7 +233,7 @@ async fn the_first_request_says_what_it_wants(mut client: Client) {
     assert_eq!(code(client.stream_with(StreamingPullRequest::default()).await), Code::NotFound);
 }
 
-async fn what_does_not_exist_is_not_found(mut client: Client) {
+async fn returns_not_found(mut client: Client) {
     let (topic, subscription) = (client.topic.clone(), client.subscription.clone());
     assert_eq!(code(client.subscribe(Subscription::default()).await), Code::NotFound);
     let messages = vec![PubsubMessage { data: "a".into(), ..PubsubMessage::default() }];
@@ -251,14 +251,14 @@ async fn what_does_not_exist_is_not_found(mut client: Client) {
     assert_eq!(code(client.modify(vec!["a".to_owned()], 10).await), Code::NotFound);
 }
 
-async fn what_exists_is_not_created_again(mut client: Client) {
+async fn returns_already_exists(mut client: Client) {
     client.create(Subscription::default()).await;
     let topic = Topic { name: client.topic.clone(), ..Topic::default() };
     assert_eq!(code(client.publisher.create_topic(topic).await), Code::AlreadyExists);
     assert_eq!(code(client.subscribe(Subscription::default()).await), Code::AlreadyExists);
 }
 
-async fn bad_names_are_refused(mut client: Client) {
+async fn rejects_invalid_names(mut client: Client) {
     for name in ["short", "projects/p/topics/1a", "projects/p/topics/google-1", "projects/p/topics/a b"] {
         let topic = Topic { name: name.to_owned(), ..Topic::default() };
         assert_eq!(code(client.publisher.create_topic(topic).await), Code::InvalidArgument, "{name}");
@@ -271,7 +271,7 @@ async fn bad_names_are_refused(mut client: Client) {
     }
 }
 
-async fn bad_arguments_are_refused(mut client: Client) {
+async fn rejects_invalid_arguments(mut client: Client) {
     let topic = Topic { name: client.topic.clone(), ..Topic::default() };
     client.publisher.create_topic(topic).await.unwrap();
     for seconds in [-1, 601] {
@@ -298,7 +298,7 @@ async fn bad_arguments_are_refused(mut client: Client) {
     assert_eq!(code(client.modify(vec!["nonsense".to_owned()], 10).await), Code::InvalidArgument);
 }
 
-async fn a_deleted_subscription_is_gone(mut client: Client) {
+async fn deletes_a_subscription_with_its_messages(mut client: Client) {
     client.create(Subscription::default()).await;
     client.publish(["one"]).await;
     let request = DeleteSubscriptionRequest { subscription: client.subscription.clone() };
@@ -309,7 +309,7 @@ async fn a_deleted_subscription_is_gone(mut client: Client) {
     assert_eq!(payloads(&client.pull(10).await), ["three"]);
 }
 
-async fn a_deleted_topic_leaves_its_subscriptions(mut client: Client) {
+async fn keeps_subscriptions_of_a_deleted_topic(mut client: Client) {
     client.create(Subscription::default()).await;
     client.publish(["one"]).await;
     client.publisher.delete_topic(DeleteTopicRequest { topic: client.topic.clone() }).await.unwrap();

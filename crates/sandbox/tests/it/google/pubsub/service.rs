@@ -1,4 +1,4 @@
-//! What Google does and its emulator does not, or not alike.
+//! Semantics of Google's service that its emulator lacks or implements differently.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -22,14 +22,14 @@ async fn start(name: &str) -> (PubSub, Client) {
 }
 
 #[tokio::test]
-async fn a_stream_has_no_more_than_it_wants() {
+async fn limits_outstanding_messages() {
     let (_pubsub, mut client) = start("stream").await;
     client.create(Subscription::default()).await;
     client.publish((0..10).map(|number| number.to_string())).await;
     let settings = StreamingPullRequest { max_outstanding_messages: 3, ..StreamingPullRequest::default() };
     let mut stream = client.stream_with(settings).await.unwrap();
     let first = stream.take(3).await;
-    assert!(timeout(Duration::from_millis(500), stream.next()).await.is_err(), "it has what it wanted");
+    assert!(timeout(Duration::from_millis(500), stream.next()).await.is_err(), "the limit is reached");
     client.acknowledge(ack_ids(&first[..2])).await.unwrap();
     let second = stream.take(2).await;
     assert!(timeout(Duration::from_millis(500), stream.next()).await.is_err());
@@ -48,7 +48,7 @@ async fn streams_share_a_subscription() {
     let (from_one, from_two) = (one.take(1).await, two.take(1).await);
     let both: HashSet<String> = payloads(&from_one).into_iter().chain(payloads(&from_two)).collect();
     assert_eq!(both.len(), 2);
-    // Whose message an id is for does not matter.
+    // Acknowledgement ids are not bound to a stream.
     client.acknowledge(ack_ids(&from_one)).await.unwrap();
     client.acknowledge(ack_ids(&from_two)).await.unwrap();
     client.publish(["third", "fourth"]).await;
@@ -58,7 +58,7 @@ async fn streams_share_a_subscription() {
 }
 
 #[tokio::test]
-async fn a_stream_has_no_more_bytes_than_it_wants() {
+async fn limits_outstanding_bytes() {
     let (pubsub, mut client) = start("bytes").await;
     client.create(Subscription::default()).await;
     client.publish(vec!["x".repeat(1000); 10]).await;
@@ -70,7 +70,7 @@ async fn a_stream_has_no_more_bytes_than_it_wants() {
 }
 
 #[tokio::test]
-async fn nobody_takes_everything() {
+async fn streams_share_messages() {
     let (pubsub, mut client) = start("share").await;
     client.create(Subscription::default()).await;
     let streams = [client.clone(), client.clone()].map(|mut client| {
@@ -84,7 +84,7 @@ async fn nobody_takes_everything() {
 }
 
 #[tokio::test]
-async fn more_than_a_thousand_come_in_several_responses() {
+async fn splits_large_deliveries() {
     let (_pubsub, mut client) = start("batches").await;
     client.create(Subscription::default()).await;
     for _ in 0..3 {
@@ -116,27 +116,30 @@ async fn leases_outlive_their_stream() {
 }
 
 #[tokio::test]
-async fn an_acknowledgement_that_comes_too_late_has_no_effect() {
+async fn ignores_late_acknowledgements() {
     let (pubsub, mut client) = start("late").await;
     client.create(Subscription::default()).await;
     pubsub.set_faults(Faults { max_lease: Some(SECOND / 10), ..Faults::default() });
     client.publish(["one"]).await;
     let messages = client.pull(1).await;
     pubsub.wait_until(&client.subscription, |counts| counts.expired == 1).await;
-    client.acknowledge(ack_ids(&messages)).await.expect("it is no mistake");
+    client.acknowledge(ack_ids(&messages)).await.expect("late acknowledgements succeed");
     assert_eq!(pubsub.unacked(&client.subscription), 1);
     assert_eq!(payloads(&client.pull(1).await), ["one"]);
 }
 
 #[tokio::test]
-async fn keepalives_are_answered_for_those_who_expect_it() {
+async fn responds_to_keepalives_of_version_1() {
     let (_pubsub, mut client) = start("keepalive").await;
     client.create(Subscription::default()).await;
     client.publish(["one"]).await;
     let mut stream = client.stream().await;
     stream.take(1).await;
     stream.send(StreamingPullRequest::default());
-    assert!(timeout(SECOND / 5, stream.response()).await.is_err(), "it did not ask for protocol version 1");
+    assert!(
+        timeout(SECOND / 5, stream.response()).await.is_err(),
+        "protocol version 0 has no responses to keepalives"
+    );
 
     let mut stream = newer::open(&client).await;
     client.publish(["two"]).await;
@@ -146,7 +149,7 @@ async fn keepalives_are_answered_for_those_who_expect_it() {
 }
 
 #[tokio::test]
-async fn a_stream_ends_when_its_client_has_nothing_more_to_say() {
+async fn closes_the_stream_after_the_client() {
     let (pubsub, mut client) = start("half").await;
     client.create(Subscription::default()).await;
     client.publish(["one"]).await;
@@ -158,7 +161,7 @@ async fn a_stream_ends_when_its_client_has_nothing_more_to_say() {
 }
 
 #[tokio::test]
-async fn a_stream_ends_with_its_subscription() {
+async fn closes_streams_of_a_deleted_subscription() {
     let (_pubsub, mut client) = start("deleted").await;
     client.create(Subscription::default()).await;
     client.publish(["one"]).await;
@@ -170,7 +173,7 @@ async fn a_stream_ends_with_its_subscription() {
 }
 
 #[tokio::test]
-async fn a_stream_ends_with_a_mistake() {
+async fn closes_the_stream_after_an_invalid_request() {
     let (_pubsub, mut client) = start("mistakes").await;
     client.create(Subscription::default()).await;
     for mistake in [
@@ -188,7 +191,7 @@ async fn a_stream_ends_with_a_mistake() {
 }
 
 #[tokio::test]
-async fn leases_that_google_would_not_give_are_refused() {
+async fn rejects_leases_out_of_range() {
     let (_pubsub, mut client) = start("leases").await;
     client.create(Subscription::default()).await;
     client.publish(["one"]).await;
@@ -200,7 +203,7 @@ async fn leases_that_google_would_not_give_are_refused() {
 }
 
 #[tokio::test]
-async fn exactly_once_says_which_ids_were_too_late() {
+async fn exactly_once_reports_invalid_ids() {
     let (pubsub, mut client) = start("exactly-once").await;
     client.create(Subscription { enable_exactly_once_delivery: true, ..Subscription::default() }).await;
     client.publish(["one", "two", "three"]).await;
@@ -212,7 +215,7 @@ async fn exactly_once_says_which_ids_were_too_late() {
     let details = String::from_utf8_lossy(status.details()).into_owned();
     assert!(details.contains("PERMANENT_FAILURE_INVALID_ACK_ID"), "{details}");
     assert!(details.contains(&ids[0]) && !details.contains(&ids[1]), "{details}");
-    assert_eq!(pubsub.acked(&client.subscription), 2, "the other one was good");
+    assert_eq!(pubsub.acked(&client.subscription), 2, "the other id is valid");
     assert_eq!(code(client.modify(ids.clone(), 10).await), Code::FailedPrecondition);
 
     let mut stream = client.stream().await;
@@ -250,7 +253,7 @@ async fn gives_up_a_message_after_its_last_attempt() {
 }
 
 #[tokio::test]
-async fn what_it_does_not_know_it_does_not_pretend_to() {
+async fn rejects_unsupported_settings_and_calls() {
     let (_pubsub, mut client) = start("unknown").await;
     client.create(Subscription::default()).await;
     client.subscription.push_str("-2");
@@ -271,7 +274,7 @@ async fn what_it_does_not_know_it_does_not_pretend_to() {
 }
 
 #[tokio::test]
-async fn requests_may_be_large() {
+async fn accepts_large_requests() {
     let (_pubsub, client) = start("large").await;
     let mut client = client;
     client.create(Subscription::default()).await;
@@ -290,7 +293,7 @@ async fn requests_may_be_large() {
     assert_eq!(code(client.publisher.publish(request).await), Code::InvalidArgument);
 }
 
-/// A client of protocol version 1, which the generated one is not.
+/// A client with protocol version 1, which the generated client does not support.
 mod newer {
     use google_cloud_googleapis::pubsub::v1::StreamingPullResponse;
     use tokio::sync::mpsc;
@@ -323,7 +326,7 @@ mod newer {
             protocol_version: 1,
         };
         requests.send(first).unwrap();
-        // A stream opens with something to say.
+        // The server responds only when it has something to send.
         requests.send(Request::default()).unwrap();
         let mut grpc = Grpc::new(client.channel.clone());
         grpc.ready().await.unwrap();

@@ -1,4 +1,4 @@
-//! The runs of a living account.
+//! Tests of the runs of a simulated account.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::receiver::Receiver;
 
-/// Which states may follow a state.
+/// Returns the states that may follow a state.
 fn successors(state: &str) -> &'static [&'static str] {
     match state {
         "QUEUED" => &["READY", "CANCELED", "SKIPPED"],
@@ -32,9 +32,9 @@ fn successors(state: &str) -> &'static [&'static str] {
     }
 }
 
-/// Twenty minutes of an account that nobody listens to.
-async fn lived() -> Runs {
-    let spacelift = Spacelift::builder().living(1, 1.0).start().await.unwrap();
+/// Returns the runs of twenty simulated minutes without a webhook.
+async fn simulated_runs() -> Runs {
+    let spacelift = Spacelift::builder().simulated(1, 1.0).start().await.unwrap();
     tokio::time::advance(Duration::from_secs(1200)).await;
     spacelift.runs()
 }
@@ -50,8 +50,8 @@ fn mean_wait(runs: &[&EndedRun], state: &str) -> f64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn has_everything_that_runs_do() {
-    let runs = lived().await;
+async fn covers_states_types_and_outcomes() {
+    let runs = simulated_runs().await;
     let outcomes: HashSet<_> = runs.ended.keys().map(|key| &*key.final_state).collect();
     assert_eq!(
         outcomes,
@@ -81,20 +81,20 @@ async fn has_everything_that_runs_do() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waits_for_workers_where_there_are_too_few() {
-    let runs = lived().await;
+async fn runs_wait_for_workers() {
+    let runs = simulated_runs().await;
     let of = |pool: &str| -> Vec<&EndedRun> {
         runs.last.iter().filter(|run| run.outcome.worker_pool == pool).collect()
     };
-    let (starved, served) = (mean_wait(&of("on-premises"), "READY"), mean_wait(&of("staging"), "READY"));
-    assert!(starved > 5.0 && starved > 2.0 * served, "{starved} {served}");
+    let (overloaded, normal) = (mean_wait(&of("on-premises"), "READY"), mean_wait(&of("staging"), "READY"));
+    assert!(overloaded > 5.0 && overloaded > 2.0 * normal, "{overloaded} {normal}");
     let all: Vec<_> = runs.last.iter().collect();
     let locked = mean_wait(&all, "QUEUED");
     assert!(locked > 1.0, "{locked}");
     assert!((20.0..90.0).contains(&mean_wait(&all, "UNCONFIRMED")));
 }
 
-/// A run as a receiver finds it out.
+/// A run as seen by a receiver.
 #[derive(Default)]
 struct Seen {
     states: Vec<(u64, String, u64)>,
@@ -102,9 +102,9 @@ struct Seen {
 }
 
 #[tokio::test]
-async fn what_is_delivered_is_what_happened() {
+async fn deliveries_match_the_runs() {
     let receiver = Receiver::start().await;
-    let builder = Spacelift::builder().living(1, 150.0).webhook(receiver.webhook());
+    let builder = Spacelift::builder().simulated(1, 150.0).webhook(receiver.webhook());
     let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let spacelift = builder.start().await.unwrap();
     receiver.wait_for(2500).await;
@@ -160,20 +160,20 @@ async fn what_is_delivered_is_what_happened() {
         assert_eq!(delta.map(|(added, ..)| added), number("added"));
         assert_eq!(delta.map(|(.., deleted)| deleted), number("deleted"));
         if states[0].0 == 0 {
-            assert_eq!(states.len() as u64, version + 1, "nothing was left out");
+            assert_eq!(states.len() as u64, version + 1, "all states were delivered");
         }
     }
     assert_eq!(by_id.len(), runs.ended.values().sum::<u64>() as usize);
-    assert!(by_id.keys().all(|id| seen.contains_key(id)), "every end was delivered");
+    assert!(by_id.keys().all(|id| seen.contains_key(id)), "all ended runs were delivered");
     assert_eq!(active, runs.active);
     assert!(by_id.len() > 200);
 }
 
 #[tokio::test]
-async fn both_shapes_tell_the_same() {
+async fn both_payloads_agree() {
     let receiver = Receiver::start().await;
     let webhook = receiver.webhook().shape(Shape::Both);
-    let spacelift = Spacelift::builder().living(2, 100.0).webhook(webhook).start().await.unwrap();
+    let spacelift = Spacelift::builder().simulated(2, 100.0).webhook(webhook).start().await.unwrap();
     spacelift.set_webhook_faults(WebhookFaults { duplicates: 0.1, reorder: 0.1, ..Default::default() });
     receiver.wait_for(600).await;
     spacelift.set_speed(0.0);
@@ -193,9 +193,9 @@ async fn both_shapes_tell_the_same() {
 }
 
 #[tokio::test]
-async fn a_webhook_that_comes_later_tells_of_what_comes_later() {
+async fn a_new_webhook_gets_only_later_changes() {
     let receiver = Receiver::start().await;
-    let spacelift = Spacelift::builder().living(3, 200.0).start().await.unwrap();
+    let spacelift = Spacelift::builder().simulated(3, 200.0).start().await.unwrap();
     assert_eq!(spacelift.runs().active, BTreeMap::new());
     spacelift.set_webhook(receiver.webhook().others(true));
     spacelift.reset_runs();

@@ -1,4 +1,4 @@
-//! What the present billing period has used.
+//! Usage of the current billing period.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::plan::MEAN_BUSY;
 
 pub(super) const BILLING_PERIOD: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// What the present billing period has used.
+/// Usage of the current billing period.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Used {
     pub(super) since: Duration,
@@ -21,7 +21,7 @@ impl Used {
         Self { since, public: Duration::ZERO, private: Duration::ZERO }
     }
 
-    /// As if the account had lived since the period began.
+    /// Returns the usage of an account with the mean load since the start of the period.
     pub(super) fn up_to(now: Duration) -> Self {
         let start = Self::at_start_of_period(now);
         let (public, private) = MEAN_BUSY;

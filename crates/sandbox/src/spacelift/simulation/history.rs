@@ -1,30 +1,30 @@
-//! What the figures about runs look back on.
+//! The history behind the statistics of runs.
 
 use std::{collections::VecDeque, time::Duration};
 
 use super::{run::Run, stack::Stack};
 use crate::spacelift::account::MetricPoint;
 
-/// What the figures about runs look back on.
+/// The history behind the statistics of runs.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
     /// In nanoseconds.
     pub(super) durations: Window,
-    /// From a run's arrival to its success, in seconds.
+    /// From the arrival of a run to its success, in seconds.
     pub(super) lead_times: Window,
-    /// From a stack's first failure to its next success, in seconds.
+    /// From the first failure of a stack to its next success, in seconds.
     pub(super) recoveries: Window,
-    /// One for a run that failed, zero for one that did not.
+    /// One for each failed run, zero for each other run.
     pub(super) failures: Window,
     pub(super) deployments: u32,
 }
 
-/// The latest values of something.
+/// The latest values of a statistic.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Window(VecDeque<f64>);
 
 impl History {
-    pub(super) fn note_deployment(&mut self, now: Duration, run: &Run, stack: &mut Stack) {
+    pub(super) fn record_deployment(&mut self, now: Duration, run: &Run, stack: &mut Stack) {
         self.deployments += 1;
         self.failures.push(0.0);
         self.lead_times.push((now - run.arrived).as_secs_f64());
@@ -45,7 +45,7 @@ impl Window {
         self.0.push_back(value);
     }
 
-    /// No point if there is no value.
+    /// Returns no point without values.
     pub(super) fn average(&self) -> Vec<MetricPoint> {
         if self.0.is_empty() {
             return Vec::new();
@@ -53,7 +53,7 @@ impl Window {
         MetricPoint::single(self.0.iter().sum::<f64>() / self.0.len() as f64)
     }
 
-    /// No point if there is no value.
+    /// Returns no point without values.
     pub(super) fn median(&self) -> Vec<MetricPoint> {
         let mut values: Vec<f64> = self.0.iter().copied().collect();
         values.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! One worker pool as a queue with several servers.
+//! A worker pool: a queue with several servers.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -21,53 +21,53 @@ use crate::spacelift::{
     webhook::WorkerPoolInfo,
 };
 
-/// How often a pool decides about its workers.
+/// The interval at which a pool adjusts its workers.
 const SCALING_INTERVAL: Duration = Duration::from_secs(5);
-/// How long a drained worker stays at least, so that it is seen.
+/// The minimum time a drained worker stays registered, so that it is visible.
 const DRAINING: Duration = Duration::from_secs(12);
-/// How many workers can join at once.
-const JOINING: usize = 2;
-/// The chance that a machine is replaced when its pool decides about workers.
+/// The maximum number of workers that start at the same time.
+const MAX_STARTING: usize = 2;
+/// The probability that a worker is replaced at each adjustment.
 const REPLACEMENT: f64 = 0.04;
-/// With more waiting runs than this a pool shows a notification.
-const CROWDED: usize = 10;
-/// How long a run that needs somebody's decision waits for it, on average.
+/// The number of waiting runs above which the pool has a notification.
+const NOTIFICATION_THRESHOLD: usize = 10;
+/// The mean time a run waits for a decision.
 const DECISION: Duration = Duration::from_secs(45);
-/// The shares of decisions to discard a run and to plan it again; the others confirm it.
+/// The shares of decisions to discard a run and to plan it again. The others confirm it.
 const DISCARDED: f64 = 0.12;
 const REPLANNED: f64 = 0.08;
-/// How long a run waits before somebody loses patience and cancels it, on average.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// The mean time until a waiting run is canceled.
+const CANCEL_AFTER: Duration = Duration::from_secs(300);
 
-/// When runs come to a pool and how long they take.
+/// The arrival rate and the duration of runs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Demand {
-    /// On average over the day.
+    /// The mean over a day.
     pub(super) runs_per_second: f64,
-    /// How far the rate swings around its mean; with more than one there is none at night.
+    /// The relative amplitude of the rate. Above one, no runs arrive at night.
     pub(super) swing: f64,
-    /// When the day begins, as a part of a day.
-    pub(super) morning: f64,
+    /// The start of the day, as a fraction of a day.
+    pub(super) day_start: f64,
     /// In seconds.
     pub(super) mean_duration: f64,
 }
 
 impl Demand {
-    /// Runs per second at one time of the day.
+    /// Returns the runs per second at a time of day.
     fn at(&self, now: Duration) -> f64 {
-        let time_of_day = now.as_secs_f64() / DAY.as_secs_f64() - self.morning;
+        let time_of_day = now.as_secs_f64() / DAY.as_secs_f64() - self.day_start;
         self.runs_per_second * (1.0 + self.swing * (TAU * time_of_day).sin()).max(0.0)
     }
 }
 
-/// How many workers a pool has.
+/// How the number of workers is determined.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Fleet {
-    /// As many as were paid for; they never change.
+    /// A fixed number.
     Slots(usize),
-    /// Always as many, but one is replaced from time to time.
+    /// A fixed number, but workers are occasionally replaced.
     Machines(usize),
-    /// As many as there is work for.
+    /// As many as there are runs, within limits.
     Elastic { least: usize, most: usize },
 }
 
@@ -85,19 +85,19 @@ pub(super) struct Pool {
     id: ID,
     name: &'static str,
     fleet: Fleet,
-    /// Whose runs it executes.
+    /// The stacks whose runs it executes.
     pub(super) stacks: Range<usize>,
     demand: Demand,
     machines: Vec<Machine>,
-    /// Runs that wait for their stack's lock or for a worker.
+    /// Runs that wait for the lock of their stack or for a worker.
     pending: VecDeque<Run>,
-    /// Runs that wait for somebody's decision.
-    undecided: Vec<Run>,
-    /// The stacks that one run has for itself.
+    /// Runs that wait for a decision.
+    awaiting_decision: Vec<Run>,
+    /// Stacks that are locked by a run.
     locked: HashSet<usize>,
-    /// When it last decided about its workers.
+    /// When the workers were last adjusted.
     scaled: Duration,
-    /// What the demand has to add up to until the next run arrives.
+    /// The integral of the arrival rate until the next arrival.
     until_arrival: f64,
 }
 
@@ -117,7 +117,7 @@ impl Pool {
             demand,
             machines: (0..fleet.wanted(0)).map(|_| Machine::new(rng)).collect(),
             pending: VecDeque::new(),
-            undecided: Vec::new(),
+            awaiting_decision: Vec::new(),
             locked: HashSet::new(),
             scaled: Duration::ZERO,
             until_arrival: exponential(1.0, rng),
@@ -133,7 +133,7 @@ impl Pool {
         self.pending.len()
     }
 
-    /// Waiting runs that nothing but a free worker holds back.
+    /// Waiting runs that need only a free worker.
     pub(super) fn schedulable(&self) -> usize {
         self.pending.iter().filter(|run| run.state != RunState::Queued).count()
     }
@@ -142,7 +142,7 @@ impl Pool {
         self.machines.len()
     }
 
-    /// The pool as the API shows it.
+    /// Returns the pool as in the API.
     pub(super) fn snapshot(&self) -> WorkerPool {
         let worker =
             |machine: &Machine| Worker { drained: machine.drained.is_some(), id: machine.id.clone() };
@@ -153,7 +153,7 @@ impl Pool {
             intent_projects_count: 0,
             managed_by_k8s_controller: matches!(self.fleet, Fleet::Elastic { .. }),
             name: self.name.to_owned(),
-            notification_count: i64::from(self.pending() > CROWDED),
+            notification_count: i64::from(self.pending() > NOTIFICATION_THRESHOLD),
             pending_runs: count(self.pending()),
             schedulable_runs_count: count(self.schedulable()),
             users_count: count(self.stacks.len()),
@@ -161,7 +161,8 @@ impl Pool {
         }
     }
 
-    /// Lives the tick that ends `now` and tells what happened to runs in it. `stacks` are those of all pools.
+    /// Simulates the tick that ends at `now`. Returns the transitions of runs. `stacks` are the stacks of all
+    /// pools.
     pub(super) fn tick(&mut self, now: Duration, stacks: &[Stack], rng: &mut StdRng) -> Vec<Transition> {
         let mut log = Vec::new();
         self.work(now, &mut log);
@@ -182,7 +183,7 @@ impl Pool {
             if run.state.is_terminal() {
                 self.unlock(&run);
             } else {
-                self.undecided.push(run);
+                self.awaiting_decision.push(run);
             }
         }
     }
@@ -193,11 +194,11 @@ impl Pool {
         }
     }
 
-    /// People decide about runs that wait for it, and cancel some that wait for something else.
+    /// Decides runs that wait for a decision, and cancels some waiting runs.
     fn decide(&mut self, now: Duration, rng: &mut StdRng, log: &mut Vec<Transition>) {
-        for mut run in std::mem::take(&mut self.undecided) {
+        for mut run in std::mem::take(&mut self.awaiting_decision) {
             if !rng.random_bool(TICK.div_duration_f64(DECISION)) {
-                self.undecided.push(run);
+                self.awaiting_decision.push(run);
                 continue;
             }
             let decision = match rng.random::<f64>() {
@@ -208,15 +209,15 @@ impl Pool {
             };
             enter(&mut run, decision, now, log);
             match decision {
-                RunState::Unconfirmed => self.undecided.push(run),
+                RunState::Unconfirmed => self.awaiting_decision.push(run),
                 RunState::Discarded => self.unlock(&run),
-                // It was its turn already.
+                // It had reached the front of the queue before.
                 _ => self.pending.push_front(run),
             }
         }
         self.pending.retain_mut(|run| {
             let is_new = matches!(run.state, RunState::Queued | RunState::Ready);
-            let is_canceled = is_new && rng.random_bool(TICK.div_duration_f64(PATIENCE));
+            let is_canceled = is_new && rng.random_bool(TICK.div_duration_f64(CANCEL_AFTER));
             if is_canceled {
                 enter(run, RunState::Canceled, now, log);
                 if run.has_lock {
@@ -227,8 +228,8 @@ impl Pool {
         });
     }
 
-    /// With the demand adding up to an exponentially distributed amount between two arrivals, they are a
-    /// Poisson process that follows the demand.
+    /// The integral of the rate between two arrivals has an exponential distribution, so arrivals are a
+    /// Poisson process with this rate.
     fn receive(&mut self, now: Duration, stacks: &[Stack], rng: &mut StdRng, log: &mut Vec<Transition>) {
         self.until_arrival -= self.demand.at(now) * TICK.as_secs_f64();
         while self.until_arrival <= 0.0 {
@@ -241,7 +242,8 @@ impl Pool {
         }
     }
 
-    /// The runs at the front of their stack's queue get its lock, those that need none go on at once.
+    /// Locks the stack of the first waiting run of each stack. Runs that need no lock become ready
+    /// immediately.
     fn lock(&mut self, now: Duration, log: &mut Vec<Transition>) {
         self.pending.retain_mut(|run| {
             if run.state != RunState::Queued {
@@ -265,7 +267,7 @@ impl Pool {
         });
         let active = self.machines.iter().filter(|machine| machine.drained.is_none()).count();
         let wanted = self.fleet.wanted(self.busy() + self.schedulable());
-        for _ in active..wanted.min(active + JOINING) {
+        for _ in active..wanted.min(active + MAX_STARTING) {
             self.machines.push(Machine::new(rng));
         }
         if active > wanted
@@ -289,7 +291,7 @@ impl Pool {
         }
     }
 
-    /// How webhooks describe it; the public pool needs no description.
+    /// Returns the pool as in webhooks; `None` for the public pool.
     fn info(&self) -> Option<WorkerPoolInfo> {
         (!matches!(self.fleet, Fleet::Slots(_))).then(|| WorkerPoolInfo {
             id: self.id.to_string(),
@@ -299,8 +301,8 @@ impl Pool {
     }
 }
 
-/// A sample of the exponential distribution.
+/// Returns a sample of the exponential distribution.
 fn exponential(mean: f64, rng: &mut StdRng) -> f64 {
-    // One minus, because the range includes zero, whose logarithm is infinite, but not one.
+    // The range of `random` includes zero, whose logarithm is infinite, but not one.
     -mean * (1.0 - rng.random::<f64>()).ln()
 }

@@ -1,4 +1,4 @@
-//! A worker and the run that it works on.
+//! A worker and its run.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::spacelift::{account::ID, ulid::ulid};
 #[derive(Clone, Debug)]
 pub(super) struct Machine {
     pub(super) id: ID,
-    /// Since when it takes no new runs.
+    /// Since when it has been drained.
     pub(super) drained: Option<Duration>,
     pub(super) job: Option<Job>,
 }
@@ -18,7 +18,7 @@ pub(super) struct Machine {
 #[derive(Clone, Debug)]
 pub(super) struct Job {
     run: Run,
-    /// When its present state is done with.
+    /// The end of the current state.
     until: Duration,
 }
 
@@ -31,7 +31,7 @@ impl Machine {
         self.drained.is_none() && self.job.is_none()
     }
 
-    /// Takes a run.
+    /// Starts a run.
     pub(super) fn start(&mut self, mut run: Run, now: Duration, log: &mut Vec<Transition>) {
         let step = run.first_step();
         enter(&mut run, step, now, log);
@@ -39,7 +39,7 @@ impl Machine {
         self.job = Some(Job { run, until });
     }
 
-    /// Works up to now. The run is returned if it leaves this machine.
+    /// Advances the run to `now`. Returns the run if it no longer needs this worker.
     pub(super) fn work(&mut self, now: Duration, log: &mut Vec<Transition>) -> Option<Run> {
         let job = self.job.as_mut()?;
         while job.until <= now {
@@ -59,7 +59,7 @@ impl Machine {
     }
 }
 
-/// Brings a run into a state and notes it.
+/// Changes the state of a run and records the transition.
 pub(super) fn enter(run: &mut Run, state: RunState, at: Duration, log: &mut Vec<Transition>) {
     run.state = state;
     log.push(Transition { run: run.clone(), at });

@@ -1,10 +1,10 @@
-//! The account's time, and numbers as the API has them.
+//! Simulated time and number conversions.
 
 use std::time::Duration;
 
-/// The step in which the account lives.
+/// The time step of the simulation.
 pub(super) const TICK: Duration = Duration::from_millis(500);
-/// From one morning to the next.
+/// The length of a simulated day.
 pub(super) const DAY: Duration = Duration::from_secs(300);
 
 pub(super) fn count(items: usize) -> i64 {

@@ -1,4 +1,4 @@
-//! A run on its way from the queue to its end.
+//! A run and its states.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,28 +10,28 @@ use crate::spacelift::{
     webhook::{Changes, PolicyReceipt, RunInfo, WorkerPoolInfo},
 };
 
-/// The shares of the types of runs; the rest are tracked ones.
+/// The shares of run types. The rest are tracked runs.
 const PROPOSED: f64 = 0.3;
 const TASKS: f64 = 0.06;
-/// The share of runs that look for drift, of those that could.
+/// The share of drift detection runs, among possible ones.
 const DRIFT: f64 = 0.25;
-/// The share of runs that fail.
+/// The share of failed runs.
 const FAILING: f64 = 0.07;
-/// The share of runs that somebody stops while a worker has them.
+/// The share of runs that are stopped while they execute.
 const STOPPED: f64 = 0.01;
-/// The share of tracked runs that are skipped instead of being executed.
+/// The share of tracked runs that are skipped.
 const SKIPPED: f64 = 0.01;
-/// The share of tracked runs that wait for somebody to confirm what they would do.
-const ASKING: f64 = 0.11;
-/// The share of those that wait for a review first.
-const REVIEWED: f64 = 0.2;
-/// The share of plans that change nothing.
+/// The share of tracked runs that need confirmation.
+const NEEDS_CONFIRMATION: f64 = 0.11;
+/// The share of those that need a review first.
+const NEEDS_REVIEW: f64 = 0.2;
+/// The share of plans without changes.
 const UNCHANGED: f64 = 0.15;
 
-/// A run's state.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(in crate::spacelift) enum RunState {
-    /// Waits for its stack's lock.
+    /// Waits for the lock of its stack.
     Queued,
     /// Waits for a worker.
     Ready,
@@ -55,54 +55,54 @@ pub(in crate::spacelift) enum RunState {
     Skipped,
 }
 
-/// What a run is for.
+/// The type of a run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Kind {
+pub(super) enum RunType {
     Tracked,
-    /// Ends after the plan and leaves the stack alone.
+    /// Finishes after the plan and does not change the stack.
     Proposed,
     Task,
 }
 
-/// What a run does when it leaves a state.
+/// The next state of a run.
 pub(super) enum Next {
-    /// It goes on with the same worker.
+    /// The run continues on the same worker.
     Work(RunState),
-    /// The worker is done with it.
+    /// The run no longer needs the worker.
     Leave(RunState),
 }
 
-/// A run, and what chance has in store for it.
+/// A run with its predetermined outcome.
 #[derive(Clone, Debug)]
 pub(in crate::spacelift) struct Run {
-    /// What webhooks say of it, apart from times.
+    /// The description in webhooks, without times.
     pub(in crate::spacelift) info: Arc<RunInfo>,
     /// The index of its stack.
     pub(super) stack: usize,
-    pub(super) kind: Kind,
+    pub(super) kind: RunType,
     pub(super) arrived: Duration,
     pub(in crate::spacelift) state: RunState,
-    /// Whether it holds its stack's lock.
+    /// Whether it holds the lock of its stack.
     pub(super) has_lock: bool,
-    /// Whether somebody has to confirm it, and whether after a review.
-    asks: bool,
-    reviewed: bool,
-    /// The state that it does not leave well, and how it ends then.
+    /// Whether it needs confirmation, and whether after a review.
+    needs_confirmation: bool,
+    needs_review: bool,
+    /// The state in which the run ends prematurely, and its final state.
     ends_early: Option<(RunState, RunState)>,
-    /// How long workers need for it.
+    /// The execution time on workers.
     pub(super) work: Duration,
 }
 
-/// A run has entered a state.
+/// The transition of a run to a state.
 #[derive(Clone, Debug)]
 pub(in crate::spacelift) struct Transition {
     pub(in crate::spacelift) run: Run,
-    /// When, in the account's time.
+    /// The simulated time.
     pub(in crate::spacelift) at: Duration,
 }
 
 impl RunState {
-    /// Spacelift's name of it.
+    /// Returns Spacelift's name of the state.
     pub(in crate::spacelift) const fn name(self) -> &'static str {
         match self {
             Self::Queued => "QUEUED",
@@ -127,7 +127,7 @@ impl RunState {
         }
     }
 
-    /// Whether no other state follows.
+    /// Returns whether the state is final.
     pub(super) const fn is_terminal(self) -> bool {
         matches!(
             self,
@@ -136,7 +136,7 @@ impl RunState {
     }
 }
 
-impl Kind {
+impl RunType {
     const fn name(self) -> &'static str {
         match self {
             Self::Tracked => "TRACKED",
@@ -145,14 +145,14 @@ impl Kind {
         }
     }
 
-    /// Whether its runs have their stack for themselves.
+    /// Returns whether runs of this type lock their stack.
     pub(super) const fn needs_lock(self) -> bool {
         !matches!(self, Self::Proposed)
     }
 }
 
 impl Run {
-    /// A run that has just arrived at a pool, which has no description if it is the public one.
+    /// Returns a run that has just arrived. `pool` is `None` for the public pool.
     pub(super) fn new(
         stack: (usize, &Stack),
         pool: Option<WorkerPoolInfo>,
@@ -162,20 +162,20 @@ impl Run {
     ) -> Self {
         let (index, stack) = stack;
         let kind = match rng.random::<f64>() {
-            share if share < PROPOSED => Kind::Proposed,
-            share if share < PROPOSED + TASKS => Kind::Task,
-            _ => Kind::Tracked,
+            share if share < PROPOSED => RunType::Proposed,
+            share if share < PROPOSED + TASKS => RunType::Task,
+            _ => RunType::Tracked,
         };
-        let drift = stack.detects_drift && kind != Kind::Task && rng.random_bool(DRIFT);
-        let worked = match kind {
-            Kind::Tracked => [RunState::Initializing, RunState::Planning, RunState::Applying],
-            Kind::Proposed => [RunState::Preparing, RunState::Initializing, RunState::Planning],
-            Kind::Task => [RunState::Preparing, RunState::Initializing, RunState::Performing],
+        let drift = stack.detects_drift && kind != RunType::Task && rng.random_bool(DRIFT);
+        let steps = match kind {
+            RunType::Tracked => [RunState::Initializing, RunState::Planning, RunState::Applying],
+            RunType::Proposed => [RunState::Preparing, RunState::Initializing, RunState::Planning],
+            RunType::Task => [RunState::Preparing, RunState::Initializing, RunState::Performing],
         };
         let ends_early = match rng.random::<f64>() {
-            fate if fate < FAILING => Some((worked[rng.random_range(0..worked.len())], RunState::Failed)),
-            fate if fate < FAILING + STOPPED => Some((RunState::Planning, RunState::Stopped)),
-            fate if fate < FAILING + STOPPED + SKIPPED && kind == Kind::Tracked => {
+            share if share < FAILING => Some((steps[rng.random_range(0..steps.len())], RunState::Failed)),
+            share if share < FAILING + STOPPED => Some((RunState::Planning, RunState::Stopped)),
+            share if share < FAILING + STOPPED + SKIPPED && kind == RunType::Tracked => {
                 Some((RunState::Queued, RunState::Skipped))
             }
             _ => None,
@@ -198,9 +198,9 @@ impl Run {
                 (false, true) => Some("developer".to_owned()),
                 (false, false) => None,
             },
-            command: (kind == Kind::Task).then(|| "terraform state list".to_owned()),
+            command: (kind == RunType::Task).then(|| "terraform state list".to_owned()),
             worker_pool: pool,
-            changes: (kind != Kind::Task).then_some(changes),
+            changes: (kind != RunType::Task).then_some(changes),
             resources: stack.resources,
             policy_receipts: policy_receipts(ends_early, rng),
             ..RunInfo::new(ulid(rng).to_string(), "")
@@ -212,19 +212,19 @@ impl Run {
             arrived: now,
             state: RunState::Queued,
             has_lock: false,
-            asks: rng.random_bool(ASKING),
-            reviewed: rng.random_bool(REVIEWED),
+            needs_confirmation: rng.random_bool(NEEDS_CONFIRMATION),
+            needs_review: rng.random_bool(NEEDS_REVIEW),
             ends_early,
             work,
         }
     }
 
-    /// How it ends in its present state, if it does not leave it well.
+    /// Returns the final state if the run ends in its current state.
     pub(super) fn early_end(&self) -> Option<RunState> {
         self.ends_early.filter(|(state, _)| *state == self.state).map(|(_, end)| end)
     }
 
-    /// Into which state a worker that takes it brings it.
+    /// Returns the state after a worker starts the run.
     pub(super) const fn first_step(&self) -> RunState {
         match self.state {
             RunState::Confirmed => RunState::PreparingApply,
@@ -233,12 +233,12 @@ impl Run {
         }
     }
 
-    /// How long it stays in its present state, which a worker works on.
+    /// Returns the duration of the current state on a worker.
     pub(super) fn step(&self) -> Duration {
         let share = match (self.state, self.kind) {
-            (RunState::Preparing, Kind::Tracked) => 0.08,
-            (RunState::Initializing, Kind::Tracked) => 0.12,
-            (RunState::Planning, Kind::Tracked) => 0.45,
+            (RunState::Preparing, RunType::Tracked) => 0.08,
+            (RunState::Initializing, RunType::Tracked) => 0.12,
+            (RunState::Planning, RunType::Tracked) => 0.45,
             (RunState::PreparingApply | RunState::PreparingReplan, _) => 0.04,
             (RunState::Applying, _) => 0.35,
             (RunState::Preparing, _) => 0.1,
@@ -248,20 +248,20 @@ impl Run {
         self.work.mul_f64(share)
     }
 
-    /// What comes after its present state, which a worker has finished with.
+    /// Returns the state that follows the current state on a worker.
     pub(super) fn next(&self) -> Next {
         if let Some(end) = self.early_end() {
             return Next::Leave(end);
         }
         match self.state {
             RunState::Preparing => Next::Work(RunState::Initializing),
-            RunState::Initializing if self.kind == Kind::Task => Next::Work(RunState::Performing),
+            RunState::Initializing if self.kind == RunType::Task => Next::Work(RunState::Performing),
             RunState::Initializing | RunState::PreparingReplan => Next::Work(RunState::Planning),
             RunState::PreparingApply => Next::Work(RunState::Applying),
             RunState::Planning
-                if self.kind == Kind::Tracked && self.info.changes != Some(Changes::default()) =>
+                if self.kind == RunType::Tracked && self.info.changes != Some(Changes::default()) =>
             {
-                match (self.asks, self.reviewed) {
+                match (self.needs_confirmation, self.needs_review) {
                     (true, true) => Next::Leave(RunState::PendingReview),
                     (true, false) => Next::Leave(RunState::Unconfirmed),
                     (false, _) => Next::Work(RunState::Applying),

@@ -1,4 +1,4 @@
-//! Why a request is refused.
+//! Error responses to rejected requests.
 
 use hyper::{Response, StatusCode};
 use serde_json::json;
@@ -12,9 +12,9 @@ use crate::{
     server::Body,
 };
 
-/// What is wrong with a request.
-pub(super) enum Refusal {
-    /// There is no such path here.
+/// Why a request is rejected.
+pub(super) enum ApiError {
+    /// The path is unknown.
     Path,
     NotFound(String),
     /// The caller lacks a permission on a resource.
@@ -22,11 +22,11 @@ pub(super) enum Refusal {
         permission: &'static str,
         resource: String,
     },
-    /// Some zone cannot be told of, and nobody asked for a part.
+    /// Some zones are unreachable and the caller did not accept a partial list.
     Unreachable,
     /// The project is shut down.
     Deleted(Project),
-    /// The project does not have Compute Engine's API.
+    /// The Compute Engine API is not enabled in the project.
     ApiDisabled(Project),
     Invalid {
         field: &'static str,
@@ -34,7 +34,7 @@ pub(super) enum Refusal {
     },
 }
 
-impl Refusal {
+impl ApiError {
     pub(super) fn invalid(field: &'static str, value: &str) -> Self {
         Self::Invalid { field, value: value.to_owned() }
     }
@@ -81,7 +81,7 @@ impl Refusal {
     }
 }
 
-/// The body of a refusal for which the project itself is the cause.
+/// Returns the body of an error that is caused by the state of the project.
 fn consumer_error(reason: &str, cause: &str, message: &str, project: &Project) -> String {
     let mut error = error_value(403, reason, "PERMISSION_DENIED", message);
     error["error"]["details"] = json!([{

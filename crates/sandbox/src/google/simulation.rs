@@ -1,4 +1,4 @@
-//! What the handle and the control endpoint share: the worlds of the projects, and where their events show.
+//! The state of the simulation: the worlds of the projects, and where their events are published.
 
 use std::{
     collections::BTreeMap,
@@ -23,54 +23,54 @@ use super::{
     world::{Event, Truth, World},
 };
 
-/// How often a world that lives by the clock catches up with it.
+/// The interval at which simulations follow the clock.
 const STEP: Duration = Duration::from_millis(500);
-/// How much simulated time may have to be caught up on at once.
+/// The maximum number of simulated seconds of one step.
 const MAX_CATCH_UP: f64 = 600.0;
 
-/// The numbers of projects that are added without one follow this.
+/// The base of generated project numbers.
 const OTHER_NUMBERS: u64 = 200_000_000_000;
 
-/// What worlds are made from.
+/// Settings of new worlds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WorldSettings {
     pub(super) seed: u64,
     pub(super) scale: usize,
 }
 
-/// What runs, for as long as somebody has it.
-pub(super) struct State {
-    /// The project of the topics, which is the first one.
+/// The state shared by the handle and the control endpoint.
+pub(super) struct Simulation {
+    /// The first project, which has the topics.
     pub(super) project: String,
     pub(super) backend: Backend,
     pub(super) compute: Compute,
     pub(super) assets: AssetInventory,
     settings: WorldSettings,
-    /// Whether what happens is published.
+    /// Whether events are published.
     sink: AtomicBool,
     speed: std::sync::Mutex<f64>,
-    /// Held while events are published, so that they are in order.
-    lives: tokio::sync::Mutex<Lives>,
+    /// Locked while events are published, which keeps their order.
+    simulations: tokio::sync::Mutex<ProjectSimulations>,
 }
 
-struct Lives {
-    /// One for each project, the first one first.
-    lives: Vec<Life>,
-    /// Up to when the worlds have lived by the clock.
-    at: Instant,
+struct ProjectSimulations {
+    /// The simulations of all projects, starting with the first one.
+    projects: Vec<ProjectSimulation>,
+    /// The time up to which the simulations have advanced.
+    advanced_to: Instant,
 }
 
-/// A project's world, and where its events show.
-struct Life {
+/// The simulation of a project and the outputs of its events.
+struct ProjectSimulation {
     compute: ProjectCompute,
     world: World,
     log: EventLog,
-    /// Nothing happens any more in a project that is deleted.
+    /// Deleted projects have no events.
     is_deleted: bool,
 }
 
-impl State {
-    /// A state with the projects that `compute` has.
+impl Simulation {
+    /// Returns a state with the projects of `compute`.
     pub(super) fn new(
         project: String,
         backend: Backend,
@@ -79,10 +79,10 @@ impl State {
         settings: WorldSettings,
         speed: f64,
     ) -> Self {
-        let mut lives = Vec::new();
+        let mut projects = Vec::new();
         for project in compute.projects() {
             assets.add(asset(&project));
-            lives.push(Life::new(project, lives.len() as u64, settings));
+            projects.push(ProjectSimulation::new(project, projects.len() as u64, settings));
         }
         Self {
             project,
@@ -92,7 +92,10 @@ impl State {
             settings,
             sink: AtomicBool::new(true),
             speed: std::sync::Mutex::new(speed),
-            lives: tokio::sync::Mutex::new(Lives { lives, at: Instant::now() }),
+            simulations: tokio::sync::Mutex::new(ProjectSimulations {
+                projects,
+                advanced_to: Instant::now(),
+            }),
         }
     }
 
@@ -112,13 +115,17 @@ impl State {
         self.sink.store(on, Ordering::Relaxed);
     }
 
-    /// What there is in each project, by its id.
+    /// Returns the expected results of an exporter by project id.
     pub(super) async fn truths(&self) -> BTreeMap<String, Truth> {
-        let lives = self.lives.lock().await;
-        lives.lives.iter().map(|life| (life.compute.id().to_owned(), life.truth())).collect()
+        let simulations = self.simulations.lock().await;
+        simulations
+            .projects
+            .iter()
+            .map(|simulation| (simulation.compute.id().to_owned(), simulation.truth()))
+            .collect()
     }
 
-    /// What there is in all projects together.
+    /// Returns the expected results of an exporter over all projects.
     pub(super) async fn truth(&self) -> Truth {
         let mut sum = Truth::default();
         for truth in self.truths().await.values() {
@@ -127,42 +134,47 @@ impl State {
         sum
     }
 
-    /// Adds a project with a world of its own, unless there is one of this id.
+    /// Adds a project with a new simulation, or returns the existing project with this id.
     pub(super) async fn add_project(&self, id: &str, number: Option<u64>) -> ProjectCompute {
-        let mut lives = self.lives.lock().await;
-        if let Some(life) = lives.lives.iter().find(|life| life.compute.id() == id) {
-            return life.compute.clone();
+        let mut simulations = self.simulations.lock().await;
+        if let Some(simulation) = simulations.projects.iter().find(|simulation| simulation.compute.id() == id)
+        {
+            return simulation.compute.clone();
         }
-        let ordinal = lives.lives.len() as u64;
+        let ordinal = simulations.projects.len() as u64;
         let project = self.compute.add_project(id, number.unwrap_or(OTHER_NUMBERS + ordinal));
         self.assets.add(asset(&project));
-        lives.lives.push(Life::new(project.clone(), ordinal, self.settings));
+        simulations.projects.push(ProjectSimulation::new(project.clone(), ordinal, self.settings));
         project
     }
 
-    /// Deletes a project with everything in it; says whether there is such a project.
+    /// Deletes a project and its resources. Returns whether the project existed.
     pub(super) async fn delete_project(&self, id: &str) -> bool {
-        let mut lives = self.lives.lock().await;
-        let Some(life) = lives.lives.iter_mut().find(|life| life.compute.id() == id) else { return false };
-        life.is_deleted = true;
-        life.compute.clear();
-        life.compute.clear_operations();
-        life.compute.set_access(Access::Deleted);
+        let mut simulations = self.simulations.lock().await;
+        let Some(simulation) =
+            simulations.projects.iter_mut().find(|simulation| simulation.compute.id() == id)
+        else {
+            return false;
+        };
+        simulation.is_deleted = true;
+        simulation.compute.clear();
+        simulation.compute.clear_operations();
+        simulation.compute.set_access(Access::Deleted);
         self.assets.set_state(id, ProjectState::DeleteRequested);
         true
     }
 
-    /// Lets something happen in the worlds, given by the ids of their projects; it shows in Compute Engine and, unless
-    /// the sink is off, is published.
-    pub(super) async fn happen(
+    /// Changes the worlds, given by their project ids. Applies the events to Compute Engine and, unless the
+    /// sink is off, publishes them.
+    pub(super) async fn apply(
         &self,
         mut change: impl FnMut(&str, &mut World) -> Vec<Event>,
     ) -> Result<Vec<Event>, Status> {
-        let mut lives = self.lives.lock().await;
+        let mut simulations = self.simulations.lock().await;
         let mut all = Vec::new();
-        for life in lives.lives.iter_mut().filter(|life| !life.is_deleted) {
-            let events = change(life.compute.id(), &mut life.world);
-            self.report(life, &events).await?;
+        for simulation in simulations.projects.iter_mut().filter(|simulation| !simulation.is_deleted) {
+            let events = change(simulation.compute.id(), &mut simulation.world);
+            self.report(simulation, &events).await?;
             all.extend(events);
         }
         Ok(all)
@@ -178,26 +190,26 @@ impl State {
     async fn catch_up(&self) -> Result<(), Status> {
         let speed = self.speed();
         let elapsed = {
-            let mut lives = self.lives.lock().await;
-            let elapsed = lives.at.elapsed();
-            lives.at += elapsed;
+            let mut simulations = self.simulations.lock().await;
+            let elapsed = simulations.advanced_to.elapsed();
+            simulations.advanced_to += elapsed;
             elapsed
         };
         let seconds = (elapsed.as_secs_f64() * speed).clamp(0.0, MAX_CATCH_UP);
-        // Only a speed that is no number gets past the clamp, and time stands still then.
+        // Only a speed that is NaN passes the clamp. It pauses the simulation.
         let simulated = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-        self.happen(|_, world| world.advance(simulated)).await.map(drop)
+        self.apply(|_, world| world.advance(simulated)).await.map(drop)
     }
 
-    /// Lets events show in Compute Engine and publishes them.
-    async fn report(&self, life: &mut Life, events: &[Event]) -> Result<(), Status> {
-        // The world's time may run faster than real time; log entries carry real time.
+    /// Applies events to Compute Engine and publishes them.
+    async fn report(&self, simulation: &mut ProjectSimulation, events: &[Event]) -> Result<(), Status> {
+        // The simulation may run faster than real time, but log entries have real times.
         let now = SystemTime::now();
         for event in events {
-            show(&life.compute, event, now);
+            update_compute(&simulation.compute, event, now);
         }
-        let entries = life.log.entries(events, now);
-        life.compute.insert_operations(entries.operations);
+        let entries = simulation.log.entries(events, now);
+        simulation.compute.insert_operations(entries.operations);
         if !self.sink() {
             return Ok(());
         }
@@ -206,8 +218,8 @@ impl State {
     }
 }
 
-impl Life {
-    /// The world of the first project, or with another ordinal than zero of one that was added.
+impl ProjectSimulation {
+    /// Returns a simulation. The ordinal zero is that of the first project.
     fn new(compute: ProjectCompute, ordinal: u64, settings: WorldSettings) -> Self {
         let WorldSettings { seed, scale } = settings;
         let now = SystemTime::now();
@@ -230,8 +242,8 @@ impl Life {
     }
 }
 
-/// Lets Compute Engine know of an event.
-fn show(compute: &ProjectCompute, event: &Event, now: SystemTime) {
+/// Applies an event to Compute Engine.
+fn update_compute(compute: &ProjectCompute, event: &Event, now: SystemTime) {
     match event {
         Event::Created(instance, _) => compute.insert(instance.clone().created(now)),
         Event::BulkCreated(instances, _) => {
@@ -243,20 +255,20 @@ fn show(compute: &ProjectCompute, event: &Event, now: SystemTime) {
     }
 }
 
-/// A project as it stands in the inventory unless somebody changes that.
+/// Returns the default inventory entry of a project.
 fn asset(project: &ProjectCompute) -> ProjectAsset {
     ProjectAsset::new(project.id(), project.number()).folder(FOLDER)
 }
 
-/// Lets the worlds live by the clock for as long as there is somebody who has them.
-pub(super) async fn live(state: Weak<State>) {
+/// Advances the simulations with the clock until the state is dropped.
+pub(super) async fn run_clock(simulation: Weak<Simulation>) {
     let mut interval = tokio::time::interval(STEP);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
-        let Some(state) = state.upgrade() else { return };
-        if let Err(error) = state.catch_up().await {
-            tracing::warn!(%error, "events are lost");
+        let Some(simulation) = simulation.upgrade() else { return };
+        if let Err(error) = simulation.catch_up().await {
+            tracing::warn!(%error, "cannot publish events");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A stack and the state that its runs bring it into.
+//! A stack and its state.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::spacelift::{
 
 const TOPICS: [&str; 8] =
     ["network", "dns", "database", "cluster", "iam", "storage", "observability", "edge"];
-/// The identity and the name of each space.
+/// The id and the name of each space.
 const SPACES: [(&str, &str); 4] = [
     ("root", "root"),
     ("platform-01K5A3Q7W8", "platform"),
@@ -29,7 +29,7 @@ pub(super) struct Stack {
     pub(super) drifted: u32,
     pub(super) detects_drift: bool,
     space: (&'static str, &'static str),
-    /// The run that changed its state last, and that state; a new stack has had none.
+    /// The last run that changed the state, and that state; `None` for a new stack.
     pub(super) run: Option<(ID, RunState)>,
     pub(super) failing_since: Option<Duration>,
 }
@@ -50,7 +50,7 @@ impl Stack {
         }
     }
 
-    /// Spacelift's name of its state.
+    /// Returns Spacelift's name of the state.
     pub(super) fn state(&self) -> &'static str {
         self.run.as_ref().map_or("NONE", |(_, state)| state.name())
     }
@@ -59,7 +59,7 @@ impl Stack {
         StackTile::new(self.name(), &self.slug, self.state())
     }
 
-    /// How webhooks describe it.
+    /// Returns the stack as in webhooks.
     pub(super) fn info(&self) -> StackInfo {
         let (space_id, space_name) = self.space;
         StackInfo {

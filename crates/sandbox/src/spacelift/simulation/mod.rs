@@ -1,12 +1,12 @@
-//! An account that lives: runs arrive, wait and finish, workers come and go, stacks drift.
+//! A simulated account: runs arrive, wait and finish, workers start and stop, stacks drift.
 //!
-//! Each pool is a queue with several servers (M/M/c): runs arrive as a Poisson process whose rate follows the
-//! rhythm of a day and take an exponentially distributed time. A day has five minutes, so that whoever
-//! watches sees it. Everything else follows from the runs: a run waits for its stack's lock and for a worker, goes
-//! through the states that Spacelift has, and changes its stack's; a successful one ends its stack's drift, a busy worker
-//! uses minutes.
+//! Each pool is a queue with several servers (M/M/c): runs arrive in a Poisson process whose rate varies over
+//! a simulated day, and their duration has an exponential distribution. A day has five minutes, so that a
+//! demo shows its changes. The other data follows from the runs: a run waits for the lock of its stack and
+//! for a worker, passes through Spacelift's states and changes the state of its stack. A successful run
+//! removes drift, and a busy worker uses minutes.
 //!
-//! Time is a parameter and chance comes from a seed: the same calls yield the same account.
+//! Time is a parameter and random numbers have a seed, so the same calls return the same account.
 
 mod history;
 mod job;
@@ -26,7 +26,7 @@ use self::{
     history::History,
     plan::POOLS,
     pool::Pool,
-    run::{Kind, RunState},
+    run::{RunState, RunType},
     stack::Stack,
     units::{DAY, TICK, count, whole},
     used::{BILLING_PERIOD, Used},
@@ -36,33 +36,33 @@ use super::account::{
     SeatUsage, Seats, Usage,
 };
 
-/// From one drift to the next anywhere in the account, on average.
+/// The mean interval between drifts in the account.
 const DRIFT_INTERVAL: Duration = Duration::from_secs(8);
-/// How far ahead a drift detection counts as upcoming.
+/// How far ahead scheduled drift detections are listed.
 const UPCOMING: Duration = Duration::from_secs(20);
 
 const ALLOWED_MINUTES: i64 = 900_000;
 const SEATS: i64 = 60;
-/// An account that changes as time passes.
+/// An account that changes over time.
 #[derive(Debug)]
-pub struct Living {
+pub struct SimulatedAccount {
     rng: StdRng,
-    born: Duration,
+    start: Duration,
     now: Duration,
-    /// Time that has passed but is less than a tick.
-    owed: Duration,
+    /// Elapsed time that is less than a tick.
+    remainder: Duration,
     public: Pool,
     private: Vec<Pool>,
     stacks: Vec<Stack>,
     used: Used,
     history: History,
-    /// What has happened to runs since the last step began.
+    /// Transitions of runs in the last step.
     transitions: Vec<Transition>,
 }
 
-impl Living {
-    /// An account in full swing. `now` is counted from the Unix epoch and decides on the billing period and
-    /// on the time of the day.
+impl SimulatedAccount {
+    /// Returns an account after a simulated day. `now` is counted from the Unix epoch and determines the
+    /// billing period and the time of day.
     #[must_use]
     pub fn new(seed: u64, now: Duration) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
@@ -72,48 +72,48 @@ impl Living {
             stacks.extend((1..=count).map(|number| Stack::new(name, number, &mut rng)));
             Pool::new(name, demand, fleet, first..stacks.len(), &mut rng)
         });
-        // It is born a day ago and lives up to now, so that queues and figures are as they would be.
-        let born = now.saturating_sub(DAY);
-        let mut living = Self {
+        // Simulates the last day, which fills queues and statistics.
+        let start = now.saturating_sub(DAY);
+        let mut account = Self {
             rng,
-            born,
-            now: born,
-            owed: Duration::ZERO,
+            start,
+            now: start,
+            remainder: Duration::ZERO,
             public,
             private: private.into(),
             stacks,
-            used: Used::up_to(born),
+            used: Used::up_to(start),
             history: History::default(),
             transitions: Vec::new(),
         };
-        living.advance(DAY);
-        living
+        account.advance(DAY);
+        account
     }
 
-    /// Lets time pass and says whether anything may have changed. Less than half a second is added to the
-    /// next call, so that it does not matter in how many steps time passes.
+    /// Advances the simulation. Returns whether the account may have changed. A remainder of less than half a
+    /// second is added to the next call, so the sizes of steps do not matter.
     pub fn advance(&mut self, elapsed: Duration) -> bool {
         self.transitions.clear();
-        self.owed += elapsed;
-        let changed = self.owed >= TICK;
-        while self.owed >= TICK {
-            self.owed -= TICK;
+        self.remainder += elapsed;
+        let changed = self.remainder >= TICK;
+        while self.remainder >= TICK {
+            self.remainder -= TICK;
             self.tick();
         }
         changed
     }
 
-    /// What has happened to runs in the last step.
+    /// Takes the transitions of runs in the last step.
     pub(super) fn take_transitions(&mut self) -> Vec<Transition> {
         std::mem::take(&mut self.transitions)
     }
 
-    /// The present time, with what is less than a tick.
+    /// Returns the simulated time.
     pub(super) fn now(&self) -> Duration {
-        self.now + self.owed
+        self.now + self.remainder
     }
 
-    /// The account at this moment.
+    /// Returns the current account.
     #[must_use]
     pub fn snapshot(&self) -> Account {
         let used_seats = 38 + count(self.waiting(RunState::Unconfirmed).count()) % 9;
@@ -167,8 +167,8 @@ impl Living {
         let stack = &mut self.stacks[run.stack];
         stack.run = Some((run.info.id.as_str().into(), run.state));
         match (run.kind, run.state) {
-            (Kind::Tracked, RunState::Finished) => self.history.note_deployment(*at, run, stack),
-            (Kind::Tracked, RunState::Failed) => {
+            (RunType::Tracked, RunState::Finished) => self.history.record_deployment(*at, run, stack),
+            (RunType::Tracked, RunState::Failed) => {
                 stack.failing_since.get_or_insert(*at);
                 self.history.failures.push(1.0);
             }
@@ -176,7 +176,7 @@ impl Living {
         }
     }
 
-    /// Somebody changes something by hand. The next deployment undoes it.
+    /// Simulates a manual change of a resource. The next deployment reverts it.
     fn drift(&mut self) {
         if self.rng.random_bool(TICK.div_duration_f64(DRIFT_INTERVAL)) {
             let index = self.rng.random_range(0..self.stacks.len());
@@ -243,7 +243,7 @@ impl Living {
     }
 
     fn dora(&self) -> MetricsRange {
-        let days = (self.now - self.born).div_duration_f64(DAY);
+        let days = (self.now - self.start).div_duration_f64(DAY);
         let History { lead_times, recoveries, failures, deployments, .. } = &self.history;
         MetricsRange {
             average_lead_time_for_changes_value: lead_times.average(),
@@ -255,13 +255,13 @@ impl Living {
         }
     }
 
-    /// The runs of the stacks that are in a state.
+    /// Returns the last run of each stack in this state.
     fn waiting(&self, wanted: RunState) -> impl Iterator<Item = MetricsRun> {
         let runs = self.stacks.iter().filter_map(|stack| stack.run.as_ref());
         runs.filter(move |(_, state)| *state == wanted).map(|(id, _)| MetricsRun { id: id.clone() })
     }
 
-    /// Each stack has its drift detected once a day, one after the other.
+    /// Each stack has one drift detection a day, in turn.
     fn upcoming_drift_detection(&self) -> Vec<DriftDetectionSchedule> {
         let time_of_day = self.now.div_duration_f64(DAY).fract();
         let due_in = |index: usize| (index as f64 / self.stacks.len() as f64 - time_of_day).rem_euclid(1.0);
