@@ -3,10 +3,11 @@
 //! A message is either ready or leased to a client. Time is a parameter, and [`Queue::tick`] expires leases,
 //! so that unused subscriptions need no timers.
 
+mod streams;
+
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap, VecDeque},
-    mem,
     time::Duration,
 };
 
@@ -20,14 +21,7 @@ use rand::{
 use tokio::time::Instant;
 use tonic::Status;
 
-use super::{
-    counts::Counts,
-    faults::Faults,
-    rejection::rejection,
-    settings::Settings,
-    stream::{Stream, StreamStep},
-    wire,
-};
+use super::{counts::Counts, faults::Faults, settings::Settings, stream::Stream, wire};
 
 /// The maximum number of messages in a response, and the size in bytes at which it is full.
 const BATCH: usize = 1000;
@@ -157,72 +151,6 @@ impl Queue {
         taken
     }
 
-    pub(super) fn open_stream(
-        &mut self,
-        now: Instant,
-        number: u64,
-        lease: Duration,
-        max_messages: Option<u64>,
-        max_bytes: Option<u64>,
-    ) {
-        self.counts.streams_opened += 1;
-        self.streams.insert(number, Stream::new(now, lease, max_messages, max_bytes, self.resets));
-    }
-
-    pub(super) fn stream(&mut self, number: u64) -> Option<&mut Stream> {
-        self.streams.get_mut(&number)
-    }
-
-    /// Removes a stream. Its messages stay leased until their leases expire, as with Google.
-    pub(super) fn close_stream(&mut self, number: u64) {
-        self.streams.remove(&number);
-    }
-
-    pub(super) fn step(&mut self, now: Instant, number: u64, faults: &Faults) -> StreamStep {
-        self.tick(now);
-        if faults.freeze {
-            return StreamStep::Wait(None);
-        }
-        // The stream was closed by the client.
-        let Some(stream) = self.streams.get_mut(&number) else { return StreamStep::End(Ok(())) };
-        if self.is_deleted {
-            return StreamStep::End(Err(Status::not_found("Subscription does not exist")));
-        }
-        if let Some(end) = stream.ended.take() {
-            return StreamStep::End(end);
-        }
-        if let Some(code) = faults.refuse {
-            return StreamStep::End(Err(rejection(code)));
-        }
-        let end = faults.reset_every.map(|age| stream.opened + age);
-        if stream.resets != self.resets || end.is_some_and(|end| end <= now) {
-            return StreamStep::End(Err(Status::unavailable(
-                "The service was unable to fulfill your request. Please try again. [code=8a75]",
-            )));
-        }
-        let pending = mem::take(&mut stream.pending);
-        let received_messages = self.fill(now, number, faults);
-        let is_idle = received_messages.is_empty()
-            && !pending.keepalive
-            && pending.acks.is_none()
-            && pending.modacks.is_none();
-        if let Some(stream) = self.streams.get_mut(&number) {
-            stream.is_waiting = is_idle;
-        }
-        if is_idle {
-            return StreamStep::Wait(self.next_deadline().into_iter().chain(end).min());
-        }
-        StreamStep::Send(wire::StreamingPullResponse {
-            received_messages,
-            acknowledge_confirmation: pending.acks,
-            modify_ack_deadline_confirmation: pending.modacks,
-            subscription_properties: Some(v1::streaming_pull_response::SubscriptionProperties {
-                exactly_once_delivery_enabled: self.settings.is_exactly_once,
-                message_ordering_enabled: false,
-            }),
-        })
-    }
-
     /// Acknowledges messages. Returns the ids of expired leases, or an error if an id was never issued.
     pub(super) fn acknowledge(
         &mut self,
@@ -295,35 +223,6 @@ impl Queue {
 
     pub(super) fn is_deleted(&self) -> bool {
         self.is_deleted
-    }
-
-    /// Leases ready messages to a stream.
-    fn fill(&mut self, now: Instant, number: u64, faults: &Faults) -> Vec<wire::ReceivedMessage> {
-        // Streams take turns: each takes a share and leaves the rest to the others. Published messages wake
-        // all waiting streams, and so does each response.
-        let is_served = self.last_served == Some(number);
-        let is_next =
-            |(other, stream): (&u64, &Stream)| *other != number && stream.is_waiting && !stream.is_full();
-        if is_served && self.streams.iter().any(is_next) {
-            return Vec::new();
-        }
-        let share = self.ready.len().div_ceil(self.streams.len().max(1)).clamp(1, BATCH);
-        let mut taken = Vec::new();
-        let mut bytes = 0;
-        while taken.len() < share && bytes < BATCH_BYTES {
-            let Some(stream) = self.streams.get(&number).filter(|stream| !stream.is_full()) else {
-                break;
-            };
-            let Some(received) = self.lease(now, Holder::Stream(number), stream.lease, faults) else { break };
-            if let Some(stream) = self.streams.get_mut(&number) {
-                stream.messages += 1;
-                stream.bytes += received.message.len() as u64;
-            }
-            self.last_served = Some(number);
-            bytes += received.message.len();
-            taken.push(received);
-        }
-        taken
     }
 
     fn lease(
