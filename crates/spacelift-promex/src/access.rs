@@ -1,5 +1,5 @@
-//! Which collectors lack access, as far as the API lets know: it refuses a token that ended and a token without access
-//! in the same words.
+//! Collectors without access. The API returns the same error for an expired token and for missing access, so missing
+//! access is inferred from the results of requests.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a collector whose fresh token was refused causes no further exchange.
-const REMEMBERED: Duration = Duration::from_secs(300);
+/// How long a collector whose fresh token was refused causes no further token exchange.
+const RETRY_INTERVAL: Duration = Duration::from_secs(300);
 
 /// The last result of each collector.
 #[derive(Debug, Default)]
@@ -23,11 +23,12 @@ enum LastResult {
 }
 
 impl Access {
+    /// Notes a successful request.
     pub(crate) fn succeeded(&self, collector: &'static str) {
         self.results().insert(collector, LastResult::Succeeded);
     }
 
-    /// It failed for a reason that has nothing to do with access, so what is known of that stays.
+    /// Notes a failure that is unrelated to access. It does not clear a refusal.
     pub(crate) fn failed(&self, collector: &'static str) {
         let mut results = self.results();
         if !matches!(results.get(collector), Some(LastResult::Refused(_))) {
@@ -35,20 +36,21 @@ impl Access {
         }
     }
 
+    /// Notes that a new token was refused.
     pub(crate) fn fresh_token_refused(&self, collector: &'static str) {
         self.results().insert(collector, LastResult::Refused(Instant::now()));
     }
 
-    /// Whether a refusal means that the collector lacks access, so that another token would not help. While no other
-    /// collector succeeds it may as well mean that the token ended.
+    /// Returns whether a refusal means missing access, so that another token would not help. While no other collector
+    /// succeeds, the token may have expired instead.
     pub(crate) fn is_missing(&self, collector: &'static str) -> bool {
         let results = self.results();
-        matches!(results.get(collector), Some(LastResult::Refused(at)) if at.elapsed() < REMEMBERED)
+        matches!(results.get(collector), Some(LastResult::Refused(at)) if at.elapsed() < RETRY_INTERVAL)
             && results.values().any(|result| matches!(result, LastResult::Succeeded))
     }
 
     fn results(&self) -> MutexGuard<'_, HashMap<&'static str, LastResult>> {
-        // Single map operations; a poisoned map is a whole one.
+        // The critical sections are single map operations, so a poisoned map is consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -58,7 +60,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_refused_fresh_token_is_remembered_for_some_minutes() {
+    async fn missing_access_is_remembered_for_five_minutes() {
         let access = Access::default();
         access.succeeded("workerpools");
         assert!(!access.is_missing("usage"));
@@ -66,15 +68,15 @@ mod tests {
         assert!(access.is_missing("usage"));
         assert!(!access.is_missing("workerpools"));
         access.failed("usage");
-        assert!(access.is_missing("usage"), "a timeout in between says nothing of access");
+        assert!(access.is_missing("usage"), "a timeout does not clear the refusal");
         tokio::time::advance(Duration::from_secs(299)).await;
         assert!(access.is_missing("usage"));
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(!access.is_missing("usage"), "asked again with a fresh token after five minutes");
+        assert!(!access.is_missing("usage"), "a new token is tried after five minutes");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn while_nothing_succeeds_the_token_may_have_ended() {
+    async fn access_is_not_missing_while_no_collector_succeeds() {
         let access = Access::default();
         access.succeeded("workerpools");
         access.fresh_token_refused("usage");
@@ -86,6 +88,6 @@ mod tests {
         assert!(!access.is_missing("usage"));
         access.succeeded("workerpools");
         access.succeeded("usage");
-        assert!(!access.is_missing("usage"), "access was given");
+        assert!(!access.is_missing("usage"), "access was granted");
     }
 }

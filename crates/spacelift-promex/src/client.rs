@@ -1,4 +1,4 @@
-//! The client: an operation of the API with a token, and with a fresh one if that was refused.
+//! The API client: sends a query with a token, and again with a new token if it was refused.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,7 +13,7 @@ use crate::round::{Outcome, QueryClient, Stage};
 use crate::session::{Session, Token};
 use crate::telemetry::Telemetry;
 
-/// Asks the API's operations.
+/// Sends the queries of collectors to the API.
 #[derive(Debug)]
 pub struct Client {
     api: Arc<Api>,
@@ -34,12 +34,17 @@ impl Client {
         token: &Token,
     ) -> Result<CollectorData, Failure> {
         self.api.check_rate_limit()?;
-        let asked = Asked { operation: collector.name, since: Instant::now(), client: self, answered: false };
+        let request = RequestGuard {
+            operation: collector.name,
+            started: Instant::now(),
+            client: self,
+            completed: false,
+        };
         let answer = self.api.post(body, Some(token.header())).await;
         let answer = answer.and_then(|body| (collector.parse)(&body));
         let answer =
-            answer.map_err(|failure| failure.reworded(|words| self.session.redact(&token.redact(words))));
-        asked.answered(answer.as_ref().err());
+            answer.map_err(|failure| failure.redacted(|text| self.session.redact(&token.redact(text))));
+        request.complete(answer.as_ref().err());
         answer
     }
 }
@@ -60,8 +65,8 @@ impl QueryClient for Client {
         if self.access.is_missing(collector.name) {
             return Err(Failure::Unauthorized(reason));
         }
-        tracing::debug!(collector = collector.name, reason, "refused, trying again with a fresh token");
-        let token = stage.session(self.session.renewed(&token)).await.map_err(no_session)?;
+        tracing::debug!(collector = collector.name, reason, "the token was refused; retrying with a new one");
+        let token = stage.session(self.session.renew(&token)).await.map_err(no_session)?;
         let answer = self.attempt(collector, body, &token).await;
         if matches!(answer, Err(Failure::Unauthorized(_))) {
             self.access.fresh_token_refused(collector.name);
@@ -76,35 +81,36 @@ impl QueryClient for Client {
     }
 }
 
-/// Counts a request however it ends: a request that the scrape's deadline cut off is dropped, not answered.
-struct Asked<'a> {
+/// A running request, which is counted when it completes, or when it is dropped at the scrape's deadline.
+struct RequestGuard<'a> {
     operation: &'static str,
-    since: Instant,
+    started: Instant,
     client: &'a Client,
-    answered: bool,
+    completed: bool,
 }
 
-impl Asked<'_> {
-    fn answered(mut self, failure: Option<&Failure>) {
-        self.answered = true;
-        self.ended(failure);
+impl RequestGuard<'_> {
+    fn complete(mut self, failure: Option<&Failure>) {
+        self.completed = true;
+        self.record(failure);
     }
 
-    fn ended(&self, failure: Option<&Failure>) {
+    /// Counts the request, and notes its result for [`Access`].
+    fn record(&self, failure: Option<&Failure>) {
         match failure {
             None | Some(Failure::Unsupported(_)) => self.client.access.succeeded(self.operation),
-            // Whether access is missing is found out with a fresh token.
+            // Only a refused new token shows that access is missing; see `Client::ask`.
             Some(Failure::Unauthorized(_)) => {}
             Some(_) => self.client.access.failed(self.operation),
         }
-        self.client.telemetry.requested(self.operation, failure, self.since.elapsed());
+        self.client.telemetry.requested(self.operation, failure, self.started.elapsed());
     }
 }
 
-impl Drop for Asked<'_> {
+impl Drop for RequestGuard<'_> {
     fn drop(&mut self) {
-        if !self.answered {
-            self.ended(Some(&Failure::Timeout(self.since.elapsed())));
+        if !self.completed {
+            self.record(Some(&Failure::Timeout(self.started.elapsed())));
         }
     }
 }

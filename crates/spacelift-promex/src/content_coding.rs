@@ -1,4 +1,4 @@
-//! The content coding of an answer: none or gzip.
+//! The content coding of a response: none or gzip.
 
 use std::io::{self, Read};
 
@@ -10,13 +10,13 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::failure::Failure;
 
-/// What the API may send, as the value of `Accept-Encoding`.
+/// The value of `Accept-Encoding`.
 pub(crate) const ACCEPTED: HeaderValue = HeaderValue::from_static("gzip");
 
-/// Characters of an unknown coding that a message repeats.
-const LONGEST_NAME: usize = 50;
+/// Maximum number of characters of an unknown coding in an error message.
+const MAX_NAME: usize = 50;
 
-/// A coding that can be undone.
+/// A supported content coding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ContentCoding {
     Identity,
@@ -24,10 +24,10 @@ pub(crate) enum ContentCoding {
 }
 
 impl ContentCoding {
-    /// The coding of an answer with this head.
+    /// Returns the coding of a response with these headers.
     ///
     /// # Errors
-    /// It is another one, which the message names.
+    /// Returns an error that names the coding if it is not supported.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Failure> {
         let values =
             headers.get_all(CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
@@ -38,35 +38,35 @@ impl ContentCoding {
             (None, _) => Ok(Self::Identity),
             (Some("gzip" | "x-gzip"), None) => Ok(Self::Gzip),
             _ => Err(Failure::Invalid(format!(
-                "its Content-Encoding is {}, and only gzip is understood",
-                one_line(list.trim(), LONGEST_NAME)
+                "its Content-Encoding is {}, and only gzip is supported",
+                one_line(list.trim(), MAX_NAME)
             ))),
         }
     }
 
-    /// The plain bytes of a body, of which there may be `most`.
+    /// Returns the decoded body.
     ///
     /// # Errors
-    /// There are more, or the body is damaged.
-    pub(crate) fn decode(self, body: Bytes, most: usize) -> Result<Bytes, Failure> {
+    /// Returns an error if the decoded body is longer than `max` bytes, or if the body is damaged.
+    pub(crate) fn decode(self, body: Bytes, max: usize) -> Result<Bytes, Failure> {
         match self {
-            Self::Gzip if !body.is_empty() => gunzip(&body, most),
+            Self::Gzip if !body.is_empty() => gunzip(&body, max),
             _ => Ok(body),
         }
     }
 }
 
-fn gunzip(body: &[u8], most: usize) -> Result<Bytes, Failure> {
+fn gunzip(body: &[u8], max: usize) -> Result<Bytes, Failure> {
     let mut plain = Vec::new();
-    // One byte more than allowed, to tell whether there is more. A small body can stand for an endless answer.
-    let mut decoder = MultiGzDecoder::new(body).take(most as u64 + 1);
+    // Reads one byte more than allowed, to detect a longer body. A small compressed body can decode to an endless one.
+    let mut decoder = MultiGzDecoder::new(body).take(max as u64 + 1);
     decoder.read_to_end(&mut plain).map_err(|error| {
         Failure::Invalid(match error.kind() {
             io::ErrorKind::UnexpectedEof => "gzip that ends too early".to_owned(),
             _ => "not gzip, though its Content-Encoding says so".to_owned(),
         })
     })?;
-    if plain.len() > most { Err(Failure::TooLarge(most)) } else { Ok(plain.into()) }
+    if plain.len() > max { Err(Failure::TooLarge(max)) } else { Ok(plain.into()) }
 }
 
 #[cfg(test)]
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_understood_and_others_are_named() {
+    fn supports_gzip_and_names_other_codings() {
         assert_eq!(coding(&[]), Ok(ContentCoding::Identity));
         assert_eq!(coding(&["identity"]), Ok(ContentCoding::Identity));
         assert_eq!(coding(&[""]), Ok(ContentCoding::Identity));
@@ -106,13 +106,13 @@ mod tests {
     }
 
     #[test]
-    fn the_bound_is_that_of_the_plain_bytes() {
-        let decode = |body: Vec<u8>, most| ContentCoding::Gzip.decode(body.into(), most);
+    fn bounds_the_decoded_length() {
+        let decode = |body: Vec<u8>, max| ContentCoding::Gzip.decode(body.into(), max);
         let body = gzip(&[b'x'; 1000]);
         assert_eq!(decode(body.clone(), 1000).unwrap(), Bytes::from(vec![b'x'; 1000]));
         assert_eq!(decode(body.clone(), 999), Err(Failure::TooLarge(999)));
         let two = [body.clone(), gzip(b"y")].concat();
-        assert_eq!(decode(two, 2000).unwrap().len(), 1001, "several members are one body");
+        assert_eq!(decode(two, 2000).unwrap().len(), 1001, "gzip members are concatenated");
         let cut = decode(body[..body.len() - 9].to_vec(), 2000).unwrap_err().to_string();
         assert!(cut.contains("ends too early"), "{cut}");
         let other = decode(b"{\"data\":{}}".to_vec(), 2000).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! Why an operation of the API brought no data.
+//! The failures of API operations.
 
 use std::time::Duration;
 
@@ -6,35 +6,35 @@ use exporter_common::config::format_duration;
 use exporter_common::upstream::one_line;
 use http::StatusCode;
 
-/// Characters of the API's own words that a message repeats.
-const LONGEST_QUOTE: usize = 300;
+/// Maximum number of characters of the API's own text in an error message.
+const MAX_QUOTE: usize = 300;
 
-/// A failed operation. Its text is for the operator; [`Failure::outcome`] is for metrics.
+/// A failed operation. `Display` is for the operator, [`Failure::outcome`] for metrics.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// The API has no such data for this key or on this installation. Not an error of the collector.
+    /// The API has no such data for this key or installation. Not a failure of the collector.
     #[error("not supported: {0}")]
     Unsupported(String),
     /// The token or the credentials were refused.
     #[error("unauthorized: {0}")]
     Unauthorized(String),
-    /// The API answered with GraphQL errors.
-    #[error("the API answered with an error: {0}")]
+    /// The API returned GraphQL errors.
+    #[error("the API returned an error: {0}")]
     GraphQl(String),
-    /// The API asked to be left alone for a while.
+    /// The API limits the rate of requests.
     #[error("HTTP {status}, not asked again for {}", format_duration(*wait))]
     RateLimited {
         /// 429 or 503.
         status: StatusCode,
-        /// What is left of the time that the API asked for.
+        /// The remaining time until the next request.
         wait: Duration,
     },
-    /// The API answered with a status other than 200.
-    #[error("HTTP {status}{}", said(detail))]
+    /// The API returned a status other than 200.
+    #[error("HTTP {status}{}", format_detail(detail))]
     Http {
         /// The status.
         status: StatusCode,
-        /// What else the answer says; may be empty.
+        /// Further information from the response; may be empty.
         detail: String,
     },
     /// The scrape's deadline passed first.
@@ -43,20 +43,20 @@ pub enum Failure {
     /// The API could not be reached, or the connection broke.
     #[error("cannot reach the API: {0}")]
     Network(String),
-    /// The answer was longer than the exporter reads.
+    /// The response is longer than the exporter accepts, in bytes.
     #[error("the answer is larger than {} MiB", .0 / (1024 * 1024))]
     TooLarge(usize),
-    /// The answer was not what GraphQL and the schema promise.
-    #[error("the API's answer makes no sense: {0}")]
+    /// The response does not conform to GraphQL or to the schema.
+    #[error("the API's response is invalid: {0}")]
     Invalid(String),
     /// The secret's file could not be read.
     #[error("cannot read the API key secret: {0}")]
     Secret(String),
-    /// There is no token to ask with.
+    /// There is no token.
     #[error("no session: {0}")]
     NoSession(Box<Failure>),
-    /// A defect of the exporter itself, contained in this operation.
-    #[error("a defect of the exporter, see its log")]
+    /// The operation panicked.
+    #[error("internal error of the exporter, see its log")]
     Defect,
 }
 
@@ -66,12 +66,12 @@ impl From<StatusCode> for Failure {
     }
 }
 
-fn said(detail: &str) -> String {
+fn format_detail(detail: &str) -> String {
     if detail.is_empty() { String::new() } else { format!(", {detail}") }
 }
 
 impl Failure {
-    /// The closed set of label values that failures have.
+    /// All values of the label `outcome` for failures.
     pub const OUTCOMES: [&'static str; 10] = [
         "unsupported",
         "unauthorized",
@@ -85,21 +85,21 @@ impl Failure {
         "no_session",
     ];
 
-    /// The same failure with the API's own words, which may hold anything, made fit to be shown: without secrets
-    /// first, then as one line of bounded length.
-    pub(crate) fn reworded(self, redact: impl Fn(&str) -> String) -> Self {
-        let fit = |words: String| one_line(&redact(&words), LONGEST_QUOTE);
+    /// Returns the failure with the API's own text redacted, on one line and of bounded length. The text may contain
+    /// anything, including secrets.
+    pub(crate) fn redacted(self, redact: impl Fn(&str) -> String) -> Self {
+        let shown = |text: String| one_line(&redact(&text), MAX_QUOTE);
         match self {
-            Self::Unsupported(words) => Self::Unsupported(fit(words)),
-            Self::Unauthorized(words) => Self::Unauthorized(fit(words)),
-            Self::GraphQl(words) => Self::GraphQl(fit(words)),
-            Self::Http { status, detail } => Self::Http { status, detail: fit(detail) },
+            Self::Unsupported(text) => Self::Unsupported(shown(text)),
+            Self::Unauthorized(text) => Self::Unauthorized(shown(text)),
+            Self::GraphQl(text) => Self::GraphQl(shown(text)),
+            Self::Http { status, detail } => Self::Http { status, detail: shown(detail) },
             other => other,
         }
     }
 
-    /// What tells two failures apart that are to be logged. The same trouble of the network shows at different stages of
-    /// a request, and with a session or without.
+    /// Returns the cause, by which repeated failures are recognized in the log. The same network failure can occur at
+    /// different stages of a request, with or without a session.
     pub(crate) fn reason(&self) -> String {
         match self {
             Self::NoSession(cause) => cause.reason(),
@@ -108,7 +108,7 @@ impl Failure {
         }
     }
 
-    /// The label value under which the failure is counted, one of [`Failure::OUTCOMES`].
+    /// Returns the value of the label `outcome`, one of [`Failure::OUTCOMES`].
     pub fn outcome(&self) -> &'static str {
         match self {
             Self::Unsupported(_) => "unsupported",
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_trouble_at_another_stage_is_no_other_reason() {
+    fn the_reason_does_not_depend_on_the_stage() {
         let reset =
             |stage: &str| Failure::Network(format!("client error ({stage}): Connection reset by peer"));
         let reason = reset("Connect").reason();

@@ -1,10 +1,10 @@
-//! The Spacelift exporter: asks the GraphQL API when it is scraped and answers with metrics.
+//! The Spacelift exporter: queries the GraphQL API on each scrape and returns metrics.
 //!
-//! The way of a scrape: [`exporter`] shares the running `round` or starts one; each enabled collector of
-//! [`collectors`] asks its own question through [`client`], which gets its token from [`session`] and its connection
-//! from `transport`; the answers become families, and the common crate writes them.
+//! A scrape: [`exporter`] joins the running `round` or starts one. Each enabled collector of [`collectors`] sends its query
+//! through [`client`], which gets a token from [`session`] and a connection from `transport`. The decoded data is written
+//! as metric families by the common crate.
 //!
-//! The way of a webhook: [`webhook`] checks and reads a delivery, [`runs`] makes counts of it, and every scrape shows them.
+//! A webhook delivery: [`webhook`] verifies and parses it, [`runs`] updates the counts, and every scrape shows them.
 
 mod access;
 mod api;
@@ -57,39 +57,39 @@ pub use proxy::Proxy;
 pub use session::{Rejected, Session};
 pub use telemetry::Telemetry;
 
-/// The binary's name.
+/// The name of the program.
 pub const NAME: &str = "spacelift-promex";
 
-/// One sentence about it.
+/// Description of the program, one sentence.
 pub const ABOUT: &str = "Prometheus exporter for Spacelift: worker pools, runs, usage and stacks";
 
-/// How long writing down the last deliveries may take at shutdown, after the server has drained.
-const FLUSH: Duration = Duration::from_secs(2);
+/// How long the last commit may take at shutdown, after the server has drained.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What ends a running exporter other than shutdown.
+/// An error that stops the exporter.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The API refused the configured credentials before it ever accepted them.
+    /// The API refused the configured credentials, and never accepted them before.
     #[error(transparent)]
     Rejected(#[from] Rejected),
-    /// What a collector would ask cannot be written.
+    /// The GraphQL document of a collector cannot be built.
     #[error(transparent)]
     Document(#[from] DocumentError),
-    /// The connection to the API cannot be set up at all, such as for want of trusted roots.
+    /// The HTTP client cannot be set up, for example because there are no trusted root certificates.
     #[error(transparent)]
     Transport(#[from] transport::TransportError),
-    /// There is to be durable state, and its directory cannot be used.
+    /// The directory of the durable state cannot be used.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// A task that the exporter cannot do without has ended.
+    /// An essential task has ended.
     #[error(transparent)]
     Task(#[from] TaskEnded),
 }
 
-/// Serves on `listener` until `shutdown` completes and running scrapes are answered.
+/// Serves on `listener` until `shutdown` completes and running scrapes are finished.
 ///
 /// # Errors
-/// See [`RunError`]; an API that cannot be reached is not among them.
+/// See [`RunError`]. An unreachable API is not an error.
 pub async fn run(
     config: Config,
     listener: Listener,
@@ -107,7 +107,7 @@ pub async fn run(
     let readiness = Readiness::default();
 
     let http = transport::connect(&config)?;
-    // In a tunnel, which leads to https, the proxy wants it only once.
+    // For an https endpoint the credentials are sent once, with CONNECT. For plain http every request needs them.
     let plain_proxy = config.proxy.as_ref().filter(|_| config.api_endpoint.scheme() == Some(&Scheme::HTTP));
     let proxy_authorization = plain_proxy.and_then(|proxy| proxy.authorization().cloned());
     let api = Arc::new(Api::new(http, config.graphql_endpoint(), proxy_authorization));
@@ -125,37 +125,37 @@ pub async fn run(
 
     let mut site = Site::new(NAME, ABOUT, config.metrics_path, readiness, registry, exporter, config.web);
     let mut recorder = None;
-    if let Some(Receiver { route, recorder: running, state: _ }) = receiver {
+    if let Some(Receiver { route, recorder: task, state: _ }) = receiver {
         site = site.route(route);
-        recorder = Some(running);
+        recorder = Some(task);
     }
-    let session = supervisor.spawn("session", session.keep());
+    let session = supervisor.spawn("session", session.maintain());
     let shutdown = async {
         shutdown.await;
         stopping.cancel();
     };
     tokio::select! {
-        // In this order: a refusal ends the task too.
+        // In this order, because refused credentials also end the task.
         biased;
         () = serve(listener, site, Limits::of_process(), shutdown, DRAIN) => {}
         Some(rejected) = session.output() => return Err(rejected.into()),
         failure = supervisor.failure() => return Err(failure.into()),
     }
-    // With the site its queue is gone, so the recorder writes down what is left and ends.
+    // The site owned the sender of the queue. Without it the recorder commits what is left and ends.
     if let Some(recorder) = recorder
-        && timeout(FLUSH, recorder.output()).await.is_err()
+        && timeout(FLUSH_TIMEOUT, recorder.output()).await.is_err()
     {
-        tracing::warn!("the last deliveries could not be written down in time");
+        tracing::warn!("the last deliveries could not be committed in time");
     }
     Ok(())
 }
 
-/// Whose runs are counted.
+/// Returns the owner of the durable state: the host of the API.
 fn account(config: &Config) -> String {
     config.api_endpoint.host().unwrap_or_default().to_owned()
 }
 
-/// What receives webhooks and counts what they say.
+/// The receiver of webhooks: its state, its page, and the task that processes deliveries.
 struct Receiver {
     state: SharedRuns,
     route: Route,
@@ -163,7 +163,7 @@ struct Receiver {
 }
 
 impl Receiver {
-    /// Opens the durable state, if there is to be one, and starts the recorder.
+    /// Opens the durable state, if configured, and starts the recorder.
     fn start(
         config: &RunsConfig,
         account: &str,

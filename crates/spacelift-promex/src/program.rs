@@ -1,4 +1,4 @@
-//! The exporter as the program that `exporter_common::program::main` runs.
+//! Implements [`Program`] for the exporter, which `exporter_common::program::main` runs.
 
 use exporter_common::config::{Arguments, Command, ConfigError, Environment, Setting};
 use exporter_common::http::{ListenAddress, Listener, Web};

@@ -1,8 +1,8 @@
-//! The proxy that the environment names, by the rules of Go's HTTP client: `HTTPS_PROXY` or `HTTP_PROXY`, whichever is
-//! for the endpoint's scheme, and `NO_PROXY`, each also in lower case. `ALL_PROXY` is not read.
+//! The proxy from the environment, by the rules of Go's HTTP client: `HTTPS_PROXY` or `HTTP_PROXY`, depending on the
+//! endpoint's scheme, and `NO_PROXY`, each also in lower case. `ALL_PROXY` is not read.
 //!
-//! Unlike Go's client, a value that cannot be used is an error, and an `https` endpoint on this host goes through the
-//! proxy too.
+//! Unlike in Go's client, an invalid value is an error, and an `https` endpoint on this host is reached through the proxy
+//! too.
 
 use std::net::IpAddr;
 
@@ -27,11 +27,12 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// The proxy for `endpoint`. A plain endpoint on this host is a sidecar, which no proxy could reach.
+    /// Returns the proxy for `endpoint`. Returns `None` for a plain `http` endpoint on this host: it is a sidecar, which a
+    /// proxy could not reach.
     ///
     /// # Errors
-    /// The variable that is read for this endpoint names no proxy that can be used. The message has the variable's
-    /// name and not its value, which may hold a password.
+    /// Returns an error if the variable for this endpoint is invalid. The message contains the variable's name but not its
+    /// value, which may contain a password.
     pub(crate) fn of(endpoint: &Uri, environment: &Environment) -> Result<Option<Self>, ConfigError> {
         let is_plain = endpoint.scheme() == Some(&Scheme::HTTP);
         let names = if is_plain { ["HTTP_PROXY", "http_proxy"] } else { ["HTTPS_PROXY", "https_proxy"] };
@@ -51,20 +52,20 @@ impl Proxy {
 
     fn parse(variable: &'static str, value: &str) -> Result<Self, String> {
         if value.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return Err("holds white space or control characters".to_owned());
+            return Err("contains white space or control characters".to_owned());
         }
         // As in Go, the scheme may be left out.
         let (scheme, rest) = value.split_once("://").unwrap_or(("http", value));
         if !scheme.eq_ignore_ascii_case("http") {
-            return Err(format!("is no http:// proxy{}", named(scheme)));
+            return Err(format!("is not an http:// proxy{}", format_scheme(scheme)));
         }
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, after) = rest.split_at(end);
         if let (Some(raw), true) = (after.chars().next(), after.contains('@')) {
-            return Err(misread(raw));
+            return Err(must_be_encoded(raw));
         }
         let (user, host) = match authority.rsplit_once('@') {
-            Some((user, _)) if user.contains('@') => return Err(misread('@')),
+            Some((user, _)) if user.contains('@') => return Err(must_be_encoded('@')),
             Some((user, host)) => (Some(user), host),
             None => (None, authority),
         };
@@ -78,23 +79,23 @@ impl Proxy {
         Ok(Self { uri, authorization: user.map(basic).transpose()?, variable })
     }
 
-    /// Where it listens.
+    /// Returns the proxy's address, `http://HOST:PORT`.
     pub(crate) fn uri(&self) -> &Uri {
         &self.uri
     }
 
-    /// What it wants as `Proxy-Authorization`.
+    /// Returns the value of `Proxy-Authorization`.
     pub(crate) fn authorization(&self) -> Option<&HeaderValue> {
         self.authorization.as_ref()
     }
 
-    /// The variable that names it.
+    /// Returns the variable that names the proxy.
     pub(crate) fn variable(&self) -> &'static str {
         self.variable
     }
 }
 
-/// The first of these variables that holds more than white space, without the white space around.
+/// Returns the first of the variables that is not blank, with its trimmed value.
 fn first_set(
     environment: &Environment,
     names: [&'static str; 2],
@@ -108,21 +109,22 @@ fn first_set(
     Ok(None)
 }
 
-/// A scheme, if it is one and not a part of something secret.
-fn named(scheme: &str) -> String {
+/// Formats the scheme for a message. Returns an empty string if it may be part of a secret.
+fn format_scheme(scheme: &str) -> String {
     let is_scheme =
         scheme.len() <= 16 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
     if is_scheme { format!(" but {scheme}://") } else { String::new() }
 }
 
-fn misread(raw: char) -> String {
+/// The message for a reserved character that must be percent-encoded in the user or password.
+fn must_be_encoded(raw: char) -> String {
     format!(
-        "cannot be read, as there is a {raw} in its user or password; {raw} is written %{:02X} there",
+        "cannot be parsed because there is a {raw} in its user or password; {raw} is written %{:02X} there",
         u32::from(raw)
     )
 }
 
-/// Basic authentication with the user and password of a URL.
+/// Returns the `Authorization` value for the user and password of a URL.
 fn basic(user: &str) -> Result<HeaderValue, String> {
     let escaped = |part: &str| {
         part.split('%')
@@ -130,7 +132,7 @@ fn basic(user: &str) -> Result<HeaderValue, String> {
             .all(|rest| rest.as_bytes().get(..2).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)))
     };
     if !escaped(user) {
-        return Err(misread('%'));
+        return Err(must_be_encoded('%'));
     }
     let (name, password) = user.split_once(':').unwrap_or((user, ""));
     let mut credentials: Vec<u8> = percent_decode_str(name).collect();
@@ -142,8 +144,9 @@ fn basic(user: &str) -> Result<HeaderValue, String> {
     Ok(header)
 }
 
-/// Whether a `NO_PROXY` list has the endpoint: `*`, addresses, networks (CIDR), and domains, which stand for their
-/// subdomains too unless they begin with `.` or `*.`; with a port, for that port only.
+/// Returns whether a `NO_PROXY` list contains the endpoint. Entries are `*`, addresses, networks (CIDR) and domains. A
+/// domain includes its subdomains; with a leading `.` or `*.` it is only the subdomains. An entry with a port applies to
+/// that port only.
 fn is_exempt(endpoint: &Uri, list: &str) -> bool {
     let host = endpoint.host().unwrap_or_default().trim_matches(['[', ']']).to_ascii_lowercase();
     let default = if endpoint.scheme() == Some(&Scheme::HTTP) { 80 } else { 443 };
@@ -168,7 +171,7 @@ fn is_exempt(endpoint: &Uri, list: &str) -> bool {
     })
 }
 
-/// An entry without its port, and the port. The colons of an IPv6 address are no port.
+/// Splits an entry into host and port. An IPv6 address without brackets has no port.
 fn host_and_port(entry: &str) -> (&str, Option<&str>) {
     if let Some((address, port)) = entry.strip_prefix('[').and_then(|entry| entry.split_once(']')) {
         return (address, port.strip_prefix(':'));
@@ -179,6 +182,7 @@ fn host_and_port(entry: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// Returns whether `host` is `domain` or one of its subdomains.
 fn is_domain_of(domain: &str, host: &str) -> bool {
     let (name, itself) = match domain.strip_prefix('*').unwrap_or(domain).strip_prefix('.') {
         Some(name) => (name, false),
@@ -200,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_variable_for_the_scheme_is_read() {
+    fn reads_the_variable_of_the_scheme() {
         let all = [
             ("HTTPS_PROXY", " http://secure:1\n"),
             ("https_proxy", "http://lower:2"),
@@ -223,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_decoded() {
+    fn decodes_credentials() {
         for (value, credentials) in [
             ("http://user:p%40ss%23%2F@proxy:1", Some("user:p@ss#/")),
             ("HTTP://user@proxy", Some("user:")),
@@ -240,17 +244,17 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_said_without_the_password() {
+    fn errors_do_not_contain_the_password() {
         for (value, problem) in [
-            ("ftp://hush:hush@proxy:1", "is no http:// proxy but ftp://"),
-            ("socks5://proxy:1080", "is no http:// proxy but socks5://"),
-            ("https://proxy:1", "is no http:// proxy but https://"),
+            ("ftp://hush:hush@proxy:1", "is not an http:// proxy but ftp://"),
+            ("socks5://proxy:1080", "is not an http:// proxy but socks5://"),
+            ("https://proxy:1", "is not an http:// proxy but https://"),
             ("http://u:hu@sh@proxy:1", "there is a @ in its user or password; @ is written %40"),
             ("http://u:hu#sh@proxy:1", "there is a # in its user or password; # is written %23"),
             ("http://u:hu/sh@proxy:1", "there is a / in its user or password; / is written %2F"),
             ("http://u:hu?sh@proxy:1", "there is a ? in its user or password; ? is written %3F"),
             ("http://u:hu%sh@proxy:1", "there is a % in its user or password; % is written %25"),
-            ("http://u:hu sh@proxy:1", "holds white space"),
+            ("http://u:hu sh@proxy:1", "contains white space"),
             ("http://u:hush@", "has no valid host"),
             ("http://:3128", "has no valid host"),
             ("http://proxy:port", "has no valid host"),
@@ -265,7 +269,7 @@ mod tests {
                 );
                 assert!(!error.contains("hu"), "{error}");
             }
-            // Where it is not used it does no harm.
+            // An invalid value is ignored if the endpoint does not use the proxy.
             let exempt = [("HTTPS_PROXY", value), ("NO_PROXY", "acme.test")];
             assert!(proxy("https://acme.test", &exempt).unwrap().is_none());
             assert!(proxy("http://acme.test", &exempt).unwrap().is_none());
@@ -273,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn exemptions_are_those_of_go() {
+    fn no_proxy_follows_the_rules_of_go() {
         for (list, endpoint, expected) in [
             ("*", "https://acme.test", true),
             ("example.org, *", "https://acme.test", true),

@@ -1,7 +1,7 @@
-//! Which failed exchanges of the API key are a refusal of it, and when they are final.
+//! Recognizes token exchanges that failed because the API refuses the credentials.
 //!
-//! The API has no code for a refusal, and words such as `api key` or `secret` also stand in messages about trouble
-//! that passes. A refusal ends the process at start, so only a clear and repeated one counts.
+//! The API has no error code for refused credentials, and words such as `api key` or `secret` also occur in messages
+//! about temporary failures. A refusal at start ends the process, so only a clear and repeated one counts.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use tokio::time::Instant;
 
 use crate::failure::Failure;
 
-/// A refusal is final once it was the answer this often and for this long.
-const REPETITIONS: u32 = 3;
-const AT_LEAST: Duration = Duration::from_secs(10);
+/// A refusal is final after this number of equal refusals, over at least this time.
+const MIN_REPETITIONS: u32 = 3;
+const MIN_DURATION: Duration = Duration::from_secs(10);
 
-/// Words that refuse by themselves.
+/// Words that express a refusal by themselves.
 const REFUSING: [&str; 6] = ["unauthorized", "unauthenticated", "forbidden", "denied", "401", "403"];
 
-/// Words that refuse if they are said of credentials.
+/// Words that express a refusal together with one of [`CREDENTIALS`].
 const NEGATIVE: [&str; 15] = [
     "bad",
     "deleted",
@@ -36,6 +36,7 @@ const NEGATIVE: [&str; 15] = [
     "wrong",
 ];
 
+/// Words for credentials.
 const CREDENTIALS: [&str; 12] = [
     "access",
     "apikeyuser",
@@ -51,15 +52,15 @@ const CREDENTIALS: [&str; 12] = [
     "secret",
 ];
 
-/// Words that may stand beside them without naming another cause.
+/// Words that do not indicate another cause.
 const NEUTRAL: [&str; 28] = [
     "a", "an", "and", "api", "are", "be", "been", "could", "does", "error", "exist", "find", "for", "found",
     "has", "http", "id", "input", "is", "knows", "match", "mutation", "or", "such", "the", "valid", "was",
     "your",
 ];
 
-/// The words of a refusal, if the failure is clearly one: HTTP 401 or 403, or a message that consists of nothing but
-/// a refusal, such as `unauthorized` or `could not find API key`. A message with any further cause is none.
+/// Returns the text of a clear refusal: HTTP 401 or 403, or a message that consists only of words of the lists above, such
+/// as `unauthorized` or `could not find API key`. Returns `None` for a message with any other word.
 pub(crate) fn clear_refusal(failure: &Failure) -> Option<&str> {
     match failure {
         Failure::Unauthorized(words) | Failure::GraphQl(words) => is_clear(words).then_some(words),
@@ -68,7 +69,7 @@ pub(crate) fn clear_refusal(failure: &Failure) -> Option<&str> {
     }
 }
 
-/// The failure of an exchange, which is a refusal whatever the API calls it if it is clearly one.
+/// Converts a clear refusal that the API reports as another GraphQL error to [`Failure::Unauthorized`].
 pub(crate) fn as_refusal(failure: Failure) -> Failure {
     match failure {
         Failure::GraphQl(words) if is_clear(&words) => Failure::Unauthorized(words),
@@ -85,7 +86,7 @@ fn is_clear(message: &str) -> bool {
         && words().all(|word| lists.iter().any(|list| list.contains(&word)))
 }
 
-/// The refusals since the last exchange that had another result.
+/// The refusals since the last exchange with another result.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals(Option<Refused>);
 
@@ -97,7 +98,7 @@ struct Refused {
 }
 
 impl Refusals {
-    /// An exchange was refused at `now`, or `refusal` is `None`.
+    /// Notes an exchange: the text of its refusal, or `None` if it was not refused.
     pub(crate) fn note(&mut self, refusal: Option<&str>, now: Instant) {
         match (&mut self.0, refusal) {
             (_, None) => self.0 = None,
@@ -106,15 +107,15 @@ impl Refusals {
         }
     }
 
-    /// Whether the last exchange was refused.
+    /// Returns whether the last exchange was refused.
     pub(crate) fn is_refused(&self) -> bool {
         self.0.is_some()
     }
 
-    /// The reason of a refusal that was the same answer often and long enough.
-    pub(crate) fn last_word(&self, now: Instant) -> Option<&str> {
+    /// Returns the text of a refusal that was repeated often and long enough.
+    pub(crate) fn final_refusal(&self, now: Instant) -> Option<&str> {
         let refused = self.0.as_ref()?;
-        (refused.count >= REPETITIONS && now - refused.first >= AT_LEAST).then_some(&refused.reason)
+        (refused.count >= MIN_REPETITIONS && now - refused.first >= MIN_DURATION).then_some(&refused.reason)
     }
 }
 
@@ -123,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_message_without_another_cause_is_a_refusal() {
+    fn a_message_with_another_cause_is_not_a_refusal() {
         for words in [
             "unauthorized",
             "Unauthorized.",
@@ -167,22 +168,22 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_final_if_it_is_repeated_for_long_enough() {
+    fn a_refusal_is_final_after_three_repetitions_over_ten_seconds() {
         let now = Instant::now();
         let at = |seconds: u64| now + Duration::from_secs(seconds);
         let mut refusals = Refusals::default();
         for second in 0..5 {
             refusals.note(Some("unauthorized"), at(second));
         }
-        assert_eq!(refusals.last_word(at(5)), None, "too early");
-        assert_eq!(refusals.last_word(at(10)), Some("unauthorized"));
+        assert_eq!(refusals.final_refusal(at(5)), None, "too early");
+        assert_eq!(refusals.final_refusal(at(10)), Some("unauthorized"));
         refusals.note(Some("forbidden"), at(11));
-        assert_eq!(refusals.last_word(at(30)), None, "another answer");
+        assert_eq!(refusals.final_refusal(at(30)), None, "the text changed");
         refusals.note(Some("forbidden"), at(31));
-        assert_eq!(refusals.last_word(at(60)), None, "only twice");
+        assert_eq!(refusals.final_refusal(at(60)), None, "only twice");
         refusals.note(None, at(61));
         assert!(!refusals.is_refused());
         refusals.note(Some("forbidden"), at(62));
-        assert_eq!(refusals.last_word(at(63)), None, "something else in between");
+        assert_eq!(refusals.final_refusal(at(63)), None, "an exchange in between had another result");
     }
 }

@@ -1,4 +1,4 @@
-//! The registered GraphQL schema, and the scalars in the form that metrics need.
+//! The registered GraphQL schema, and Rust types for its scalars.
 
 use std::fmt;
 
@@ -11,17 +11,17 @@ mod generated {}
 
 pub(crate) use generated::*;
 
-/// An `Int` or `Float` of the API: any JSON number, since a gauge holds any.
+/// An `Int` or `Float` of the API. Any JSON number is accepted, because a gauge is an `f64` in any case.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Amount(pub(crate) f64);
 
 impl Amount {
-    /// As a sample's value.
+    /// Converts to a sample value.
     pub(crate) fn number(self) -> Number {
         Number(self.0)
     }
 
-    /// Minutes as seconds.
+    /// Converts minutes to seconds.
     pub(crate) fn minutes(self) -> Number {
         Number(self.0 * 60.0)
     }
@@ -55,7 +55,7 @@ impl<'de> Deserialize<'de> for Amount {
     }
 }
 
-/// A field that must be asked for, because an object without fields cannot be, but whose value is not used.
+/// A field whose value is not used. It is selected because GraphQL requires at least one field of an object.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Unread;
 
@@ -65,7 +65,7 @@ impl<'de> Deserialize<'de> for Unread {
     }
 }
 
-/// Lets a type of ours stand for scalars of the schema.
+/// Maps a Rust type to scalars of the schema.
 macro_rules! scalar {
     ($type:ty: $($schema:ty),+) => {
         $(impl cynic::schema::IsScalar<$schema> for $type {

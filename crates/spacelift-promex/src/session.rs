@@ -1,4 +1,4 @@
-//! The session: the API key exchanged for a token, once for however many need it.
+//! The session: exchanges the API key for a token. Concurrent callers share one exchange.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -21,17 +21,18 @@ use crate::schema::Amount;
 use crate::single_flight::SingleFlight;
 use crate::telemetry::{TOKEN_EXCHANGE, Telemetry};
 
-/// A token is exchanged anew this long before it ends, in seconds.
+/// A token is renewed this many seconds before it expires.
 const MARGIN_SECONDS: f64 = 30.0;
 
-/// An exchange may outlive the scrape that began it, for the sake of the next one, but not by much: whoever comes
-/// meanwhile waits for this one.
-const LEAST_EXCHANGE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Minimum timeout of an exchange. An exchange may take longer than the scrape that started it, because the next scrape
+/// needs the token too; but not much longer, because all callers wait for it.
+const MIN_EXCHANGE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The time from one exchange that the API refuses at start to the next: three of them take a bit more than ten seconds.
+/// Interval between exchanges while the API refuses the credentials at start: three exchanges take slightly more than ten
+/// seconds.
 const REFUSAL_INTERVAL: Duration = Duration::from_millis(5_200);
 
-/// The pauses between exchanges that fail.
+/// Bounds of the backoff between failed exchanges.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -45,7 +46,7 @@ pub struct Rejected {
     reason: String,
 }
 
-/// A token of the API.
+/// An API token.
 #[derive(Debug, Clone)]
 pub struct Token {
     jwt: Secret,
@@ -53,26 +54,28 @@ pub struct Token {
     header: HeaderValue,
     /// Unix seconds.
     valid_until: f64,
-    /// Which exchange it came from.
+    /// The number of the exchange that returned it.
     generation: u64,
 }
 
 impl Token {
+    /// Returns the value of `Authorization`.
     pub(crate) fn header(&self) -> &HeaderValue {
         &self.header
     }
 
-    /// `text` without this token.
+    /// Removes this token from `text`.
     pub(crate) fn redact(&self, text: &str) -> String {
         self.jwt.redact(text)
     }
 
-    /// Whether it is good for a while yet.
+    /// Returns whether the token need not be renewed yet.
     fn is_fresh(&self, now: SystemTime) -> bool {
-        self.outlasts(now, MARGIN_SECONDS)
+        self.is_valid_for(MARGIN_SECONDS, now)
     }
 
-    fn outlasts(&self, now: SystemTime, seconds: f64) -> bool {
+    /// Returns whether the token is valid for the given number of seconds from `now`.
+    fn is_valid_for(&self, seconds: f64, now: SystemTime) -> bool {
         now.duration_since(UNIX_EPOCH).is_ok_and(|now| now.as_secs_f64() + seconds < self.valid_until)
     }
 }
@@ -80,14 +83,14 @@ impl Token {
 /// The exporter's session with the API.
 #[derive(Debug)]
 pub struct Session {
-    exchanger: Arc<Exchanger>,
-    exchange: SingleFlight<Result<Token, Failure>>,
+    exchange: Arc<TokenExchange>,
+    running: SingleFlight<Result<Token, Failure>>,
 }
 
 impl Session {
-    /// A session that has no token yet. Its readiness is a condition of `readiness`.
+    /// Creates a session without a token. Registers its condition in `readiness`.
     pub(crate) fn new(config: &Config, api: Arc<Api>, telemetry: Telemetry, readiness: &Readiness) -> Self {
-        let exchanger = Exchanger {
+        let exchange = TokenExchange {
             api,
             endpoint: config.api_endpoint.to_string(),
             key_id: config.api_key_id.clone(),
@@ -99,13 +102,12 @@ impl Session {
             lost: Notify::new(),
             state: Mutex::default(),
         };
-        Self { exchanger: Arc::new(exchanger), exchange: SingleFlight::default() }
+        Self { exchange: Arc::new(exchange), running: SingleFlight::default() }
     }
 
-    /// Keeps the session alive for as long as the exporter runs: exchanges until the API says yes, and again
-    /// whenever the session is lost, so that readiness recovers without a scrape. Ends only with a clear and repeated
-    /// refusal of the credentials that the exporter was started with.
-    pub(crate) async fn keep(self: Arc<Self>) -> Rejected {
+    /// Establishes the session, and again whenever it is lost, so that readiness recovers without a scrape. Returns only
+    /// if the API clearly and repeatedly refuses the credentials before it ever accepted them.
+    pub(crate) async fn maintain(self: Arc<Self>) -> Rejected {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let mut established = false;
         loop {
@@ -114,12 +116,12 @@ impl Session {
                 Ok(_) => {
                     established = true;
                     backoff.reset();
-                    self.exchanger.lost.notified().await;
+                    self.exchange.lost.notified().await;
                     backoff.pause()
                 }
-                Err(_) if !established && self.exchanger.state().refusals.is_refused() => {
-                    if let Some(reason) = self.exchanger.state().refusals.last_word(Instant::now()) {
-                        let endpoint = self.exchanger.endpoint.clone();
+                Err(_) if !established && self.exchange.state().refusals.is_refused() => {
+                    if let Some(reason) = self.exchange.state().refusals.final_refusal(Instant::now()) {
+                        let endpoint = self.exchange.endpoint.clone();
                         return Rejected { endpoint, reason: reason.to_owned() };
                     }
                     REFUSAL_INTERVAL.saturating_sub(began.elapsed()).max(FIRST_PAUSE)
@@ -131,57 +133,57 @@ impl Session {
         }
     }
 
-    /// A token that is good for a while yet, or at least still good if there is no other to be had.
+    /// Returns a token. A token that expires soon is renewed first; if that fails, it is returned as long as it is valid.
     ///
     /// # Errors
-    /// The exchange failed.
+    /// Returns the failure of the exchange if there is no valid token.
     pub async fn token(&self) -> Result<Token, Failure> {
         self.token_other_than(None).await
     }
 
-    /// A token other than the one that was just refused.
+    /// Returns a token other than the refused one.
     ///
     /// # Errors
-    /// The exchange failed.
-    pub(crate) async fn renewed(&self, refused: &Token) -> Result<Token, Failure> {
+    /// Returns the failure of the exchange.
+    pub(crate) async fn renew(&self, refused: &Token) -> Result<Token, Failure> {
         self.token_other_than(Some(refused.generation)).await
     }
 
-    /// `text` without the secret of the API key.
+    /// Removes the secret of the API key from `text`.
     pub(crate) fn redact(&self, text: &str) -> String {
-        match &self.exchanger.state().secret {
+        match &self.exchange.state().secret {
             Some(secret) => secret.redact(text),
             None => text.to_owned(),
         }
     }
 
     async fn token_other_than(&self, refused: Option<u64>) -> Result<Token, Failure> {
-        // Whether a token will do and whether an exchange is under way are looked at in one go, so that
-        // nobody who comes as one ends starts another.
-        let exchange = {
-            let state = self.exchanger.state();
+        // The lock is held while the running exchange is joined or started. Otherwise a caller that arrives just after an
+        // exchange could start another one.
+        let exchanged = {
+            let state = self.exchange.state();
             if let Some(token) = state.token_other_than(refused)
                 && token.is_fresh(SystemTime::now())
             {
                 return Ok(token.clone());
             }
-            let exchanger = self.exchanger.clone();
-            self.exchange.call(move || exchanger.exchange(refused), Err(Failure::Defect))
+            let exchange = self.exchange.clone();
+            self.running.call(move || exchange.run(refused), Err(Failure::Defect))
         };
-        exchange.await.or_else(|failure| {
-            let token = self.exchanger.state().good_token(refused).cloned();
+        exchanged.await.or_else(|failure| {
+            let token = self.exchange.state().valid_token(refused).cloned();
             token.ok_or_else(|| {
-                // The last token may have ended since the exchange failed.
-                self.exchanger.failed(&failure, refused);
+                // The last token may have expired since the exchange failed.
+                self.exchange.failed(&failure, refused);
                 failure
             })
         })
     }
 }
 
-/// What an exchange needs and leaves behind.
+/// Exchanges the API key for tokens, and holds the last one.
 #[derive(Debug)]
-struct Exchanger {
+struct TokenExchange {
     api: Arc<Api>,
     endpoint: String,
     key_id: String,
@@ -190,81 +192,87 @@ struct Exchanger {
     timeout: Duration,
     telemetry: Telemetry,
     condition: Condition,
-    /// Told when there is no good token any more.
+    /// Notified when there is no valid token left.
     lost: Notify,
-    state: Mutex<State>,
+    state: Mutex<SessionState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct SessionState {
     token: Option<Token>,
-    /// The secret of the last exchange, to keep out of messages.
+    /// The secret of the last exchange, to be redacted in messages.
     secret: Option<Secret>,
+    /// Number of successful exchanges.
     exchanges: u64,
     refusals: Refusals,
 }
 
-impl State {
+impl SessionState {
+    /// Returns the token, unless it is of the refused generation.
     fn token_other_than(&self, refused: Option<u64>) -> Option<&Token> {
         self.token.as_ref().filter(|token| Some(token.generation) != refused)
     }
 
-    /// A token that is neither refused nor over.
-    fn good_token(&self, refused: Option<u64>) -> Option<&Token> {
-        self.token_other_than(refused).filter(|token| token.outlasts(SystemTime::now(), 0.0))
+    /// Returns the token, unless it is refused or expired.
+    fn valid_token(&self, refused: Option<u64>) -> Option<&Token> {
+        self.token_other_than(refused).filter(|token| token.is_valid_for(0.0, SystemTime::now()))
     }
 }
 
-impl Exchanger {
-    fn state(&self) -> MutexGuard<'_, State> {
-        // A token is assigned whole or not at all.
+impl TokenExchange {
+    fn state(&self) -> MutexGuard<'_, SessionState> {
+        // The critical sections are single assignments, so a poisoned state is consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn exchange(self: Arc<Self>, refused: Option<u64>) -> Result<Token, Failure> {
+    /// Exchanges the API key for a token, counts and logs the result.
+    async fn run(self: Arc<Self>, refused: Option<u64>) -> Result<Token, Failure> {
         if let Err(failure) = self.api.check_rate_limit() {
             self.failed(&failure, refused);
             return Err(failure);
         }
         let started = Instant::now();
-        let answer = match timeout(self.timeout, self.ask()).await {
-            Ok(answer) => answer,
+        let result = match timeout(self.timeout, self.request()).await {
+            Ok(result) => result,
             Err(_) => Err(Failure::Timeout(self.timeout)),
         };
-        self.telemetry.requested(TOKEN_EXCHANGE, answer.as_ref().err(), started.elapsed());
-        self.telemetry.exchanged(answer.as_ref().err());
-        self.state().refusals.note(answer.as_ref().err().and_then(clear_refusal), Instant::now());
-        match &answer {
+        self.telemetry.requested(TOKEN_EXCHANGE, result.as_ref().err(), started.elapsed());
+        self.telemetry.exchanged(result.as_ref().err());
+        self.state().refusals.note(result.as_ref().err().and_then(clear_refusal), Instant::now());
+        match &result {
             Ok(token) => {
                 self.state().token = Some(token.clone());
                 self.condition.ready();
             }
             Err(failure) => self.failed(failure, refused),
         }
-        answer
+        result
     }
 
-    /// The session is lost, unless there is a token that is still good.
+    /// Marks the session as lost, unless there is a valid token.
     fn failed(&self, failure: &Failure, refused: Option<u64>) {
-        if self.state().good_token(refused).is_none() {
+        if self.state().valid_token(refused).is_none() {
             self.condition.missing(format!("no session with the Spacelift API: {failure}"));
             self.lost.notify_one();
         }
     }
 
-    async fn ask(&self) -> Result<Token, Failure> {
+    /// Reads the secret and requests a token.
+    async fn request(&self) -> Result<Token, Failure> {
         let secret = self.secret.read(&self.reader).await.map_err(Failure::Secret)?;
         self.state().secret = Some(secret.clone());
-        let mutation =
-            Exchange::build(Credentials { id: cynic::Id::new(&self.key_id), secret: secret.expose() });
+        let mutation = ApiKeyUserMutation::build(Credentials {
+            id: cynic::Id::new(&self.key_id),
+            secret: secret.expose(),
+        });
         let body = serde_json::to_vec(&mutation).map_err(|error| Failure::Invalid(error.to_string()))?;
-        let answer = self.api.post(body.into(), None).await;
-        let user = answer
-            .and_then(|body| read_data::<Exchange>(&body))
+        let response = self.api.post(body.into(), None).await;
+        let user = response
+            .and_then(|body| read_data::<ApiKeyUserMutation>(&body))
             .and_then(|data| {
                 data.api_key_user.ok_or_else(|| Failure::Unauthorized("the API knows no such key".to_owned()))
             })
-            .map_err(|failure| as_refusal(failure).reworded(|words| secret.redact(words)))?;
+            .map_err(|failure| as_refusal(failure).redacted(|text| secret.redact(text)))?;
         if user.jwt.is_empty() {
             return Err(Failure::Invalid("an empty token".to_owned()));
         }
@@ -280,8 +288,9 @@ impl Exchanger {
     }
 }
 
+/// Returns the timeout of an exchange.
 fn exchange_timeout(scrape_timeout: Duration) -> Duration {
-    LEAST_EXCHANGE_TIMEOUT.max(scrape_timeout * 2)
+    MIN_EXCHANGE_TIMEOUT.max(scrape_timeout * 2)
 }
 
 #[derive(cynic::QueryVariables)]
@@ -293,7 +302,7 @@ struct Credentials<'a> {
 
 #[derive(cynic::QueryFragment)]
 #[cynic(graphql_type = "Mutation", variables = "Credentials", schema_module = "crate::schema")]
-struct Exchange {
+struct ApiKeyUserMutation {
     #[arguments(id: $id, secret: $secret)]
     api_key_user: Option<User>,
 }
@@ -310,7 +319,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_exchange_may_outlive_the_scrape_that_began_it() {
+    fn an_exchange_may_take_twice_the_scrape_timeout() {
         for (scrape_timeout, exchange) in [(300, 5_000), (2_500, 5_000), (5_000, 10_000), (60_000, 120_000)] {
             let scrape_timeout = Duration::from_millis(scrape_timeout);
             assert_eq!(

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 
-/// The result of a task, for every caller that waits for it.
+/// The result of a task, shared by its callers.
 pub(crate) type SharedResult<T> = Shared<BoxFuture<'static, T>>;
 
-/// Concurrent callers share one running task. The task is spawned, so a caller that gives up does not cancel it for
-/// the others. Its result is not kept: a call after its end starts a new task.
+/// Concurrent callers share one running task. The task is spawned, so a caller that is cancelled does not cancel it. The
+/// result is not cached: a call after the task's end starts a new one.
 #[derive(Debug)]
 pub(crate) struct SingleFlight<T: Clone>(Arc<Mutex<Option<SharedResult<T>>>>);
 
@@ -22,7 +22,8 @@ impl<T: Clone> Default for SingleFlight<T> {
 }
 
 impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
-    /// The result of the running task, or of a new one that runs `work`. If the task panics, its result is `panicked`.
+    /// Returns the result of the running task, or of a new one that runs `work`. If the task panics, the result is
+    /// `panicked`.
     pub(crate) fn call<F>(&self, work: impl FnOnce() -> F, panicked: T) -> SharedResult<T>
     where
         F: Future<Output = T> + Send + 'static,
@@ -30,13 +31,13 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
         // The critical sections are single assignments, so a poisoned value is valid.
         let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(result) = &*running {
-            tracing::debug!("joined what is under way");
+            tracing::debug!("joined the running task");
             return result.clone();
         }
         let slot = self.0.clone();
         let work = AssertUnwindSafe(work()).catch_unwind();
         let task = tokio::spawn(async move {
-            // State that the panic left inconsistent is dropped with the task.
+            // `AssertUnwindSafe`: state that a panic leaves inconsistent is dropped with the task.
             let result = work.await.unwrap_or(panicked);
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = None;
             result
@@ -44,7 +45,7 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
         let result = async move {
             match task.await {
                 Ok(result) => result,
-                // The task is cancelled only when the runtime ends, and the callers end with it.
+                // The task is cancelled only at the shutdown of the runtime, together with its callers.
                 Err(_) => std::future::pending().await,
             }
         };
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_has_a_result_too() {
+    async fn returns_a_result_after_a_panic() {
         let single_flight = SingleFlight::default();
         let result = single_flight.call(|| async { panic!("on purpose") }, "panicked");
         assert_eq!(result.await, "panicked");

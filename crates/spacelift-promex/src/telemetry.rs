@@ -1,4 +1,4 @@
-//! What the exporter says of its own dealings with the API.
+//! Metrics and logs about the exporter's requests to the API.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ use crate::collectors::Collector;
 use crate::failure::Failure;
 use crate::round::Outcome;
 
-/// The outcome of an operation that brought what was asked for.
+/// The outcome of a successful operation.
 const SUCCESS: &str = "success";
 
 /// The operation of a token exchange; the others are named after their collector.
@@ -27,46 +27,45 @@ fn outcomes() -> impl Iterator<Item = &'static str> {
     [SUCCESS].into_iter().chain(Failure::OUTCOMES)
 }
 
-/// Handles of the exporter's own families.
+/// Handles of the metrics about requests, and the state of the log.
 #[derive(Debug, Clone)]
 pub struct Telemetry {
-    requests: Family<Request, Counter>,
-    durations: Family<Operation, Histogram, fn() -> Histogram>,
-    exchanges: Family<Exchange, Counter>,
-    logs: Arc<Mutex<Logs>>,
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<OperationLabels, Histogram, fn() -> Histogram>,
+    exchanges: Family<ExchangeLabels, Counter>,
+    logs: Arc<Mutex<LogState>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Request {
+struct RequestLabels {
     operation: &'static str,
     outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Operation {
+struct OperationLabels {
     operation: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Exchange {
+struct ExchangeLabels {
     outcome: &'static str,
 }
 
-/// What was logged of things that repeat.
+/// What was logged of repeated events.
 #[derive(Debug, Default)]
-struct Logs {
+struct LogState {
     collectors: HashMap<&'static str, FailureLog>,
     exchange: FailureLog,
-    /// When an exchange that succeeded was logged.
-    exchanged: Option<Instant>,
+    /// When a successful exchange was last logged.
+    exchange_logged: Option<Instant>,
 }
 
-/// From a fast local proxy to the default deadline and beyond, in seconds.
+/// Bucket bounds of the request duration in seconds, from a local proxy to twice the default timeout.
 const BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 impl Telemetry {
-    /// Registers the families. Every series starts at 0, so that a rate sees its first
-    /// increment.
+    /// Registers the metrics. Every series starts at 0, so that Prometheus sees its first increase.
     pub fn register(registry: &mut Registry, collectors: &[&'static Collector]) -> Self {
         let telemetry = Self {
             requests: Family::default(),
@@ -91,11 +90,11 @@ impl Telemetry {
         );
         for operation in collectors.iter().map(|collector| collector.name).chain([TOKEN_EXCHANGE]) {
             for outcome in outcomes() {
-                drop(telemetry.requests.get_or_create(&Request { operation, outcome }));
+                drop(telemetry.requests.get_or_create(&RequestLabels { operation, outcome }));
             }
         }
         for outcome in outcomes() {
-            drop(telemetry.exchanges.get_or_create(&Exchange { outcome }));
+            drop(telemetry.exchanges.get_or_create(&ExchangeLabels { outcome }));
         }
         telemetry
     }
@@ -103,12 +102,12 @@ impl Telemetry {
     /// Counts and logs one request to the API.
     pub(crate) fn requested(&self, operation: &'static str, failure: Option<&Failure>, duration: Duration) {
         let outcome = failure.map_or(SUCCESS, Failure::outcome);
-        self.requests.get_or_create(&Request { operation, outcome }).inc();
-        self.durations.get_or_create(&Operation { operation }).observe(duration.as_secs_f64());
-        tracing::debug!(operation, outcome, seconds = duration.as_secs_f64(), "asked the API");
+        self.requests.get_or_create(&RequestLabels { operation, outcome }).inc();
+        self.durations.get_or_create(&OperationLabels { operation }).observe(duration.as_secs_f64());
+        tracing::debug!(operation, outcome, seconds = duration.as_secs_f64(), "requested the API");
     }
 
-    /// Logs what is new in what a collector brought in a round.
+    /// Logs the outcome of a collector if it differs from the previous round, or as a reminder.
     pub(crate) fn completed(&self, outcome: &Outcome) {
         let collector = outcome.collector.name;
         if let Err(Failure::Unsupported(reason)) = &outcome.result {
@@ -133,25 +132,25 @@ impl Telemetry {
         }
     }
 
-    /// Counts one exchange of the key for a token, and logs it if it is news.
+    /// Counts a token exchange, and logs it if its result is new.
     pub(crate) fn exchanged(&self, failure: Option<&Failure>) {
         let outcome = failure.map_or(SUCCESS, Failure::outcome);
-        self.exchanges.get_or_create(&Exchange { outcome }).inc();
+        self.exchanges.get_or_create(&ExchangeLabels { outcome }).inc();
         let now = Instant::now();
         let mut logs = self.logs();
         let line = logs.exchange.note(failure);
         let Some(error) = failure else {
-            // A clock that is ahead of the API's leads to an exchange in every scrape.
-            let is_news = line.is_some() || logs.exchanged.is_none_or(|last| now - last >= REMINDER);
-            if is_news {
-                logs.exchanged = Some(now);
+            // A clock that is ahead of the API's causes an exchange in every scrape.
+            let is_new = line.is_some() || logs.exchange_logged.is_none_or(|last| now - last >= REMINDER);
+            if is_new {
+                logs.exchange_logged = Some(now);
                 tracing::info!("exchanged the API key for a token");
             } else {
                 tracing::debug!("exchanged the API key for a token");
             }
             return;
         };
-        // Whoever looks for an API that does not answer looks for this.
+        // "cannot reach" is the text to search for, also if the API does not respond at all.
         let cannot_reach = if matches!(error, Failure::Timeout(_)) { "cannot reach the API: " } else { "" };
         let error = format!("{cannot_reach}{error}");
         match line {
@@ -163,18 +162,18 @@ impl Telemetry {
         }
     }
 
-    fn logs(&self) -> MutexGuard<'_, Logs> {
-        // Counts and moments; whatever a panic left is good enough for deciding about a log line.
+    fn logs(&self) -> MutexGuard<'_, LogState> {
+        // Only counts and times for rate-limiting log lines, so a state left by a panic is good enough.
         self.logs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Notes a result in a log.
-trait Note {
+/// Notes results in a [`FailureLog`].
+trait NoteResult {
     fn note(&mut self, failure: Option<&Failure>) -> Option<LogLine>;
 }
 
-impl Note for FailureLog {
+impl NoteResult for FailureLog {
     fn note(&mut self, failure: Option<&Failure>) -> Option<LogLine> {
         match failure {
             Some(failure) => self.failed(&failure.reason(), Instant::now()),

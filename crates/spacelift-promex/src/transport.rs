@@ -1,4 +1,4 @@
-//! Connections to the API: TCP, through a proxy where the environment names one, under TLS for `https`.
+//! Connections to the API: TCP, optionally through a proxy, with TLS for `https`.
 
 use std::error::Error;
 use std::io;
@@ -28,31 +28,31 @@ use tower_service::Service;
 use crate::config::Config;
 use crate::proxy::Proxy;
 
-/// The HTTP client: one HTTP/2 connection, or kept-alive HTTP/1.1 ones.
+/// The HTTP client: one HTTP/2 connection, or kept-alive HTTP/1.1 connections.
 pub(crate) type Http = Client<HttpsConnector<Connector>, Full<Bytes>>;
 
-/// Why no connection could ever be made.
+/// The HTTP client cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
-    /// There is nothing to check the API's certificate against.
+    /// There are no trusted root certificates.
     #[error(
         "no trusted root certificates: the system has none and ca_cert_path names none (install ca-certificates, set SSL_CERT_FILE or --ca-cert-path)"
     )]
     NoRoots,
-    /// The TLS library refuses its own defaults.
+    /// The TLS library reports an error.
     #[error("cannot set up TLS: {0}")]
     Tls(#[from] rustls::Error),
 }
 
-/// How often an HTTP/2 connection is probed, also between scrapes, so that a dead one is noticed before the
-/// next scrape needs it, or costs at most that one; and how long TCP waits for an acknowledgement.
+/// Interval of HTTP/2 pings, also between scrapes, so that a broken connection is detected before the next scrape, or
+/// fails at most one scrape. Also the TCP user timeout: how long TCP waits for an acknowledgement.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Longer than any usual scrape interval, so that a scrape finds the last one's connection.
-const IDLE: Duration = Duration::from_secs(300);
+/// Idle timeout of connections. Longer than usual scrape intervals, so that scrapes reuse connections.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Makes the client. No connection is made yet.
+/// Creates the HTTP client. It connects on the first request.
 pub(crate) fn connect(config: &Config) -> Result<Http, TransportError> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
@@ -62,7 +62,7 @@ pub(crate) fn connect(config: &Config) -> Result<Http, TransportError> {
     #[cfg(target_os = "linux")]
     tcp.set_tcp_user_timeout(Some(KEEP_ALIVE));
     if let Some(proxy) = &config.proxy {
-        tracing::info!(proxy = %proxy.uri(), variable = proxy.variable(), "the API is asked through a proxy");
+        tracing::info!(proxy = %proxy.uri(), variable = proxy.variable(), "requests are sent through a proxy");
     }
     let connector = Connector { tcp, proxy: config.proxy.clone() };
     let https = HttpsConnectorBuilder::new()
@@ -73,7 +73,7 @@ pub(crate) fn connect(config: &Config) -> Result<Http, TransportError> {
     Ok(Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE)
+        .pool_idle_timeout(IDLE_TIMEOUT)
         .http2_adaptive_window(true)
         .http2_keep_alive_interval(KEEP_ALIVE)
         .http2_keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
@@ -81,8 +81,8 @@ pub(crate) fn connect(config: &Config) -> Result<Http, TransportError> {
         .build(https))
 }
 
-/// TLS 1.2 and 1.3 against the system's roots and the configured ones. For a plain `http` endpoint nothing is
-/// loaded: reading the system's roots takes milliseconds and a megabyte.
+/// Returns the configuration of TLS 1.2 and 1.3 with the system's and the configured root certificates. For a plain `http`
+/// endpoint no certificates are loaded, because that takes milliseconds and a megabyte.
 fn client_config(config: &Config) -> Result<ClientConfig, TransportError> {
     let mut roots = RootCertStore::empty();
     let mut trusted = config.extra_roots.clone();
@@ -91,7 +91,7 @@ fn client_config(config: &Config) -> Result<ClientConfig, TransportError> {
         for error in &system.errors {
             tracing::warn!(%error, "cannot read some of the system's root certificates");
         }
-        // Whoever names the system's roots may name the server's certificate itself.
+        // These variables may also name the server's own certificate.
         if ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().any(|name| std::env::var_os(name).is_some()) {
             trusted.extend(system.certs.iter().cloned());
         }
@@ -112,13 +112,13 @@ fn client_config(config: &Config) -> Result<ClientConfig, TransportError> {
     Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }
 
-/// An error and its causes, in one line; of an error of TLS, what it means.
+/// Formats an error and its causes on one line. TLS errors are explained.
 pub(crate) fn explain(error: &(dyn Error + 'static)) -> String {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        // An I/O error names the cause of what it holds, not what it holds.
-        let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let tls = held.and_then(|held| held.downcast_ref::<rustls::Error>());
+        // `source` of an I/O error skips the inner error itself, so look at that first.
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
         if let Some(tls) = tls.or_else(|| error.downcast_ref()) {
             return tls::explain(tls);
         }
@@ -127,7 +127,7 @@ pub(crate) fn explain(error: &(dyn Error + 'static)) -> String {
     chain(error)
 }
 
-/// TCP, directly or by way of a proxy.
+/// Opens TCP connections, directly or through a proxy.
 #[derive(Clone, Debug)]
 pub(crate) struct Connector {
     tcp: HttpConnector,
@@ -147,35 +147,35 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, destination: Uri) -> Self::Future {
         let mut tcp = self.tcp.clone();
-        let plain = destination.scheme() == Some(&Scheme::HTTP);
+        let is_plain = destination.scheme() == Some(&Scheme::HTTP);
         let proxy = self.proxy.clone();
         async move {
             let Some(proxy) = proxy else {
-                return Ok(Stream { tcp: tcp.call(destination).await?, proxied: false });
+                return Ok(Stream { tcp: tcp.call(destination).await?, is_proxied: false });
             };
-            if plain {
-                return Ok(Stream { tcp: tcp.call(proxy.uri().clone()).await?, proxied: true });
+            if is_plain {
+                return Ok(Stream { tcp: tcp.call(proxy.uri().clone()).await?, is_proxied: true });
             }
             let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp);
             if let Some(authorization) = proxy.authorization() {
                 tunnel = tunnel.with_auth(authorization.clone());
             }
-            Ok(Stream { tcp: tunnel.call(destination).await?, proxied: false })
+            Ok(Stream { tcp: tunnel.call(destination).await?, is_proxied: false })
         }
         .boxed()
     }
 }
 
-/// A TCP stream that knows whether a proxy reads its requests, which then name the whole URL.
+/// A TCP stream. If a proxy reads the requests, they contain the whole URL.
 #[derive(Debug)]
 pub(crate) struct Stream {
     tcp: TokioIo<TcpStream>,
-    proxied: bool,
+    is_proxied: bool,
 }
 
 impl Connection for Stream {
     fn connected(&self) -> Connected {
-        self.tcp.connected().proxy(self.proxied)
+        self.tcp.connected().proxy(self.is_proxied)
     }
 }
 

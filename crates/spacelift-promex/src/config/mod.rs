@@ -37,11 +37,11 @@ const DEFAULT_SCRAPE_TIMEOUT: Duration = Duration::from_secs(5);
 const DEFAULT_SCRAPE_TIMEOUT_OFFSET: Duration = Duration::from_millis(500);
 const DEFAULT_DORA_WINDOW: Duration = Duration::from_secs(30 * 24 * 3_600);
 
-/// How a developer wants to read the log.
+/// Logging with `is_development`.
 const DEVELOPMENT: Logging =
     Logging { format: LogFormat::Text, level: LevelFilter::DEBUG, level_wins: false };
 
-/// The configuration as written: all of it text, none of it checked.
+/// The configuration as written: text that is not validated yet.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -71,7 +71,7 @@ struct Written {
     collectors: BTreeMap<String, String>,
 }
 
-/// The section `web`: what the common crate knows, and the path.
+/// The section `web`: the options of the common crate, and the path of the metrics.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WebSection {
@@ -80,46 +80,47 @@ struct WebSection {
     telemetry_path: Option<String>,
 }
 
-/// A configuration that can be run.
+/// A validated configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The account, without the `/graphql` of its API: `https://acme.app.spacelift.io`.
+    /// URL of the account without `/graphql`, such as `https://acme.app.spacelift.io`.
     pub api_endpoint: Uri,
-    /// The proxy through which the API is asked.
+    /// The proxy for requests to the API.
     pub proxy: Option<Proxy>,
     /// The id of the API key.
     pub api_key_id: String,
-    /// Where its secret is.
+    /// The source of the API key's secret.
     pub api_key_secret: SecretSource,
-    /// Certificates to trust beside the system's.
+    /// Trusted root certificates in addition to the system's.
     pub extra_roots: Vec<CertificateDer<'static>>,
-    /// Where to listen.
+    /// Addresses to listen on.
     pub listen_addresses: Vec<ListenAddress>,
     /// The path of the metrics.
     pub metrics_path: String,
     /// The deadline of all requests of a scrape.
     pub scrape_timeout: Duration,
-    /// How long before the end of its client's timeout a scrape is answered.
+    /// How long before its client's timeout a scrape is answered.
     pub scrape_timeout_offset: Duration,
-    /// Whether a scrape may lack the families of a collector that failed.
+    /// Whether a scrape succeeds without the families of failed collectors.
     pub partial_scrapes: bool,
-    /// For how long a good answer is served again; zero is never.
+    /// How long the result of a successful round is cached; zero disables the cache.
     pub cache_ttl: Duration,
-    /// How far back the DORA figures reach.
+    /// The time range of the DORA metrics.
     pub dora_window: Duration,
     /// The enabled collectors.
     pub collectors: Vec<&'static Collector>,
-    /// The collector `runs`, if it is on: it asks nothing and receives webhooks.
+    /// The collector `runs`, if enabled. It receives webhooks instead of querying the API.
     pub runs: Option<RunsConfig>,
-    /// Keys that are set and mean nothing with the others.
+    /// Keys that are set but have no effect with the other options.
     pub without_effect: Vec<&'static str>,
-    /// Who may use the server, and how.
+    /// The web configuration: TLS and authentication of the server.
     pub web: Web,
-    /// How to log.
+    /// Log format and level.
     pub logging: Logging,
 }
 
 impl Config {
+    /// Returns all options, for parsing, `--help` and the README.
     pub(crate) fn table() -> Vec<Setting> {
         let option = |key: &'static str, help: &'static str| {
             Setting::new(key, format!("{VARIABLE_PREFIX}{}", key.to_uppercase()), help)
@@ -199,18 +200,18 @@ impl Config {
     /// Reads and validates the configuration.
     ///
     /// # Errors
-    /// A value is missing or invalid.
+    /// Returns an error if a value is missing or invalid.
     pub(crate) fn read(arguments: &Arguments, environment: &Environment) -> Result<Self, ConfigError> {
         validate(&load::<Written>(Self::table(), arguments, environment)?, environment)
     }
 
-    /// Where GraphQL requests go.
+    /// Returns the URL of GraphQL requests.
     pub(crate) fn graphql_endpoint(&self) -> Uri {
         with_path(&self.api_endpoint, &format!("{}/graphql", self.api_endpoint.path().trim_end_matches('/')))
     }
 }
 
-/// The account's URL, if the URL of its API was given.
+/// Removes `/graphql` from the end of the URL.
 fn without_graphql(endpoint: Uri) -> Uri {
     let path = endpoint.path().trim_end_matches('/');
     match path.strip_suffix("/graphql") {
@@ -222,7 +223,7 @@ fn without_graphql(endpoint: Uri) -> Uri {
 fn with_path(uri: &Uri, path: &str) -> Uri {
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = path.parse().ok();
-    // Both halves were parsed before, so that together they parse as well.
+    // Both parts were parsed before, so the combination is valid too.
     Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
 }
 

@@ -1,4 +1,4 @@
-//! The options of webhooks and of what is kept of runs.
+//! The options of webhooks and of the collector `runs`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,8 +16,8 @@ use crate::webhook::{self, WebhookConfig, WebhookSecret};
 
 const DEFAULT_PATH: &str = "/webhook";
 const DEFAULT_MAX_BODY: usize = 8 * 1024 * 1024;
-/// The bodies of all deliveries share this much memory.
-const MOST_MAX_BODY: usize = 64 * 1024 * 1024;
+/// Upper limit of `webhook.max_body`: the memory that the bodies of all deliveries share.
+const MAX_MAX_BODY: usize = 64 * 1024 * 1024;
 const DEFAULT_MAX_STACKS: usize = 2_000;
 const DEFAULT_STACK_TTL: Duration = Duration::from_secs(30 * 24 * 3_600);
 const DEFAULT_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3_600);
@@ -50,17 +50,18 @@ pub(super) struct StateWritten {
     path: Option<String>,
 }
 
-/// What is kept of runs, and where deliveries about them are received.
+/// The configuration of the collector `runs`.
 #[derive(Debug, Clone)]
 pub struct RunsConfig {
-    /// The receiver.
+    /// The receiver of webhooks.
     pub webhook: WebhookConfig,
-    /// Bounds on what is kept.
+    /// Limits of stacks and runs.
     pub limits: RunLimits,
-    /// The directory of the durable state, if there is to be one.
+    /// The directory of the durable state; `None` disables it.
     pub state_path: Option<PathBuf>,
 }
 
+/// Returns the options.
 pub(super) fn settings() -> Vec<Setting> {
     let option = |key: &'static str, help: &'static str| {
         let variable = format!("{VARIABLE_PREFIX}{}", key.replace('.', "_").to_uppercase());
@@ -94,7 +95,7 @@ pub(super) fn settings() -> Vec<Setting> {
     ]
 }
 
-/// The configuration of the collector `runs`, if it is on. `metrics_path` is taken.
+/// Validates the configuration of the collector `runs`. Returns `None` if it is disabled. `metrics_path` is already in use.
 pub(super) fn validate(
     loaded: &Loaded<Written>,
     metrics_path: &str,
@@ -118,8 +119,8 @@ pub(super) fn validate(
     }
     let max_body = loaded.optional("webhook.max_body", max_body.as_ref(), |size| {
         match parse_size(size).and_then(|size| usize::try_from(size).ok()) {
-            Some(size @ 1..=MOST_MAX_BODY) => Ok(size),
-            _ => Err("is no size between 1 and 64MiB; allowed is a number of bytes or one with KiB or MiB"
+            Some(size @ 1..=MAX_MAX_BODY) => Ok(size),
+            _ => Err("is not a size between 1 and 64MiB; allowed is a number of bytes, or a number with the unit KiB or MiB"
                 .to_owned()),
         }
     })?;
@@ -128,7 +129,7 @@ pub(super) fn validate(
         max_stacks: loaded
             .optional("runs.max_stacks", written.runs.max_stacks.as_ref(), |number| {
                 let number = number.trim().parse().ok().filter(|number| (1..=100_000).contains(number));
-                number.ok_or_else(|| "is no number between 1 and 100000".to_owned())
+                number.ok_or_else(|| "is not a number between 1 and 100000".to_owned())
             })?
             .unwrap_or(DEFAULT_MAX_STACKS),
         stack_ttl: loaded.duration(
@@ -163,7 +164,7 @@ pub(super) fn validate(
     }
 }
 
-/// The keys that are set and mean nothing while the receiver is off.
+/// Returns the keys that are set but have no effect while the collector is disabled.
 pub(super) fn without_effect(written: &Written) -> Vec<&'static str> {
     let WebhookWritten { path, listen_address, max_body, account, .. } = &written.webhook;
     let RunsWritten { max_stacks, stack_ttl, max_age } = &written.runs;

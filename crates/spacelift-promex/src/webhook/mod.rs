@@ -1,7 +1,8 @@
-//! The receiver of Spacelift's webhooks: a page that checks the signature of a delivery, reads it and hands it on.
+//! The receiver of Spacelift's webhooks: a page that verifies the signature of a delivery, parses it and passes it to the
+//! recorder.
 //!
-//! A delivery that is well signed is answered 200 whatever is in it: after ten failures in a row Spacelift disables a
-//! webhook, and somebody has to enable it by hand. Only what cannot be received at all is refused.
+//! A delivery with a valid signature is answered 200 whatever it contains: after ten failures in a row Spacelift disables
+//! the webhook until somebody enables it manually. Other statuses are returned only if the delivery cannot be received.
 
 pub mod payload;
 mod secrets;
@@ -24,23 +25,23 @@ use signature::Signature;
 pub use secrets::WebhookSecret;
 pub(crate) use secrets::check;
 
-/// How a receiver is configured.
+/// The configuration of the receiver.
 #[derive(Debug, Clone)]
 pub struct WebhookConfig {
-    /// The secret that Spacelift signs with.
+    /// The source of the secrets that deliveries are signed with.
     pub secret: WebhookSecret,
-    /// The path of deliveries.
+    /// The path of the page.
     pub path: String,
-    /// Where only that path is served; empty where it is served beside the other pages.
+    /// Addresses that serve only this page. If empty, it is served on the addresses of the other pages.
     pub listen_addresses: Vec<exporter_common::http::ListenAddress>,
     /// The largest body in bytes.
     pub max_body: usize,
-    /// The account whose deliveries are taken; `None` takes every one that is well signed.
+    /// The account whose deliveries are counted; `None` accepts deliveries of every account.
     pub account: Option<String>,
 }
 
-/// Bodies from this size on are checked and parsed beside the thread that serves requests.
-const LARGE: usize = 64 * 1024;
+/// Bodies from this size on are verified and parsed on a thread for blocking work, in bytes.
+const LARGE_BODY: usize = 64 * 1024;
 
 /// Receives deliveries.
 #[derive(Debug)]
@@ -49,11 +50,11 @@ struct Receiver {
     account: Option<String>,
     state: SharedRuns,
     jobs: JobQueue,
-    /// By result.
+    /// Rate limits of the log lines, by result.
     lines: [LineLimit; DeliveryResult::ALL.len()],
 }
 
-/// The page that receives deliveries. `condition` holds while the secret can be read.
+/// Returns the page that receives deliveries. `condition` is ready while the secret can be read.
 pub(crate) fn route(
     config: &WebhookConfig,
     state: SharedRuns,
@@ -80,51 +81,57 @@ impl Receiver {
         let received = Moment::now();
         let (head, body) = request.into_parts();
         let result = match body {
-            Ok(body) => self.signed(&head.headers, body, received).await,
+            Ok(body) => self.process(&head.headers, body, received).await,
             Err(error) => Err(match error {
                 BodyError::Refused => DeliveryResult::BadSignature,
                 BodyError::TooLarge => DeliveryResult::TooLarge,
                 BodyError::NoRoom => DeliveryResult::Overloaded,
                 BodyError::TimedOut | BodyError::Broken => {
-                    self.refused(DeliveryResult::Invalid);
-                    return answer(StatusCode::BAD_REQUEST, DeliveryResult::Invalid);
+                    self.reject(DeliveryResult::Invalid);
+                    return response(StatusCode::BAD_REQUEST, DeliveryResult::Invalid);
                 }
             }),
         };
-        // The recorder counts what it is handed.
-        let result = result.map_or_else(|result| self.refused(result), |()| DeliveryResult::Accepted);
+        // Accepted deliveries are counted by the recorder.
+        let result = result.map_or_else(|result| self.reject(result), |()| DeliveryResult::Accepted);
         let status = match result {
             DeliveryResult::BadSignature => StatusCode::UNAUTHORIZED,
             DeliveryResult::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             DeliveryResult::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::OK,
         };
-        answer(status, result)
+        response(status, result)
     }
 
-    /// Counts and logs a delivery that goes no further.
-    fn refused(&self, result: DeliveryResult) -> DeliveryResult {
+    /// Counts and logs a delivery that is not passed to the recorder.
+    fn reject(&self, result: DeliveryResult) -> DeliveryResult {
         self.state.count(result);
         self.log(result);
         result
     }
 
-    async fn signed(&self, headers: &HeaderMap, body: Bytes, received: Moment) -> Result<(), DeliveryResult> {
+    /// Verifies, parses and queues a delivery.
+    async fn process(
+        &self,
+        headers: &HeaderMap,
+        body: Bytes,
+        received: Moment,
+    ) -> Result<(), DeliveryResult> {
         let body_length = body.len();
         let signature = Signature::of(headers).ok_or(DeliveryResult::BadSignature)?;
         let keys = self.secrets.keys().await;
         if keys.is_empty() {
-            // The secret's file could not be read yet.
+            // The file of the secrets could not be read yet.
             return Err(DeliveryResult::Overloaded);
         }
         let read = move || {
             let is_signed = keys.iter().any(|key| signature.is_by(key, &body));
             is_signed.then(|| payload::parse(&body)).ok_or(DeliveryResult::BadSignature)
         };
-        let payload = if body_length < LARGE {
+        let payload = if body_length < LARGE_BODY {
             read()
         } else {
-            // A parser that panicked would have been a defect; the delivery is unreadable to it all the same.
+            // A panic of the parser would be a defect. The delivery is then counted as invalid.
             spawn_blocking(read).await.unwrap_or(Ok(Err(PayloadError::Json)))
         }?;
         let account = payload.as_ref().ok().and_then(|payload| payload.account.as_ref());
@@ -133,7 +140,7 @@ impl Receiver {
         }
         self.state.note_received(received.timestamp);
         let Payload { event, account: _ } = payload.map_err(|error| {
-            tracing::debug!(%error, "a delivery cannot be read");
+            tracing::debug!(%error, "a delivery cannot be parsed");
             DeliveryResult::Invalid
         })?;
         let event = match event {
@@ -144,14 +151,14 @@ impl Receiver {
         self.jobs.submit(Job { event, received }).await.map_err(|_| DeliveryResult::Overloaded)
     }
 
-    /// Logs what somebody has to do something about, once in a while.
+    /// Logs a result that needs the operator's attention, with a rate limit.
     fn log(&self, result: DeliveryResult) {
         let reason = match result {
             DeliveryResult::BadSignature => "its signature is missing or wrong: compare the webhook's secret",
             DeliveryResult::WrongAccount => "it is from another account than webhook.account",
             DeliveryResult::TooLarge => "it is larger than webhook.max_body",
-            DeliveryResult::Overloaded => "it could not be received or written down in time",
-            DeliveryResult::Invalid => "it cannot be read",
+            DeliveryResult::Overloaded => "it could not be received or committed in time",
+            DeliveryResult::Invalid => "it cannot be parsed",
             _ => return,
         };
         if let Some(left_out) = self.lines[result as usize].pass() {
@@ -165,9 +172,9 @@ impl Receiver {
     }
 }
 
-/// The answer to a delivery. Its body names the result. A duplicate is answered `accepted`, because the recorder
-/// recognises duplicates later.
-fn answer(status: StatusCode, result: DeliveryResult) -> Response<Bytes> {
+/// Returns the response to a delivery. Its body is the result. A duplicate is answered `accepted`, because the recorder
+/// recognizes duplicates later.
+fn response(status: StatusCode, result: DeliveryResult) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(format!("{}\n", result.label())));
     *response.status_mut() = status;
     let headers = response.headers_mut();

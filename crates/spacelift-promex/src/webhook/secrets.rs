@@ -1,4 +1,4 @@
-//! The secrets that deliveries are signed with. A file may have several, one a line, so that they can be rotated.
+//! The secrets that deliveries are signed with. A file may contain several, one per line, for rotation.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -12,51 +12,55 @@ use exporter_common::secret::{Secret, SecretError, trim};
 use ring::hmac;
 use tokio::time::Instant;
 
-/// Where the secrets are.
+/// The source of the secrets.
 #[derive(Debug, Clone)]
 pub enum WebhookSecret {
     /// In the configuration.
     Value(Secret),
-    /// In a file that is read again while deliveries come.
+    /// In a file, which is read again when deliveries arrive.
     File(PathBuf),
 }
 
-/// The size of the file in bytes, and the time to read it.
-const MAX_FILE: u64 = 64 * 1024;
-const READ_BOUND: Duration = Duration::from_secs(2);
+/// Maximum size of the file in bytes.
+const MAX_SIZE: u64 = 64 * 1024;
 
-/// Secrets in a file. Two are enough to rotate them.
+/// Maximum time to read it.
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Maximum number of secrets in a file. Two are enough for rotation.
 const MAX_SECRETS: usize = 16;
 
-/// For how long what was read from the file is taken for its content.
-const FRESH: Duration = Duration::from_millis(100);
+/// How long the content of the file is cached.
+const CACHE_TTL: Duration = Duration::from_millis(100);
 
-/// The secrets as they were read last.
+/// The current secrets.
 #[derive(Debug)]
 pub(super) struct Secrets {
     source: WebhookSecret,
     reader: Reader,
-    current: Mutex<Current>,
+    cache: Mutex<CachedKeys>,
     condition: Condition,
 }
 
 #[derive(Debug, Default)]
-struct Current {
+struct CachedKeys {
     keys: Arc<[hmac::Key]>,
+    /// When the file was last read.
     read: Option<Instant>,
     failures: FailureLog,
 }
 
-/// Whether the secret can be used, at start. A file on a volume that hangs is tried again later.
+/// Reads the file once, at start, and returns an error if it is unusable. A read that blocks (hung NFS mount) is not an
+/// error: it is retried when deliveries arrive.
 pub(crate) fn check(path: &Path) -> Result<(), String> {
-    match files::read(path, MAX_FILE, READ_BOUND) {
+    match files::read(path, MAX_SIZE, READ_TIMEOUT) {
         Ok(content) => parse(&content).map(drop).map_err(|error| format!("{} {error}", path.display())),
         Err(error) if error.kind() == ErrorKind::TimedOut => Ok(()),
         Err(error) => Err(format!("{}: {error}", path.display())),
     }
 }
 
-/// The secrets of a file.
+/// Parses the content of the file.
 fn parse(content: &[u8]) -> Result<Vec<Secret>, SecretError> {
     let text = std::str::from_utf8(content).map_err(|_| SecretError::Encoding)?;
     let lines = text.lines().map(trim).filter(|line| !line.is_empty());
@@ -64,68 +68,73 @@ fn parse(content: &[u8]) -> Result<Vec<Secret>, SecretError> {
     match secrets.len() {
         0 => Err(SecretError::Empty),
         1..=MAX_SECRETS => Ok(secrets),
-        // Every one of them may have to be tried for a delivery.
+        // Every secret may have to be tried for a delivery.
         _ => Err(SecretError::Lines),
     }
 }
 
+/// Returns the HMAC keys of secrets.
 fn keys<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Arc<[hmac::Key]> {
     let key = |secret: &Secret| hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
     secrets.into_iter().map(key).collect()
 }
 
 impl Secrets {
+    /// Creates the secrets. A file is read with the first delivery.
     pub(super) fn new(source: WebhookSecret, condition: Condition) -> Self {
-        let mut current = Current::default();
+        let mut cache = CachedKeys::default();
         if let WebhookSecret::Value(secret) = &source {
-            current.keys = keys([secret]);
+            cache.keys = keys([secret]);
         }
-        Self { source, reader: Reader::default(), current: Mutex::new(current), condition }
+        Self { source, reader: Reader::default(), cache: Mutex::new(cache), condition }
     }
 
-    /// The keys of the secrets as they are now. If the file cannot be read, the last ones stay; there are none if it was
-    /// never read.
+    /// Returns the keys of the current secrets. If the file cannot be read, the previous keys stay valid; the result is empty
+    /// if the file was never read.
     pub(super) async fn keys(&self) -> Arc<[hmac::Key]> {
-        let WebhookSecret::File(path) = &self.source else { return self.current().keys.clone() };
+        let WebhookSecret::File(path) = &self.source else { return self.cache().keys.clone() };
         {
-            let mut current = self.current();
-            if current.read.is_some_and(|read| read.elapsed() < FRESH) {
-                return current.keys.clone();
+            let mut cache = self.cache();
+            if cache.read.is_some_and(|read| read.elapsed() < CACHE_TTL) {
+                return cache.keys.clone();
             }
-            if !current.keys.is_empty() {
-                // Concurrent deliveries use the last keys instead of waiting for the file.
-                current.read = Some(Instant::now());
+            if !cache.keys.is_empty() {
+                // Concurrent deliveries use the previous keys instead of waiting for the file.
+                cache.read = Some(Instant::now());
             }
         }
-        let content = self.reader.read(path.clone(), MAX_FILE, READ_BOUND).await;
+        let content = self.reader.read(path.clone(), MAX_SIZE, READ_TIMEOUT).await;
         let secrets = match content {
             Ok(content) => parse(&content).map_err(|error| format!("{} {error}", path.display())),
             Err(error) => Err(format!("{}: {error}", path.display())),
         };
-        let mut current = self.current();
+        let mut cache = self.cache();
         let now = Instant::now();
-        current.read = Some(now);
+        cache.read = Some(now);
         match secrets {
             Ok(secrets) => {
-                current.keys = keys(&secrets);
+                cache.keys = keys(&secrets);
                 self.condition.ready();
-                if let Some(LogLine::Recovered { .. }) = current.failures.succeeded(now) {
+                if let Some(LogLine::Recovered { .. }) = cache.failures.succeeded(now) {
                     tracing::info!("the webhook's secret can be read again");
                 }
             }
             Err(error) => {
                 self.condition.missing(format!("the webhook's secret: {error}"));
-                if current.failures.failed(&error, now).is_some() {
-                    tracing::warn!(error, "the webhook's secret cannot be read; the last one stays");
+                if cache.failures.failed(&error, now).is_some() {
+                    tracing::warn!(
+                        error,
+                        "the webhook's secret cannot be read; the previous one stays valid"
+                    );
                 }
             }
         }
-        current.keys.clone()
+        cache.keys.clone()
     }
 
-    fn current(&self) -> std::sync::MutexGuard<'_, Current> {
-        // A critical section is a few assignments.
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    fn cache(&self) -> std::sync::MutexGuard<'_, CachedKeys> {
+        // The critical sections are a few assignments, so a poisoned cache is consistent.
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -138,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_is_a_secret() {
+    fn parses_one_secret_per_line() {
         for content in ["new\nold\n", "\u{feff} new \r\n\r\n\told\n\n", "new\nold"] {
             assert_eq!(exposed(content.as_bytes()).unwrap(), ["new", "old"], "{content:?}");
         }

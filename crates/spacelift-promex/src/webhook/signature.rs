@@ -1,4 +1,4 @@
-//! `X-Signature-256: sha256=<hex>`: an HMAC with SHA-256 of the body.
+//! The header `X-Signature-256: sha256=<hex>`: the HMAC-SHA256 of the body.
 
 use http::HeaderMap;
 use ring::hmac;
@@ -11,7 +11,7 @@ const PREFIX: &str = "sha256=";
 pub(super) struct Signature([u8; 32]);
 
 impl Signature {
-    /// The signature in the head of a request; `None` where there is none, or several, or one of another form.
+    /// Returns the signature of a request, or `None` if it is missing, repeated or malformed.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(HEADER).iter();
         let (Some(value), None) = (values.next(), values.next()) else { return None };
@@ -26,14 +26,15 @@ impl Signature {
         Some(Self(bytes))
     }
 
-    /// Whether `key` has signed `body` with it. Takes the same time wherever the two differ.
+    /// Returns whether this is the signature of `body` with `key`. Compares in constant time.
     pub(super) fn is_by(&self, key: &hmac::Key, body: &[u8]) -> bool {
         hmac::verify(key, body, &self.0).is_ok()
     }
 }
 
+/// Returns the value of a hexadecimal digit.
 fn hex(digit: u8) -> Option<u8> {
-    // The value of a digit fits a byte.
+    // The value is below 16, so it fits into a byte.
     char::from(digit).to_digit(16).map(|value| value as u8)
 }
 
@@ -56,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_is_by_its_key_and_of_its_body() {
+    fn verifies_key_and_body() {
         // openssl dgst -sha256 -hmac hush
         let hex = "7a5a24ecc411235d202203563755c7a6d3ba2884af92307f63477a81a8e2a023";
         let found = signature(&[&format!("sha256={hex}")]).unwrap();
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn other_forms_are_no_signature() {
+    fn rejects_malformed_signatures() {
         let hex = "00".repeat(32);
         for values in [
             &[][..],

@@ -166,7 +166,7 @@ async fn strict_mode() {
     let exporter = Exporter::ready(&api, &["--partial-scrapes=false"]).await;
     exporter.scrape().await;
     for (reply, reason) in [
-        (Reply::graphql_error("boom"), "usage: the API answered with an error: boom\n"),
+        (Reply::graphql_error("boom"), "usage: the API returned an error: boom\n"),
         (
             Reply::graphql_error("not available for machine sessions"),
             "usage: not supported: not available for machine sessions\n",

@@ -48,7 +48,7 @@ async fn a_level_keeps_the_libraries_quiet() {
     let exporter = Exporter::run(debug).await;
     exporter.log("exchanged the API key").await;
     exporter.scrape().await;
-    exporter.log("asked the API").await;
+    exporter.log("requested the API").await;
     for line in exporter.log_text().lines() {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
         let target = line["target"].as_str().unwrap();

@@ -115,9 +115,9 @@ async fn a_star_means_no_proxy_for_anything() {
 #[tokio::test]
 async fn a_proxy_of_another_kind_is_refused() {
     for (variable, value, problem) in [
-        ("HTTP_PROXY", "https://proxy.test:3128", "is no http:// proxy but https://"),
-        ("http_proxy", "socks5://proxy.test:1080", "is no http:// proxy but socks5://"),
-        ("HTTP_PROXY", " ftp://proxy.test ", "is no http:// proxy but ftp://"),
+        ("HTTP_PROXY", "https://proxy.test:3128", "is not an http:// proxy but https://"),
+        ("http_proxy", "socks5://proxy.test:1080", "is not an http:// proxy but socks5://"),
+        ("HTTP_PROXY", " ftp://proxy.test ", "is not an http:// proxy but ftp://"),
         ("HTTP_PROXY", "http://user:hu@sh@proxy.test", "@ is written %40 there"),
     ] {
         for flags in [&["-l", "127.0.0.1:0"][..], &["--check-config"]] {

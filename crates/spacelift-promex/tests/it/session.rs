@@ -21,7 +21,7 @@ async fn fifty_scrapes_at_start_make_one_exchange() {
     let scrapes = join_all((0..50).map(|_| exporter.scrape()));
     let release = async {
         // All but the first join its round, which waits for the one exchange.
-        exporter.log_lines("joined what is under way", 49).await;
+        exporter.log_lines("joined the running task", 49).await;
         hold.release();
     };
     tokio::join!(scrapes, release);

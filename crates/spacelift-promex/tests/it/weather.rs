@@ -245,15 +245,15 @@ async fn answers_that_are_too_deep_or_too_long() {
     let api = Spacelift::builder().start().await.unwrap();
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let answers = [
-        (Reply::Json(deep.clone()), "makes no sense"),
-        (Reply::Json(format!("{{\"data\":{{\"usage\":{deep},\"x\":{deep}}}}}")), "makes no sense"),
+        (Reply::Json(deep.clone()), "response is invalid"),
+        (Reply::Json(format!("{{\"data\":{{\"usage\":{deep},\"x\":{deep}}}}}")), "response is invalid"),
         (Reply::Json(format!("{{\"errors\":[{{\"message\":\"deep\",\"extensions\":{deep}}}]}}")), ": "),
         (Reply::Endless, "larger than 64 MiB"),
     ];
     api.override_reply(EXCHANGE, answers[0].0.clone());
     let exporter = Exporter::start(&api, &["-t", "15s"]).await;
     exporter.log("cannot exchange").await;
-    assert!(exporter.readiness(503).await.contains("makes no sense"));
+    assert!(exporter.readiness(503).await.contains("response is invalid"));
     api.clear_overrides();
     exporter.readiness(200).await;
     for (answer, reason) in answers {

@@ -1,7 +1,8 @@
-//! What a delivery holds: bytes to a [`Payload`], without IO.
+//! The parser of deliveries: from bytes to a [`Payload`], without IO.
 //!
-//! Spacelift's default payload and the one that our notification policy projects are read by the same code: names in
-//! camelCase or snake_case, fields missing or of a wrong type. What is not needed is skipped without being kept.
+//! The same code parses Spacelift's default payload and the payload of our notification policy. Names may be in camelCase
+//! or snake_case. Fields that are missing or have the wrong type are ignored. Unused fields are skipped without being
+//! stored.
 
 mod object;
 mod run;
@@ -11,50 +12,50 @@ use object::Object;
 
 use crate::runs::RunUpdate;
 
-/// What a delivery is about.
+/// A parsed delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload {
     /// The name of the account that sent it.
     pub account: Option<String>,
-    /// What it says.
+    /// The reported event.
     pub event: Event,
 }
 
-/// What a delivery says.
+/// The event that a delivery reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A run has entered a state.
+    /// A run entered a state.
     Run(Box<RunUpdate>),
-    /// Something failed inside Spacelift, by severity in upper case.
+    /// An internal error of Spacelift; its severity in upper case.
     InternalError(String),
-    /// Something else, such as an event of the audit trail.
+    /// Another event, such as an entry of the audit trail.
     Other,
 }
 
-/// A delivery could not be read.
+/// A delivery that cannot be parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PayloadError {
     /// The body is not JSON.
     #[error("the body is not JSON")]
     Json,
-    /// It is about a run, and does not say which one or its state.
+    /// The delivery is about a run, but lacks its id, its stack or its state.
     #[error("the run has no id, no stack or no state")]
     Run,
 }
 
-/// Reads the body of a delivery.
+/// Parses the body of a delivery.
 ///
 /// # Errors
-/// See [`PayloadError`]. A JSON document of an unknown shape is none.
+/// See [`PayloadError`]. A JSON document with an unknown structure is not an error, but [`Event::Other`].
 pub fn parse(body: &[u8]) -> Result<Payload, PayloadError> {
     let body = String::from_utf8_lossy(body);
     let body = body.trim_start_matches('\u{feff}');
     let Some(object) = Object::parse(body) else {
-        // An unknown shape, or nothing at all.
+        // Not an object: another JSON value, or not JSON.
         serde_json::from_str::<serde::de::IgnoredAny>(body).map_err(|_| PayloadError::Json)?;
         return Ok(Payload { account: None, event: Event::Other });
     };
-    // The whole input of a notification policy wraps it.
+    // The whole input of a notification policy contains it in this field.
     let inner = object.object(&["run_updated", "runUpdated"]);
     let event = match run::read(inner.as_ref().unwrap_or(&object)) {
         Some(Ok(update)) => Event::Run(Box::new(update)),
@@ -67,11 +68,13 @@ pub fn parse(body: &[u8]) -> Result<Payload, PayloadError> {
     Ok(Payload { account: account(&object), event })
 }
 
+/// Returns the account's name, which is a string or in an object.
 fn account(object: &Object<'_>) -> Option<String> {
     const ACCOUNT: &[&str] = &["account"];
     object.text(ACCOUNT).or_else(|| object.object(ACCOUNT)?.text(&["name"]))
 }
 
+/// Returns the severity of an internal error, or `None` for another event.
 fn internal_error(object: &Object<'_>) -> Option<String> {
     let inner = object.object(&["internal_error", "internalError"]);
     let object = inner.as_ref().unwrap_or(object);

@@ -1,19 +1,19 @@
-//! Deliveries about runs, in both shapes.
+//! Parses deliveries about runs, from both payloads.
 
 use super::PayloadError;
 use super::object::Object;
 use super::time::timestamp;
 use crate::runs::{PolicyReceipt, ResourceChanges, RunUpdate, Timestamp, Timing, WorkerPool};
 
-/// States and policies that a delivery may name. A run has a dozen of both.
+/// Maximum number of timing entries and of policy receipts. A run has about a dozen of each.
 const MAX_ENTRIES: usize = 200;
 
-/// The run's new state; `None` if the delivery is not about one.
+/// Parses a delivery about a run. Returns `None` if it is about something else.
 pub(super) fn read(object: &Object<'_>) -> Option<Result<RunUpdate, PayloadError>> {
     let run = object.object(&["run"])?;
     let stack = object.object(&["stack"]);
     if stack.is_none() && (object.has("module") || object.has("version")) {
-        // The test of a module's version.
+        // A test run of a module version, which is not counted.
         return None;
     }
     let state = object.upper(&["state"]).or_else(|| run.upper(&["state"]));
@@ -58,7 +58,8 @@ fn worker_pool(object: &Object<'_>) -> Option<WorkerPool> {
     pool.text(&["name", "id"]).map(WorkerPool::Private)
 }
 
-/// The changes of the default payload (`delta`), or those of the policy payload one by one.
+/// Returns the resource changes: from `delta` in the default payload, or counted from the list of changes in the policy
+/// payload.
 fn changes(run: &Object<'_>) -> Option<ResourceChanges> {
     if let Some(delta) = run.object(&["delta"]) {
         let count = |name: &str| delta.count(&[name]).unwrap_or_default();
@@ -78,13 +79,13 @@ fn changes(run: &Object<'_>) -> Option<ResourceChanges> {
             "added" | "create" | "created" => counts.added += 1,
             "changed" | "update" | "updated" => counts.changed += 1,
             "deleted" | "delete" => counts.deleted += 1,
-            // Spacelift says in which order: `destroy-Before-create-replaced`.
+            // The action contains the order, such as `destroy-Before-create-replaced`.
             action if action.ends_with("replaced") => *counts.replaced.get_or_insert_default() += 1,
             _ => {}
         }
     });
     let none = ResourceChanges { replaced: Some(0), ..ResourceChanges::default() };
-    // What was planned is listed again when it is applied.
+    // Planned changes are listed again when they are applied, so only the applied ones count.
     Some(applied.or(planned).unwrap_or(none))
 }
 
@@ -92,7 +93,7 @@ fn timing(object: &Object<'_>) -> Vec<Timing> {
     let mut timing = Vec::new();
     object.each_object(&["timing"], |entry| {
         let state = entry.upper(&["state"]);
-        // A negative time, as clocks of different machines can make it, is none.
+        // A negative time, caused by clocks that differ, counts as zero.
         let nanoseconds = entry.signed(&["duration"]).map(|duration| duration.max(0.0) as u64);
         if let Some((state, nanoseconds)) = state.zip(nanoseconds).filter(|_| timing.len() < MAX_ENTRIES) {
             timing.push(Timing { state, nanoseconds });

@@ -64,7 +64,7 @@ fn reads_the_policy_payload() {
         ..RunUpdate::default()
     };
     assert_eq!(run(POLICY), expected);
-    // The whole input of a policy, unprojected.
+    // The whole input of a policy, without a projection.
     let inner = POLICY.strip_prefix(r#"{"account": "acme", "#).unwrap();
     let whole = format!(r#"{{"account": {{"name": "acme"}}, "run_updated": {{{inner}}}"#);
     assert_eq!(run(&whole), expected);
@@ -72,7 +72,7 @@ fn reads_the_policy_payload() {
 }
 
 #[test]
-fn fields_may_be_missing_or_wrong() {
+fn ignores_missing_and_invalid_fields() {
     let least = run(r#"{"state": "queued", "run": {"id": "r"}, "stack": {"id": "s"}}"#);
     let expected = RunUpdate {
         run: "r".to_owned(),
@@ -96,7 +96,7 @@ fn fields_may_be_missing_or_wrong() {
 }
 
 #[test]
-fn other_shapes_are_told_apart() {
+fn distinguishes_other_events_from_errors() {
     let event = |body: &str| parse(body.as_bytes()).map(|payload| payload.event);
     let error = r#"{"account": "acme", "title": "t", "body": "b", "error": "e", "severity": "warning"}"#;
     assert_eq!(event(error), Ok(Event::InternalError("WARNING".to_owned())));
@@ -126,7 +126,7 @@ fn other_shapes_are_told_apart() {
 }
 
 #[test]
-fn hostile_documents_are_read_within_bounds() {
+fn bounds_the_work_for_hostile_documents() {
     let deep = format!(
         r#"{{"state": "QUEUED", "run": {{"id": "r"}}, "stack": {{"id": "s"}}, "note": {}{}}}"#,
         "[".repeat(100_000),
@@ -137,7 +137,7 @@ fn hostile_documents_are_read_within_bounds() {
     let wide: String = (0..100_000).map(|number| format!(r#""{number}": {number}, "#)).collect();
     let wide = format!(r#"{{{wide}"state": "QUEUED"}}"#);
     assert_eq!(parse(wide.as_bytes()).map(|payload| payload.event), Ok(Event::Other));
-    // A byte that is no text costs no delivery.
+    // A byte that is not UTF-8 is replaced.
     let body = [
         &br#"{"state": "QUEUED", "note": ""#[..],
         b"\xff",
@@ -147,7 +147,7 @@ fn hostile_documents_are_read_within_bounds() {
 }
 
 #[test]
-fn of_a_field_that_comes_twice_the_last_one_counts() {
+fn the_last_of_repeated_fields_counts() {
     let twice = run(r#"{"state": "QUEUED", "state": "READY", "run": {"id": "r"}, "stack": {"id": "s"}}"#);
     assert_eq!(twice.state, "READY");
 }

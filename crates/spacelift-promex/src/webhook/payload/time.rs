@@ -1,26 +1,29 @@
-//! Times of deliveries: seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by magnitude.
+//! Timestamps of deliveries: seconds, milliseconds, microseconds or nanoseconds since 1970. The unit follows from the
+//! magnitude.
 
 use crate::runs::Timestamp;
 
-/// From here on a number is no longer seconds: the year 5138. Milliseconds reach it in 1973.
-const SECONDS: f64 = 1e11;
-/// Likewise for milliseconds and microseconds.
-const MILLISECONDS: f64 = 1e14;
-const MICROSECONDS: f64 = 1e17;
+/// Smaller numbers are seconds. The limit is the year 5138 in seconds, and 1973 in milliseconds.
+const SECONDS_LIMIT: f64 = 1e11;
+/// Smaller numbers are milliseconds.
+const MILLISECONDS_LIMIT: f64 = 1e14;
 
-/// The end of what is believed, in microseconds: the year 2200.
-const END: f64 = 7_258_118_400e6;
+/// Smaller numbers are microseconds, others nanoseconds.
+const MICROSECONDS_LIMIT: f64 = 1e17;
 
-/// A moment; `None` for 0, with which Go writes that there is none, and for what no clock shows.
+/// Later times are ignored as invalid: the year 2200, in microseconds.
+const MAX_TIME: f64 = 7_258_118_400e6;
+
+/// Converts a timestamp. Returns `None` for 0, which means that the time is not set, and for invalid values.
 pub(super) fn timestamp(number: f64) -> Option<Timestamp> {
     let microseconds = match number {
         number if number <= 0.0 => return None,
-        number if number < SECONDS => number * 1e6,
-        number if number < MILLISECONDS => number * 1e3,
-        number if number < MICROSECONDS => number,
+        number if number < SECONDS_LIMIT => number * 1e6,
+        number if number < MILLISECONDS_LIMIT => number * 1e3,
+        number if number < MICROSECONDS_LIMIT => number,
         number => number / 1e3,
     };
-    (microseconds < END).then_some(Timestamp(microseconds as u64))
+    (microseconds < MAX_TIME).then_some(Timestamp(microseconds as u64))
 }
 
 #[cfg(test)]
@@ -28,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn units_are_told_apart_by_magnitude() {
+    fn derives_the_unit_from_the_magnitude() {
         for number in [1_596_979_684.0, 1_596_979_684_000.0, 1_596_979_684_000_000.0, 1_596_979_684e9] {
             assert_eq!(timestamp(number), Some(Timestamp(1_596_979_684_000_000)), "{number}");
         }
