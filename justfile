@@ -52,7 +52,7 @@ soak time="1h":
     target/release/soak --for {{time}}
 
 # Fuzzes all parsers of untrusted input, ten minutes each (requires cargo-fuzz; RUSTC_BOOTSTRAP replaces a nightly compiler).
-fuzz seconds="600": (fuzz-target "spot-interruption-exporter" "audit_log" seconds "tests/it/fixtures") (fuzz-target "spacelift-promex" "answers" seconds) (fuzz-target "exporter-common" "web_config" seconds) (fuzz-target "exporter-common" "accept_header" seconds) (fuzz-target "exporter-common" "listen_address" seconds)
+fuzz seconds="600": (fuzz-target "spot-interruption-exporter" "audit_log" seconds "tests/it/fixtures") (fuzz-target "spacelift-promex" "responses" seconds) (fuzz-target "spacelift-promex" "webhook_payload" seconds) (fuzz-target "exporter-common" "web_config" seconds) (fuzz-target "exporter-common" "accept_header" seconds) (fuzz-target "exporter-common" "listen_address" seconds)
 
 fuzz-target crate target seconds="600" *seeds="":
     mkdir -p crates/{{crate}}/fuzz/target/found/{{target}}

@@ -1,5 +1,5 @@
-//! Whatever the API answers to whichever question: it is refused in the API's words or in one line of ours, or it becomes families in which no
-//! series stands twice.
+//! API responses with any body, for each collector: the result is an error with a one-line message, or families without
+//! duplicate series.
 
 #![no_main]
 
@@ -15,15 +15,15 @@ use spacelift_promex::Failure;
 use spacelift_promex::collectors::{ALL, CollectorData, Writer};
 
 fuzz_target!(|bytes: &[u8]| {
-    // The first byte says which question.
+    // The first byte selects the collector.
     let [number, body @ ..] = bytes else { return };
     match (ALL[usize::from(*number) % ALL.len()].parse)(body) {
-        // The API's own words are made fit to be shown where secrets are taken out of them.
+        // The API's own text is not on one line yet: the client redacts it and formats it.
         Err(Failure::GraphQl(_) | Failure::Unauthorized(_) | Failure::Unsupported(_)) => {}
         Err(failure) => assert!(!failure.to_string().contains(char::is_control), "{failure:?}"),
-        Ok(answer) => {
+        Ok(data) => {
             let mut registry = Registry::default();
-            registry.register_collector(Box::new(Families(answer)));
+            registry.register_collector(Box::new(Families(data)));
             for format in [Format::Text, Format::OpenMetrics] {
                 check(&encode(format, &[&registry], 0).unwrap());
             }
@@ -44,10 +44,10 @@ impl Collector for Families {
 fn check(text: &[u8]) {
     let text = str::from_utf8(text).unwrap();
     let mut seen = HashSet::new();
-    // Within a label value line feeds are escaped, so a line is a sample or a comment.
+    // Line feeds in label values are escaped, so each line is a sample or a comment.
     for line in text.split('\n').filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let (series, value) = line.rsplit_once(' ').unwrap();
         assert!(series.starts_with("spacelift_") && value.parse::<f64>().is_ok(), "{line}");
-        assert!(seen.insert(series), "{series} stands twice");
+        assert!(seen.insert(series), "{series} is repeated");
     }
 }
