@@ -1,4 +1,4 @@
-//! Scrapes that run at the same time, and the cache.
+//! Concurrent scrapes, and the cache.
 
 use std::time::Duration;
 
@@ -9,25 +9,25 @@ use super::support::{Exporter, PATIENCE};
 
 const USAGE: &str = "PrometheusExporter_Usage";
 
-/// Waits until so many scrapes run, and returns how many do. The scrapes that find this out share the running round, and
-/// are answered before it ends.
+/// Waits until at least `at_least` scrapes are running, and returns their number. The scrapes that query it join the
+/// running round and have a short timeout.
 async fn running(exporter: &Exporter, at_least: f64) -> f64 {
-    let asked = async {
+    let queried = async {
         loop {
             let headers = [("x-prometheus-scrape-timeout-seconds", "0.1")];
             let scrape = exporter.get_with("/metrics", &headers).await;
-            // Without its own; and it has no metrics while nothing has arrived.
+            // Minus one for this scrape itself. The sample is missing while no collector has finished.
             let running = scrape.sample("promhttp_metric_handler_requests_in_flight").map(|all| all - 1.0);
             if let Some(running) = running.filter(|&running| running >= at_least) {
                 return running;
             }
         }
     };
-    tokio::time::timeout(PATIENCE, asked).await.expect("the scrapes do not arrive")
+    tokio::time::timeout(PATIENCE, queried).await.expect("too few scrapes are running")
 }
 
 #[tokio::test]
-async fn scrapes_at_the_same_time_share_one_answer() {
+async fn concurrent_scrapes_share_one_round() {
     let api = Spacelift::builder().start().await.unwrap();
     let exporter = Exporter::ready(&api, &["-t", "1m"]).await;
     let hold = Hold::new();
@@ -47,32 +47,32 @@ async fn scrapes_at_the_same_time_share_one_answer() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_does_not_end_the_scrape_for_others() {
+async fn a_disconnected_client_does_not_cancel_the_scrape_of_others() {
     let api = Spacelift::builder().start().await.unwrap();
     let exporter = Exporter::ready(&api, &["-t", "1m"]).await;
     let hold = Hold::new();
     api.override_reply(USAGE, Reply::Hold(hold.clone()));
     {
-        let leaves = exporter.scrape();
+        let disconnected = exporter.scrape();
         tokio::select! {
-            _ = leaves => panic!("answered"),
+            _ = disconnected => panic!("the scrape completed"),
             () = hold.arrived(1) => {}
         }
     }
-    // The one that left may still count, since its connection may be half-closed.
+    // The disconnected scrape may still be counted, because its connection may be half-closed.
     let others = running(&exporter, 0.0).await;
-    let stays = exporter.scrape();
+    let other = exporter.scrape();
     let release = async {
         running(&exporter, others + 1.0).await;
         hold.release();
     };
-    let (answer, ()) = tokio::join!(stays, release);
+    let (answer, ()) = tokio::join!(other, release);
     assert_eq!(answer.sum("spacelift_scrape_collector_success"), 4.0);
     assert_eq!(api.count(USAGE), 1);
 }
 
 #[tokio::test]
-async fn the_cache_serves_a_good_answer_for_its_time() {
+async fn caches_a_successful_round_for_its_ttl() {
     let api = Spacelift::builder().start().await.unwrap();
     let exporter = Exporter::ready(&api, &["--cache-ttl", "1s"]).await;
     let first = exporter.scrape().await;
@@ -80,14 +80,14 @@ async fn the_cache_serves_a_good_answer_for_its_time() {
     assert_eq!(api.count(USAGE), 1);
     let duration = "spacelift_scrape_duration_seconds";
     assert_eq!(first.sample(duration), again.sample(duration));
-    // The real process runs on the real clock.
+    // The process uses the real clock.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     exporter.scrape().await;
     assert_eq!(api.count(USAGE), 2);
 }
 
 #[tokio::test]
-async fn the_cache_keeps_no_failure() {
+async fn does_not_cache_failures() {
     let api = Spacelift::builder().start().await.unwrap();
     let exporter = Exporter::ready(&api, &["--cache-ttl", "1h"]).await;
     api.override_reply(USAGE, Reply::graphql_error("boom").once());

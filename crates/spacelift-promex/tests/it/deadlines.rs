@@ -1,4 +1,4 @@
-//! Scrapes whose client does not wait for as long as a collector takes.
+//! Scrapes whose client has a shorter timeout than a collector needs.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ const USAGE: &str = "PrometheusExporter_Usage";
 const HEADER: &str = "x-prometheus-scrape-timeout-seconds";
 
 #[tokio::test]
-async fn one_hung_collector_costs_its_own_metrics_only() {
+async fn a_hung_collector_removes_only_its_own_metrics() {
     let api = Spacelift::builder().start().await.unwrap();
     let exporter = Exporter::ready(&api, &["-t", "1h", "--cache-ttl", "1h"]).await;
     let hold = Hold::new();
@@ -23,7 +23,7 @@ async fn one_hung_collector_costs_its_own_metrics_only() {
     let line = exporter.log("the collector failed").await;
     assert!(line.contains("\"collector\":\"usage\"") && line.contains("no answer within 1s"), "{line}");
 
-    // Nothing of that was cached.
+    // The failed scrape was not cached.
     hold.release();
     let scrape = exporter.get_with("/metrics", &[(HEADER, "60")]).await;
     assert_eq!(scrape.sum("spacelift_scrape_collector_success"), 4.0);
@@ -31,7 +31,7 @@ async fn one_hung_collector_costs_its_own_metrics_only() {
 }
 
 #[tokio::test]
-async fn the_offset_is_configured() {
+async fn uses_the_configured_timeout_offset() {
     let api = Spacelift::builder().start().await.unwrap();
     let mut command = super::network::serve(&api.url());
     command.env("SPACELIFT_PROMEX_SCRAPE_TIMEOUT_OFFSET", "59s").args(["-t", "1h"]);
@@ -44,7 +44,7 @@ async fn the_offset_is_configured() {
 }
 
 #[tokio::test]
-async fn what_is_no_timeout_is_ignored() {
+async fn ignores_invalid_timeout_headers() {
     let api = Spacelift::builder().start().await.unwrap();
     let exporter = Exporter::ready(&api, &["-t", "500ms"]).await;
     api.override_reply(USAGE, Reply::Delay(Duration::from_millis(100)));
@@ -52,14 +52,14 @@ async fn what_is_no_timeout_is_ignored() {
         let scrape = exporter.get_with("/metrics", &[(HEADER, value)]).await;
         assert_eq!(scrape.sum("spacelift_scrape_collector_success"), 4.0, "{value}");
     }
-    // And the configured timeout is never exceeded.
+    // The configured timeout is the upper limit.
     api.override_reply(USAGE, Reply::Hold(Hold::new()));
     let scrape = exporter.get_with("/metrics", &[(HEADER, "3600")]).await;
     assert_eq!(scrape.sum("spacelift_scrape_collector_success"), 3.0);
 }
 
 #[tokio::test]
-async fn a_session_that_does_not_come_is_the_reason() {
+async fn reports_a_missing_session_as_the_reason() {
     let api = Spacelift::builder().start().await.unwrap();
     api.override_reply(EXCHANGE, Reply::Hold(Hold::new()));
     let exporter = Exporter::start(&api, &["-t", "1h"]).await;

@@ -1,4 +1,4 @@
-//! The failure table, row by row.
+//! Failures of collectors: one test for each row of the failure table.
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ fn supported(collector: &str) -> String {
     format!("spacelift_scrape_collector_supported{{collector=\"{collector}\"}}")
 }
 
-/// One collector fails in the given way: 200, its families absent, its success 0, the others untouched; and
-/// the next scrape is whole again.
+/// Checks that if one collector fails, the scrape has status 200, lacks its families, and has all others; and that the
+/// next scrape is complete again.
 async fn usage_fails_with(reply: Reply, flags: &[&str]) -> (Spacelift, Exporter) {
     let api = Spacelift::builder().start().await.unwrap();
     let exporter = Exporter::ready(&api, flags).await;
@@ -49,16 +49,16 @@ async fn graphql_error() {
 }
 
 #[tokio::test]
-async fn graphql_error_beside_data() {
-    let body = r#"{"data":{"usage":{"billingPeriodStart":1,"billingPeriodEnd":2,"usedPrivateMinutes":3,"usedPublicMinutes":4,"usedSeats":5}},"errors":[{"message":"half of it failed"}]}"#;
+async fn graphql_error_with_data() {
+    let body = r#"{"data":{"usage":{"billingPeriodStart":1,"billingPeriodEnd":2,"usedPrivateMinutes":3,"usedPublicMinutes":4,"usedSeats":5}},"errors":[{"message":"a part failed"}]}"#;
     usage_fails_with(Reply::Json(body.to_owned()), &[]).await;
 }
 
 #[tokio::test]
-async fn null_where_the_schema_knows_none_still_says_the_error() {
-    let body = r#"{"data":{"usage":null},"errors":[{"message":"deep trouble","extra":[1]}]}"#;
+async fn null_in_a_required_field_reports_the_graphql_error() {
+    let body = r#"{"data":{"usage":null},"errors":[{"message":"usage is unavailable","extra":[1]}]}"#;
     let (_api, exporter) = usage_fails_with(Reply::Json(body.to_owned()), &[]).await;
-    assert!(exporter.log("the collector failed").await.contains("deep trouble"));
+    assert!(exporter.log("the collector failed").await.contains("usage is unavailable"));
 }
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn timeout() {
 }
 
 #[tokio::test]
-async fn bad_answers() {
+async fn invalid_responses() {
     for body in [
         "",
         "<html>gateway</html>",
@@ -106,7 +106,7 @@ async fn broken_connections() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_once_is_made_again() {
+async fn reconnects_after_a_broken_connection() {
     let api = Spacelift::builder().start().await.unwrap();
     let exporter = Exporter::ready(&api, &[]).await;
     api.override_reply(USAGE, Reply::Reset.once());
@@ -114,7 +114,7 @@ async fn a_connection_that_breaks_once_is_made_again() {
 }
 
 #[tokio::test]
-async fn an_endless_answer_is_refused() {
+async fn rejects_an_endless_response() {
     let (_api, exporter) = usage_fails_with(Reply::Endless, &["-t", "30s"]).await;
     let line = exporter.log("the collector failed").await;
     assert!(line.contains("larger than 64 MiB"), "{line}");
@@ -132,7 +132,7 @@ async fn not_available_for_machine_sessions() {
 }
 
 #[tokio::test]
-async fn all_unsupported_is_no_failure() {
+async fn a_scrape_succeeds_if_all_collectors_are_unsupported() {
     let api = Spacelift::builder().start().await.unwrap();
     let exporter = Exporter::ready(&api, &[]).await;
     for operation in OPERATIONS {
@@ -144,7 +144,7 @@ async fn all_unsupported_is_no_failure() {
 }
 
 #[tokio::test]
-async fn no_collector_delivered() {
+async fn a_scrape_fails_if_no_collector_succeeds() {
     let api = Spacelift::builder().start().await.unwrap();
     let exporter = Exporter::ready(&api, &[]).await;
     api.override_reply(OPERATIONS[0], Reply::graphql_error("first"));
@@ -180,7 +180,7 @@ async fn strict_mode() {
 }
 
 #[tokio::test]
-async fn not_yet_logged_in() {
+async fn fails_scrapes_without_a_session() {
     let api = Spacelift::builder().scenario(Scenario::Down).start().await.unwrap();
     let exporter = Exporter::start(&api, &[]).await;
     let body = exporter.failed_scrape().await;
@@ -192,7 +192,7 @@ async fn not_yet_logged_in() {
 }
 
 #[tokio::test]
-async fn a_limit_is_that_of_the_account() {
+async fn a_rate_limit_applies_to_all_operations() {
     let limits = [
         (429, Some("3600"), true),
         (503, Some("Fri, 31 Dec 2049 23:59:59 GMT"), true),
@@ -202,15 +202,15 @@ async fn a_limit_is_that_of_the_account() {
         (503, Some("soon"), false),
     ];
     for (code, header, is_limit) in limits {
-        // A token that is renewed in each scrape, if that is allowed.
+        // A token with a short lifetime, which each scrape renews unless the limit forbids it.
         let api = Spacelift::builder().token_lifetime(Duration::from_secs(25)).start().await.unwrap();
         let exporter = Exporter::ready(&api, &[]).await;
         let headers = header.map(|value| ("retry-after".to_owned(), value.to_owned())).into_iter().collect();
         api.override_reply(USAGE, Reply::Status { code, headers, body: String::new() }.once());
-        // The other requests of that scrape are under way and go on.
+        // The other requests of that scrape are already running and complete.
         assert_eq!(exporter.scrape().await.sum("spacelift_scrape_collector_success"), 3.0);
-        let asked = || (OPERATIONS.map(|operation| api.count(operation)), api.exchanges());
-        let before = asked();
+        let requests = || (OPERATIONS.map(|operation| api.count(operation)), api.exchanges());
+        let before = requests();
         if !is_limit {
             assert_eq!(exporter.scrape().await.sum("spacelift_scrape_collector_success"), 4.0);
             continue;
@@ -220,14 +220,14 @@ async fn a_limit_is_that_of_the_account() {
             assert_eq!(body.matches(&format!("HTTP {code}")).count(), 4, "{body}");
             assert!(body.contains("not asked again for"), "{body}");
         }
-        assert_eq!(asked(), before, "asked again before it was allowed");
+        assert_eq!(requests(), before, "a request was sent during the limit");
         let wait = if header.is_none_or(|value| value == "soon") { "30s" } else { "h" };
         assert!(exporter.log("not asked again for").await.contains(wait));
     }
 }
 
 #[tokio::test]
-async fn what_is_not_asked_is_not_counted() {
+async fn does_not_count_requests_that_are_not_sent() {
     let api = Spacelift::builder().start().await.unwrap();
     let exporter = Exporter::ready(&api, &[]).await;
     api.override_reply(USAGE, Reply::status(429).once());
@@ -237,7 +237,7 @@ async fn what_is_not_asked_is_not_counted() {
 }
 
 #[tokio::test]
-async fn a_limit_on_the_exchange_is_kept_too() {
+async fn a_rate_limit_applies_to_the_token_exchange() {
     let api = Spacelift::builder().start().await.unwrap();
     let headers = vec![("retry-after".to_owned(), "2".to_owned())];
     api.override_reply(EXCHANGE, Reply::Status { code: 429, headers, body: String::new() }.once());
@@ -250,19 +250,19 @@ async fn a_limit_on_the_exchange_is_kept_too() {
 }
 
 #[tokio::test]
-async fn asked_again_after_retry_after() {
+async fn sends_requests_again_after_retry_after() {
     let api = Spacelift::builder().start().await.unwrap();
     let exporter = Exporter::ready(&api, &[]).await;
     let headers = vec![("retry-after".to_owned(), "1".to_owned())];
     api.override_reply(USAGE, Reply::Status { code: 429, headers, body: String::new() }.once());
     assert_eq!(exporter.scrape().await.sample(&success("usage")), Some(0.0));
-    // The real process runs on the real clock.
+    // The process uses the real clock.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     assert_eq!(exporter.scrape().await.sample(&success("usage")), Some(1.0));
 }
 
 #[tokio::test]
-async fn a_disabled_collector_asks_nothing_and_has_no_health() {
+async fn a_disabled_collector_sends_no_query_and_has_no_series() {
     let api = Spacelift::builder().start().await.unwrap();
     let exporter = Exporter::ready(&api, &["--no-collector.usage", "--collector.integrations"]).await;
     let scrape = exporter.scrape().await;
@@ -272,7 +272,7 @@ async fn a_disabled_collector_asks_nothing_and_has_no_health() {
 }
 
 #[tokio::test]
-async fn a_pool_that_the_api_repeats_stands_once() {
+async fn writes_a_repeated_pool_once() {
     let mut account = Account::with_pools(1, 1);
     account.pools.push(account.pools[0].clone());
     let api = Spacelift::builder().account(account).start().await.unwrap();
@@ -284,7 +284,7 @@ async fn a_pool_that_the_api_repeats_stands_once() {
 }
 
 #[tokio::test]
-async fn gone_pools_are_gone() {
+async fn removes_the_series_of_deleted_pools() {
     let mut account = Account::with_pools(2, 1);
     let api = Spacelift::builder().account(account.clone()).start().await.unwrap();
     let exporter = Exporter::ready(&api, &[]).await;
@@ -296,9 +296,8 @@ async fn gone_pools_are_gone() {
     assert_eq!(count(&exporter.scrape().await.text()), 1);
 }
 
-/// The landing page says of the last scrape when it was and what failed.
 #[tokio::test]
-async fn the_landing_page_names_what_failed() {
+async fn the_landing_page_shows_failed_collectors() {
     let api = Spacelift::builder().scenario(Scenario::PartialFailure).start().await.unwrap();
     let exporter = Exporter::ready(&api, &[]).await;
     let before = exporter.get("/").await.text();

@@ -1,15 +1,15 @@
-//! Golden expositions: a change of what the exporter exposes is a change of `tests/golden`.
+//! Compares expositions with the files in `tests/golden`.
 //!
-//! `UPDATE_GOLDEN=1 cargo test -p spacelift-promex golden` writes them anew.
+//! `UPDATE_GOLDEN=1 cargo test -p spacelift-promex golden` updates the files.
 
 use std::path::Path;
 
 use sandbox::spacelift::{Account, Scenario, Spacelift};
 
-use super::support::{EVERYTHING, Exporter};
+use super::support::{ALL_COLLECTORS, Exporter};
 use super::webhook::Receiver;
 
-/// What promtool says of names that are Spacelift's own exporter's or follow from the API's, and why each stays.
+/// Accepted findings of promtool, with the reason. The names are those of Spacelift's own exporter or follow the API.
 const GRANDFATHERED: [(&str, &str); 5] = [
     (
         "spacelift_current_avg_stack_size_by_resource_count non-histogram and non-summary metrics should not have \"_count\" suffix",
@@ -25,11 +25,11 @@ const GRANDFATHERED: [(&str, &str); 5] = [
     ),
     (
         "spacelift_audit_trail_retention_days use base unit \"seconds\" instead of \"days\"",
-        "a setting in days, shown as it is set",
+        "a setting in days, exported in its own unit",
     ),
     (
         "spacelift_run_log_retention_days use base unit \"seconds\" instead of \"days\"",
-        "a setting in days, shown as it is set",
+        "a setting in days, exported in its own unit",
     ),
 ];
 
@@ -63,18 +63,18 @@ async fn hostile_names() {
     check("hostile", Account::hostile(), Scenario::Healthy).await;
 }
 
-/// What webhooks bring: a run in both payloads, one that waits, one that failed, and what is not counted.
+/// The metrics of webhooks: a run with both payloads, a waiting run, a failed run, and rejected deliveries.
 #[tokio::test]
 async fn webhooks() {
-    let receiver = Receiver::of_every_kind(&[]).await;
-    let text = receiver.scrape_of_every_kind().await.text();
+    let receiver = Receiver::with_every_kind(&[]).await;
+    let text = receiver.scrape_every_kind().await.text();
     harness::lint(&text, &GRANDFATHERED).await;
     compare("webhooks.prom", &text);
 }
 
 async fn check(name: &str, account: Account, scenario: Scenario) {
     let api = Spacelift::builder().account(account).scenario(scenario).start().await.unwrap();
-    let exporter = Exporter::ready(&api, &EVERYTHING).await;
+    let exporter = Exporter::ready(&api, &ALL_COLLECTORS).await;
     let text = exporter.scrape().await;
     assert_eq!(text.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
     harness::lint(&text.text(), &GRANDFATHERED).await;

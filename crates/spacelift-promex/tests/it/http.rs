@@ -1,4 +1,4 @@
-//! The pages, content negotiation, and clients that misbehave.
+//! Pages, content negotiation, and misbehaving clients.
 
 use std::io::Read;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::support::{EVERYTHING, Exporter, PATIENCE, request};
+use super::support::{ALL_COLLECTORS, Exporter, PATIENCE, request};
 
 const PROTOBUF: &str =
     "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
@@ -36,7 +36,7 @@ async fn pages() {
     for part in ["spacelift-promex", env!("CARGO_PKG_VERSION"), "href=\"metrics\"", "href=\"ready\""] {
         assert!(landing.text().contains(part), "{part}");
     }
-    assert!(!landing.text().contains("=\"/"), "a link is not relative: {}", landing.text());
+    assert!(!landing.text().contains("=\"/"), "a link is absolute: {}", landing.text());
     for path in ["/metric", "/metrics/", "/-/", "/-/reload", "/index.html", "//"] {
         assert_eq!(exporter.get(path).await.status, 404, "{path}");
     }
@@ -70,7 +70,7 @@ async fn methods() {
 }
 
 #[tokio::test]
-async fn a_counter_carries_its_full_name_in_the_classic_text_only() {
+async fn the_classic_text_uses_full_counter_names() {
     let (_api, exporter) = exporter().await;
     let classic = exporter.scrape().await;
     assert!(classic.has_family("spacelift_promex_api_requests_total"));
@@ -80,7 +80,7 @@ async fn a_counter_carries_its_full_name_in_the_classic_text_only() {
 }
 
 #[tokio::test]
-async fn protobuf_says_the_same() {
+async fn protobuf_contains_the_same_families() {
     let (_api, exporter) = exporter().await;
     let answer = exporter.get_with("/metrics", &[("accept", PROTOBUF)]).await;
     assert_eq!(answer.header("content-type"), format!("{PROTOBUF}; escaping=underscores"));
@@ -104,7 +104,7 @@ async fn protobuf_says_the_same() {
 }
 
 #[tokio::test]
-async fn compressed_answers() {
+async fn compresses_responses() {
     let (_api, exporter) = exporter().await;
     let gzip = exporter.get_with("/metrics", &[("accept-encoding", "gzip")]).await;
     assert_eq!(gzip.header("content-encoding"), "gzip");
@@ -122,7 +122,7 @@ async fn compressed_answers() {
 }
 
 #[tokio::test]
-async fn its_own_requests_are_counted() {
+async fn counts_its_own_requests() {
     let (api, exporter) = exporter().await;
     exporter.scrape().await;
     let second = exporter.scrape().await;
@@ -136,7 +136,7 @@ async fn its_own_requests_are_counted() {
 }
 
 #[tokio::test]
-async fn the_process_describes_itself() {
+async fn exports_process_metrics() {
     let (_api, exporter) = exporter().await;
     let scrape = exporter.scrape().await;
     for (name, least, most) in [
@@ -153,18 +153,20 @@ async fn the_process_describes_itself() {
     }
 }
 
-/// Writes `bytes`, reads until the server closes, and returns what came.
+/// Sends `bytes` and returns the response, which ends when the server closes the connection.
 async fn raw(exporter: &Exporter, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(&exporter.address).await.unwrap();
     // The server may close while a large request is still being written.
     let _ = stream.write_all(bytes).await;
     let mut answer = Vec::new();
-    let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("the server does not close");
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut answer))
+        .await
+        .expect("the server does not close the connection");
     String::from_utf8_lossy(&answer).into_owned()
 }
 
 #[tokio::test]
-async fn oversized_and_malformed_requests_are_refused() {
+async fn rejects_oversized_and_malformed_requests() {
     let (_api, exporter) = exporter().await;
     let huge = format!("GET /metrics HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "a".repeat(1 << 20));
     assert!(raw(&exporter, huge.as_bytes()).await.starts_with("HTTP/1.1 431"));
@@ -185,7 +187,7 @@ async fn oversized_and_malformed_requests_are_refused() {
 }
 
 #[tokio::test]
-async fn slow_and_idle_clients_delay_nobody() {
+async fn slow_and_idle_clients_do_not_delay_scrapes() {
     let (_api, exporter) = exporter().await;
     let connections = join_all((0..1_000).map(|index| {
         let address = exporter.address.clone();
@@ -198,13 +200,14 @@ async fn slow_and_idle_clients_delay_nobody() {
         }
     }))
     .await;
-    let scrape = timeout(Duration::from_secs(5), exporter.scrape()).await.expect("delayed by idle clients");
+    let scrape =
+        timeout(Duration::from_secs(5), exporter.scrape()).await.expect("idle clients delay the scrape");
     assert!(scrape.sample("process_open_fds").unwrap() < 600.0, "the number of connections is not bounded");
     drop(connections);
 }
 
 #[tokio::test]
-async fn a_slow_request_is_cut_off() {
+async fn closes_connections_with_slow_requests() {
     let (_api, exporter) = exporter().await;
     let mut stream = TcpStream::connect(&exporter.address).await.unwrap();
     stream.write_all(b"GET /health HTTP/1.1\r\n").await.unwrap();
@@ -222,7 +225,7 @@ async fn a_slow_request_is_cut_off() {
     tokio::select! {
         () = closed => {}
         () = drip => {}
-        () = tokio::time::sleep(PATIENCE) => panic!("a request that never ends is kept"),
+        () = tokio::time::sleep(PATIENCE) => panic!("an endless request keeps its connection"),
     }
 }
 
@@ -247,7 +250,7 @@ async fn idle_connections_leave_descriptors_for_a_scrape() {
     command.env_clear().args(["-c", &format!("ulimit -n {DESCRIPTORS}; exec \"$0\" \"$@\"")]);
     command.args([env!("CARGO_BIN_EXE_spacelift-promex"), "serve", "--api-endpoint", &api.url()]);
     command.args(["--api-key-id", DEFAULT_API_KEY_ID, "--api-key-secret", DEFAULT_API_KEY_SECRET]);
-    command.args(EVERYTHING);
+    command.args(ALL_COLLECTORS);
     let exporter = Exporter::run(command).await;
     exporter.log("exchanged the API key").await;
     let mut idle = Vec::new();
@@ -268,7 +271,7 @@ async fn idle_connections_leave_descriptors_for_a_scrape() {
 }
 
 #[tokio::test]
-async fn a_hangup_ends_nothing() {
+async fn sighup_does_not_stop_the_process() {
     let (_api, exporter) = exporter().await;
     exporter.signal("HUP");
     exporter.log("no web configuration to read again").await;

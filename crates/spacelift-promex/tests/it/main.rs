@@ -1,12 +1,11 @@
-//! The real binary over real sockets, against the simulated Spacelift.
+//! Tests of the binary over real sockets, against the simulated Spacelift API.
 
 #![allow(
     clippy::panic,
     clippy::print_stderr,
     clippy::unwrap_used,
-    reason = "a test that cannot go on says so"
+    reason = "tests fail by panicking, and report skips"
 )]
-mod answers;
 mod coalescing;
 mod configuration;
 mod deadlines;
@@ -15,13 +14,14 @@ mod golden;
 mod http;
 mod logs;
 mod network;
+mod network_conditions;
 mod prometheus;
 mod readme;
+mod responses;
 mod runs;
 mod session;
 mod shutdown;
+mod simulated_account;
 mod support;
-mod weather;
 mod web;
 mod webhook;
-mod webhook_world;

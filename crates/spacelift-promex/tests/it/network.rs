@@ -1,4 +1,4 @@
-//! The way to the API: TLS, proxies, HTTP versions, one connection.
+//! Connections to the API: TLS, proxies, HTTP versions, connection reuse.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ pub(crate) fn serve(endpoint: &str) -> Command {
     command
 }
 
-/// A folder that holds the simulated API's CA certificate, and the certificate's path.
+/// Writes the CA certificate of the simulated API to a folder, and returns the folder and the path.
 pub(crate) fn ca_file(api: &Spacelift) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ca.pem");
@@ -24,7 +24,7 @@ pub(crate) fn ca_file(api: &Spacelift) -> (tempfile::TempDir, String) {
 }
 
 #[tokio::test]
-async fn a_custom_ca_over_one_http2_connection() {
+async fn uses_a_custom_ca_and_one_http2_connection() {
     let api = Spacelift::builder().tls(true).start().await.unwrap();
     let (_folder, ca) = ca_file(&api);
     let mut command = serve(&api.url());
@@ -41,9 +41,9 @@ async fn a_custom_ca_over_one_http2_connection() {
 }
 
 #[tokio::test]
-async fn an_unknown_ca_is_not_trusted() {
+async fn rejects_an_unknown_ca() {
     let api = Spacelift::builder().tls(true).start().await.unwrap();
-    // Some other CA is trusted, so that trust exists at all whatever the system has.
+    // Another CA is trusted, because without any trusted CA the exporter does not start.
     let other = Spacelift::builder().tls(true).start().await.unwrap();
     let (_folder, ca) = ca_file(&other);
     let mut command = serve(&api.url());
@@ -56,7 +56,7 @@ async fn an_unknown_ca_is_not_trusted() {
 }
 
 #[tokio::test]
-async fn kept_alive_connections_over_plain_http() {
+async fn keeps_plain_http_connections_alive() {
     let api = Spacelift::builder().start().await.unwrap();
     let exporter = Exporter::ready(&api, &[]).await;
     for _ in 0..10 {
@@ -73,7 +73,7 @@ fn all_begin(proxy: &Proxy, beginning: &str) -> bool {
 }
 
 #[tokio::test]
-async fn https_goes_through_a_tunnel_of_the_proxy() {
+async fn tunnels_https_through_the_proxy() {
     let api = Spacelift::builder().tls(true).start().await.unwrap();
     let (_folder, ca) = ca_file(&api);
     let proxy = Proxy::to(api.address()).await;
@@ -87,7 +87,7 @@ async fn https_goes_through_a_tunnel_of_the_proxy() {
 }
 
 #[tokio::test]
-async fn no_proxy_is_honoured() {
+async fn respects_no_proxy() {
     let api = Spacelift::builder().tls(true).start().await.unwrap();
     let (_folder, ca) = ca_file(&api);
     let proxy = Proxy::to(api.address()).await;
@@ -102,7 +102,7 @@ async fn no_proxy_is_honoured() {
 }
 
 #[tokio::test]
-async fn a_star_means_no_proxy_for_anything() {
+async fn no_proxy_star_disables_the_proxy() {
     let api = Spacelift::builder().tls(true).start().await.unwrap();
     let (_folder, ca) = ca_file(&api);
     let proxy = Proxy::to(api.address()).await;
@@ -113,7 +113,7 @@ async fn a_star_means_no_proxy_for_anything() {
 }
 
 #[tokio::test]
-async fn a_proxy_of_another_kind_is_refused() {
+async fn rejects_unsupported_proxies() {
     for (variable, value, problem) in [
         ("HTTP_PROXY", "https://proxy.test:3128", "is not an http:// proxy but https://"),
         ("http_proxy", "socks5://proxy.test:1080", "is not an http:// proxy but socks5://"),
@@ -136,7 +136,7 @@ async fn a_proxy_of_another_kind_is_refused() {
 }
 
 #[tokio::test]
-async fn the_proxys_url_may_have_white_space_around_it() {
+async fn trims_the_proxy_url() {
     let api = Spacelift::builder().tls(true).start().await.unwrap();
     let (_folder, ca) = ca_file(&api);
     let proxy = Proxy::to(api.address()).await;
@@ -151,7 +151,7 @@ async fn the_proxys_url_may_have_white_space_around_it() {
 }
 
 #[tokio::test]
-async fn all_proxy_is_not_read() {
+async fn ignores_all_proxy() {
     let api = Spacelift::builder().tls(true).start().await.unwrap();
     let (_folder, ca) = ca_file(&api);
     let mut command = serve(&api.url());
@@ -161,7 +161,7 @@ async fn all_proxy_is_not_read() {
 }
 
 #[tokio::test]
-async fn a_self_signed_certificate_that_is_trusted_itself() {
+async fn trusts_a_configured_self_signed_certificate() {
     let api = Spacelift::builder().start().await.unwrap();
     let front = harness::Front::of(api.address(), &[]).await;
     let certificate = harness::Certificate::self_signed(&["127.0.0.1"]);
@@ -180,7 +180,7 @@ async fn a_self_signed_certificate_that_is_trusted_itself() {
     by_variable.env("SSL_CERT_FILE", &ca);
     Exporter::run(by_variable).await.readiness(200).await;
 
-    // For its own names only, and not for whoever else signs itself.
+    // It is trusted for its own names only, and other self-signed certificates are not trusted.
     for names in [&["127.0.0.1"][..], &["other.test"]] {
         let other = harness::Certificate::self_signed(names);
         front.certify(&other);
@@ -195,7 +195,7 @@ async fn a_self_signed_certificate_that_is_trusted_itself() {
 }
 
 #[tokio::test]
-async fn plain_http_is_forwarded_by_the_proxy() {
+async fn forwards_plain_http_through_the_proxy() {
     let api = Spacelift::builder().start().await.unwrap();
     let proxy = Proxy::to(api.address()).await;
     let mut command = serve("http://spacelift.test");
@@ -207,7 +207,7 @@ async fn plain_http_is_forwarded_by_the_proxy() {
 }
 
 #[tokio::test]
-async fn a_sidecar_on_this_host_is_reached_directly() {
+async fn reaches_a_sidecar_directly() {
     let api = Spacelift::builder().start().await.unwrap();
     let proxy = Proxy::to(api.address()).await;
     let mut command = serve(&api.url());
@@ -218,7 +218,7 @@ async fn a_sidecar_on_this_host_is_reached_directly() {
 }
 
 #[tokio::test]
-async fn a_base_path_is_kept() {
+async fn keeps_the_base_path() {
     let api = Spacelift::builder().start().await.unwrap();
     let endpoints = ["/", "///", "/graphql", "/graphql/", "/graphql//"];
     for path in endpoints {

@@ -1,11 +1,11 @@
-//! A real Prometheus scrapes the exporter, and the queries of the published guide give what the account holds.
+//! Runs the published queries in a real Prometheus that scrapes the exporter.
 
 use harness::Prometheus;
 use sandbox::spacelift::{Account, Spacelift};
 
 use super::support::Exporter;
 
-/// The result of a query by the pool's name, which is empty where there is none.
+/// Returns the results of a query by pool name, which is empty for results without a pool.
 async fn by_pool(prometheus: &Prometheus, query: &str) -> Vec<(String, f64)> {
     let name = |labels: serde_json::Value| labels["worker_pool_name"].as_str().unwrap_or_default().to_owned();
     sorted(prometheus.query(query).await.into_iter().map(|(labels, value)| (name(labels), value)).collect())
@@ -17,7 +17,7 @@ fn sorted(mut series: Vec<(String, f64)>) -> Vec<(String, f64)> {
 }
 
 #[tokio::test]
-async fn the_published_queries_return_what_the_account_holds() {
+async fn published_queries_match_the_account() {
     let mut account = Account::with_pools(4, 5);
     account.pools[0].workers.clear();
     account.pools[0].busy_workers = 0;

@@ -1,6 +1,6 @@
-//! What the README's tables say is what the program does.
+//! Checks that the README's tables match the program.
 //!
-//! `UPDATE_GOLDEN=1 cargo test -p spacelift-promex readme` writes the tables anew.
+//! `UPDATE_GOLDEN=1 cargo test -p spacelift-promex readme` updates the tables.
 
 use std::path::Path;
 
@@ -56,9 +56,9 @@ async fn metrics() {
             table += &family.row(&std::mem::take(&mut first), name);
         }
     }
-    let receiver = Receiver::of_every_kind(&none).await;
+    let receiver = Receiver::with_every_kind(&none).await;
     let mut first = "`runs` (on with a webhook secret)".to_owned();
-    let with = families(&receiver.scrape_of_every_kind().await.text());
+    let with = families(&receiver.scrape_every_kind().await.text());
     for (name, family) in
         with.iter().filter(|(name, _)| own.iter().all(|(own, _)| own != name) && !is_health(name))
     {

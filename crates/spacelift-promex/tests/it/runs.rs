@@ -1,4 +1,4 @@
-//! Whatever order, repetition and loss of deliveries: what runs add up to is the same.
+//! The tracker: counts do not depend on the order, repetition and loss of deliveries.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ const STATES: [&str; 9] = [
 ];
 const ENDS: [&str; 6] = ["CANCELED", "FAILED", "FINISHED", "DISCARDED", "STOPPED", "SKIPPED"];
 
-/// What is delivered about a run, in order: states with the seconds before them, then its end.
+/// The states of a run in order, each with the seconds before it, and its final state.
 #[derive(Debug, Clone)]
 struct History {
     stack: usize,
@@ -73,8 +73,8 @@ fn history() -> impl Strategy<Value = History> {
     )
 }
 
-/// Everything that is delivered about some runs, and what arrives of it: each delivery up to three times, the end of a
-/// run at least once, in any order.
+/// The deliveries of some runs as sent, and as received: each up to three times, in any order. The end of each run is
+/// received at least once.
 fn deliveries() -> impl Strategy<Value = (Vec<RunUpdate>, Vec<RunUpdate>)> {
     prop::collection::vec(history(), 1..6).prop_flat_map(|histories| {
         let sent: Vec<RunUpdate> =
@@ -110,7 +110,7 @@ fn count<'a>(updates: impl IntoIterator<Item = &'a RunUpdate>) -> (Tracker, Coun
     (tracker, counts)
 }
 
-/// Counts without the phases of runs.
+/// Removes the histogram of phases.
 fn without_phases(mut counts: Counts) -> Counts {
     counts.histograms.retain(|(distribution, _), _| *distribution != Distribution::RunPhase);
     counts
@@ -129,7 +129,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
-    fn order_repetition_and_loss_change_no_count((sent, arrived) in deliveries()) {
+    fn counts_do_not_depend_on_order_repetition_or_loss((sent, arrived) in deliveries()) {
         let (in_order, expected) = count(&sent);
         let (shuffled, found) = count(&arrived);
         prop_assert_eq!(without_phases(found), without_phases(expected));
@@ -137,8 +137,8 @@ proptest! {
     }
 
     #[test]
-    fn phases_are_the_same_if_all_arrive_before_the_end((sent, arrived) in deliveries()) {
-        // What is lost is delivered after all, and ends come last.
+    fn phases_do_not_depend_on_order_before_the_end((sent, arrived) in deliveries()) {
+        // All deliveries are received, and the ends last.
         let is_end = |update: &&RunUpdate| ENDS.contains(&update.state.as_str());
         let (ends, mut states): (Vec<&RunUpdate>, Vec<&RunUpdate>) = arrived.iter().partition(is_end);
         states.extend(sent.iter().filter(|update| !is_end(update)));
@@ -147,16 +147,16 @@ proptest! {
     }
 
     #[test]
-    fn a_restart_anywhere_changes_nothing((_, arrived) in deliveries(), at in any::<prop::sample::Index>()) {
+    fn a_restart_does_not_change_the_counts((_, arrived) in deliveries(), at in any::<prop::sample::Index>()) {
         let (before, after) = arrived.split_at(at.index(arrived.len()));
-        let mut disk = Disk::default();
+        let mut storage = Storage::default();
         let mut counts = Counts::default();
         let mut statuses = Vec::new();
         for half in [before, after] {
-            let mut tracker = Tracker::new(LIMITS, disk.record());
+            let mut tracker = Tracker::new(LIMITS, storage.record());
             for update in half {
                 statuses.push(tracker.apply(update, moment(), &mut counts));
-                disk.write(tracker.take_changes(Instant::now()));
+                storage.write(tracker.take_changes(Instant::now()));
             }
         }
         let mut tracker = tracker();
@@ -168,15 +168,15 @@ proptest! {
     }
 }
 
-/// What is written down, without a disk.
+/// The stored state, in memory.
 #[derive(Default)]
-struct Disk {
+struct Storage {
     runs: BTreeMap<Box<str>, Run>,
     stacks: BTreeMap<Box<str>, Stack>,
     timelines: [BTreeMap<u64, Entry<u64>>; 3],
 }
 
-impl Disk {
+impl Storage {
     fn write(&mut self, changes: TrackerChanges) {
         for (id, run) in changes.runs {
             match run {
@@ -209,7 +209,7 @@ impl Disk {
 }
 
 #[test]
-fn the_policy_payload_adds_what_only_it_has() {
+fn a_second_payload_adds_only_its_own_fields() {
     let history =
         History { stack: 0, states: vec![(0, 0), (4, 10)], end: 2, drift_detection: false, added: 2 };
     let default = history.updates(0);
@@ -238,7 +238,7 @@ fn the_policy_payload_adds_what_only_it_has() {
     let labels = ["infra", "network", "TRACKED", "FINISHED", "false", "public"];
     assert_eq!(value(&first, Counter::Runs, &labels), Some(1.0));
     assert_eq!(value(&first, Counter::ResourceChanges, &["infra", "network", "TRACKED", "added"]), Some(2.0));
-    // Phases come from its timing, and agree with those of the deliveries.
+    // The phases of the policy payload's timing equal those of the deliveries.
     let phases = |counts: &Counts| {
         let mut phases = counts.clone();
         phases.histograms.retain(|(distribution, _), _| *distribution == Distribution::RunPhase);
@@ -248,7 +248,7 @@ fn the_policy_payload_adds_what_only_it_has() {
 }
 
 #[test]
-fn stacks_beyond_the_bound_are_one() {
+fn groups_stacks_beyond_the_limit() {
     let mut tracker = Tracker::new(RunLimits { max_stacks: 2, ..LIMITS }, TrackerRecord::default());
     let mut counts = Counts::default();
     let history = History { stack: 0, states: vec![], end: 2, drift_detection: false, added: 0 };
@@ -267,7 +267,7 @@ fn stacks_beyond_the_bound_are_one() {
 }
 
 #[test]
-fn runs_and_stacks_that_are_silent_leave() {
+fn removes_silent_runs_and_stacks() {
     let (mut tracker, mut counts) = (tracker(), Counts::default());
     let history = History { stack: 0, states: vec![(0, 0)], end: 2, drift_detection: false, added: 1 };
     let updates = history.updates(0);
@@ -281,7 +281,7 @@ fn runs_and_stacks_that_are_silent_leave() {
     tracker.expire(after(7), &mut counts);
     let labels = ["", "network", "TRACKED", "lost", "false", "public"];
     assert_eq!((tracker.active().runs.len(), value(&counts, Counter::Runs, &labels)), (0, Some(1.0)));
-    // Its end is no second end, but it is the last run of its stack.
+    // The end of a lost run is not counted again, but it is the last run of its stack.
     assert_eq!(tracker.apply(&updates[1], after(7), &mut counts), DedupStatus::New);
     assert_eq!(tracker.apply(&updates[1], after(7), &mut counts), DedupStatus::Duplicate);
     assert_eq!(tracker.last_runs().count(), 1);
@@ -295,7 +295,7 @@ fn runs_and_stacks_that_are_silent_leave() {
 }
 
 #[test]
-fn names_that_nobody_knows_hide_none_that_spacelift_has() {
+fn unknown_names_do_not_replace_known_names() {
     let (mut tracker, mut counts) = (tracker(), Counts::default());
     let history = History { stack: 0, states: vec![(0, 0)], end: 2, drift_detection: false, added: 0 };
     for number in 1..1_000 {
@@ -308,7 +308,7 @@ fn names_that_nobody_knows_hide_none_that_spacelift_has() {
     tracker.apply(&history.updates(0)[1], moment(), &mut counts);
     let labels = ["", "network", "TRACKED", "FINISHED", "false", "public"];
     assert_eq!(value(&counts, Counter::Runs, &labels), Some(1.0));
-    // A restart admits no more of them.
+    // A restart does not reset the limit.
     let mut restarted = Tracker::new(LIMITS, TrackerRecord::default()).with_labels_of(&counts);
     let mut update = history.updates(1_000).remove(0);
     update.run_type = Some("TYPE_1000".to_owned());
@@ -317,7 +317,7 @@ fn names_that_nobody_knows_hide_none_that_spacelift_has() {
 }
 
 #[test]
-fn a_stack_with_a_run_that_has_not_ended_stays() {
+fn keeps_a_stack_with_an_active_run() {
     let settings = RunLimits { stack_ttl: Duration::from_secs(60), ..LIMITS };
     let (mut tracker, mut counts) = (Tracker::new(settings, TrackerRecord::default()), Counts::default());
     let history = History { stack: 0, states: vec![(0, 0)], end: 2, drift_detection: false, added: 0 };
@@ -328,4 +328,28 @@ fn a_stack_with_a_run_that_has_not_ended_stays() {
     tracker.apply(&updates[1], moment(), &mut counts);
     assert_eq!(tracker.expire(later, &mut counts).len(), 1);
     assert!(counts.counters.keys().all(|(_, labels)| !labels.contains(&"network".into())));
+}
+
+#[test]
+fn counts_the_oldest_run_as_lost_beyond_50_000_active_runs() {
+    let (mut tracker, mut counts) = (tracker(), Counts::default());
+    let history = History { stack: 0, states: vec![(0, 0)], end: 2, drift_detection: false, added: 0 };
+    let update = history.updates(0).remove(0);
+    let start = moment();
+    for number in 0..=50_000 {
+        let update = RunUpdate { run: format!("run-{number}"), ..update.clone() };
+        let received = Moment { timestamp: Timestamp(start.timestamp.0 + number), ..start };
+        assert_eq!(tracker.apply(&update, received, &mut counts), DedupStatus::New);
+    }
+    assert_eq!(tracker.active().runs.values().sum::<u64>(), 50_000);
+    let runs = |counts: &Counts, final_state| {
+        value(counts, Counter::Runs, &["", "network", "TRACKED", final_state, "false", "public"])
+    };
+    assert_eq!(runs(&counts, "lost"), Some(1.0));
+    // The lost run is the first one: its end is not counted again, unlike that of the second one.
+    for (number, finished) in [(0, 0.0), (1, 1.0)] {
+        let end = RunUpdate { run: format!("run-{number}"), ..history.updates(0).remove(1) };
+        tracker.apply(&end, start, &mut counts);
+        assert_eq!(runs(&counts, "FINISHED"), Some(finished), "run-{number}");
+    }
 }

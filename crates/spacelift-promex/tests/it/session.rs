@@ -1,4 +1,4 @@
-//! Tokens: exchanged once, renewed in time, retried once.
+//! The session: token exchange, renewal, and refused credentials.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ async fn fifty_scrapes_at_start_make_one_exchange() {
     hold.arrived(1).await;
     let scrapes = join_all((0..50).map(|_| exporter.scrape()));
     let release = async {
-        // All but the first join its round, which waits for the one exchange.
+        // All scrapes except the first join its round, which waits for the exchange.
         exporter.log_lines("joined the running task", 49).await;
         hold.release();
     };
@@ -30,7 +30,7 @@ async fn fifty_scrapes_at_start_make_one_exchange() {
 
 #[tokio::test]
 async fn fifty_scrapes_with_an_expired_token_make_one_exchange() {
-    // A token within thirty seconds of its end counts as expired.
+    // A token is renewed thirty seconds before it expires.
     let api = Spacelift::builder().token_lifetime(Duration::from_secs(20)).start().await.unwrap();
     let exporter = Exporter::ready(&api, &[]).await;
     api.set_token_lifetime(Duration::from_secs(3_600));
@@ -57,7 +57,7 @@ async fn revoked_tokens_are_renewed_once_for_all_collectors() {
 }
 
 #[tokio::test]
-async fn missing_access_costs_one_exchange_and_not_one_in_each_scrape() {
+async fn missing_access_causes_one_further_exchange() {
     for rejection in [Reply::graphql_error("usage: Unauthorized: you need admin access"), Reply::status(401)]
     {
         let api = Spacelift::builder().token_lifetime(Duration::from_secs(3_600)).start().await.unwrap();
@@ -69,14 +69,14 @@ async fn missing_access_costs_one_exchange_and_not_one_in_each_scrape() {
                 |collector| format!("spacelift_scrape_collector_success{{collector=\"{collector}\"}}");
             assert_eq!(scrape.sample(&success("usage")), Some(0.0));
             assert_eq!(scrape.sample(&success("workerpools")), Some(1.0));
-            assert_eq!(api.count(USAGE), scrapes + 1, "asked again with a fresh token once");
+            assert_eq!(api.count(USAGE), scrapes + 1, "retried once with a new token");
             assert_eq!(api.exchanges(), 2);
         }
-        // A token that ended is renewed all the same, by the collectors that have access.
+        // An expired token is still renewed, by the collectors that have access.
         api.revoke_tokens();
         exporter.scrape().await;
         assert_eq!(api.exchanges(), 3);
-        // And access that was given is used at once.
+        // Granted access is used immediately.
         api.clear_overrides();
         let scrape = exporter.scrape().await;
         assert_eq!(scrape.sum("spacelift_scrape_collector_success"), 4.0);
@@ -85,7 +85,7 @@ async fn missing_access_costs_one_exchange_and_not_one_in_each_scrape() {
 }
 
 #[tokio::test]
-async fn a_token_that_ended_is_renewed_though_all_were_refused_before() {
+async fn an_expired_token_is_renewed_after_all_collectors_were_refused() {
     let api = Spacelift::builder().token_lifetime(Duration::from_secs(3_600)).start().await.unwrap();
     let exporter = Exporter::ready(&api, &[]).await;
     let operations = ["PublicWorkerPool", "WorkerPools", "Usage", "Aggregates"];
@@ -100,7 +100,7 @@ async fn a_token_that_ended_is_renewed_though_all_were_refused_before() {
 }
 
 #[tokio::test]
-async fn each_request_carries_what_the_api_wants() {
+async fn sends_the_required_headers() {
     let api = Spacelift::builder().start().await.unwrap();
     let exporter = Exporter::ready(&api, &[]).await;
     exporter.scrape().await;
@@ -115,11 +115,11 @@ async fn each_request_carries_what_the_api_wants() {
     assert_eq!(operations.len(), 5, "{operations:?}");
 }
 
-/// Starts with an API that gives this answer to the key, which ends the process; the last line of its log.
+/// Starts the exporter with an API that refuses the key, checks that the process stops, and returns the last log line.
 async fn rejected(api: &Spacelift) -> String {
     let mut exporter = Exporter::start(api, &[]).await;
     assert_eq!(exporter.exit().await.code(), Some(1));
-    assert_eq!(api.exchanges(), 3, "the same answer three times");
+    assert_eq!(api.exchanges(), 3, "the API refused three times");
     let line = exporter.log("error: the Spacelift API").await;
     assert_eq!(line.matches("rejects the configured credentials").count(), 1, "{line}");
     assert!(line.contains("api_key_id"), "{line}");
@@ -129,7 +129,7 @@ async fn rejected(api: &Spacelift) -> String {
 }
 
 #[tokio::test]
-async fn a_clear_and_repeated_refusal_ends_the_process() {
+async fn a_clear_and_repeated_refusal_stops_the_process() {
     let replies = [
         (None, "unauthorized"),
         (Some(Reply::status(401)), "HTTP 401"),
@@ -137,18 +137,18 @@ async fn a_clear_and_repeated_refusal_ends_the_process() {
         (Some(Reply::Json(r#"{"data":{"apiKeyUser":null}}"#.to_owned())), "the API knows no such key"),
         (Some(Reply::graphql_error("could not find API key")), "could not find API key"),
     ];
-    let ended = replies.map(|(reply, reason)| async move {
-        // Without a prescribed reply, this is what the API says to a wrong secret.
+    let checks = replies.map(|(reply, reason)| async move {
+        // `None` is the API's own response to a wrong secret.
         let api = Spacelift::builder().credentials(DEFAULT_API_KEY_ID, "other").start().await.unwrap();
         api.override_reply(EXCHANGE, reply.unwrap_or_else(|| Reply::graphql_error("unauthorized")));
         let line = rejected(&api).await;
         assert!(line.contains(reason), "{line}");
     });
-    join_all(ended).await;
+    join_all(checks).await;
 }
 
 #[tokio::test]
-async fn a_wrong_secret_ends_the_process_after_three_exchanges() {
+async fn a_wrong_secret_stops_the_process_after_three_exchanges() {
     let api = Spacelift::builder().credentials("other", "other").start().await.unwrap();
     let began = tokio::time::Instant::now();
     rejected(&api).await;
@@ -156,26 +156,26 @@ async fn a_wrong_secret_ends_the_process_after_three_exchanges() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_passes_does_not_end_the_process() {
-    let trouble = [
+async fn a_temporary_refusal_does_not_stop_the_process() {
+    let replies = [
         Reply::graphql_error("unauthorized").times(2),
         Reply::graphql_error("could not find API key: context deadline exceeded").times(4),
         Reply::graphql_error("unauthorized: context deadline exceeded").times(4),
         Reply::graphql_error("invalid upstream").times(4),
         Reply::graphql_error("secret store is not available").times(4),
     ];
-    let survived = trouble.map(|trouble| async move {
+    let checks = replies.map(|reply| async move {
         let api = Spacelift::builder().start().await.unwrap();
-        api.override_reply(EXCHANGE, trouble);
+        api.override_reply(EXCHANGE, reply);
         let exporter = Exporter::start(&api, &[]).await;
         exporter.readiness(200).await;
         exporter.scrape().await;
     });
-    join_all(survived).await;
+    join_all(checks).await;
 }
 
 #[tokio::test]
-async fn an_api_that_cannot_be_reached_is_said_to_be_so() {
+async fn logs_that_the_api_cannot_be_reached() {
     let api = Spacelift::builder().start().await.unwrap();
     api.stop().await;
     let exporter = Exporter::start(&api, &[]).await;
@@ -184,7 +184,7 @@ async fn an_api_that_cannot_be_reached_is_said_to_be_so() {
 }
 
 #[tokio::test]
-async fn what_repeats_in_every_scrape_is_logged_once() {
+async fn logs_repeated_failures_once() {
     let api = Spacelift::builder().start().await.unwrap();
     let exporter = Exporter::ready(&api, &[]).await;
     api.override_reply(USAGE, Reply::graphql_error("boom"));
@@ -202,7 +202,7 @@ async fn what_repeats_in_every_scrape_is_logged_once() {
     assert!(lines[0].contains("the collector failed") && lines[0].contains("boom"), "{lines:#?}");
     assert!(lines[1].contains("for another reason") && lines[1].contains("HTTP 500"), "{lines:#?}");
 
-    // The same of exchanges, of which a clock that is ahead makes one in each scrape.
+    // Token exchanges are logged once, too. Tokens with a short lifetime cause an exchange in each scrape.
     let api = Spacelift::builder().token_lifetime(Duration::from_secs(20)).start().await.unwrap();
     let exporter = Exporter::ready(&api, &[]).await;
     for _ in 0..20 {
@@ -219,7 +219,7 @@ async fn what_repeats_in_every_scrape_is_logged_once() {
 }
 
 #[tokio::test]
-async fn a_passing_trouble_at_start_does_not_end_the_process() {
+async fn a_temporary_failure_at_start_does_not_stop_the_process() {
     let api = Spacelift::builder().start().await.unwrap();
     for reply in [
         Reply::graphql_error("internal server error"),
@@ -246,7 +246,7 @@ async fn a_passing_trouble_at_start_does_not_end_the_process() {
 }
 
 #[tokio::test]
-async fn an_api_that_is_down_at_start_and_later() {
+async fn recovers_from_an_api_outage_at_start_and_later() {
     let api = Spacelift::builder().start().await.unwrap();
     api.stop().await;
     let exporter = Exporter::start(&api, &[]).await;
@@ -267,30 +267,30 @@ async fn an_api_that_is_down_at_start_and_later() {
 }
 
 #[tokio::test]
-async fn a_session_that_is_lost_later_shows_in_readiness_and_recovers() {
+async fn readiness_follows_a_lost_session() {
     let api = Spacelift::builder().token_lifetime(Duration::from_secs(20)).start().await.unwrap();
     let exporter = Exporter::ready(&api, &[]).await;
     api.set_scenario(Scenario::Unauthorized);
     exporter.failed_scrape().await;
     assert!(exporter.readiness(503).await.contains("unauthorized"));
     api.set_scenario(Scenario::Healthy);
-    // Without a scrape: a probe on /ready may be what keeps scrapes away.
+    // Readiness must recover without a scrape, because Prometheus may not scrape a pod that is not ready.
     exporter.readiness(200).await;
     exporter.scrape().await;
 }
 
 #[tokio::test]
-async fn a_token_that_is_still_good_serves_while_there_is_no_other() {
+async fn uses_a_valid_token_while_its_renewal_fails() {
     let api = Spacelift::builder().token_lifetime(Duration::from_secs(25)).start().await.unwrap();
     let exporter = Exporter::ready(&api, &[]).await;
     api.override_reply(EXCHANGE, Reply::status(503));
     exporter.scrape().await;
-    assert!(api.exchanges() > 1, "a renewal was tried");
+    assert!(api.exchanges() > 1, "no renewal was attempted");
     assert_eq!(exporter.get("/ready").await.status, 200);
 }
 
 #[tokio::test]
-async fn an_exchange_that_hangs_is_said_to_be_the_reason() {
+async fn reports_a_hung_exchange_as_the_reason() {
     let api = Spacelift::builder().start().await.unwrap();
     api.override_reply(EXCHANGE, Reply::Hold(Hold::new()));
     let exporter = Exporter::start(&api, &["-t", "200ms"]).await;
@@ -299,7 +299,7 @@ async fn an_exchange_that_hangs_is_said_to_be_the_reason() {
 }
 
 #[tokio::test]
-async fn a_rotated_secret_file_is_read_again() {
+async fn reads_a_rotated_secret_file() {
     let api = Spacelift::builder().token_lifetime(Duration::from_secs(20)).start().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("secret");
@@ -320,7 +320,7 @@ async fn a_rotated_secret_file_is_read_again() {
 }
 
 #[tokio::test]
-async fn an_exchange_slower_than_a_scrape_serves_the_next_one() {
+async fn a_slow_exchange_serves_the_next_scrape() {
     let api = Spacelift::builder().start().await.unwrap();
     let hold = Hold::new();
     api.override_reply(EXCHANGE, Reply::Hold(hold.clone()));
@@ -334,7 +334,7 @@ async fn an_exchange_slower_than_a_scrape_serves_the_next_one() {
 }
 
 #[tokio::test]
-async fn key_ids_and_secrets_are_text() {
+async fn reads_key_ids_and_secrets_as_text() {
     let api = Spacelift::builder().credentials("00123", "0456").start().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.yaml");
@@ -350,7 +350,7 @@ async fn key_ids_and_secrets_are_text() {
 }
 
 #[tokio::test]
-async fn no_secret_is_seen_anywhere() {
+async fn never_shows_secrets() {
     let api = Spacelift::builder().start().await.unwrap();
     let url = api.url();
     let mut noisy = command();
@@ -367,9 +367,9 @@ async fn no_secret_is_seen_anywhere() {
     exporter.log("exchanged the API key").await;
     let scrape = exporter.scrape().await.text();
     let token = api.requests().into_iter().find_map(|request| request.token).unwrap();
-    // Also where the secret stands across the end of what is quoted.
-    let words = format!("{DEFAULT_API_KEY_SECRET} is bad, and {}so is {token}", "very ".repeat(56));
-    api.override_reply(USAGE, Reply::graphql_error(&words));
+    // The secret and the token are redacted before the text is truncated.
+    let text = format!("{DEFAULT_API_KEY_SECRET} is bad, and {}so is {token}", "very ".repeat(56));
+    api.override_reply(USAGE, Reply::graphql_error(&text));
     let partial = exporter.scrape().await.text();
     let line = exporter.log("the collector failed").await;
     assert!(line.contains("[redacted] is bad") && !line.contains(&token[..8]), "{line}");

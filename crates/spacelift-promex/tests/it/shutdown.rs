@@ -1,4 +1,4 @@
-//! The end of the process.
+//! Shutdown of the process.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use super::support::Exporter;
 const USAGE: &str = "PrometheusExporter_Usage";
 
 #[tokio::test]
-async fn a_running_scrape_is_finished() {
+async fn finishes_running_scrapes() {
     for signal in ["TERM", "INT"] {
         let api = Spacelift::builder().start().await.unwrap();
         let mut exporter = Exporter::ready(&api, &[]).await;
@@ -23,7 +23,7 @@ async fn a_running_scrape_is_finished() {
         let end = async {
             hold.arrived(1).await;
             exporter.signal(signal);
-            // An idle connection ends at once, which also tells that the drain has begun.
+            // The idle connection is closed immediately, which shows that the drain has started.
             assert_eq!(idle.read(&mut [0; 16]).await.unwrap_or(0), 0);
             assert!(TcpStream::connect(&exporter.address).await.is_err(), "still listening");
             hold.release();
@@ -35,7 +35,7 @@ async fn a_running_scrape_is_finished() {
 }
 
 #[tokio::test]
-async fn a_scrape_that_waits_is_answered_with_what_has_arrived() {
+async fn answers_a_waiting_scrape_with_partial_data() {
     let api = Spacelift::builder().start().await.unwrap();
     let mut exporter = Exporter::ready(&api, &["-t", "1m"]).await;
     let hold = Hold::new();
@@ -54,7 +54,7 @@ async fn a_scrape_that_waits_is_answered_with_what_has_arrived() {
 }
 
 #[tokio::test]
-async fn a_scrape_without_a_session_is_answered_too() {
+async fn answers_a_scrape_that_waits_for_a_session() {
     let api = Spacelift::builder().start().await.unwrap();
     let hold = Hold::new();
     api.override_reply(EXCHANGE, Reply::Hold(hold.clone()));
@@ -62,7 +62,7 @@ async fn a_scrape_without_a_session_is_answered_too() {
     hold.arrived(1).await;
     let mut scrape = TcpStream::connect(&exporter.address).await.unwrap();
     scrape.write_all(b"GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
-    // Connections are taken in turn, so that the scrape has begun when a later request is answered.
+    // Connections are accepted in order, so the scrape is running when a later request is answered.
     exporter.get("/health").await;
     exporter.signal("TERM");
     let mut answer = String::new();
@@ -73,7 +73,7 @@ async fn a_scrape_without_a_session_is_answered_too() {
 }
 
 #[tokio::test]
-async fn a_second_signal_cuts_it_short() {
+async fn a_second_signal_aborts_the_shutdown() {
     let api = Spacelift::builder().start().await.unwrap();
     let mut exporter = Exporter::ready(&api, &["-t", "1m"]).await;
     let hold = Hold::new();

@@ -1,12 +1,12 @@
-//! The exporter against the simulated Spacelift.
+//! Starts the exporter against the simulated Spacelift API.
 
 pub(crate) use harness::{PATIENCE, get, request, run_to_end};
 use sandbox::spacelift::{DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, Spacelift};
 use std::ops::{Deref, DerefMut};
 use tokio::process::Command;
 
-/// The flags that turn every collector on.
-pub(crate) const EVERYTHING: [&str; 6] = [
+/// The flags that enable every collector.
+pub(crate) const ALL_COLLECTORS: [&str; 6] = [
     "--collector.pools",
     "--collector.limits",
     "--collector.integrations",
@@ -15,7 +15,7 @@ pub(crate) const EVERYTHING: [&str; 6] = [
     "--collector.dora",
 ];
 
-/// The exporter's binary with nothing of this process's environment.
+/// Returns a command for the exporter's binary with an empty environment.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_spacelift-promex"));
     command.env_clear();
@@ -26,7 +26,7 @@ pub(crate) fn command() -> Command {
 pub(crate) struct Exporter(harness::Exporter);
 
 impl Exporter {
-    /// Starts it against the simulated API with its default credentials.
+    /// Starts the exporter against the simulated API with the default credentials.
     pub(crate) async fn start(api: &Spacelift, flags: &[&str]) -> Self {
         let url = api.url();
         let mut command = command();
@@ -36,20 +36,20 @@ impl Exporter {
         Self::run(command).await
     }
 
-    /// Like [`Exporter::start`], once the session is established.
+    /// Starts the exporter as [`Exporter::start`] does, and waits until the session is established.
     pub(crate) async fn ready(api: &Spacelift, flags: &[&str]) -> Self {
         let exporter = Self::start(api, flags).await;
         exporter.log("exchanged the API key").await;
         exporter
     }
 
-    /// Runs a prepared command on a free port.
+    /// Starts a prepared command on a free port.
     pub(crate) async fn run(mut command: Command) -> Self {
         command.args(["--listen-address", "127.0.0.1:0"]);
         Self(harness::Exporter::run(command).await)
     }
 
-    /// Without what is special about this exporter.
+    /// Returns the exporter of the common harness.
     pub(crate) fn into_inner(self) -> harness::Exporter {
         self.0
     }

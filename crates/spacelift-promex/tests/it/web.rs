@@ -1,11 +1,11 @@
-//! `--web.config.file`: who gets in and who does not. How, is for the common crate's tests to say.
+//! `--web.config.file` is enforced. The details are tested in the common crate.
 
 use sandbox::spacelift::Spacelift;
 
 use super::support::Exporter;
 
 #[tokio::test]
-async fn the_doors_are_locked() {
+async fn rejects_unauthenticated_requests() {
     let api = Spacelift::builder().start().await.unwrap();
     harness::check_doors(async |config| {
         let config = config.to_str().unwrap();

@@ -1,18 +1,19 @@
-//! Webhooks that the real binary receives.
+//! Webhook deliveries to the binary.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use harness::{Answer, send};
+use futures_util::future::join_all;
+use harness::{Answer, SmallDisk, send};
 use sandbox::spacelift::webhook::{
     Changes, Delivery, PolicyReceipt, RunInfo, Shape, SignedRequest, audit_event, internal_error,
     module_version,
 };
-use sandbox::spacelift::{Account, Scenario, Spacelift};
+use sandbox::spacelift::{Account, DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, Scenario, Spacelift};
 
 use tempfile::TempDir;
 
-use super::support::Exporter;
+use super::support::{Exporter, command};
 
 const SECRET: &str = "correct horse";
 const CREATED: Duration = Duration::from_secs(1_757_500_000);
@@ -21,7 +22,7 @@ const CREATED: Duration = Duration::from_secs(1_757_500_000);
 pub(crate) struct Receiver {
     exporter: Exporter,
     api: Spacelift,
-    /// With the durable state, if there is one.
+    /// The folder of the durable state, if there is one.
     _folder: Option<TempDir>,
 }
 
@@ -36,8 +37,8 @@ impl Receiver {
         Self { exporter, api, _folder: None }
     }
 
-    /// With durable state and further flags, and a delivery of every kind counted.
-    pub(crate) async fn of_every_kind(flags: &[&str]) -> Self {
+    /// Starts the exporter with durable state and further flags, and sends a delivery of every kind.
+    pub(crate) async fn with_every_kind(flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state");
         let flags = [flags, &["--webhook.secret", SECRET, "--state.path", path.to_str().unwrap()]].concat();
@@ -66,8 +67,8 @@ impl Receiver {
         receiver
     }
 
-    /// Its scrape.
-    pub(crate) async fn scrape_of_every_kind(&self) -> Answer {
+    /// Scrapes once the deliveries of [`with_every_kind`](Self::with_every_kind) are counted.
+    pub(crate) async fn scrape_every_kind(&self) -> Answer {
         self.scrape_with("bad_signature", 1.0).await
     }
 
@@ -86,7 +87,7 @@ impl Receiver {
         assert_eq!((answer.status, answer.text().as_str()), (200, "accepted\n"));
     }
 
-    /// The scrape that shows that many results of deliveries.
+    /// Scrapes until the number of deliveries with a result is `count`.
     async fn scrape_with(&self, result: &str, count: f64) -> Answer {
         let series = format!("spacelift_webhook_deliveries_total{{result=\"{result}\"}}");
         let what = format!("not {count} {result}");
@@ -107,7 +108,7 @@ fn at(seconds: u64) -> Duration {
     CREATED + Duration::from_secs(seconds)
 }
 
-/// Queued, ready after 10 s, planning after 40 s, finished after 100 s.
+/// The deliveries of a run: queued, ready after 10 s, planning after 40 s, finished after 100 s.
 fn history(run: &RunInfo) -> Vec<Delivery> {
     let states = [("QUEUED", at(0)), ("READY", at(10)), ("PLANNING", at(40)), ("FINISHED", at(100))];
     Delivery::history(run, states)
@@ -116,7 +117,7 @@ fn history(run: &RunInfo) -> Vec<Delivery> {
 const RUN: &str = "01K5AAAAAAAAAAAAAAAAAAAAAA";
 
 #[tokio::test]
-async fn a_run_is_seen_from_its_queue_to_its_end() {
+async fn counts_a_run_from_queue_to_end() {
     let receiver = Receiver::start(&[]).await;
     let deliveries = history(&run(RUN));
     for delivery in &deliveries[..3] {
@@ -128,7 +129,7 @@ async fn a_run_is_seen_from_its_queue_to_its_end() {
     let since = "spacelift_run_state_oldest_timestamp_seconds{stack=\"network\",state=\"PLANNING\"}";
     assert_eq!(running.sample(since), Some(at(40).as_secs_f64()));
     let finished = "spacelift_runs_total{space=\"\",stack=\"network\",run_type=\"TRACKED\",final_state=\"FINISHED\",drift_detection=\"false\",worker_pool=\"blue\"}";
-    assert_eq!(running.sample(finished), Some(0.0), "an increase from nothing is not seen");
+    assert_eq!(running.sample(finished), Some(0.0), "the series must exist before its first increase");
 
     receiver.deliver(&deliveries[3], Shape::Default).await;
     let ended = receiver.scrape_with("accepted", 4.0).await;
@@ -181,10 +182,10 @@ async fn a_run_is_seen_from_its_queue_to_its_end() {
 }
 
 #[tokio::test]
-async fn both_payloads_of_a_run_count_it_once_and_agree() {
+async fn counts_a_run_with_both_payloads_once() {
     let receiver = Receiver::start(&[]).await;
     let [first, second] = [RUN, "01K5CCCCCCCCCCCCCCCCCCCCCC"].map(run);
-    // In either order.
+    // Each run receives its payloads in a different order.
     for delivery in history(&first) {
         receiver.deliver(&delivery, Shape::Default).await;
         receiver.deliver(&delivery, Shape::Policy).await;
@@ -218,7 +219,7 @@ async fn both_payloads_of_a_run_count_it_once_and_agree() {
 }
 
 #[tokio::test]
-async fn only_what_is_well_signed_is_taken_and_all_of_that() {
+async fn accepts_only_valid_signatures_and_reads_rotated_secrets() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("secrets");
     std::fs::write(&path, "new secret\r\nold secret\n").unwrap();
@@ -248,23 +249,23 @@ async fn only_what_is_well_signed_is_taken_and_all_of_that() {
     let log = receiver.exporter.log("was not accepted").await;
     assert!(log.contains("compare the webhook's secret"), "{log}");
 
-    // Rotated: the file has another secret, and neither of the others.
+    // The file is rotated to another secret, which replaces both.
     std::fs::write(&path, "other secret").unwrap();
-    let is_taken = async { while receiver.send(&other).await.status != 200 {} };
-    tokio::time::timeout(harness::PATIENCE, is_taken).await.expect("the new secret is not read");
+    let is_accepted = async { while receiver.send(&other).await.status != 200 {} };
+    tokio::time::timeout(harness::PATIENCE, is_accepted).await.expect("the new secret is not read");
     assert_eq!(receiver.send(&signed).await.status, 401);
-    // A file that is gone changes nothing but what `/ready` says.
+    // After the file is removed, the last secret stays valid and `/ready` reports the failure.
     std::fs::remove_file(&path).unwrap();
     let missing = async {
         while !receiver.exporter.get("/ready").await.text().contains("the webhook's secret") {
             assert_eq!(receiver.send(&other).await.status, 200);
         }
     };
-    tokio::time::timeout(harness::PATIENCE, missing).await.expect("/ready does not say so");
+    tokio::time::timeout(harness::PATIENCE, missing).await.expect("/ready does not report the missing file");
 }
 
 #[tokio::test]
-async fn shapes_that_are_not_counted_are_answered_all_the_same() {
+async fn answers_200_to_every_signed_delivery() {
     let receiver = Receiver::start(&["--webhook.account", "acme"]).await;
     let deep = "[".repeat(100_000);
     let wide = format!("[{}0]", "0,".repeat(4 * 1_024 * 1_024 - 2));
@@ -299,7 +300,7 @@ async fn shapes_that_are_not_counted_are_answered_all_the_same() {
 }
 
 #[tokio::test]
-async fn deliveries_have_a_door_of_their_own_and_are_off_without_a_secret() {
+async fn serves_webhooks_on_a_separate_address_and_only_with_a_secret() {
     let api = Spacelift::builder().account(Account::rich()).start().await.unwrap();
     let off = Exporter::ready(&api, &["--webhook.account", "acme"]).await;
     let warning = off.log("have no effect").await;
@@ -337,7 +338,7 @@ async fn deliveries_have_a_door_of_their_own_and_are_off_without_a_secret() {
 }
 
 #[tokio::test]
-async fn runs_are_there_while_the_api_is_down() {
+async fn shows_runs_while_the_api_is_down() {
     let receiver = Receiver::start(&[]).await;
     receiver.deliver(&history(&run(RUN))[3], Shape::Default).await;
     receiver.api.set_scenario(Scenario::Down);
@@ -347,7 +348,7 @@ async fn runs_are_there_while_the_api_is_down() {
 }
 
 #[tokio::test]
-async fn stacks_are_bounded_and_runs_without_news_are_lost() {
+async fn bounds_stacks_and_counts_silent_runs_as_lost() {
     let flags = ["--runs.max-stacks", "1", "--runs.max-age", "1s", "--runs.stack-ttl", "2s"];
     let receiver = Receiver::start(&flags).await;
     receiver.deliver(&history(&run(RUN))[3], Shape::Default).await;
@@ -357,13 +358,19 @@ async fn stacks_are_bounded_and_runs_without_news_are_lost() {
     let scrape = receiver.scrape_with("accepted", 2.0).await;
     assert_eq!(scrape.sample("spacelift_runs_stack_limit_exceeded_total"), Some(1.0));
     let lost = "spacelift_runs_total{space=\"\",stack=\"_other\",run_type=\"TRACKED\",final_state=\"lost\",drift_detection=\"false\",worker_pool=\"blue\"}";
-    let scrape = receiver.exporter.scraped("no run is lost", |answer| answer.sample(lost) == Some(1.0)).await;
+    let scrape = receiver
+        .exporter
+        .scraped("a run is counted as lost", |answer| answer.sample(lost) == Some(1.0))
+        .await;
     assert!(!scrape.has_family("spacelift_runs_active"));
-    receiver.exporter.scraped("the stack stays", |answer| !answer.text().contains("stack=\"network\"")).await;
+    receiver
+        .exporter
+        .scraped("the stack is removed", |answer| !answer.text().contains("stack=\"network\""))
+        .await;
 }
 
 #[tokio::test]
-async fn with_state_each_run_counts_once_across_kill_9() {
+async fn counts_each_run_once_across_kill_9() {
     let api = Spacelift::builder().account(Account::rich()).start().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state");
@@ -375,12 +382,12 @@ async fn with_state_each_run_counts_once_across_kill_9() {
         let api = Spacelift::builder().start().await.unwrap();
         let mut receiver = Receiver { exporter, api, _folder: None };
         if let Some(deliveries) = pending.take() {
-            // It was running when the process was killed, and its counts are those of what was answered.
+            // One run was active when the process was killed. The counts are those of the acknowledged deliveries.
             let scrape = receiver.exporter.scrape().await;
             assert_eq!(scrape.sum("spacelift_runs_active"), 1.0);
             assert_eq!(scrape.sum("spacelift_runs_total"), f64::from(runs));
             assert_eq!(scrape.sum("spacelift_run_duration_seconds_count"), f64::from(runs));
-            // Spacelift tries again what was not answered, and sometimes what was.
+            // Spacelift retries unacknowledged deliveries, and sometimes acknowledged ones.
             for delivery in &deliveries {
                 receiver.deliver(delivery, Shape::Default).await;
             }
@@ -408,4 +415,79 @@ async fn with_state_each_run_counts_once_across_kill_9() {
     assert!(scrape.sample("spacelift_webhook_last_delivery_timestamp_seconds").is_some());
     exporter.signal("TERM");
     assert!(exporter.exit().await.success());
+}
+
+#[tokio::test]
+async fn answers_503_while_the_read_of_the_secret_file_blocks() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    // Opening a FIFO blocks until a writer opens it.
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let receiver = Receiver::with(&["--webhook.secret-file", path.to_str().unwrap()]).await;
+    let signed = history(&run(RUN))[3].signed(Shape::Default, SECRET);
+    let response = receiver.send(&signed).await;
+    assert_eq!((response.status, response.text().as_str()), (503, "overloaded\n"));
+    assert_eq!(response.header("retry-after"), "1");
+    let ready = receiver.exporter.get("/ready").await.text();
+    assert!(ready.contains("the webhook's secret: ") && ready.contains("not read within 2s"), "{ready}");
+    receiver.scrape_with("overloaded", 1.0).await;
+
+    // The blocked read ends, and the next one reads the secret.
+    let blocked = folder.path().join("blocked");
+    std::fs::rename(&path, &blocked).unwrap();
+    std::fs::write(&path, SECRET).unwrap();
+    tokio::task::spawn_blocking(move || std::fs::write(blocked, "")).await.unwrap().unwrap();
+    let is_accepted = async { while receiver.send(&signed).await.status != 200 {} };
+    tokio::time::timeout(harness::PATIENCE, is_accepted).await.expect("the secret is not read");
+    let scrape = receiver.scrape_with("accepted", 1.0).await;
+    assert_eq!(scrape.sum("spacelift_runs_total"), 1.0);
+}
+
+/// Returns the end of a run whose labels are long, so that its series need several KiB in the state file.
+fn large_delivery(number: usize) -> SignedRequest {
+    let mut run = run(&format!("01K5EEEEEEEEEEEEEEEE{number:06}"));
+    run.stack.id = format!("{number:0250}");
+    history(&run)[3].signed(Shape::Default, SECRET)
+}
+
+#[tokio::test]
+async fn answers_503_if_the_commit_does_not_complete_within_ten_seconds() {
+    let Some(disk) = SmallDisk::new().await else { return };
+    let api = Spacelift::builder().account(Account::rich()).start().await.unwrap();
+    let mut command = command();
+    command.args(["serve", "--api-endpoint", &api.url(), "--api-key-id", DEFAULT_API_KEY_ID]);
+    command.args(["--api-key-secret", DEFAULT_API_KEY_SECRET, "--webhook.secret", SECRET]);
+    command.args(["--runs.max-stacks", "100000", "--state.path"]).arg(disk.path());
+    let exporter = Exporter::run(disk.around(&command)).await;
+    exporter.readiness(200).await;
+    let receiver = Receiver { exporter, api, _folder: None };
+    let filler = disk.fill(receiver.exporter.pid());
+
+    // Deliveries are accepted until the free pages of the state file are used up.
+    let mut deliveries = Vec::new();
+    let rejected = loop {
+        let first = deliveries.len();
+        assert!(first < 20_000, "every delivery is committed");
+        deliveries.extend((first..first + 200).map(large_delivery));
+        let responses = join_all(deliveries[first..].iter().map(|delivery| receiver.send(delivery))).await;
+        if let Some(rejected) = responses.into_iter().find(|response| response.status != 200) {
+            break rejected;
+        }
+    };
+    assert_eq!((rejected.status, rejected.text().as_str()), (503, "overloaded\n"));
+    let ready = receiver.exporter.get("/ready").await.text();
+    assert!(ready.contains("durable state: ") && ready.contains("No space left"), "{ready}");
+    let scrape = receiver.exporter.scrape().await;
+    assert!(scrape.sample("spacelift_promex_state_errors_total") > Some(0.0));
+    let counted = scrape.sum("spacelift_runs_total");
+    assert!(counted < deliveries.len() as f64, "{counted} runs are shown before their commit");
+
+    disk.free(filler);
+    for delivery in &deliveries {
+        let is_accepted = async { while receiver.send(delivery).await.status != 200 {} };
+        tokio::time::timeout(harness::PATIENCE, is_accepted).await.expect("the disk has space again");
+    }
+    let count = deliveries.len() as f64;
+    let counts_each_once = |scrape: &Answer| scrape.sum("spacelift_runs_total") == count;
+    receiver.exporter.scraped("each run is counted once", counts_each_once).await;
 }

@@ -1,25 +1,25 @@
 //! Invalid and missing values, and the messages about them.
 
 use super::super::support::{command, run_to_end};
-use super::{GOOD, check, refused};
+use super::{GOOD, check, check_rejected};
 
 #[tokio::test]
-async fn what_is_missing() {
-    refused(
+async fn rejects_missing_required_options() {
+    check_rejected(
         &["-k", "id", "-s", "hush"],
         &[],
         None,
         &["api_endpoint is required", "--api-endpoint", "SPACELIFT_PROMEX_API_ENDPOINT"],
     )
     .await;
-    refused(
+    check_rejected(
         &["-e", "http://x", "-s", "hush"],
         &[],
         None,
         &["api_key_id is required", "SPACELIFT_PROMEX_API_KEY_ID"],
     )
     .await;
-    refused(
+    check_rejected(
         &["-e", "http://x", "-k", "id"],
         &[],
         None,
@@ -27,27 +27,33 @@ async fn what_is_missing() {
     )
     .await;
     let empty = [("SPACELIFT_PROMEX_API_KEY_ID", "")];
-    refused(&["-e", "http://x", "-s", "hush"], &empty, None, &["api_key_id is required"]).await;
+    check_rejected(&["-e", "http://x", "-s", "hush"], &empty, None, &["api_key_id is required"]).await;
 }
 
 #[tokio::test]
-async fn a_file_of_certificates_on_a_volume_that_hangs_is_named() {
+async fn rejects_files_whose_read_blocks() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("roots");
     assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
     let path = path.to_str().unwrap();
-    refused(
+    check_rejected(
         &[&GOOD[..], &["--ca-cert-path", path]].concat(),
         &[],
         None,
         &["ca_cert_path", "not read within 5s"],
     )
     .await;
-    refused(&GOOD, &[("CONFIG_PATH", path)], None, &["configuration file", path, "not read within 5s"]).await;
+    check_rejected(
+        &GOOD,
+        &[("CONFIG_PATH", path)],
+        None,
+        &["configuration file", path, "not read within 5s"],
+    )
+    .await;
 }
 
 #[tokio::test]
-async fn values_that_mean_nothing() {
+async fn rejects_invalid_values() {
     for (flag, key, value, allowed) in [
         ("--api-endpoint", "api_endpoint", "acme.app.spacelift.io", "allowed is an http or https URL"),
         ("--api-endpoint", "api_endpoint", "ftp://acme", "allowed is an http or https URL"),
@@ -87,16 +93,21 @@ async fn values_that_mean_nothing() {
         ("--ca-cert-path", "ca_cert_path", "/dev/null", "allowed is a PEM file"),
     ] {
         let flags = [&GOOD[..], &[flag, value]].concat();
-        refused(&flags, &[], None, &[key, &format!("flag {flag}"), allowed]).await;
+        check_rejected(&flags, &[], None, &[key, &format!("flag {flag}"), allowed]).await;
         if flag != "--api-endpoint" {
             let variable = format!("SPACELIFT_PROMEX_{}", key.replace('.', "_").to_uppercase());
-            refused(&GOOD, &[(&variable, value)], None, &[key, &format!("variable {variable}"), allowed])
-                .await;
+            check_rejected(
+                &GOOD,
+                &[(&variable, value)],
+                None,
+                &[key, &format!("variable {variable}"), allowed],
+            )
+            .await;
             let file = match key.split_once('.') {
                 Some((section, key)) => format!("{section}: {{{key}: \"{value}\"}}\n"),
                 None => format!("{key}: {value}\n"),
             };
-            refused(&GOOD, &[], Some(&file), &[key, "from file /", allowed]).await;
+            check_rejected(&GOOD, &[], Some(&file), &[key, "from file /", allowed]).await;
         }
     }
     for (key, variable) in [
@@ -104,37 +115,49 @@ async fn values_that_mean_nothing() {
         ("partial_scrapes", "SPACELIFT_PROMEX_PARTIAL_SCRAPES"),
         ("collectors.usage", "SPACELIFT_PROMEX_COLLECTOR_USAGE"),
     ] {
-        refused(&GOOD, &[(variable, "maybe")], None, &[key, variable, "allowed is true or false"]).await;
+        check_rejected(&GOOD, &[(variable, "maybe")], None, &[key, variable, "allowed is true or false"])
+            .await;
     }
-    refused(&GOOD, &[("RUST_LOG", "shouting=very")], None, &["RUST_LOG", "allowed is a level"]).await;
+    check_rejected(&GOOD, &[("RUST_LOG", "shouting=very")], None, &["RUST_LOG", "allowed is a level"]).await;
 }
 
 #[tokio::test]
-async fn files_that_make_no_sense() {
-    refused(
+async fn rejects_invalid_files() {
+    check_rejected(
         &GOOD,
         &[],
         Some("scrape_timout: 5s\n"),
         &["unknown key scrape_timout in file /", "scrape_timeout"],
     )
     .await;
-    refused(
+    check_rejected(
         &GOOD,
         &[],
         Some("collectors: {usages: true}\n"),
         &["unknown key collectors.usages", "workerpools"],
     )
     .await;
-    refused(&GOOD, &[], Some("scrape_timeout: {a: b}\n"), &["scrape_timeout from file /", "found map"]).await;
-    refused(&GOOD[..4], &[], Some("api_key_secret: [hush]\n"), &["api_key_secret from file /"]).await;
-    refused(&GOOD, &[], Some("a: [1\n"), &["config.yaml", "not YAML"]).await;
-    refused(&GOOD, &[], Some("- a\n"), &["config.yaml", "not a mapping"]).await;
-    refused(&GOOD, &[("CONFIG_PATH", "/no/such/file")], None, &["/no/such/file", "variable CONFIG_PATH"])
-        .await;
+    check_rejected(
+        &GOOD,
+        &[],
+        Some("scrape_timeout: {a: b}\n"),
+        &["scrape_timeout from file /", "found map"],
+    )
+    .await;
+    check_rejected(&GOOD[..4], &[], Some("api_key_secret: [hush]\n"), &["api_key_secret from file /"]).await;
+    check_rejected(&GOOD, &[], Some("a: [1\n"), &["config.yaml", "not YAML"]).await;
+    check_rejected(&GOOD, &[], Some("- a\n"), &["config.yaml", "not a mapping"]).await;
+    check_rejected(
+        &GOOD,
+        &[("CONFIG_PATH", "/no/such/file")],
+        None,
+        &["/no/such/file", "variable CONFIG_PATH"],
+    )
+    .await;
 }
 
 #[tokio::test]
-async fn web_configurations_that_make_no_sense() {
+async fn rejects_invalid_web_configurations() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("web.yml");
     std::fs::write(&path, "basic_auth_users:\n  alice: secret\n").unwrap();
@@ -151,16 +174,16 @@ async fn web_configurations_that_make_no_sense() {
     ] {
         let place = format!("web.config_file from {source}");
         let parts = [&place, "line 2", "hashedSecret too short", "allowed is a web configuration"];
-        refused(&[&GOOD[..], flags].concat(), variables, file.as_deref(), &parts).await;
+        check_rejected(&[&GOOD[..], flags].concat(), variables, file.as_deref(), &parts).await;
     }
-    refused(
+    check_rejected(
         &GOOD,
         &[],
         Some("web: {open_probes: maybe}\n"),
         &["web.open_probes", "allowed is true or false"],
     )
     .await;
-    refused(
+    check_rejected(
         &GOOD,
         &[],
         Some("web: {config: x}\n"),
@@ -175,8 +198,8 @@ async fn web_configurations_that_make_no_sense() {
 }
 
 #[tokio::test]
-async fn command_lines_that_make_no_sense() {
-    refused(&["--no-such-flag"], &[], None, &["--no-such-flag"]).await;
+async fn rejects_invalid_command_lines() {
+    check_rejected(&["--no-such-flag"], &[], None, &["--no-such-flag"]).await;
     for (slip, meant) in [
         ("--listen-adress=:1", "--listen-address"),
         ("--web.listen-adress=:1", "--web.listen-address"),
@@ -190,10 +213,10 @@ async fn command_lines_that_make_no_sense() {
         ("-version", "--version"),
     ] {
         let flag = slip.split('=').next().unwrap();
-        refused(&[slip], &[], None, &[&format!("'{flag}'"), &format!("did you mean {meant}?")]).await;
+        check_rejected(&[slip], &[], None, &[&format!("'{flag}'"), &format!("did you mean {meant}?")]).await;
     }
-    refused(&["stray"], &[], None, &["stray"]).await;
-    refused(&["--scrape-timeout"], &[], None, &["--scrape-timeout"]).await;
+    check_rejected(&["stray"], &[], None, &["stray"]).await;
+    check_rejected(&["--scrape-timeout"], &[], None, &["--scrape-timeout"]).await;
     let mut unknown = command();
     unknown.arg("server");
     let (code, _, stderr) = run_to_end(unknown).await;

@@ -11,7 +11,7 @@ use super::support::{Exporter, command, get, run_to_end};
 
 const GOOD: [&str; 6] = ["-e", "https://acme.app.spacelift.io", "-k", "id", "-s", "hush"];
 
-/// Checks a configuration: flags, then variables, then the file's text.
+/// Runs `--check-config` with flags, variables and a configuration file, and returns the exit code and stderr.
 async fn check(flags: &[&str], variables: &[(&str, &str)], file: Option<&str>) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().unwrap();
     let mut command = command();
@@ -25,8 +25,8 @@ async fn check(flags: &[&str], variables: &[(&str, &str)], file: Option<&str>) -
     (code, stderr)
 }
 
-/// The configuration is refused with exit code 1 and one line that holds every one of `parts`.
-async fn refused(flags: &[&str], variables: &[(&str, &str)], file: Option<&str>, parts: &[&str]) {
+/// Checks that a configuration is rejected with exit code 1 and one line that contains all `parts`.
+async fn check_rejected(flags: &[&str], variables: &[(&str, &str)], file: Option<&str>, parts: &[&str]) {
     let (code, stderr) = check(flags, variables, file).await;
     assert_eq!(code, Some(1), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
@@ -37,13 +37,13 @@ async fn refused(flags: &[&str], variables: &[(&str, &str)], file: Option<&str>,
 }
 
 #[tokio::test]
-async fn a_good_configuration_is_accepted() {
+async fn accepts_a_valid_configuration() {
     let (code, stderr) = check(&GOOD, &[], None).await;
     assert_eq!(code, Some(0), "{stderr}");
     let file = "api_endpoint: \"https://acme.app.spacelift.io\"\napi_key_id: 42\napi_key_secret: '007'\nscrape_timeout: 10s\nis_development: false\ncache_ttl:\ncollectors:\n  usage: no\n  dora: \"true\"\n";
     assert_eq!(check(&[], &[], Some(file)).await.0, Some(0));
     assert_eq!(check(&GOOD, &[], Some("")).await.0, Some(0));
-    // Kubernetes adds variables of this form for a Service of the exporter's name.
+    // Kubernetes sets variables of this form if a Service has the exporter's name.
     let service_links =
         [("SPACELIFT_PROMEX_PORT", "tcp://10.0.0.1:80"), ("SPACELIFT_PROMEX_SERVICE_HOST", "10.0.0.1")];
     let (code, stderr) = check(&GOOD, &service_links, None).await;
@@ -51,7 +51,7 @@ async fn a_good_configuration_is_accepted() {
 }
 
 #[tokio::test]
-async fn flag_over_variable_over_file_over_default() {
+async fn flags_override_variables_and_variables_override_the_file() {
     let api = Spacelift::builder().start().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.yaml");
@@ -71,14 +71,14 @@ async fn flag_over_variable_over_file_over_default() {
     let (code, _, _) = by_file(&["-t", "1s"], &[("SPACELIFT_PROMEX_SCRAPE_TIMEOUT", "rubbish")]).await;
     assert_eq!(code, Some(0));
 
-    // --config wins over CONFIG_PATH, and the last of two flags over the first.
+    // The last of two flags wins.
     let exporter =
         Exporter::start(&api, &["--no-collector.usage", "--collector.usage", "--collector.dora=false"]).await;
     assert!(exporter.scrape().await.has_family("spacelift_current_billing_period_used_seats"));
 }
 
 #[tokio::test]
-async fn help_and_version() {
+async fn prints_help_and_version() {
     for arguments in [&["--help"][..], &["help"], &["serve", "--help"], &["-h"], &[]] {
         let mut command = command();
         command.args(arguments);
@@ -99,7 +99,7 @@ async fn help_and_version() {
 }
 
 #[tokio::test]
-async fn the_spellings_of_the_exporter_toolkit() {
+async fn accepts_the_flags_of_the_exporter_toolkit() {
     let api = Spacelift::builder().start().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.yaml");
@@ -115,20 +115,20 @@ async fn the_spellings_of_the_exporter_toolkit() {
             serde_json::from_str::<serde_json::Value>(line).unwrap()["address"].as_str().unwrap().to_owned()
         })
         .collect();
-    // With that of --listen-address, which every test gives.
+    // The third address is that of --listen-address, which every test passes.
     assert_eq!(listening.len(), 3, "{}", exporter.log_text());
     for address in &listening {
         assert_eq!(get(&format!("http://{address}/probe"), &[]).await.status, 200);
         assert_eq!(get(&format!("http://{address}/metrics"), &[]).await.status, 404);
     }
     assert!(exporter.get("/").await.text().contains("probe"));
-    assert_eq!(api.count("PrometheusExporter_Usage"), 1, "the file is read");
+    assert_eq!(api.count("PrometheusExporter_Usage"), 1, "the cache of the file's cache_ttl is not used");
 
     let several = [("SPACELIFT_PROMEX_LISTEN_ADDRESS", "127.0.0.1:0,[::1]:0")];
     assert_eq!(check(&GOOD, &several, None).await.0, Some(0));
     assert_eq!(check(&GOOD, &[], Some("listen_address: ['127.0.0.1:0', ':0']\n")).await.0, Some(0));
     let flags = ["--web.listen-address=:0", "--web.listen-address=nowhere"];
-    refused(
+    check_rejected(
         &[&GOOD[..], &flags].concat(),
         &[],
         None,
@@ -138,7 +138,7 @@ async fn the_spellings_of_the_exporter_toolkit() {
 }
 
 #[tokio::test]
-async fn a_variable_that_means_nothing_is_a_warning() {
+async fn warns_about_unknown_variables() {
     let variables = [("SPACELIFT_PROMEX_API_KEY_SECRT", "hush"), ("SPACELIFT_PROMEX_LISTENADDRESS", ":1")];
     let (code, stderr) = check(&GOOD, &variables, None).await;
     assert_eq!((code, stderr.lines().count()), (Some(0), 3), "{stderr}");
@@ -152,7 +152,7 @@ async fn a_variable_that_means_nothing_is_a_warning() {
 }
 
 #[tokio::test]
-async fn a_taken_port_ends_the_process() {
+async fn exits_if_the_port_is_in_use() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let mut command = command();
@@ -163,7 +163,7 @@ async fn a_taken_port_ends_the_process() {
 }
 
 #[tokio::test]
-async fn logs_are_json_or_for_people() {
+async fn logs_json_or_text() {
     let api = Spacelift::builder().start().await.unwrap();
     let exporter = Exporter::ready(&api, &[]).await;
     for line in exporter.log_text().lines() {
@@ -187,7 +187,7 @@ async fn logs_are_json_or_for_people() {
 }
 
 #[tokio::test]
-async fn a_check_says_what_the_web_configuration_leaves_out() {
+async fn check_config_reports_ignored_web_options() {
     let folder = tempfile::tempdir().unwrap();
     Authority::new("test").issue(&["localhost"]).write(folder.path(), "server");
     let web = folder.path().join("web.yml");

@@ -3,30 +3,30 @@
 use sandbox::spacelift::{DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, Spacelift};
 
 use super::super::support::{Exporter, command};
-use super::{GOOD, check, refused};
+use super::{GOOD, check, check_rejected};
 
 #[tokio::test]
-async fn exactly_one_secret() {
+async fn requires_exactly_one_secret_source() {
     let file = [("SPACELIFT_PROMEX_API_KEY_SECRET_FILE", "/dev/null")];
-    refused(
+    check_rejected(
         &GOOD,
         &file,
         None,
         &["both set", "flag --api-key-secret", "variable SPACELIFT_PROMEX_API_KEY_SECRET_FILE"],
     )
     .await;
-    refused(&["-e", "http://x", "-k", "id"], &file, None, &["api_key_secret_file", "is empty"]).await;
+    check_rejected(&["-e", "http://x", "-k", "id"], &file, None, &["api_key_secret_file", "is empty"]).await;
     let missing = ["-e", "http://x", "-k", "id", "--api-key-secret-file", "/no/such/file"];
-    refused(&missing, &[], None, &["api_key_secret_file", "No such file"]).await;
+    check_rejected(&missing, &[], None, &["api_key_secret_file", "No such file"]).await;
 }
 
 #[tokio::test]
-async fn what_surrounds_a_secret_is_no_part_of_it() {
+async fn trims_white_space_and_bom_around_secrets() {
     let api = Spacelift::builder().start().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("secret");
-    let surrounded = format!("\u{feff} {DEFAULT_API_KEY_SECRET}\r\n");
-    std::fs::write(&path, &surrounded).unwrap();
+    let padded = format!("\u{feff} {DEFAULT_API_KEY_SECRET}\r\n");
+    std::fs::write(&path, &padded).unwrap();
     let config = folder.path().join("config.yaml");
     std::fs::write(&config, format!("\u{feff}api_key_secret: \"{DEFAULT_API_KEY_SECRET}\\n\"\n")).unwrap();
     let run = async |flags: &[&str], variables: &[(&str, &str)]| {
@@ -35,14 +35,14 @@ async fn what_surrounds_a_secret_is_no_part_of_it() {
         command.envs(variables.iter().copied());
         Exporter::run(command).await.log("exchanged the API key").await;
     };
-    run(&["--api-key-secret", &surrounded], &[]).await;
+    run(&["--api-key-secret", &padded], &[]).await;
     run(&["--api-key-secret-file", path.to_str().unwrap()], &[]).await;
     run(&["--config", config.to_str().unwrap()], &[]).await;
-    run(&[], &[("SPACELIFT_PROMEX_API_KEY_SECRET", &surrounded)]).await;
+    run(&[], &[("SPACELIFT_PROMEX_API_KEY_SECRET", &padded)]).await;
 }
 
 #[tokio::test]
-async fn a_secret_that_cannot_be_meant_is_refused_with_a_hint() {
+async fn rejects_malformed_secrets_with_a_hint() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("secret");
     for (secret, hint) in [
@@ -54,25 +54,30 @@ async fn a_secret_that_cannot_be_meant_is_refused_with_a_hint() {
     ] {
         std::fs::write(&path, secret).unwrap();
         let file = ["--api-key-secret-file", path.to_str().unwrap()];
-        refused(&[&GOOD[..4], &file].concat(), &[], None, &["api_key_secret_file", hint]).await;
+        check_rejected(&[&GOOD[..4], &file].concat(), &[], None, &["api_key_secret_file", hint]).await;
         if !secret.contains('\0') {
-            refused(&[&GOOD[..4], &["-s", secret]].concat(), &[], None, &["flag --api-key-secret", hint])
-                .await;
+            check_rejected(
+                &[&GOOD[..4], &["-s", secret]].concat(),
+                &[],
+                None,
+                &["flag --api-key-secret", hint],
+            )
+            .await;
             let variable = [("SPACELIFT_PROMEX_API_KEY_SECRET", secret)];
-            refused(&GOOD[..4], &variable, None, &["api_key_secret from variable", hint]).await;
+            check_rejected(&GOOD[..4], &variable, None, &["api_key_secret from variable", hint]).await;
         }
     }
     std::fs::write(&path, b"\xff\xfeh\0u\0s\0h\0").unwrap();
     let file = ["--api-key-secret-file", path.to_str().unwrap()];
-    refused(&[&GOOD[..4], &file].concat(), &[], None, &["api_key_secret_file", "UTF-16"]).await;
+    check_rejected(&[&GOOD[..4], &file].concat(), &[], None, &["api_key_secret_file", "UTF-16"]).await;
 }
 
 #[tokio::test]
-async fn a_secret_on_a_volume_that_hangs_costs_no_page() {
+async fn serves_while_the_read_of_the_secret_file_blocks() {
     let api = Spacelift::builder().start().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("secret");
-    // Opening it waits until somebody writes.
+    // Opening a FIFO blocks until a writer opens it.
     assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
     let mut command = command();
     command.args(["serve", "-e", &api.url(), "-k", DEFAULT_API_KEY_ID, "--api-key-secret-file"]).arg(&path);
@@ -82,7 +87,7 @@ async fn a_secret_on_a_volume_that_hangs_costs_no_page() {
     assert!(reason.contains(path.to_str().unwrap()), "{reason}");
     assert_eq!(exporter.get("/health").await.status, 200);
     assert!(exporter.readiness(503).await.contains("the volume may hang"));
-    // The volume is back: the read that hung ends, and the next one finds the secret.
+    // The blocked read ends, and the next one reads the secret.
     let hanging = folder.path().join("hanging");
     std::fs::rename(&path, &hanging).unwrap();
     std::fs::write(&path, DEFAULT_API_KEY_SECRET).unwrap();
@@ -91,7 +96,7 @@ async fn a_secret_on_a_volume_that_hangs_costs_no_page() {
 }
 
 #[tokio::test]
-async fn a_url_with_credentials_is_not_repeated() {
+async fn errors_do_not_repeat_credentials_of_a_url() {
     for url in
         ["https://user:hush@acme", "https://user:hu/sh@acme", "https://acme?token=hush", "user:hush@acme"]
     {

@@ -1,4 +1,4 @@
-//! A simulated account delivers what its runs do, and the exporter counts what really happened.
+//! A simulated account sends deliveries about its runs, and the exporter's counts must match the account.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,16 +14,16 @@ use super::support::Exporter;
 
 const SECRET: &str = "correct horse";
 
-/// An account that lives, and an exporter that receives what happens in it.
-struct World {
+/// A running simulated account, and an exporter that receives its deliveries.
+struct Simulation {
     spacelift: Spacelift,
     exporter: Exporter,
 }
 
-impl World {
+impl Simulation {
     async fn start(seed: u64, shape: Shape, faults: WebhookFaults) -> Self {
         let spacelift = Spacelift::builder().simulated(seed, 0.0).start().await.unwrap();
-        // Nothing is asked, so that the simulation has its time for the deliveries.
+        // All other collectors are disabled, so that the CPU time is left for the deliveries.
         let none = ALL.iter().map(|collector| format!("--no-collector.{}", collector.name));
         let flags: Vec<String> = none.chain([format!("--webhook.secret={SECRET}")]).collect();
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
@@ -33,29 +33,31 @@ impl World {
         spacelift.set_webhook_faults(faults);
         spacelift.reset_runs();
         spacelift.set_speed(50.0);
-        let world = Self { spacelift, exporter };
-        // The account is only looked at by asking.
-        let lives = async {
-            while world.ended() < 100 {
+        let simulation = Self { spacelift, exporter };
+        // The number of ended runs is only available by polling.
+        let runs_end = async {
+            while simulation.ended() < 100 {
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         };
-        timeout(PATIENCE, lives).await.expect("few runs end");
-        world
+        timeout(PATIENCE, runs_end).await.expect("too few runs end");
+        simulation
     }
 
     fn ended(&self) -> u64 {
         self.spacelift.runs().ended.values().sum()
     }
 
-    /// Stops the account. The scrape shows all of it.
+    /// Stops the account, and scrapes once all ended runs are counted.
     async fn stop(&self) -> Answer {
         self.spacelift.set_speed(0.0);
         self.spacelift.webhook_settled().await;
         assert!(!self.spacelift.webhook_status().disabled);
         let ended = self.ended();
         self.exporter
-            .scraped("not all are counted", |answer| answer.sum("spacelift_runs_total") >= ended as f64)
+            .scraped("all ended runs are counted", |answer| {
+                answer.sum("spacelift_runs_total") >= ended as f64
+            })
             .await
     }
 }
@@ -78,10 +80,10 @@ fn check_ended(scrape: &Answer, ended: &BTreeMap<Outcome, u64>) {
 }
 
 #[tokio::test]
-async fn every_run_is_counted_as_it_was_and_nothing_else_runs() {
-    let world = World::start(1, Shape::Default, WebhookFaults::default()).await;
-    let scrape = world.stop().await;
-    let runs = world.spacelift.runs();
+async fn counts_match_the_account() {
+    let simulation = Simulation::start(1, Shape::Default, WebhookFaults::default()).await;
+    let scrape = simulation.stop().await;
+    let runs = simulation.spacelift.runs();
     check_ended(&scrape, &runs.ended_without_space());
     for (active, count) in &runs.active {
         let series = format!(
@@ -91,17 +93,17 @@ async fn every_run_is_counted_as_it_was_and_nothing_else_runs() {
         assert_eq!(scrape.sample(&series), Some(*count as f64), "{series}");
     }
     assert_eq!(scrape.sum("spacelift_runs_active"), runs.active.values().sum::<u64>() as f64);
-    // The time of a run is that from its creation to its end.
+    // The duration of a run is the time from its creation to its end.
     let seconds: f64 = runs.last.iter().map(|run| (run.ended - run.created).as_secs_f64()).sum();
     let counted = scrape.sum("spacelift_run_duration_seconds_sum");
-    // Creations are delivered in whole seconds.
+    // Creation times are delivered in whole seconds, so each run may be off by one.
     let error = runs.last.len() as f64;
     assert!((counted - seconds).abs() <= error, "{counted} {seconds}");
     assert_eq!(scrape.sum("spacelift_internal_errors_total"), {
-        world.spacelift.webhook_status().internal_errors.values().sum::<u64>() as f64
+        simulation.spacelift.webhook_status().internal_errors.values().sum::<u64>() as f64
     });
 
-    let Some(prometheus) = Prometheus::scraping(&world.exporter.address).await else { return };
+    let Some(prometheus) = Prometheus::scraping(&simulation.exporter.address).await else { return };
     let found = prometheus.query("sum by (final_state) (spacelift_runs_total)").await;
     let mut expected: BTreeMap<&str, u64> = BTreeMap::new();
     for (outcome, count) in &runs.ended {
@@ -118,7 +120,7 @@ async fn every_run_is_counted_as_it_was_and_nothing_else_runs() {
 }
 
 #[tokio::test]
-async fn a_bad_network_changes_no_count_of_runs() {
+async fn counts_match_with_lost_and_repeated_deliveries() {
     let faults = WebhookFaults {
         duplicates: 0.3,
         reorder: 0.3,
@@ -127,21 +129,21 @@ async fn a_bad_network_changes_no_count_of_runs() {
         old_payloads: 0.3,
         ..WebhookFaults::default()
     };
-    let world = World::start(2, Shape::Default, faults).await;
-    let scrape = world.stop().await;
-    check_ended(&scrape, &world.spacelift.runs().ended_without_space());
-    let status = world.spacelift.webhook_status();
+    let simulation = Simulation::start(2, Shape::Default, faults).await;
+    let scrape = simulation.stop().await;
+    check_ended(&scrape, &simulation.spacelift.runs().ended_without_space());
+    let status = simulation.spacelift.webhook_status();
     assert!(status.duplicates > 0 && status.lost > 0 && status.bad_signatures > 0, "{status:?}");
     let series = "spacelift_webhook_deliveries_total{result=\"bad_signature\"}";
     assert_eq!(scrape.sample(series), Some(status.bad_signatures as f64));
 }
 
 #[tokio::test]
-async fn the_policy_payload_tells_spaces_phases_and_policies() {
-    let world =
-        World::start(3, Shape::Policy, WebhookFaults { reorder: 0.2, ..WebhookFaults::default() }).await;
-    let scrape = world.stop().await;
-    let runs = world.spacelift.runs();
+async fn the_policy_payload_counts_spaces_phases_and_policies() {
+    let simulation =
+        Simulation::start(3, Shape::Policy, WebhookFaults { reorder: 0.2, ..WebhookFaults::default() }).await;
+    let scrape = simulation.stop().await;
+    let runs = simulation.spacelift.runs();
     check_ended(&scrape, &runs.ended);
     let mut phases: BTreeMap<(&str, &str, &str), f64> = BTreeMap::new();
     let mut policies: BTreeMap<(&str, &str, &str), u64> = BTreeMap::new();
@@ -161,7 +163,7 @@ async fn the_policy_payload_tells_spaces_phases_and_policies() {
         let counted = scrape.sample(&series).unwrap();
         assert!((counted - seconds).abs() < 0.01, "{series}: {counted} {seconds}");
     }
-    // Of what a run that finished has changed, the policy payload tells what was replaced apart.
+    // The policy payload reports replaced resources separately.
     let finished = runs.last.iter().filter(|run| run.outcome.final_state == "FINISHED");
     let replaced: u32 = finished.filter_map(|run| run.changes).map(|changes| changes.replaced).sum();
     let counted: f64 = scrape
@@ -183,9 +185,9 @@ async fn the_policy_payload_tells_spaces_phases_and_policies() {
 #[tokio::test]
 async fn both_payloads_count_each_run_once() {
     let faults = WebhookFaults { duplicates: 0.1, reorder: 0.1, ..WebhookFaults::default() };
-    let world = World::start(4, Shape::Both, faults).await;
-    let scrape = world.stop().await;
-    let runs = world.spacelift.runs();
+    let simulation = Simulation::start(4, Shape::Both, faults).await;
+    let scrape = simulation.stop().await;
+    let runs = simulation.spacelift.runs();
     assert_eq!(scrape.sum("spacelift_runs_total"), runs.ended.values().sum::<u64>() as f64);
     let evaluations: usize = runs.last.iter().map(|run| run.policy_evaluations.len()).sum();
     assert_eq!(scrape.sum("spacelift_run_policy_evaluations_total"), evaluations as f64);

@@ -1,5 +1,5 @@
-//! Bad weather: between the exporter and the API, around them, and on the exporter's own pages. While it lasts, scrapes
-//! are answered in time and say why they fail; once it is over, nobody has to do anything.
+//! Network failures between the exporter and the API, DNS failures, clock changes, and slow clients. During a failure,
+//! scrapes are answered in time with the reason; afterwards the exporter recovers without intervention.
 
 use std::time::{Duration, Instant};
 
@@ -19,8 +19,8 @@ const OPERATIONS: [&str; 4] = [
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Weather in which nothing comes through, and what the operator is told of it.
-const STORMS: [(Weather, &str); 5] = [
+/// Network conditions without connectivity, and the reason that is reported.
+const FAILURES: [(Weather, &str); 5] = [
     (Weather::Deaf(End::Service), "no answer within"),
     (Weather::Deaf(End::Client), "no answer within"),
     (Weather::HalfOpen, "no answer within"),
@@ -28,12 +28,12 @@ const STORMS: [(Weather, &str); 5] = [
     (Weather::Refused, "Connection refused"),
 ];
 
-/// A scrape in which every collector succeeded.
-fn is_whole(scrape: &Answer) -> bool {
+/// Returns whether every collector succeeded.
+fn is_complete(scrape: &Answer) -> bool {
     scrape.status == 200 && scrape.sum("spacelift_scrape_collector_success") == OPERATIONS.len() as f64
 }
 
-/// An API whose tokens live for so long, a link to it, and an exporter at its other end that is ready.
+/// Starts an API with the given token lifetime, a link to it, and an exporter that uses the link and is ready.
 async fn linked(tls: bool, token_lifetime: Duration, timeout: &str) -> (Spacelift, Link, Exporter) {
     let api = Spacelift::builder().tls(tls).token_lifetime(token_lifetime).start().await.unwrap();
     let link = Link::to(api.address()).await;
@@ -51,10 +51,10 @@ async fn linked(tls: bool, token_lifetime: Duration, timeout: &str) -> (Spacelif
     (api, link, exporter)
 }
 
-/// One weather after the other, with a session that outlasts them all.
-async fn every_storm_passes(tls: bool) {
+/// Applies one failure after the other. The session stays valid throughout.
+async fn recovers_from_network_failures(tls: bool) {
     let (api, link, exporter) = linked(tls, HOUR, "1s").await;
-    for (weather, reason) in STORMS {
+    for (weather, reason) in FAILURES {
         link.turn(weather).await;
         let began = Instant::now();
         let body = exporter.failed_scrape().await;
@@ -62,44 +62,44 @@ async fn every_storm_passes(tls: bool) {
         assert_eq!(body.lines().filter(|line| line.contains(reason)).count(), 4, "{weather:?}: {body}");
         assert_eq!(exporter.get("/health").await.status, 200);
         link.turn(Weather::Fair).await;
-        exporter.scraped(&format!("{weather:?} is not forgotten"), is_whole).await;
+        exporter.scraped(&format!("{weather:?} has no lasting effect"), is_complete).await;
     }
     assert_eq!(api.exchanges(), 1, "the session was lost");
 }
 
 #[tokio::test]
-async fn every_storm_passes_over_http1() {
-    every_storm_passes(false).await;
+async fn recovers_from_network_failures_over_http1() {
+    recovers_from_network_failures(false).await;
 }
 
 #[tokio::test]
-async fn every_storm_passes_over_http2() {
-    every_storm_passes(true).await;
+async fn recovers_from_network_failures_over_http2() {
+    recovers_from_network_failures(true).await;
 }
 
 #[tokio::test]
-async fn a_session_that_ends_in_a_storm_shows_in_readiness() {
+async fn readiness_shows_a_session_lost_during_a_network_failure() {
     let (_api, link, exporter) = linked(false, Duration::from_secs(2), "1s").await;
-    for (weather, reason) in STORMS {
+    for (weather, reason) in FAILURES {
         link.turn(weather).await;
-        exporter.scraped("the token is over", |answer| answer.text().contains("no session: ")).await;
+        exporter.scraped("the token has expired", |answer| answer.text().contains("no session: ")).await;
         let words = exporter.readiness(503).await;
         assert!(words.contains("no session with the Spacelift API: ") && words.contains(reason), "{words}");
         link.turn(Weather::Fair).await;
-        // Each of the connections that HTTP/1.1 keeps for the collectors costs an exchange of five seconds before it
-        // is known to lead nowhere.
+        // Each kept-alive HTTP/1.1 connection of the collectors may delay an exchange by five seconds until it is
+        // recognized as broken.
         let recovered = async {
             while exporter.get("/ready").await.status != 200 {
                 sleep(Duration::from_millis(100)).await;
             }
         };
         timeout(PATIENCE, recovered).await.unwrap_or_else(|_| panic!("{}", exporter.log_text()));
-        exporter.scraped(&format!("{weather:?} is not forgotten"), is_whole).await;
+        exporter.scraped(&format!("{weather:?} has no lasting effect"), is_complete).await;
     }
 }
 
 #[tokio::test]
-async fn a_slow_and_lossy_link_costs_time_only() {
+async fn a_slow_and_lossy_link_only_delays_scrapes() {
     let delay = Duration::from_millis(300);
     let slow = Weather::Slow { delay, jitter: Duration::from_millis(50), loss: 0.02 };
     for tls in [false, true] {
@@ -108,36 +108,36 @@ async fn a_slow_and_lossy_link_costs_time_only() {
         for _ in 0..5 {
             let began = Instant::now();
             let scrape = exporter.scrape().await;
-            assert!(is_whole(&scrape), "{}", scrape.text());
+            assert!(is_complete(&scrape), "{}", scrape.text());
             assert!(began.elapsed() >= 2 * delay, "{:?}", began.elapsed());
         }
     }
 }
 
 #[tokio::test]
-async fn a_name_that_does_not_resolve() {
+async fn recovers_from_dns_failures() {
     let Some(hosts) = Hosts::none().await else { return };
     let api = Spacelift::builder().start().await.unwrap();
     let port = api.address().port();
     let exporter = Exporter::run(hosts.around(&serve(&format!("http://spacelift.invalid:{port}")))).await;
-    let told = "failed to lookup address information";
-    assert!(exporter.failed_scrape().await.contains(told));
+    let reason = "failed to lookup address information";
+    assert!(exporter.failed_scrape().await.contains(reason));
     let reason = exporter.readiness(503).await;
-    assert!(reason.contains(told), "{reason}");
+    assert!(reason.contains(reason), "{reason}");
 
     hosts.set("127.0.0.1 spacelift.invalid\n");
     exporter.readiness(200).await;
-    assert!(is_whole(&exporter.scrape().await));
+    assert!(is_complete(&exporter.scrape().await));
 
     hosts.set("");
     api.restart().await.unwrap();
-    assert!(exporter.failed_scrape().await.contains(told), "a new connection needs the name");
+    assert!(exporter.failed_scrape().await.contains(reason), "a new connection resolves the name again");
     hosts.set("127.0.0.1 spacelift.invalid\n");
-    exporter.scraped("the name is found again", is_whole).await;
+    exporter.scraped("the name resolves again", is_complete).await;
 }
 
 #[tokio::test]
-async fn the_time_of_day_jumps() {
+async fn tolerates_jumps_of_the_wall_clock() {
     let Some(clock) = Clock::right().await else { return };
     let api = Spacelift::builder().token_lifetime(HOUR).start().await.unwrap();
     let mut command = serve(&api.url());
@@ -148,22 +148,22 @@ async fn the_time_of_day_jumps() {
         clock.set(offset);
         let before = api.exchanges();
         for _ in 0..5 {
-            assert!(is_whole(&exporter.scrape().await), "{offset}: {}", exporter.log_text());
+            assert!(is_complete(&exporter.scrape().await), "{offset}: {}", exporter.log_text());
         }
-        // To a clock that is ahead, every token seems to be over; each scrape then asks for one, and for no more.
+        // If the clock is ahead, every token seems to have expired, so each scrape causes one exchange.
         assert_eq!(api.exchanges() - before, exchanges, "{offset}");
         assert_eq!(exporter.get("/ready").await.status, 200);
     }
-    // To a clock that is behind, a token seems to be good when it is over.
+    // If the clock is behind, an expired token seems to be valid.
     clock.set("-6h");
     api.revoke_tokens();
     let before = api.exchanges();
-    assert!(is_whole(&exporter.scrape().await), "{}", exporter.log_text());
+    assert!(is_complete(&exporter.scrape().await), "{}", exporter.log_text());
     assert_eq!(api.exchanges() - before, 1);
 }
 
 #[tokio::test]
-async fn a_certificate_that_has_expired() {
+async fn rejects_an_expired_certificate_until_it_is_replaced() {
     let api = Spacelift::builder().token_lifetime(HOUR).start().await.unwrap();
     let front = Front::of(api.address(), &[]).await;
     let link = Link::to(front.address).await;
@@ -174,59 +174,59 @@ async fn a_certificate_that_has_expired() {
     let mut command = serve(&format!("https://{}", link.address));
     command.arg("--ca-cert-path").arg(ca);
     let exporter = Exporter::run(command).await;
-    let told = "invalid peer certificate: certificate expired";
+    let reason = "invalid peer certificate: certificate expired";
     let body = exporter.failed_scrape().await;
-    assert!(body.contains(told), "{body}");
-    assert!(exporter.readiness(503).await.contains(told));
-    assert_eq!(api.exchanges(), 0, "the credentials were sent all the same");
+    assert!(body.contains(reason), "{body}");
+    assert!(exporter.readiness(503).await.contains(reason));
+    assert_eq!(api.exchanges(), 0, "the credentials were sent");
 
     front.certify_until(4000);
     exporter.readiness(200).await;
-    assert!(is_whole(&exporter.scrape().await));
+    assert!(is_complete(&exporter.scrape().await));
 
-    // It expires while the exporter runs, and shows as soon as a new connection is needed.
+    // A certificate that expires while the exporter runs is detected with the next new connection.
     front.certify_until(2025);
     link.turn(Weather::Refused).await;
     link.turn(Weather::Fair).await;
-    assert!(exporter.failed_scrape().await.contains(told));
+    assert!(exporter.failed_scrape().await.contains(reason));
     front.certify_until(4000);
-    exporter.scraped("the certificate is replaced", is_whole).await;
+    exporter.scraped("the certificate is replaced", is_complete).await;
 }
 
-fn refusal(code: u16) -> Reply {
+fn retry_later(code: u16) -> Reply {
     let headers = vec![("retry-after".to_owned(), "1".to_owned())];
     Reply::Status { code, headers, body: String::new() }
 }
 
 #[tokio::test]
-async fn storms_of_refusals_come_and_go_and_are_not_answered_in_kind() {
+async fn does_not_retry_during_bursts_of_error_statuses() {
     const SCRAPES: u64 = 5;
     let api = Spacelift::builder().token_lifetime(HOUR).start().await.unwrap();
     let exporter = Exporter::ready(&api, &[]).await;
     for code in [429, 500, 502, 503, 504, 429, 503] {
-        let asked = || OPERATIONS.map(|operation| api.count(operation));
-        let before = asked();
+        let requests = || OPERATIONS.map(|operation| api.count(operation));
+        let before = requests();
         for operation in OPERATIONS {
-            api.override_reply(operation, refusal(code));
+            api.override_reply(operation, retry_later(code));
         }
         for _ in 0..SCRAPES {
             let body = exporter.failed_scrape().await;
             assert_eq!(body.matches(&format!("HTTP {code}")).count(), 4, "{body}");
         }
-        for (before, after) in before.into_iter().zip(asked()) {
-            assert!(after - before <= SCRAPES, "{code}: asked {} times", after - before);
+        for (before, after) in before.into_iter().zip(requests()) {
+            assert!(after - before <= SCRAPES, "{code}: {} requests", after - before);
         }
         api.clear_overrides();
-        exporter.scraped(&format!("HTTP {code} is over"), is_whole).await;
+        exporter.scraped(&format!("HTTP {code} is over"), is_complete).await;
     }
     assert_eq!(api.exchanges(), 1);
 }
 
 #[tokio::test]
-async fn a_storm_of_refusals_at_start_is_waited_out() {
+async fn recovers_from_error_statuses_at_start() {
     for code in [429, 500, 503] {
         let api = Spacelift::builder().start().await.unwrap();
-        api.override_reply(EXCHANGE, refusal(code));
+        api.override_reply(EXCHANGE, retry_later(code));
         let exporter = Exporter::start(&api, &[]).await;
         exporter.log("cannot exchange").await;
         let reason = exporter.readiness(503).await;
@@ -235,13 +235,13 @@ async fn a_storm_of_refusals_at_start_is_waited_out() {
         assert!(exporter.failed_scrape().await.contains("no session: HTTP"));
         api.clear_overrides();
         exporter.readiness(200).await;
-        assert!(is_whole(&exporter.scrape().await));
+        assert!(is_complete(&exporter.scrape().await));
         assert!(api.exchanges() < 10, "{} exchanges", api.exchanges());
     }
 }
 
 #[tokio::test]
-async fn answers_that_are_too_deep_or_too_long() {
+async fn rejects_too_deep_and_too_long_responses() {
     let api = Spacelift::builder().start().await.unwrap();
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let answers = [
@@ -263,15 +263,15 @@ async fn answers_that_are_too_deep_or_too_long() {
         let body = exporter.failed_scrape().await;
         assert_eq!(body.lines().filter(|line| line.contains(reason)).count(), 4, "{body}");
         api.clear_overrides();
-        assert!(is_whole(&exporter.scrape().await));
+        assert!(is_complete(&exporter.scrape().await));
     }
-    // Four answers at the bound, and what growing the buffers takes.
+    // Four responses at the limit, and the memory for growing the buffers.
     let peak = Usage::of(exporter.pid()).peak / 1_024;
     assert!(peak < 4 * 64 * 2, "{peak} MiB");
 }
 
 #[tokio::test]
-async fn ten_thousand_idle_and_slow_clients_keep_nobody_waiting() {
+async fn serves_scrapes_with_ten_thousand_idle_and_slow_clients() {
     let api = Spacelift::builder().token_lifetime(HOUR).start().await.unwrap();
     let exporter = Exporter::ready(&api, &[]).await;
     let Some(crowd) = Crowd::of(10_000, &exporter.address) else { return };

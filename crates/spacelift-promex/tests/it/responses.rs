@@ -1,4 +1,4 @@
-//! Answers as gateways and other servers write them: compressed, redirected, with text that is no Unicode.
+//! API responses as gateways and other servers send them: compressed, redirected, with invalid Unicode.
 
 use std::io::Write;
 
@@ -26,7 +26,7 @@ async fn exporter(flags: &[&str]) -> (Spacelift, Exporter) {
     (api, exporter)
 }
 
-/// The only enabled collector, `usage`, fails with a reason that has these parts.
+/// Checks that the only enabled collector, `usage`, fails with a reason that contains these parts.
 async fn usage_fails(api: &Spacelift, exporter: &Exporter, reply: Reply, parts: &[&str]) {
     api.override_reply(USAGE, reply);
     let body = exporter.failed_scrape().await;
@@ -40,7 +40,7 @@ const ONLY_USAGE: [&str; 3] =
     ["--no-collector.publicworkerpool", "--no-collector.workerpools", "--no-collector.aggregates"];
 
 #[tokio::test]
-async fn gzip_is_decoded() {
+async fn decodes_gzip() {
     let (api, exporter) = exporter(&[]).await;
     for coding in ["gzip", "GZIP", "x-gzip"] {
         api.override_reply(USAGE, encoded(coding, gzip(BODY.as_bytes())));
@@ -52,21 +52,21 @@ async fn gzip_is_decoded() {
 }
 
 #[tokio::test]
-async fn other_codings_and_damaged_answers_are_named() {
+async fn reports_other_codings_and_damaged_responses() {
     let (api, exporter) = exporter(&ONLY_USAGE).await;
     let body = BODY.as_bytes().to_vec();
     let whole = gzip(&body);
     usage_fails(&api, &exporter, encoded("br", body.clone()), &["Content-Encoding is br"]).await;
     usage_fails(&api, &exporter, encoded("gzip", body), &["not gzip"]).await;
     usage_fails(&api, &exporter, encoded("gzip", whole[..20].to_vec()), &["gzip that ends too early"]).await;
-    // What is small on the way and large here is refused at the same bound as any other answer.
+    // The limit applies to the decoded length.
     let bomb = gzip(&vec![b' '; 65 * 1024 * 1024]);
     assert!(bomb.len() < 100_000);
     usage_fails(&api, &exporter, encoded("gzip", bomb), &["larger than 64 MiB"]).await;
 }
 
 #[tokio::test]
-async fn a_redirect_says_where_it_leads() {
+async fn reports_the_target_of_a_redirect() {
     let (api, exporter) = exporter(&ONLY_USAGE).await;
     let location = "https://user:hush@login.test/start?token=hush";
     let headers = vec![("location".to_owned(), location.to_owned())];
@@ -83,7 +83,7 @@ async fn a_redirect_says_where_it_leads() {
     usage_fails(&api, &exporter, long, &["HTTP 307", "x…"]).await;
     assert!(exporter.failed_scrape().await.len() < 500);
 
-    let (api, _) = (Spacelift::builder().start().await.unwrap(), ());
+    let api = Spacelift::builder().start().await.unwrap();
     api.override_reply(EXCHANGE, redirect);
     let exporter = Exporter::start(&api, &[]).await;
     let line = exporter.log("cannot exchange").await;
@@ -91,7 +91,7 @@ async fn a_redirect_says_where_it_leads() {
 }
 
 #[tokio::test]
-async fn text_that_is_no_unicode_costs_nothing() {
+async fn replaces_invalid_unicode() {
     let (api, exporter) = exporter(&[]).await;
     let pool = |name: &str| {
         format!(
@@ -99,8 +99,8 @@ async fn text_that_is_no_unicode_costs_nothing() {
         )
     };
     let mut raw = pool("a_z").into_bytes();
-    let place = raw.iter().position(|&byte| byte == b'_').unwrap();
-    raw[place] = 0xFF;
+    let index = raw.iter().position(|&byte| byte == b'_').unwrap();
+    raw[index] = 0xFF;
     for (body, name) in [
         (pool(r"x\ud800y").into_bytes(), "x\u{fffd}y"),
         (pool(r"\udc00\ud83d\ude00").into_bytes(), "\u{fffd}\u{1f600}"),
@@ -115,7 +115,7 @@ async fn text_that_is_no_unicode_costs_nothing() {
 }
 
 #[tokio::test]
-async fn points_with_the_same_first_label_are_summed() {
+async fn sums_points_with_the_same_first_label() {
     let mut account = Account::rich();
     let metrics = account.metrics.as_mut().unwrap();
     let point = |labels: &[&str], value| MetricPoint {
