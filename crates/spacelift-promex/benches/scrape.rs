@@ -1,12 +1,12 @@
-//! What a scrape costs: the release binary as a process, against the simulated API in another one.
+//! Measures scrapes: CPU time, latency and memory of the release binary, which runs as a separate process.
 //!
-//! `cargo bench -p spacelift-promex` prints the tables of `BENCHMARKS.md`. CPU time and memory are the
-//! exporter's own, from `/proc`; nothing of the API's or of this program's is in them.
+//! `cargo bench -p spacelift-promex` prints the tables of `BENCHMARKS.md`. CPU time and memory are those of the exporter's
+//! process, from `/proc`, without the simulated API and this program.
 //!
-//! With `SCRAPES=100000` in the environment, the small account is scraped that often, to see that memory does
-//! not grow. `EXPORTER` names another program to be measured, such as one out of an image.
+//! Environment: `SCRAPES=100000` sets the number of scrapes of the small account, to check that memory does not grow;
+//! `EXPORTER` is the path of another binary to measure, such as one from an image.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for people at a terminal")]
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a command-line program")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use harness::{Usage, mebibytes};
 use sandbox::spacelift::{Account, DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, Spacelift};
 
-/// The default collectors' operations by the names under which the simulated API keeps their rendered answers.
+/// The queries of the default collectors. The simulated API caches its responses by the operation name.
 const QUERIES: [(&str, &str); 4] = [
     ("PrometheusExporter_PublicWorkerPool", "publicWorkerPool { parallelism busyWorkers pendingRuns }"),
     (
@@ -29,7 +29,7 @@ const QUERIES: [(&str, &str); 4] = [
 ];
 
 fn main() {
-    // Cargo runs bench targets in its tests as well, where nobody wants to wait for this.
+    // `cargo test --benches` runs this binary too, and should not measure.
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
@@ -89,8 +89,8 @@ fn measure(binary: &Path, api: &Spacelift, pools: usize, encoding: &str, scrapes
     );
 }
 
-/// The 99th percentile of asking the API the default collectors' questions at the same time, over kept-alive
-/// connections as the exporter does, without the exporter.
+/// Returns the 99th percentile of the latency of the API alone: the queries of the default collectors, sent concurrently
+/// over kept-alive connections as the exporter does.
 fn api_alone(api: &Spacelift, rounds: u32) -> Duration {
     let mut connections: Vec<Client> =
         QUERIES.iter().map(|_| Client::connect(&api.address().to_string())).collect();
@@ -107,7 +107,7 @@ fn api_alone(api: &Spacelift, rounds: u32) -> Duration {
             connection.stream.get_mut().write_all((head + &body).as_bytes()).unwrap();
         }
         for connection in &mut connections {
-            connection.answer();
+            connection.read_response();
         }
         times.push(began.elapsed());
     }
@@ -128,14 +128,14 @@ fn startup(binary: &Path) -> String {
     format!("median {:.1} ms, longest {:.1} ms", milliseconds(median), milliseconds(most))
 }
 
-/// A running exporter; killed when dropped.
+/// A running exporter, which is killed when dropped.
 struct Exporter {
     child: Child,
     address: String,
 }
 
 impl Exporter {
-    /// Starts it and waits for the line that says where it listens.
+    /// Starts the exporter and waits for the log line with its address.
     fn start(binary: &Path, endpoint: &str) -> Self {
         let mut child = Command::new(binary)
             .env_clear()
@@ -164,7 +164,7 @@ impl Drop for Exporter {
     }
 }
 
-/// One kept-alive connection.
+/// A client with one kept-alive connection.
 struct Client {
     stream: BufReader<TcpStream>,
     body: Vec<u8>,
@@ -177,14 +177,15 @@ impl Client {
         Self { stream: BufReader::with_capacity(1 << 20, stream), body: Vec::new() }
     }
 
-    /// Scrapes and returns the length of the body in bytes.
+    /// Scrapes, and returns the length of the body in bytes.
     fn scrape(&mut self, encoding: &str) -> usize {
         let request = format!("GET /metrics HTTP/1.1\r\nhost: x\r\naccept-encoding: {encoding}\r\n\r\n");
         self.stream.get_mut().write_all(request.as_bytes()).unwrap();
-        self.answer()
+        self.read_response()
     }
 
-    fn answer(&mut self) -> usize {
+    /// Reads a response, which must have status 200, and returns the length of its body in bytes.
+    fn read_response(&mut self) -> usize {
         let mut length = 0;
         let mut line = String::new();
         loop {

@@ -1,10 +1,11 @@
-//! What deliveries of webhooks cost: the release binary as a process, and clients that send as fast as it answers.
+//! Measures webhook deliveries: throughput, CPU time and memory of the release binary, with clients that send as fast as it
+//! responds.
 //!
-//! `cargo bench -p spacelift-promex --bench webhook` prints the table of `BENCHMARKS.md`. CPU time and memory are the
-//! exporter's own, from `/proc`. Beside the deliveries it is scraped ten times a second, and no scrape may fail.
-//! `EXPORTER` names another program to be measured, such as one out of an image.
+//! `cargo bench -p spacelift-promex --bench webhook` prints the table of `BENCHMARKS.md`. CPU time and memory are those of
+//! the exporter's process, from `/proc`. The exporter is scraped ten times a second meanwhile, and no scrape may fail.
+//! `EXPORTER` is the path of another binary to measure, such as one from an image.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for people at a terminal")]
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a command-line program")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -21,11 +22,11 @@ const SECRET: &str = "bench";
 const STACKS: usize = 500;
 const CREATED: Duration = Duration::from_secs(1_757_500_000);
 
-/// Requests that a client sends before it reads their answers.
+/// Number of requests that a client sends before it reads the responses.
 const PIPELINE: usize = 16;
 
 fn main() {
-    // Cargo runs bench targets in its tests as well, where nobody wants to wait for this.
+    // `cargo test --benches` runs this binary too, and should not measure.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
@@ -37,22 +38,27 @@ fn main() {
         "| deliveries | runs | state | clients | deliveries a second | CPU a delivery | scrapes | p50 | p99 | longest | idle | after | peak |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|");
-    measure(binary, &api.url(), &Load { runs: 50_000, whole: true, clients: 4 }, None);
-    measure(binary, &api.url(), &Load { runs: 1_000_000, whole: false, clients: 4 }, None);
+    measure(binary, &api.url(), &Load { runs: 50_000, has_all_states: true, clients: 4 }, None);
+    measure(binary, &api.url(), &Load { runs: 1_000_000, has_all_states: false, clients: 4 }, None);
     let folder = tempfile::tempdir().unwrap();
-    measure(binary, &api.url(), &Load { runs: 10_000, whole: true, clients: 200 }, Some(folder.path()));
+    measure(
+        binary,
+        &api.url(),
+        &Load { runs: 10_000, has_all_states: true, clients: 200 },
+        Some(folder.path()),
+    );
 }
 
-/// What is delivered.
+/// The deliveries of one measurement.
 struct Load {
     runs: usize,
-    /// Whether each run has five deliveries or its end alone.
-    whole: bool,
+    /// Whether each run has five deliveries, or only that of its end.
+    has_all_states: bool,
     clients: usize,
 }
 
 impl Load {
-    /// The requests of every `clients`th run, as they go over the wire.
+    /// Returns the raw requests of one client: those of every `clients`th run.
     fn requests(&self, client: usize) -> Vec<Vec<u8>> {
         (client..self.runs).step_by(self.clients).flat_map(|run| self.run(run)).collect()
     }
@@ -70,7 +76,7 @@ impl Load {
                 .zip(0..)
                 .map(|(state, seconds)| (*state, CREATED + Duration::from_secs(10 * seconds))),
         );
-        let sent = if self.whole { &history[..] } else { &history[4..] };
+        let sent = if self.has_all_states { &history[..] } else { &history[4..] };
         sent.iter()
             .map(|delivery| request(&SignedRequest::new(delivery.default_payload().to_string(), SECRET)))
             .collect()
@@ -110,7 +116,7 @@ fn measure(binary: &Path, api: &str, load: &Load, state: Option<&Path>) {
             .iter()
             .map(|requests| {
                 let address = &exporter.address;
-                // One at a time where each waits for the disk.
+                // Without pipelining if each delivery waits for its commit.
                 let pipeline = if state.is_some() { 1 } else { PIPELINE };
                 scope.spawn(move || deliver(address, requests, pipeline))
             })
@@ -155,16 +161,16 @@ fn measure(binary: &Path, api: &str, load: &Load, state: Option<&Path>) {
 fn deliver(address: &str, requests: &[Vec<u8>], pipeline: usize) {
     let mut writer = TcpStream::connect(address).unwrap();
     let mut reader = BufReader::new(writer.try_clone().unwrap());
-    for turn in requests.chunks(pipeline) {
-        writer.write_all(&turn.concat()).unwrap();
-        for _ in turn {
-            answer(&mut reader);
+    for batch in requests.chunks(pipeline) {
+        writer.write_all(&batch.concat()).unwrap();
+        for _ in batch {
+            read_response(&mut reader);
         }
     }
 }
 
-/// Reads an answer, which must be 200; its body.
-fn answer(reader: &mut impl BufRead) -> String {
+/// Reads a response, which must have status 200, and returns its body.
+fn read_response(reader: &mut impl BufRead) -> String {
     let mut line = String::new();
     reader.read_line(&mut line).unwrap();
     assert!(line.starts_with("HTTP/1.1 200"), "{line}");
@@ -183,7 +189,7 @@ fn answer(reader: &mut impl BufRead) -> String {
     String::from_utf8(body).unwrap()
 }
 
-/// The exporter as a process.
+/// A running exporter, which is killed when dropped.
 struct Exporter {
     child: Child,
     address: String,
@@ -215,7 +221,7 @@ impl Exporter {
     fn scrape(&self) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: bench\r\n\r\n").unwrap();
-        answer(&mut BufReader::new(stream))
+        read_response(&mut BufReader::new(stream))
     }
 }
 

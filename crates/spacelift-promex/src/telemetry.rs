@@ -75,17 +75,17 @@ impl Telemetry {
         };
         registry.register(
             "spacelift_promex_api_requests",
-            "Operations asked of the Spacelift API, by operation and outcome",
+            "Requests to the Spacelift API by operation and outcome",
             telemetry.requests.clone(),
         );
         registry.register(
             "spacelift_promex_api_request_duration_seconds",
-            "Time from asking the Spacelift API to the whole answer, by operation",
+            "Time from a request to the Spacelift API to the end of its response, by operation",
             telemetry.durations.clone(),
         );
         registry.register(
             "spacelift_promex_token_exchanges",
-            "Exchanges of the API key for a token, by outcome",
+            "Exchanges of the API key for a token by outcome",
             telemetry.exchanges.clone(),
         );
         for operation in collectors.iter().map(|collector| collector.name).chain([TOKEN_EXCHANGE]) {

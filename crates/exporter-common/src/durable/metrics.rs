@@ -29,17 +29,17 @@ impl StateMetrics {
     pub fn register(&self, registry: &mut Registry, exporter: &str) {
         registry.register(
             format!("{exporter}_state_errors"),
-            "Commits of the durable state that failed; they are tried again, and nothing is acknowledged meanwhile",
+            "Failed commits of the durable state; they are retried, and nothing is acknowledged until one succeeds",
             self.errors.clone(),
         );
         registry.register(
             format!("{exporter}_state_commit_duration_seconds"),
-            "Time that a commit of the durable state took until it was safe",
+            "Duration of the commits of the durable state",
             self.commits.clone(),
         );
         registry.register(
             format!("{exporter}_state_size_bytes"),
-            "Size of the durable state's file; 0 without one",
+            "Size of the durable state's file; 0 without durable state",
             self.size.clone(),
         );
     }

@@ -140,7 +140,7 @@ impl Config {
                 .value_name("SECRET"),
             option("api_key_secret_file", "File with the secret, read again on every token exchange")
                 .value_name("PATH"),
-            option("ca_cert_path", "PEM file of certificates to trust beside the system's")
+            option("ca_cert_path", "PEM file of trusted root certificates in addition to the system's")
                 .value_name("PATH"),
             option("listen_address", "Address to serve metrics on")
                 .short('l')
@@ -153,24 +153,27 @@ impl Config {
                 .default(format_duration(DEFAULT_SCRAPE_TIMEOUT)),
             option(
                 "scrape_timeout_offset",
-                "How long before the timeout that Prometheus names in a scrape the answer is due",
+                "How long before the timeout that Prometheus sends with a scrape the response is due",
             )
             .value_name("DURATION")
             .default(format_duration(DEFAULT_SCRAPE_TIMEOUT_OFFSET)),
-            option("is_development", "Log for people, and more of it")
+            option("is_development", "Log as text and at level debug")
                 .short('d')
                 .kind(Kind::Switch)
                 .default("false"),
             option(
                 "partial_scrapes",
-                "Answer with what there is when a collector fails, instead of with HTTP 500",
+                "Return the data of the other collectors if one fails, instead of HTTP 500",
             )
             .kind(Kind::Switch)
             .default("true"),
-            option("cache_ttl", "Serve the last good answer for this long; 0s asks the API in every scrape")
-                .value_name("DURATION")
-                .default("0s"),
-            option("dora_window", "How far back the dora collector's figures reach")
+            option(
+                "cache_ttl",
+                "How long the result of a successful scrape is cached; 0s disables the cache",
+            )
+            .value_name("DURATION")
+            .default("0s"),
+            option("dora_window", "Time range of the metrics of the dora collector")
                 .value_name("DURATION")
                 .default(format_duration(DEFAULT_DORA_WINDOW)),
         ];

@@ -68,30 +68,45 @@ pub(super) fn settings() -> Vec<Setting> {
         Setting::new(key, variable, help).flag(key.replace('_', "-"))
     };
     vec![
-        option("webhook.secret", "Secret of the webhooks that Spacelift delivers; this or the file turns their receiver on")
+        option("webhook.secret", "Secret of Spacelift's webhooks; this or the file enables the receiver")
             .kind(Kind::Secret)
             .value_name("SECRET"),
-        option("webhook.secret_file", "File with the secret, read again when it changes; several lines are several secrets")
-            .value_name("PATH"),
+        option(
+            "webhook.secret_file",
+            "File with the secrets, one per line; it is read again when it changes",
+        )
+        .value_name("PATH"),
         option("webhook.path", "Path of the deliveries").value_name("PATH").default(DEFAULT_PATH),
-        option("webhook.listen_address", "Address at which the path of the deliveries is served and nothing else, to be exposed to the internet")
-            .value_name("ADDRESS"),
-        option("webhook.max_body", "The largest delivery, in bytes or with a unit such as 8MiB")
+        option(
+            "webhook.listen_address",
+            "Address that serves only the path of the deliveries, to be exposed to the internet",
+        )
+        .value_name("ADDRESS"),
+        option("webhook.max_body", "Maximum size of a delivery, in bytes or with a unit such as 8MiB")
             .value_name("SIZE")
             .default("8MiB"),
-        option("webhook.account", "Name of the account whose deliveries are counted; others are ignored")
-            .value_name("NAME"),
-        option("runs.max_stacks", "Stacks that have series of their own; those beyond are counted as _other")
-            .value_name("NUMBER")
-            .default(DEFAULT_MAX_STACKS.to_string()),
-        option("runs.stack_ttl", "How long a stack of which nothing is heard keeps its series")
+        option(
+            "webhook.account",
+            "Name of the account whose deliveries are counted; those of other accounts are ignored",
+        )
+        .value_name("NAME"),
+        option(
+            "runs.max_stacks",
+            "Maximum number of stacks with their own series; further stacks are counted as _other",
+        )
+        .value_name("NUMBER")
+        .default(DEFAULT_MAX_STACKS.to_string()),
+        option("runs.stack_ttl", "How long the series of a stack without deliveries are kept")
             .value_name("DURATION")
             .default(format_duration(DEFAULT_STACK_TTL)),
-        option("runs.max_age", "How long a run of which nothing is heard is taken to run; then it is counted as lost")
+        option("runs.max_age", "How long a run without deliveries is active; then it is counted as lost")
             .value_name("DURATION")
             .default(format_duration(DEFAULT_MAX_AGE)),
-        option("state.path", "Directory in which counts and runs survive a restart; none by default")
-            .value_name("PATH"),
+        option(
+            "state.path",
+            "Directory of the durable state, in which counts and runs survive a restart; none by default",
+        )
+        .value_name("PATH"),
     ]
 }
 

@@ -74,35 +74,31 @@ impl Counter {
         let (name, help, labels): (_, _, &[_]) = match self {
             Self::Runs => (
                 "spacelift_runs",
-                "Runs that ended, by how; `lost` is one of which nothing was heard for too long",
+                "Ended runs by final state; `lost` are runs without deliveries for longer than --runs.max-age",
                 &["space", "stack", "run_type", "final_state", "drift_detection", "worker_pool"],
             ),
             Self::StackSeconds => (
                 "spacelift_stack_run_seconds",
-                "Time from creation to end of the runs of a stack that ended, in seconds",
+                "Total time from creation to end of a stack's ended runs, in seconds",
                 &["stack", "run_type"],
             ),
             Self::ResourceChanges => (
                 "spacelift_run_resource_changes",
-                "Resources that runs that finished have changed, or would change where they only plan",
+                "Resources that finished runs changed, or would change if they only planned",
                 &["space", "stack", "run_type", "change_type"],
             ),
             Self::PolicyEvaluations => (
                 "spacelift_run_policy_evaluations",
-                "Evaluations of policies in runs that ended; only the policy payload has them",
+                "Policy evaluations of ended runs; only from the policy payload",
                 &["space", "policy_type", "policy_outcome"],
             ),
             Self::InternalErrors => {
-                ("spacelift_internal_errors", "Internal errors that Spacelift has notified of", &["severity"])
+                ("spacelift_internal_errors", "Internal errors that Spacelift reported", &["severity"])
             }
-            Self::Deliveries => (
-                "spacelift_webhook_deliveries",
-                "Deliveries of webhooks, by what became of them",
-                &["result"],
-            ),
+            Self::Deliveries => ("spacelift_webhook_deliveries", "Webhook deliveries by result", &["result"]),
             Self::StackLimitExceeded => (
                 "spacelift_runs_stack_limit_exceeded",
-                "Deliveries of runs whose stack is counted as `_other`, for there are more than --runs.max-stacks",
+                "Deliveries whose stack is counted as `_other` because there are more than --runs.max-stacks stacks",
                 &[],
             ),
         };
@@ -125,17 +121,17 @@ impl Distribution {
         let (name, help, labels): (_, _, &[_]) = match self {
             Self::RunDuration => (
                 "spacelift_run_duration_seconds",
-                "Time from creation to end of runs that ended",
+                "Time from creation to end of ended runs",
                 &["space", "run_type", "final_state"],
             ),
             Self::RunPhase => (
                 "spacelift_run_phase_seconds",
-                "Time that runs that ended have spent in each state",
+                "Time that ended runs spent in each state",
                 &["phase", "run_type", "worker_pool"],
             ),
             Self::DeliveryDelay => (
                 "spacelift_webhook_delivery_delay_seconds",
-                "Time from a run's new state, by its timestamp, to its delivery",
+                "Time from a run's state change to the receipt of its delivery",
                 &[],
             ),
         };

@@ -38,7 +38,7 @@ impl Collector for RunFamilies {
             gauge(
                 &mut encoder,
                 "spacelift_webhook_last_delivery_timestamp_seconds",
-                "When the last well-signed delivery came, in seconds since 1970",
+                "Time of the last delivery with a valid signature, in seconds since 1970",
                 last_delivery.map(number),
             )
         })
@@ -88,7 +88,7 @@ fn write_runs(encoder: &mut DescriptorEncoder<'_>, tracker: &mut Tracker) -> fmt
     gauges(
         encoder,
         "spacelift_runs_active",
-        "Runs that have not ended, by the state that they are in",
+        "Active runs by state",
         active.runs.iter().map(|([state, run_type, worker_pool], count)| {
             let labels = [("state", state), ("run_type", run_type), ("worker_pool", worker_pool)];
             (labels.map(|(name, value)| (name, value.as_str())), Number(*count as f64))
@@ -97,7 +97,7 @@ fn write_runs(encoder: &mut DescriptorEncoder<'_>, tracker: &mut Tracker) -> fmt
     gauges(
         encoder,
         "spacelift_run_state_oldest_timestamp_seconds",
-        "Since when the run that has been in a state for longest is in it, in seconds since 1970",
+        "When the run that is longest in a state entered it, in seconds since 1970",
         active
             .oldest
             .iter()
@@ -106,7 +106,7 @@ fn write_runs(encoder: &mut DescriptorEncoder<'_>, tracker: &mut Tracker) -> fmt
     gauges(
         encoder,
         "spacelift_stack_last_run_info",
-        "How the last run of a stack and type ended; always 1",
+        "Final state of the last run of a stack and type; always 1",
         tracker.last_runs().map(|(stack, run_type, last)| {
             let labels = [("stack", stack), ("run_type", run_type), ("final_state", &*last.final_state)];
             (labels, Number(1.0))
