@@ -63,7 +63,7 @@ fn gunzip(body: &[u8], max: usize) -> Result<Bytes, Failure> {
     decoder.read_to_end(&mut plain).map_err(|error| {
         Failure::Invalid(match error.kind() {
             io::ErrorKind::UnexpectedEof => "gzip that ends too early".to_owned(),
-            _ => "not gzip, though its Content-Encoding says so".to_owned(),
+            _ => "not gzip, although its Content-Encoding is gzip".to_owned(),
         })
     })?;
     if plain.len() > max { Err(Failure::TooLarge(max)) } else { Ok(plain.into()) }

@@ -138,7 +138,7 @@ mod tests {
             "access denied",
             "forbidden",
             "the API key is disabled",
-            "the API knows no such key",
+            "unknown API key",
         ] {
             assert!(is_clear(words), "{words}");
         }

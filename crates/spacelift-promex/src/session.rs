@@ -270,7 +270,7 @@ impl TokenExchange {
         let user = response
             .and_then(|body| read_data::<ApiKeyUserMutation>(&body))
             .and_then(|data| {
-                data.api_key_user.ok_or_else(|| Failure::Unauthorized("the API knows no such key".to_owned()))
+                data.api_key_user.ok_or_else(|| Failure::Unauthorized("unknown API key".to_owned()))
             })
             .map_err(|failure| as_refusal(failure).redacted(|text| secret.redact(text)))?;
         if user.jwt.is_empty() {

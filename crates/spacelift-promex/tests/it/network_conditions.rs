@@ -54,15 +54,15 @@ async fn linked(tls: bool, token_lifetime: Duration, timeout: &str) -> (Spacelif
 /// Applies one failure after the other. The session stays valid throughout.
 async fn recovers_from_network_failures(tls: bool) {
     let (api, link, exporter) = linked(tls, HOUR, "1s").await;
-    for (weather, reason) in FAILURES {
-        link.turn(weather).await;
+    for (conditions, reason) in FAILURES {
+        link.turn(conditions).await;
         let began = Instant::now();
         let body = exporter.failed_scrape().await;
-        assert!(began.elapsed() < HUNG, "{weather:?}: {:?}", began.elapsed());
-        assert_eq!(body.lines().filter(|line| line.contains(reason)).count(), 4, "{weather:?}: {body}");
+        assert!(began.elapsed() < HUNG, "{conditions:?}: {:?}", began.elapsed());
+        assert_eq!(body.lines().filter(|line| line.contains(reason)).count(), 4, "{conditions:?}: {body}");
         assert_eq!(exporter.get("/health").await.status, 200);
         link.turn(Weather::Fair).await;
-        exporter.scraped(&format!("{weather:?} has no lasting effect"), is_complete).await;
+        exporter.scraped(&format!("{conditions:?} has no lasting effect"), is_complete).await;
     }
     assert_eq!(api.exchanges(), 1, "the session was lost");
 }
@@ -80,8 +80,8 @@ async fn recovers_from_network_failures_over_http2() {
 #[tokio::test]
 async fn readiness_shows_a_session_lost_during_a_network_failure() {
     let (_api, link, exporter) = linked(false, Duration::from_secs(2), "1s").await;
-    for (weather, reason) in FAILURES {
-        link.turn(weather).await;
+    for (conditions, reason) in FAILURES {
+        link.turn(conditions).await;
         exporter.scraped("the token has expired", |answer| answer.text().contains("no session: ")).await;
         let words = exporter.readiness(503).await;
         assert!(words.contains("no session with the Spacelift API: ") && words.contains(reason), "{words}");
@@ -94,7 +94,7 @@ async fn readiness_shows_a_session_lost_during_a_network_failure() {
             }
         };
         timeout(PATIENCE, recovered).await.unwrap_or_else(|_| panic!("{}", exporter.log_text()));
-        exporter.scraped(&format!("{weather:?} has no lasting effect"), is_complete).await;
+        exporter.scraped(&format!("{conditions:?} has no lasting effect"), is_complete).await;
     }
 }
 
@@ -120,10 +120,10 @@ async fn recovers_from_dns_failures() {
     let api = Spacelift::builder().start().await.unwrap();
     let port = api.address().port();
     let exporter = Exporter::run(hosts.around(&serve(&format!("http://spacelift.invalid:{port}")))).await;
-    let reason = "failed to lookup address information";
-    assert!(exporter.failed_scrape().await.contains(reason));
+    let dns_error = "failed to lookup address information";
+    assert!(exporter.failed_scrape().await.contains(dns_error));
     let reason = exporter.readiness(503).await;
-    assert!(reason.contains(reason), "{reason}");
+    assert!(reason.contains(dns_error), "{reason}");
 
     hosts.set("127.0.0.1 spacelift.invalid\n");
     exporter.readiness(200).await;
@@ -131,7 +131,7 @@ async fn recovers_from_dns_failures() {
 
     hosts.set("");
     api.restart().await.unwrap();
-    assert!(exporter.failed_scrape().await.contains(reason), "a new connection resolves the name again");
+    assert!(exporter.failed_scrape().await.contains(dns_error), "a new connection resolves the name again");
     hosts.set("127.0.0.1 spacelift.invalid\n");
     exporter.scraped("the name resolves again", is_complete).await;
 }

@@ -134,7 +134,7 @@ async fn a_clear_and_repeated_refusal_stops_the_process() {
         (None, "unauthorized"),
         (Some(Reply::status(401)), "HTTP 401"),
         (Some(Reply::status(403)), "HTTP 403"),
-        (Some(Reply::Json(r#"{"data":{"apiKeyUser":null}}"#.to_owned())), "the API knows no such key"),
+        (Some(Reply::Json(r#"{"data":{"apiKeyUser":null}}"#.to_owned())), "unknown API key"),
         (Some(Reply::graphql_error("could not find API key")), "could not find API key"),
     ];
     let checks = replies.map(|(reply, reason)| async move {
