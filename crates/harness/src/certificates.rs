@@ -1,4 +1,4 @@
-//! Certificates for a test, made when it runs.
+//! Certificates that are created when a test runs.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
-/// Someone who signs certificates.
+/// A certificate authority.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key, as PEM.
@@ -21,7 +21,7 @@ pub struct Certificate {
 }
 
 impl Authority {
-    /// A fresh authority.
+    /// Creates an authority with a new key.
     pub fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -30,17 +30,17 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// Its own certificate, as PEM.
+    /// Returns the authority's own certificate as PEM.
     pub fn pem(&self) -> String {
         self.0.pem()
     }
 
-    /// Signs a certificate for servers and clients with these names: DNS names, IP addresses, e-mail addresses, URIs.
+    /// Issues a certificate for servers and clients. Names can be DNS names, IP addresses, e-mail addresses or URIs.
     pub fn issue(&self, names: &[&str]) -> Certificate {
         self.issue_until(names, date_time_ymd(4_000, 1, 1))
     }
 
-    /// The same, with an end.
+    /// Issues a certificate that expires at `end`.
     pub(crate) fn issue_until(&self, names: &[&str], end: OffsetDateTime) -> Certificate {
         let mut params = CertificateParams::default();
         params.not_after = end;
@@ -66,7 +66,7 @@ fn alternative_name(name: &str) -> SanType {
 }
 
 impl Certificate {
-    /// A certificate that signed itself and says that it is an authority's, as `openssl req -x509` makes it.
+    /// Creates a self-signed certificate that is marked as a CA, as `openssl req -x509` does.
     pub fn self_signed(names: &[&str]) -> Self {
         let mut params = CertificateParams::default();
         params.subject_alt_names = names.iter().map(|name| alternative_name(name)).collect();
@@ -76,7 +76,7 @@ impl Certificate {
         Self { certificate: certificate.pem(), key: key.serialize_pem() }
     }
 
-    /// Writes `NAME.crt` and `NAME.key`; their paths.
+    /// Writes `NAME.crt` and `NAME.key` and returns their paths.
     pub fn write(&self, folder: &Path, name: &str) -> [PathBuf; 2] {
         let write = |ending: &str, text: &str| {
             let path = folder.join(format!("{name}.{ending}"));

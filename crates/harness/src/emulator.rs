@@ -1,4 +1,4 @@
-//! Google's Pub/Sub emulator, one for all tests of a binary.
+//! Google's Pub/Sub emulator, shared by all tests of a binary.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -13,10 +13,10 @@ use crate::skipped;
 
 static HOST: OnceCell<Option<String>> = OnceCell::const_new();
 
-/// Ends the emulator when this process ends, however it ends.
+/// A shell that stops the emulator when this process exits, even if it is killed.
 static GUARD: Mutex<Option<Child>> = Mutex::new(None);
 
-/// Where the emulator listens, as in `PUBSUB_EMULATOR_HOST`; `None` where it is not installed.
+/// Returns the address of the emulator as in `PUBSUB_EMULATOR_HOST`; `None` if it is not installed.
 pub async fn pubsub_emulator() -> Option<String> {
     let host = HOST.get_or_init(start).await.clone();
     if host.is_none() {
@@ -28,7 +28,7 @@ pub async fn pubsub_emulator() -> Option<String> {
 async fn start() -> Option<String> {
     let jar = jar()?;
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().local_addr().unwrap().port();
-    // The shell ends the emulator as soon as its standard input does, which is when this process has ended.
+    // The shell stops the emulator when its standard input is closed, which happens when this process exits.
     let guard = Command::new("sh")
         .args(["-c", "java -jar \"$0\" --host=127.0.0.1 --port=\"$1\" & read -r _; kill $!"])
         .args([jar.as_os_str(), port.to_string().as_ref()])
@@ -43,13 +43,13 @@ async fn start() -> Option<String> {
         if TcpStream::connect(address).await.is_ok() {
             return Some(address.to_string());
         }
-        // Nothing announces that it has started.
+        // The emulator does not report when it has started.
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("the emulator does not start");
 }
 
-/// It comes with the Google Cloud SDK, beside the `gcloud` on the path.
+/// Returns the emulator's file, which is part of the Google Cloud SDK that has the `gcloud` on the path.
 fn jar() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let gcloud =

@@ -1,4 +1,4 @@
-//! Golden expositions and README tables, compared or, with `UPDATE_GOLDEN` in the environment, written anew.
+//! Compares expositions and README tables with golden files. With `UPDATE_GOLDEN` in the environment, updates the files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::tool;
 
-/// Holds an exposition against a file. Values of families for which `is_volatile` says so are left out, and so are
+/// Compares an exposition with a file, without the values of families for which `is_volatile` returns true and without
 /// the labels of build information.
 pub fn compare_exposition(file: &Path, exposition: &str, is_volatile: fn(&str) -> bool) {
     let got = stable(exposition, is_volatile);
@@ -20,12 +20,12 @@ pub fn compare_exposition(file: &Path, exposition: &str, is_volatile: fn(&str) -
     let file = file.display();
     assert!(
         got == want,
-        "the exposition is not that of {file}; if that is meant, write it anew with UPDATE_GOLDEN=1:\n{}",
+        "the exposition differs from {file}; if that is intended, update it with UPDATE_GOLDEN=1:\n{}",
         difference(&want, &got)
     );
 }
 
-/// Holds a table against the README's, between the comments that mark it.
+/// Compares a table with the one in the README, which is between two comments with its name.
 pub fn compare_table(readme: &Path, table: &str, want: &str) {
     let text = std::fs::read_to_string(readme).unwrap();
     let begin =
@@ -37,7 +37,7 @@ pub fn compare_table(readme: &Path, table: &str, want: &str) {
         return;
     }
     let have = &text[begin..end];
-    assert!(have == want, "the README's table {table} is not true:\n{}", difference(have, want));
+    assert!(have == want, "the README's table {table} is out of date:\n{}", difference(have, want));
 }
 
 fn difference(want: &str, got: &str) -> String {
@@ -46,8 +46,8 @@ fn difference(want: &str, got: &str) -> String {
     removed.chain(added).collect::<Vec<_>>().join("\n")
 }
 
-/// The exposition with what differs from run to run left out, and each family's series sorted, since a registry
-/// keeps them in a hash map.
+/// Returns the exposition without values that differ between runs, and with the series of each family sorted, because a
+/// registry keeps them in a hash map.
 fn stable(exposition: &str, is_volatile: fn(&str) -> bool) -> String {
     let mut text = String::new();
     let mut samples: Vec<String> = Vec::new();
@@ -65,7 +65,7 @@ fn stable(exposition: &str, is_volatile: fn(&str) -> bool) -> String {
     text.trim_end_matches("#\n").to_owned()
 }
 
-/// What the samples of one series have in common, so that a histogram's stay together and in order.
+/// Returns the labels of a sample without `le`, which all samples of a histogram series have in common.
 fn without_bucket(sample: &str) -> String {
     let labels = sample.find('{').map_or("", |start| &sample[start + 1..]);
     let labels = match labels.strip_prefix("le=\"") {
@@ -87,7 +87,7 @@ fn stable_sample(line: &str, is_volatile: fn(&str) -> bool) -> String {
     format!("{series} {}", if is_volatile { "…" } else { value })
 }
 
-/// promtool's linter finds nothing beyond what is `known`, each with the reason why it stays.
+/// Runs promtool's linter and panics for findings that are not in `known`, which also has the reason for each.
 pub async fn lint(exposition: &str, known: &[(&str, &str)]) {
     let Some(promtool) = tool("promtool") else { return };
     let mut child = tokio::process::Command::new(promtool)
@@ -106,19 +106,19 @@ pub async fn lint(exposition: &str, known: &[(&str, &str)]) {
     assert!(output.status.code() != Some(1), "promtool cannot read the exposition");
 }
 
-/// What an exposition says of a family.
+/// The metadata of a family in an exposition.
 #[derive(Debug, Default)]
 pub struct Family {
-    /// Its help text.
+    /// The help text.
     pub help: String,
-    /// Its type.
+    /// The type.
     pub kind: String,
-    /// The names of its labels.
+    /// The names of the labels.
     pub labels: Vec<String>,
 }
 
 impl Family {
-    /// A row of a README's table: what is in `first`, the name, the labels, the help.
+    /// Returns a row of a README table: the text `first`, the name, the labels, the help text.
     pub fn row(&self, first: &str, name: &str) -> String {
         let labels: Vec<String> = self.labels.iter().map(|label| format!("`{label}`")).collect();
         let kind = if self.kind == "histogram" { " (histogram)" } else { "" };
@@ -126,7 +126,7 @@ impl Family {
     }
 }
 
-/// The families of an exposition in their order. Label values must be free of commas, equals signs and braces.
+/// Parses the families of an exposition in their order. Label values must not contain commas, equals signs or braces.
 pub fn families(exposition: &str) -> Vec<(String, Family)> {
     let mut order = Vec::new();
     let mut families: BTreeMap<String, Family> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! A link between an exporter and a service, and the weather on it.
+//! A TCP proxy between an exporter and a service that simulates network conditions.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,40 +13,39 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-/// What a packet of TCP carries on an Ethernet.
+/// Bytes in a TCP packet on an Ethernet.
 const PACKET: usize = 1_448;
 
-/// Packets of a connection that may be on their way in one direction; more wait at their sender.
-const ON_THEIR_WAY: usize = 4_096;
+/// Packets of a connection that can be in transit in one direction. More wait at the sender.
+const MAX_IN_TRANSIT: usize = 4_096;
 
-/// What Linux waits beyond the round trip before it sends a packet again that was not acknowledged.
+/// The time in addition to the round trip after which Linux retransmits a packet.
 const RETRANSMISSION: Duration = Duration::from_millis(200);
 
-/// The state of a [`Link`]. It is shown as what a network's faults become once TCP has dealt with them, which is all
-/// that a program gets to see of them.
+/// The network conditions on a [`Link`], as a program sees them after TCP has handled them.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Weather {
-    /// Everything arrives at once.
-    Fair,
-    /// Everything arrives late, and some of it later: TCP sends a lost packet again after a time-out, and holds back
-    /// what came after it until then.
+pub enum NetworkConditions {
+    /// All bytes arrive immediately.
+    Normal,
+    /// Latency, jitter and packet loss. TCP retransmits a lost packet after a timeout, which delays the packets behind
+    /// it.
     Slow {
-        /// How long a packet travels, one way.
+        /// The one-way latency.
         delay: Duration,
-        /// The most that it may take beyond that.
+        /// The maximum additional latency.
         jitter: Duration,
         /// The share of packets that are lost once.
         loss: f64,
     },
-    /// A partition in one direction: what is sent to this end does not arrive. TCP goes on trying, so that it arrives
-    /// once the partition ends. New connections are still made, since the kernel makes them without us.
-    Deaf(End),
-    /// A connection that exists now, or is made while this lasts, leads nowhere for ever, and neither end is told: the
-    /// other one lost its power, or a router on the way forgot the connection.
+    /// A partition in one direction: bytes that are sent to this end do not arrive. They arrive after the partition,
+    /// because TCP retransmits them. New connections are established by the kernel.
+    Partition(End),
+    /// Existing connections, and those made during this condition, stop working for ever without a notification of
+    /// either end, as after a power failure or when a router drops its state.
     HalfOpen,
-    /// Every connection is reset, new ones as well.
+    /// Existing and new connections are reset.
     Reset,
-    /// Every connection ends, and new ones are refused.
+    /// Existing connections are closed, and new ones are refused.
     Refused,
 }
 
@@ -55,78 +54,79 @@ pub enum Weather {
 pub enum End {
     /// The exporter.
     Client,
-    /// What it depends on.
+    /// The service.
     Service,
 }
 
-/// Forwards TCP connections to a service, through [`Weather`] that can change while they are open.
+/// Forwards TCP connections to a service under [`NetworkConditions`] that can change while they are open.
 #[derive(Debug)]
 pub struct Link {
-    /// Where it listens.
+    /// The address on which it listens.
     pub address: SocketAddr,
-    weather: watch::Sender<Weather>,
+    conditions: watch::Sender<NetworkConditions>,
     listening: watch::Receiver<bool>,
-    /// Ends with the link, and its connections with it.
-    _carrier: JoinSet<()>,
+    /// The task that forwards connections. It is aborted when the link is dropped.
+    _forwarding: JoinSet<()>,
 }
 
 impl Link {
-    /// A link in fair weather, on a free port of 127.0.0.1.
+    /// Starts a link with normal conditions on a free port of 127.0.0.1.
     pub async fn to(service: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (weather, seen) = watch::channel(Weather::Fair);
-        let (tell, listening) = watch::channel(true);
-        let mut carrier = JoinSet::new();
-        carrier.spawn(forward(listener, service, seen, tell));
-        Self { address, weather, listening, _carrier: carrier }
+        let (conditions, current) = watch::channel(NetworkConditions::Normal);
+        let (set_listening, listening) = watch::channel(true);
+        let mut forwarding = JoinSet::new();
+        forwarding.spawn(forward(listener, service, current, set_listening));
+        Self { address, conditions, listening, _forwarding: forwarding }
     }
 
-    /// Changes the weather. When this returns, connections are refused if, and only if, they are to be.
-    pub async fn turn(&self, weather: Weather) {
-        self.weather.send_replace(weather);
-        let open = weather != Weather::Refused;
+    /// Changes the network conditions. When this returns, the socket is closed or open as the conditions require.
+    pub async fn set(&self, conditions: NetworkConditions) {
+        self.conditions.send_replace(conditions);
+        let open = conditions != NetworkConditions::Refused;
         self.listening.clone().wait_for(|listening| *listening == open).await.unwrap();
     }
 }
 
-impl Weather {
-    /// Whether a connection does not outlast this.
-    fn ends_connections(&self) -> bool {
+impl NetworkConditions {
+    /// Whether existing connections stop working.
+    fn breaks_connections(&self) -> bool {
         matches!(self, Self::HalfOpen | Self::Reset | Self::Refused)
     }
 
-    /// How long a packet is on its way.
-    fn travel_time(&self, chance: &mut Rng) -> Duration {
+    /// Returns the random time in transit of a packet.
+    fn transit_time(&self, random: &mut Rng) -> Duration {
         let Self::Slow { delay, jitter, loss } = *self else { return Duration::ZERO };
-        let again = if chance.f64() < loss { 2 * delay + RETRANSMISSION } else { Duration::ZERO };
-        delay + jitter.mul_f64(chance.f64()) + again
+        let retransmission = if random.f64() < loss { 2 * delay + RETRANSMISSION } else { Duration::ZERO };
+        delay + jitter.mul_f64(random.f64()) + retransmission
     }
 }
 
 async fn forward(
     mut listener: TcpListener,
     service: SocketAddr,
-    mut weather: watch::Receiver<Weather>,
+    mut conditions: watch::Receiver<NetworkConditions>,
     listening: watch::Sender<bool>,
 ) {
     let address = listener.local_addr().unwrap();
     let mut connections = JoinSet::new();
-    // Runs differ in timing, but not in what is lost.
-    let mut chance = Rng::with_seed(1);
+    // The seed is fixed, so that the same packets are lost in each run.
+    let mut random = Rng::with_seed(1);
     loop {
+        let is_refused = |conditions| conditions == NetworkConditions::Refused;
         tokio::select! {
-            refused = until(&mut weather, |weather| weather == Weather::Refused) => if refused.is_none() { return },
+            refused = until(&mut conditions, is_refused) => if refused.is_none() { return },
             accepted = listener.accept() => {
                 let (client, _) = accepted.unwrap();
-                connections.spawn(connect(client, service, weather.clone(), chance.fork()));
+                connections.spawn(connect(client, service, conditions.clone(), random.fork()));
                 continue;
             }
         }
         drop(listener);
         connections.shutdown().await;
         listening.send_replace(false);
-        if until(&mut weather, |weather| weather != Weather::Refused).await.is_none() {
+        if until(&mut conditions, |conditions| !is_refused(conditions)).await.is_none() {
             return;
         }
         listener = TcpListener::bind(address).await.unwrap();
@@ -134,39 +134,39 @@ async fn forward(
     }
 }
 
-/// Waits for such weather; `None` if the link is gone before.
+/// Waits for conditions that match `predicate`. Returns `None` if the link is dropped before.
 async fn until(
-    weather: &mut watch::Receiver<Weather>,
-    such: impl Fn(Weather) -> bool + Send,
-) -> Option<Weather> {
-    weather.wait_for(|weather| such(*weather)).await.ok().map(|weather| *weather)
+    conditions: &mut watch::Receiver<NetworkConditions>,
+    predicate: impl Fn(NetworkConditions) -> bool + Send,
+) -> Option<NetworkConditions> {
+    conditions.wait_for(|conditions| predicate(*conditions)).await.ok().map(|conditions| *conditions)
 }
 
-/// Carries a connection until it ends or the weather ends it.
+/// Forwards a connection until it is closed or the conditions break it.
 async fn connect(
     mut client: TcpStream,
     service: SocketAddr,
-    mut weather: watch::Receiver<Weather>,
-    mut chance: Rng,
+    mut conditions: watch::Receiver<NetworkConditions>,
+    mut random: Rng,
 ) {
     let Ok(mut service) = TcpStream::connect(service).await else { return };
     for stream in [&client, &service] {
         stream.set_nodelay(true).unwrap();
     }
-    let ended = {
+    let broken_by = {
         let (from_client, to_client) = client.split();
         let (from_service, to_service) = service.split();
-        let there = carry(from_client, to_service, End::Service, weather.clone(), chance.fork());
-        let back = carry(from_service, to_client, End::Client, weather.clone(), chance);
+        let requests = transfer(from_client, to_service, End::Service, conditions.clone(), random.fork());
+        let responses = transfer(from_service, to_client, End::Client, conditions.clone(), random);
         tokio::select! {
-            ended = until(&mut weather, |weather| weather.ends_connections()) => ended,
-            _ = async { tokio::join!(there, back) } => return,
+            broken_by = until(&mut conditions, |conditions| conditions.breaks_connections()) => broken_by,
+            _ = async { tokio::join!(requests, responses) } => return,
         }
     };
-    match ended {
-        Some(Weather::HalfOpen) => std::future::pending().await,
-        Some(Weather::Reset) => {
-            // With no time to linger, the kernel discards what is unsent and answers with a reset.
+    match broken_by {
+        Some(NetworkConditions::HalfOpen) => std::future::pending().await,
+        Some(NetworkConditions::Reset) => {
+            // With a linger time of zero, the kernel discards unsent bytes and sends a reset.
             for stream in [&client, &service] {
                 SockRef::from(stream).set_linger(Some(Duration::ZERO)).unwrap();
             }
@@ -175,36 +175,36 @@ async fn connect(
     }
 }
 
-/// Carries what is sent in one direction, in its order, and the end of it.
-async fn carry(
+/// Transfers the bytes of one direction in order, and the shutdown at their end.
+async fn transfer(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
     end: End,
-    mut weather: watch::Receiver<Weather>,
-    mut chance: Rng,
+    mut conditions: watch::Receiver<NetworkConditions>,
+    mut random: Rng,
 ) {
-    let (send, mut arriving) = mpsc::channel(ON_THEIR_WAY);
-    let now = weather.clone();
+    let (send, mut arriving) = mpsc::channel(MAX_IN_TRANSIT);
+    let current = conditions.clone();
     let sending = async move {
         let mut arrival = Instant::now();
         let mut packet = [0; PACKET];
         while let Ok(length @ 1..) = from.read(&mut packet).await {
-            let travel_time = now.borrow().travel_time(&mut chance);
-            arrival = arrival.max(Instant::now() + travel_time);
+            let transit_time = current.borrow().transit_time(&mut random);
+            arrival = arrival.max(Instant::now() + transit_time);
             if send.send((arrival, packet[..length].to_vec())).await.is_err() {
                 return;
             }
         }
     };
     let receiving = async move {
-        let hears = |weather| weather != Weather::Deaf(end);
+        let is_open = |conditions| conditions != NetworkConditions::Partition(end);
         while let Some((arrival, packet)) = arriving.recv().await {
             sleep_until(arrival).await;
-            if until(&mut weather, hears).await.is_none() || to.write_all(&packet).await.is_err() {
+            if until(&mut conditions, is_open).await.is_none() || to.write_all(&packet).await.is_err() {
                 return Ok(());
             }
         }
-        match until(&mut weather, hears).await {
+        match until(&mut conditions, is_open).await {
             Some(_) => to.shutdown().await,
             None => io::Result::Ok(()),
         }

@@ -9,17 +9,17 @@ use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::{Answer, PATIENCE, get};
+use crate::{HttpResponse, TIMEOUT, get};
 
 /// A running exporter; killed when dropped.
 pub struct Exporter {
-    /// Where it listens.
+    /// The address on which it listens.
     pub address: String,
     child: Child,
     log: Log,
 }
 
-/// The lines on standard error so far.
+/// The lines that were written to standard error.
 struct Log {
     lines: Arc<Mutex<Vec<String>>>,
     count: watch::Receiver<usize>,
@@ -57,12 +57,12 @@ impl Log {
                 }
             }
         };
-        timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("no {part:?} in the log:\n{}", self.text()))
+        timeout(TIMEOUT, found).await.unwrap_or_else(|_| panic!("no {part:?} in the log:\n{}", self.text()))
     }
 }
 
 impl Exporter {
-    /// Runs a prepared command, which is to listen on a free port, and waits until it says where.
+    /// Runs a command, which must listen on a free port, and waits until its log has the address.
     pub async fn run(mut command: Command) -> Self {
         let mut child = prepare(&mut command).spawn().unwrap();
         let log = Log::follow(child.stderr.take().unwrap());
@@ -72,25 +72,25 @@ impl Exporter {
         Self { address, child, log }
     }
 
-    /// Waits for a line of the log that contains `part`, and returns it.
+    /// Waits for a log line that contains `part` and returns it.
     pub async fn log(&self, part: &str) -> String {
         self.log.line_with(part).await
     }
 
-    /// Waits until `count` lines of the log contain `part`.
+    /// Waits until `count` log lines contain `part`.
     pub async fn log_lines(&self, part: &str, count: usize) {
         let mut lines = self.log.count.clone();
         let reached = lines.wait_for(|_| self.log_text().matches(part).count() >= count);
-        let reached = timeout(PATIENCE, reached).await;
+        let reached = timeout(TIMEOUT, reached).await;
         assert!(reached.is_ok_and(|log| log.is_ok()), "not {count} times {part:?}:\n{}", self.log_text());
     }
 
-    /// The log so far.
+    /// Returns the log so far.
     pub fn log_text(&self) -> String {
         self.log.text()
     }
 
-    /// The process id.
+    /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.child.id().unwrap()
     }
@@ -102,71 +102,71 @@ impl Exporter {
         assert!(status.unwrap().success());
     }
 
-    /// Waits for the end of the process.
+    /// Waits until the process exits.
     pub async fn exit(&mut self) -> ExitStatus {
-        timeout(PATIENCE, self.child.wait()).await.expect("the exporter does not end").unwrap()
+        timeout(TIMEOUT, self.child.wait()).await.expect("the exporter does not exit").unwrap()
     }
 
     /// Gets a page.
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> HttpResponse {
         self.get_with(path, &[]).await
     }
 
     /// Gets a page with request headers.
-    pub async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> HttpResponse {
         get(&format!("http://{}{path}", self.address), headers).await
     }
 
-    /// A scrape that must succeed.
-    pub async fn scrape(&self) -> Answer {
-        let answer = self.get("/metrics").await;
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        answer
+    /// Scrapes. Panics if the scrape fails.
+    pub async fn scrape(&self) -> HttpResponse {
+        let response = self.get("/metrics").await;
+        assert_eq!(response.status, 200, "{}", response.text());
+        response
     }
 
-    /// A scrape that must fail; its body.
+    /// Scrapes and returns the body of the error. Panics if the scrape succeeds.
     pub async fn failed_scrape(&self) -> String {
-        let answer = self.get("/metrics").await;
-        assert_eq!(answer.status, 500, "{}", answer.text());
-        assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
-        answer.text()
+        let response = self.get("/metrics").await;
+        assert_eq!(response.status, 500, "{}", response.text());
+        assert_eq!(response.header("content-type"), "text/plain; charset=utf-8");
+        response.text()
     }
 
-    /// Waits until `/ready` answers with `status`; its body.
+    /// Waits until `/ready` has the status `status` and returns its body.
     pub async fn readiness(&self, status: u16) -> String {
         let what = format!("/ready does not become {status}");
-        self.poll(&what, "/ready", |answer| answer.status == status).await.text()
+        self.poll(&what, "/ready", |response| response.status == status).await.text()
     }
 
-    /// Waits until a scrape fulfils `condition`.
-    pub async fn scraped(&self, what: &str, condition: impl Fn(&Answer) -> bool) -> Answer {
+    /// Waits until a scrape matches `condition` and returns it.
+    pub async fn scraped(&self, what: &str, condition: impl Fn(&HttpResponse) -> bool) -> HttpResponse {
         self.poll(what, "/metrics", condition).await
     }
 
-    /// What a process shows on its pages is only visible by asking again.
-    async fn poll(&self, what: &str, path: &str, condition: impl Fn(&Answer) -> bool) -> Answer {
+    /// Requests a page repeatedly until it matches `condition`, because pages do not report changes.
+    async fn poll(&self, what: &str, path: &str, condition: impl Fn(&HttpResponse) -> bool) -> HttpResponse {
         let mut last = String::new();
         let reached = async {
             loop {
-                let answer = self.get(path).await;
-                if condition(&answer) {
-                    return answer;
+                let response = self.get(path).await;
+                if condition(&response) {
+                    return response;
                 }
-                last = answer.text();
+                last = response.text();
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        match timeout(PATIENCE, reached).await {
-            Ok(answer) => answer,
-            Err(_) => panic!("{what}; last seen:\n{last}\nlog:\n{}", self.log_text()),
+        match timeout(TIMEOUT, reached).await {
+            Ok(response) => response,
+            Err(_) => panic!("{what}; last response:\n{last}\nlog:\n{}", self.log_text()),
         }
     }
 }
 
-/// Runs a command to its end: exit code, standard output, standard error.
+/// Runs a command until it exits. Returns exit code, standard output and standard error.
 pub async fn run_to_end(mut command: Command) -> (Option<i32>, String, String) {
     let output =
-        timeout(PATIENCE, prepare(&mut command).output()).await.expect("the exporter does not end").unwrap();
+        timeout(TIMEOUT, prepare(&mut command).output()).await.expect("the exporter does not exit").unwrap();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }

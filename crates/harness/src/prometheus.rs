@@ -1,4 +1,4 @@
-//! A real Prometheus.
+//! A Prometheus process.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
-use crate::{get, tool};
+use crate::{TIMEOUT, get, tool};
 
 /// A Prometheus that scrapes one target twice a second; killed when dropped.
 pub struct Prometheus {
@@ -18,12 +18,12 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts it and waits until it has scraped the target. `None` where it is not installed.
+    /// Starts Prometheus and waits until it has scraped the target. Returns `None` if it is not installed.
     pub async fn scraping(target: &str) -> Option<Self> {
         Self::scraping_with(target, "").await
     }
 
-    /// Likewise, with more of the scrape's configuration: lines of YAML, each with an indent of two.
+    /// Does the same with more lines of the scrape configuration: YAML with an indent of two.
     pub async fn scraping_with(target: &str, configuration: &str) -> Option<Self> {
         let program = tool("prometheus")?;
         let data = tempfile::tempdir().unwrap();
@@ -51,14 +51,14 @@ impl Prometheus {
         Some(prometheus)
     }
 
-    /// The result of an instant query: labels and value of each series.
+    /// Returns the result of an instant query: labels and value of each series.
     pub async fn query(&self, query: &str) -> Vec<(Value, f64)> {
         let query: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let answer = get(&format!("http://{}/api/v1/query?query={query}", self.address), &[]).await;
-        let answer: Value = serde_json::from_str(&answer.text()).unwrap();
-        assert_eq!(answer["status"], "success", "{answer}");
+        let response = get(&format!("http://{}/api/v1/query?query={query}", self.address), &[]).await;
+        let response: Value = serde_json::from_str(&response.text()).unwrap();
+        assert_eq!(response["status"], "success", "{response}");
         let value = |series: &Value| series["value"][1].as_str().unwrap().parse().unwrap();
-        answer["data"]["result"]
+        response["data"]["result"]
             .as_array()
             .unwrap()
             .iter()
@@ -66,14 +66,14 @@ impl Prometheus {
             .collect()
     }
 
-    /// Waits until a query's result fulfils `condition`; Prometheus can only be asked.
+    /// Queries repeatedly until the result matches `condition`.
     pub async fn wait_until(
         &self,
         what: &str,
         query: &str,
         condition: impl Fn(&[(Value, f64)]) -> bool,
     ) -> Vec<(Value, f64)> {
-        let fulfilled = async {
+        let matching = async {
             loop {
                 let ready = TcpStream::connect(&self.address).await.is_ok()
                     && get(&format!("http://{}/-/ready", self.address), &[]).await.status == 200;
@@ -86,8 +86,6 @@ impl Prometheus {
                 sleep(Duration::from_millis(100)).await;
             }
         };
-        timeout(Duration::from_secs(60), fulfilled)
-            .await
-            .unwrap_or_else(|_| panic!("Prometheus never shows that {what}"))
+        timeout(TIMEOUT, matching).await.unwrap_or_else(|_| panic!("not in Prometheus: {what}"))
     }
 }

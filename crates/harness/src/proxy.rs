@@ -1,4 +1,4 @@
-//! A proxy as the environment names one.
+//! An HTTP proxy for `HTTPS_PROXY` and `HTTP_PROXY`.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Makes tunnels, and passes on requests that have a whole URL, all to one service.
+/// Opens tunnels and forwards requests with a full URL, all of them to one service.
 pub struct Proxy {
-    /// What `HTTPS_PROXY` or `HTTP_PROXY` is to be, with credentials.
+    /// The value for `HTTPS_PROXY` or `HTTP_PROXY`, with credentials.
     pub url: String,
     heads: Arc<Mutex<Vec<String>>>,
 }
 
 impl Proxy {
-    /// Leads to that service, whatever it is asked for.
+    /// Starts a proxy that connects to `service`, regardless of the requested host.
     pub async fn to(service: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://user:pass@{}", listener.local_addr().unwrap());
@@ -22,18 +22,18 @@ impl Proxy {
         let seen = heads.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(pass_on(client, service, seen.clone()));
+                tokio::spawn(forward(client, service, seen.clone()));
             }
         });
         Self { url, heads }
     }
 
-    /// The first head of each connection so far, in small letters.
+    /// Returns the first request head of each connection so far, in lower case.
     pub fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap().clone()
     }
 
-    /// How many of the connections are tunnels, and how many are not.
+    /// Returns the number of tunnels and the number of other connections.
     pub fn connections(&self) -> (usize, usize) {
         let heads = self.heads();
         let tunnels = heads.iter().filter(|head| head.starts_with("connect ")).count();
@@ -41,7 +41,7 @@ impl Proxy {
     }
 }
 
-async fn pass_on(mut client: TcpStream, service: SocketAddr, heads: Arc<Mutex<Vec<String>>>) {
+async fn forward(mut client: TcpStream, service: SocketAddr, heads: Arc<Mutex<Vec<String>>>) {
     let mut head = Vec::new();
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
         match client.read_buf(&mut head).await {
@@ -51,14 +51,14 @@ async fn pass_on(mut client: TcpStream, service: SocketAddr, heads: Arc<Mutex<Ve
     }
     let text = String::from_utf8_lossy(&head).to_ascii_lowercase();
     let Ok(mut service) = TcpStream::connect(service).await else { return };
-    let begun = if text.starts_with("connect ") {
+    let result = if text.starts_with("connect ") {
         client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await
     } else {
-        // A server understands a whole URL too.
+        // A server accepts a request with a full URL too.
         service.write_all(&head).await
     };
     heads.lock().unwrap().push(text);
-    if begun.is_ok() {
+    if result.is_ok() {
         let _ = copy_bidirectional(&mut client, &mut service).await;
     }
 }

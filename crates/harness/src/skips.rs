@@ -1,4 +1,4 @@
-//! Tests that are skipped for want of something, and the summary of them.
+//! Tests that are skipped because a program or permission is missing, and their summary.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -7,12 +7,12 @@ use std::os::unix::process::parent_id;
 use std::path::PathBuf;
 use std::thread;
 
-/// Says that a test is skipped; in CI no test may be.
+/// Reports that a test is skipped. Panics in CI, where no test may be skipped.
 ///
-/// The line goes to standard error itself: what a test prints is captured and shown only where it fails.
+/// Writes to standard error directly, because the output of `print!` is captured and only shown if the test fails.
 pub fn skipped(why: &str) {
     let in_ci = std::env::var("CI").is_ok_and(|value| value == "true");
-    assert!(!in_ci, "{why}, and CI must not go without it");
+    assert!(!in_ci, "{why}, which CI requires");
     let test = thread::current().name().unwrap_or("a test").to_owned();
     let _ = writeln!(io::stderr(), "SKIPPED {test}: {why}");
     if let Some(path) = record() {
@@ -21,7 +21,7 @@ pub fn skipped(why: &str) {
     }
 }
 
-/// How many tests of the run that this process belongs to were skipped, and for want of what. Forgets them.
+/// Returns and clears the summary of the skipped tests in this run: their number and the reasons.
 pub fn skipped_summary() -> String {
     let Some(path) = record() else { return String::new() };
     let lines = fs::read_to_string(&path).unwrap_or_default();
@@ -46,7 +46,8 @@ fn summary(lines: &str) -> String {
     text
 }
 
-/// Where the processes of a run, which have one parent, note what they skip: beside the tests' own binaries.
+/// Returns the file that collects skipped tests, beside the test binaries. All processes of a run have the same parent,
+/// whose id is in the file's name.
 fn record() -> Option<PathBuf> {
     Some(std::env::current_exe().ok()?.parent()?.join(format!("skipped-{}", parent_id())))
 }

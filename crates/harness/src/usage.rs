@@ -1,4 +1,4 @@
-//! What a process costs, from `/proc`.
+//! Resource usage of a process, from `/proc`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,12 +6,12 @@ use std::time::Duration;
 /// Linux counts CPU time in hundredths of a second.
 const TICK: Duration = Duration::from_millis(10);
 
-/// What a process has of the machine at a moment.
+/// The resource usage of a process at one moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
     /// Resident memory, in KiB.
     pub resident: u64,
-    /// The most resident memory so far, in KiB.
+    /// Maximum resident memory so far, in KiB.
     pub peak: u64,
     /// Open file descriptors.
     pub descriptors: usize,
@@ -22,7 +22,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// That of a process that runs.
+    /// Reads the usage of a running process.
     pub fn of(pid: u32) -> Self {
         let proc = |file: &str| format!("/proc/{pid}/{file}");
         let status = std::fs::read_to_string(proc("status")).unwrap();
@@ -31,7 +31,7 @@ impl Usage {
             line.split_whitespace().nth(1).unwrap().parse().unwrap()
         };
         let stat = std::fs::read_to_string(proc("stat")).unwrap();
-        // The name before it may hold anything.
+        // The process name before it can contain any characters.
         let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
         let ticks = |field: usize| fields[field].parse::<u32>().unwrap();
         Self {
@@ -44,12 +44,12 @@ impl Usage {
     }
 }
 
-/// KiB as people read them.
+/// Formats KiB as MiB.
 pub fn mebibytes(kibibytes: u64) -> String {
     format!("{:.1} MiB", kibibytes as f64 / 1_024.0)
 }
 
-/// The program that a benchmark is about: the one that `EXPORTER` names, or else the one that was built.
+/// Returns the program to measure: the one in the variable `EXPORTER`, or `built`.
 pub fn measured(built: &str) -> PathBuf {
     std::env::var_os("EXPORTER").map_or_else(|| PathBuf::from(built), PathBuf::from)
 }

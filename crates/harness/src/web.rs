@@ -1,4 +1,4 @@
-//! HTTP requests of a test.
+//! A simple HTTP client.
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -7,11 +7,11 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use tokio::time::timeout;
 
-use crate::PATIENCE;
+use crate::TIMEOUT;
 
-/// An HTTP answer, read whole.
+/// A complete HTTP response.
 #[derive(Debug)]
-pub struct Answer {
+pub struct HttpResponse {
     /// The status code.
     pub status: u16,
     /// The headers.
@@ -20,18 +20,18 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-impl Answer {
-    /// The body as text.
+impl HttpResponse {
+    /// Returns the body as text.
     pub fn text(&self) -> String {
         String::from_utf8(self.body.to_vec()).unwrap()
     }
 
-    /// A header's value, empty where there is none.
+    /// Returns the value of a header, or an empty text if there is none.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The value of the sample of a series, whose labels may be given in any order.
+    /// Returns the value of a series. The labels can be in any order.
     pub fn sample(&self, series: &str) -> Option<f64> {
         let (name, labels) = parts(series);
         let text = self.text();
@@ -45,7 +45,7 @@ impl Answer {
         sample.map(|value| value.parse().unwrap())
     }
 
-    /// The sum of a family's samples.
+    /// Returns the sum of a family's samples.
     pub fn sum(&self, family: &str) -> f64 {
         let is_sample =
             |line: &&str| line.strip_prefix(family).is_some_and(|rest| rest.starts_with(['{', ' ']));
@@ -56,13 +56,13 @@ impl Answer {
             .sum()
     }
 
-    /// Whether there is a family of that name.
+    /// Whether a family exists.
     pub fn has_family(&self, name: &str) -> bool {
         self.text().contains(&format!("# TYPE {name} "))
     }
 }
 
-/// A series' name and its label pairs, sorted.
+/// Splits a series into its name and its sorted label pairs.
 fn parts(series: &str) -> (&str, Vec<&str>) {
     let Some((name, labels)) = series.split_once('{') else { return (series, Vec::new()) };
     let labels = labels.strip_suffix('}').unwrap();
@@ -80,26 +80,26 @@ fn parts(series: &str) -> (&str, Vec<&str>) {
 }
 
 /// Gets a URL.
-pub async fn get(url: &str, headers: &[(&str, &str)]) -> Answer {
+pub async fn get(url: &str, headers: &[(&str, &str)]) -> HttpResponse {
     request("GET", url, headers).await
 }
 
 /// Sends a request without a body.
-pub async fn request(method: &str, url: &str, headers: &[(&str, &str)]) -> Answer {
+pub async fn request(method: &str, url: &str, headers: &[(&str, &str)]) -> HttpResponse {
     send(method, url, headers, Bytes::new()).await
 }
 
 /// Sends a request with a body.
-pub async fn send(method: &str, url: &str, headers: &[(&str, &str)], body: Bytes) -> Answer {
+pub async fn send(method: &str, url: &str, headers: &[(&str, &str)], body: Bytes) -> HttpResponse {
     let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
     let mut request = Request::builder().method(method).uri(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let exchange = async {
+    let response = async {
         let (head, body) = client.request(request.body(Full::new(body)).unwrap()).await.unwrap().into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        Answer { status: head.status.as_u16(), headers: head.headers, body }
+        HttpResponse { status: head.status.as_u16(), headers: head.headers, body }
     };
-    timeout(PATIENCE, exchange).await.unwrap_or_else(|_| panic!("no answer from {url}"))
+    timeout(TIMEOUT, response).await.unwrap_or_else(|_| panic!("no response from {url}"))
 }

@@ -40,7 +40,7 @@ impl World {
     /// Returns an error unless the exporter recovers after the last fault.
     pub(crate) async fn settle(&self) -> Result<(), String> {
         self.api.set_scenario(Scenario::Healthy);
-        let healthy = |scrape: &harness::Answer| {
+        let healthy = |scrape: &harness::HttpResponse| {
             scrape.status == 200 && scrape.sum("spacelift_scrape_collector_success") == 4.0
         };
         // The API may have sent `Retry-After: 30`.

@@ -9,31 +9,31 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches};
 use zeroize::Zeroizing;
 
-use super::{ConfigError, Kind, Setting, nearest};
+use super::{ConfigError, Setting, SettingKind, nearest};
 use crate::build_info;
 use crate::secret::Secret;
 
-/// What a binary is called and what it says of itself.
+/// The name and description of a binary.
 #[derive(Debug, Clone, Copy)]
 pub struct Command {
     /// The binary's name.
     pub name: &'static str,
     /// One sentence.
     pub about: &'static str,
-    /// A subcommand under which the flags stand (`serve`), for the sake of the original's command line.
+    /// The subcommand that takes the flags (`serve`), for compatibility with the original's command line.
     pub subcommand: Option<&'static str>,
 }
 
-/// What the command line asks for.
+/// The action that the command line requests.
 #[derive(Debug)]
 pub enum Invocation {
-    /// Run (or check the configuration) with these arguments.
+    /// Run, or check the configuration, with these arguments.
     Run(Arguments),
-    /// Print this on standard output and exit 0: `--help`, `--version`.
+    /// Print a text on standard output and exit 0: `--help`, `--version`.
     Print(String),
 }
 
-/// The flags that were given.
+/// The parsed flags.
 #[derive(Debug, Clone, Default)]
 pub struct Arguments {
     /// `--config PATH`.
@@ -43,8 +43,7 @@ pub struct Arguments {
     pub(super) flags: Vec<GivenFlag>,
 }
 
-/// A flag of the table as it stood on the command line. The value of any may hold a secret, such as a URL with a
-/// password.
+/// A flag of the table as written on the command line. Any value can contain a secret, such as a URL with a password.
 #[derive(Debug, Clone)]
 pub(super) struct GivenFlag {
     pub(super) key: String,
@@ -55,18 +54,18 @@ pub(super) struct GivenFlag {
 const CONFIG: &str = "config";
 const CHECK_CONFIG: &str = "check-config";
 
-/// The spelling of the Prometheus exporter toolkit for `--config`.
+/// The name of `--config` in the Prometheus exporter toolkit.
 const CONFIG_FILE: &str = "config.file";
 
-/// The commands that every program understands beside its own.
+/// The commands that every program has.
 const HELP: &str = "help";
 const VERSION: &str = "version";
 
 impl Command {
-    /// Reads the command line, program name first.
+    /// Parses the command line, which starts with the program name.
     ///
     /// # Errors
-    /// An unknown flag, command or missing value, as one line.
+    /// A flag or command is unknown, or a value is missing. The error is one line.
     pub fn parse(
         &self,
         settings: &[Setting],
@@ -105,7 +104,7 @@ impl Command {
         }
     }
 
-    /// The text of `--help`.
+    /// Returns the text of `--help`.
     pub fn help(&self, settings: &[Setting]) -> String {
         self.clap(settings).render_help().to_string()
     }
@@ -156,14 +155,14 @@ impl Command {
     }
 }
 
-/// The clap arguments of a setting: one, and for a switch its negation.
+/// Returns the clap arguments of a setting: its flag, and the negation of a switch.
 fn flag_of(setting: &Setting, flag: &str) -> Vec<Arg> {
     let id = flag.to_owned();
     let mut arg = Arg::new(id.clone()).long(id.clone()).help(about(setting, "")).overrides_with(id.clone());
     if let Some(short) = setting.short {
         arg = arg.short(short);
     }
-    if setting.kind != Kind::Switch {
+    if setting.kind != SettingKind::Switch {
         return vec![arg.value_name(setting.value_name).allow_hyphen_values(true)];
     }
     let negation = negation(flag);
@@ -228,7 +227,7 @@ fn arguments_of(matches: &ArgMatches, settings: &[Setting]) -> Arguments {
                 value: Secret::from(Zeroizing::new(value)),
             });
         };
-        if setting.kind == Kind::Switch
+        if setting.kind == SettingKind::Switch
             && let Some(flag) = setting.flag.as_deref()
             && matches.get_flag(&negation(flag))
         {
@@ -256,15 +255,15 @@ fn arguments_of(matches: &ArgMatches, settings: &[Setting]) -> Arguments {
     }
 }
 
-/// The long flag that an argument names with one dash only, as Go's flag package allows.
+/// Returns the long flag that an argument names with a single dash, as Go's flag package allows.
 fn single_dash(argument: &str, settings: &[Setting]) -> Option<String> {
     let name = argument.strip_prefix('-')?.split('=').next()?;
     all_flags(settings).find(|flag| flag == name && flag.len() > 1)
 }
 
-/// Every long flag, without its dashes.
+/// Returns all long flags without their dashes.
 fn all_flags(settings: &[Setting]) -> impl Iterator<Item = String> {
-    let switches = settings.iter().filter(|setting| setting.kind == Kind::Switch);
+    let switches = settings.iter().filter(|setting| setting.kind == SettingKind::Switch);
     let negations = switches.filter_map(|setting| setting.flag.as_deref()).map(negation);
     let common = [CONFIG, CONFIG_FILE, CHECK_CONFIG, HELP, VERSION].map(str::to_owned);
     settings.iter().flat_map(Setting::flags).map(str::to_owned).chain(negations).chain(common)
@@ -274,7 +273,7 @@ fn did_you_mean(likely: Option<&str>) -> String {
     likely.map(|likely| format!(" (did you mean {likely}?)")).unwrap_or_default()
 }
 
-/// What is wrong with a command line. Clap explains it over several paragraphs; the first says what it is.
+/// Converts clap's error to one line. Clap writes several paragraphs; the first one names the problem.
 fn explain(error: &clap::Error, command: &Command, settings: &[Setting]) -> ConfigError {
     let text = error.to_string();
     let problem = text.split("\n\n").next().unwrap_or(&text).trim().trim_start_matches("error: ");

@@ -1,35 +1,35 @@
-//! Durations as Go writes them: `500ms`, `5s`, `1m30s`, `1.5h`.
+//! Durations in Go's syntax: `500ms`, `5s`, `1m30s`, `1.5h`.
 
 use std::time::Duration;
 
-/// Why a text is no duration.
+/// Why a text is not a duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DurationError {
-    /// Nothing was written.
+    /// The text is empty.
     #[error("is empty")]
     Empty,
-    /// A duration of this program is a length of time, never negative.
+    /// The duration is negative, which no option allows.
     #[error("is negative")]
     Negative,
-    /// Not a sequence of number and unit.
+    /// The text is not a sequence of numbers with units.
     #[error("is not a duration")]
     Malformed,
     /// A number without a unit, such as `5`.
     #[error("has no unit")]
     NoUnit,
-    /// More than can be represented (about 292 years, Go's own limit).
+    /// The duration exceeds Go's limit of about 292 years.
     #[error("is too long")]
     TooLong,
 }
 
-/// The most that Go's `time.Duration` holds, in nanoseconds.
+/// The maximum of Go's `time.Duration`, in nanoseconds.
 const MAX_NANOS: u128 = i64::MAX as u128;
 
 /// Parses the syntax of Go's `time.ParseDuration`: decimal numbers, each with an optional fraction and a unit
 /// (`ns`, `us` or `µs`, `ms`, `s`, `m`, `h`), and a bare `0`.
 ///
 /// # Errors
-/// Anything else, and negative durations.
+/// The text has another syntax, or the duration is negative or too long.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let text = text.trim();
     let unsigned = match text.strip_prefix('-') {
@@ -81,7 +81,7 @@ fn amount_in_nanos(amount: &str, unit: u128) -> Result<u128, DurationError> {
         digits if digits.len() > 20 => return Err(DurationError::TooLong),
         digits => digits.parse().map_err(|_| DurationError::Malformed)?,
     };
-    // More than eighteen digits of a fraction are below a nanosecond for every unit.
+    // After eighteen digits of a fraction, the rest is less than a nanosecond in every unit.
     let fraction = &fraction[..fraction.len().min(18)];
     let numerator: u128 =
         if fraction.is_empty() { 0 } else { fraction.parse().map_err(|_| DurationError::Malformed)? };
@@ -89,7 +89,7 @@ fn amount_in_nanos(amount: &str, unit: u128) -> Result<u128, DurationError> {
     Ok(whole.saturating_mul(unit).saturating_add(numerator * unit / denominator))
 }
 
-/// Writes a duration so that [`parse_duration`] reads it back: `1h30m`, `1m30s`, `500ms`, `0s`.
+/// Formats a duration in the syntax of [`parse_duration`]: `1h30m`, `1m30s`, `500ms`, `0s`.
 pub fn format_duration(duration: Duration) -> String {
     let mut nanos = duration.as_nanos();
     if nanos == 0 {
@@ -118,7 +118,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn reads_what_go_reads() {
+    fn parses_durations_of_go() {
         for (text, millis) in [
             ("0", 0),
             ("0s", 0),
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong() {
+    fn rejects_other_texts_with_the_reason() {
         for (text, error) in [
             ("", DurationError::Empty),
             ("  ", DurationError::Empty),
@@ -170,7 +170,7 @@ mod tests {
         }
 
         #[test]
-        fn written_and_read_back(nanos in 0..=i64::MAX as u64) {
+        fn parsing_a_formatted_duration_returns_the_same(nanos in 0..=i64::MAX as u64) {
             let duration = Duration::from_nanos(nanos);
             prop_assert_eq!(parse_duration(&format_duration(duration)), Ok(duration));
         }

@@ -1,14 +1,14 @@
-//! The one line that an operator reads when the configuration is wrong.
+//! The error of an invalid configuration.
 
 use std::fmt;
 
-/// What is wrong with the configuration. Its text is one line that names the key, where the value came from
-/// and what is allowed; it never holds a secret.
+/// Why the configuration is invalid. The text is one line that names the key, the source of the value and what is
+/// allowed. It never contains a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError(String);
 
 impl ConfigError {
-    /// An error that belongs to no single key. Line breaks are folded, because the message is one line.
+    /// Creates an error from a message. Line breaks become spaces, because the text is one line.
     pub fn new(message: impl AsRef<str>) -> Self {
         let mut line = String::with_capacity(message.as_ref().len());
         for part in message.as_ref().lines().map(str::trim).filter(|part| !part.is_empty()) {

@@ -1,4 +1,4 @@
-//! Puts flags, variables and file together and remembers where each value came from.
+//! Merges flags, variables and file, and keeps the source of each value.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -14,31 +14,32 @@ use serde::de::DeserializeOwned;
 use http::Uri;
 
 use super::url::is_harmless;
-use super::{Arguments, ConfigError, Kind, Setting, UrlError, parse_bool, parse_duration, parse_url};
+use super::{Arguments, ConfigError, Setting, SettingKind, UrlError, parse_bool, parse_duration, parse_url};
 use crate::secret::{Secret, SecretError};
 use crate::{files, yaml};
 
-/// What the source of a value from the command line begins with.
+/// The prefix of the source of a value from the command line.
 const FLAG: &str = "flag --";
 
-/// The size of a configuration file in bytes, and the time to read it.
-const MAX_FILE: u64 = 4 * 1024 * 1024;
-const READ_BOUND: Duration = Duration::from_secs(5);
+/// The maximum size of a configuration file in bytes, and the maximum time to read it.
+const MAX_FILE_SIZE: u64 = 4 * 1024 * 1024;
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Names the configuration file where no `--config` flag does.
+/// The variable with the path of the configuration file, used without a `--config` flag.
 const CONFIG_PATH: &str = "CONFIG_PATH";
 
-/// The environment variables that configuration may read.
+/// The environment variables.
 #[derive(Clone, Default)]
 pub struct Environment(Vec<(OsString, OsString)>);
 
 impl Environment {
-    /// The variables of this process.
+    /// Returns the variables of this process.
     pub fn of_process() -> Self {
         Self(std::env::vars_os().collect())
     }
 
-    /// The text of a variable; an empty one counts as not set, as charts often render `""` for nothing.
+    /// Returns the text of a variable. An empty variable counts as not set, because charts often render `""` for an
+    /// unset value.
     ///
     /// # Errors
     /// The value is not UTF-8.
@@ -51,13 +52,13 @@ impl Environment {
 }
 
 impl Environment {
-    /// Every variable; a value that is not UTF-8 with its broken parts replaced.
+    /// Returns all variables with a UTF-8 name. Invalid UTF-8 in a value is replaced.
     pub(super) fn names_and_values(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
         self.0.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_string_lossy())))
     }
 }
 
-/// Names only: a value may be a secret.
+/// Shows names only, because a value may be a secret.
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
@@ -70,9 +71,9 @@ impl<K: Into<OsString>, V: Into<OsString>> FromIterator<(K, V)> for Environment 
     }
 }
 
-/// The configuration as written, with the memory of where each value came from.
+/// The configuration as written, with the source of each value.
 ///
-/// Validation goes through the methods below, so that every message names key, source and what is allowed.
+/// The methods below validate values, so that every error names key, source and what is allowed.
 pub struct Loaded<W> {
     /// The values as written.
     pub written: W,
@@ -80,7 +81,7 @@ pub struct Loaded<W> {
     settings: Vec<Setting>,
 }
 
-/// Where values came from, but no value: it may be a secret, or a URL that holds one.
+/// Shows the sources but no values, because a value may be a secret or a URL that contains one.
 impl<W> fmt::Debug for Loaded<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sources = self.figment.metadata().map(|metadata| &metadata.name);
@@ -88,10 +89,10 @@ impl<W> fmt::Debug for Loaded<W> {
     }
 }
 
-/// Reads the file (if one is named), the variables and the flags, the later over the earlier.
+/// Reads the file (if one is named), the variables and the flags. Variables override the file, and flags override both.
 ///
 /// # Errors
-/// The file cannot be read or is not YAML, a key is unknown, or a value has the wrong shape.
+/// The file cannot be read or is not YAML, a key is unknown, or a value has the wrong type.
 pub fn load<W: DeserializeOwned>(
     settings: Vec<Setting>,
     arguments: &Arguments,
@@ -131,7 +132,7 @@ fn read_file(path: &Path, named_by: &str, settings: &[Setting]) -> Result<Layer,
     let unreadable = |problem: &dyn fmt::Display| {
         ConfigError::new(format!("cannot read the configuration file {shown} ({named_by}): {problem}"))
     };
-    let content = files::read(path, MAX_FILE, READ_BOUND).map_err(|error| unreadable(&error))?;
+    let content = files::read(path, MAX_FILE_SIZE, READ_TIMEOUT).map_err(|error| unreadable(&error))?;
     let text = std::str::from_utf8(&content).map_err(|_| unreadable(&"it is not UTF-8 text"))?;
     let map = yaml::parse(text.trim_start_matches('\u{feff}')).map_err(|problem| {
         ConfigError::new(format!("the configuration file {shown} ({named_by}) {problem}"))
@@ -141,7 +142,7 @@ fn read_file(path: &Path, named_by: &str, settings: &[Setting]) -> Result<Layer,
     Ok(Layer { source: format!("file {shown}"), dict })
 }
 
-/// The entries for figment. A null entry is kept as an empty text so that an unknown key is still noticed.
+/// Converts entries for figment. An empty value becomes an empty text, so that an unknown key is still an error.
 fn dict(map: yaml::Map) -> Dict {
     let entry = |entry: yaml::Entry| (entry.key, value(entry.node).unwrap_or_else(|| Value::from("")));
     map.into_iter().map(entry).collect()
@@ -158,7 +159,7 @@ fn value(node: yaml::Node) -> Option<Value> {
     }
 }
 
-/// A section that is named but empty (`pubsub:` with nothing below) is an empty mapping, not a text.
+/// Converts empty sections (`pubsub:` without entries) from an empty text to an empty mapping.
 fn open_empty_sections(dict: &mut Dict, settings: &[Setting]) {
     for (key, value) in dict.iter_mut() {
         let is_section =
@@ -169,7 +170,7 @@ fn open_empty_sections(dict: &mut Dict, settings: &[Setting]) {
     }
 }
 
-/// One source of values, under the name that messages give it.
+/// Values from one source, whose name appears in messages.
 struct Layer {
     source: String,
     dict: Dict,
@@ -192,7 +193,7 @@ impl Provider for Layer {
     }
 }
 
-/// Turns the first of figment's errors into one line.
+/// Converts the first of figment's errors to one line.
 fn explain(error: figment::Error, settings: &[Setting]) -> ConfigError {
     let Some(error) = error.into_iter().next() else {
         return ConfigError::new("the configuration cannot be read");
@@ -211,7 +212,8 @@ fn explain(error: figment::Error, settings: &[Setting]) -> ConfigError {
             ConfigError::new(format!("unknown key {key} in {source}; allowed here: {}", known.join(", ")))
         }
         FigmentKind::InvalidType(actual, expected) => {
-            let secret = settings.iter().any(|setting| setting.key == path && setting.kind == Kind::Secret);
+            let secret =
+                settings.iter().any(|setting| setting.key == path && setting.kind == SettingKind::Secret);
             let found = if secret { "something else".to_owned() } else { actual.to_string() };
             ConfigError::new(format!("{path} from {source}: found {found}, allowed is {expected}"))
         }
@@ -220,10 +222,10 @@ fn explain(error: figment::Error, settings: &[Setting]) -> ConfigError {
 }
 
 impl<W> Loaded<W> {
-    /// A value that must be there.
+    /// Returns a required value.
     ///
     /// # Errors
-    /// It is not set, or `parse` refuses it.
+    /// The value is not set, or `parse` rejects it.
     pub fn required<T>(
         &self,
         key: &str,
@@ -233,10 +235,10 @@ impl<W> Loaded<W> {
         self.optional(key, written, parse)?.ok_or_else(|| self.missing(key))
     }
 
-    /// A value that may be left out; an empty text counts as left out.
+    /// Returns an optional value. An empty text counts as not set.
     ///
     /// # Errors
-    /// `parse` refuses it; its error says what is wrong and what is allowed.
+    /// `parse` rejects the value. Its error must name the problem and what is allowed.
     pub fn optional<T>(
         &self,
         key: &str,
@@ -247,22 +249,23 @@ impl<W> Loaded<W> {
         parse(text).map(Some).map_err(|problem| self.invalid(key, text, &problem))
     }
 
-    /// A secret that may be left out; an empty text counts as left out. White space and a byte order mark around it are
-    /// no part of it.
+    /// Returns an optional secret. An empty text counts as not set. White space and a byte order mark around the secret
+    /// are removed.
     ///
     /// # Errors
-    /// It cannot be what was meant. The message does not repeat it.
+    /// The text cannot be the intended secret. The error does not contain it.
     pub fn secret(&self, key: &str, written: Option<&Secret>) -> Result<Option<Secret>, ConfigError> {
         let Some(text) = written.map(Secret::expose).filter(|text| !text.is_empty()) else { return Ok(None) };
         let parsed = Secret::parse(text);
         parsed.map(Some).map_err(|error: SecretError| self.invalid(key, text, &error.to_string()))
     }
 
-    /// The URL of a service, which may be left out. `example` is one that is allowed, `credentials` says where
-    /// credentials belong instead.
+    /// Returns the optional URL of a service. Errors show `example` as a valid URL, and `credentials` as the option for
+    /// credentials.
     ///
     /// # Errors
-    /// The text is no URL, or holds more than one. The message repeats it only if it has no place for a secret.
+    /// The text is not the URL of a service, see [`UrlError`]. The error contains the text only if the text has no part
+    /// that can be a secret.
     pub fn url(
         &self,
         key: &str,
@@ -284,10 +287,10 @@ impl<W> Loaded<W> {
         })
     }
 
-    /// A truth value.
+    /// Returns a boolean.
     ///
     /// # Errors
-    /// The text is none.
+    /// The text is not a boolean.
     pub fn switch(&self, key: &str, written: Option<&String>, default: bool) -> Result<bool, ConfigError> {
         let value = self.optional(key, written, |text| {
             parse_bool(text).ok_or_else(|| "is neither true nor false; allowed is true or false".to_owned())
@@ -295,26 +298,26 @@ impl<W> Loaded<W> {
         Ok(value.unwrap_or(default))
     }
 
-    /// A length of time of at least `least`.
+    /// Returns a duration of at least `min`.
     ///
     /// # Errors
-    /// The text is no duration, or it is shorter.
+    /// The text is not a duration, or the duration is shorter.
     pub fn duration(
         &self,
         key: &str,
         written: Option<&String>,
         default: Duration,
-        least: Duration,
+        min: Duration,
     ) -> Result<Duration, ConfigError> {
         let value = self.optional(key, written, |text| {
             let allowed = "allowed is a duration such as 500ms, 5s or 1m30s";
             match parse_duration(text) {
                 Err(problem) => Err(format!("{problem}; {allowed}")),
-                Ok(duration) if duration < least && least <= Duration::from_nanos(1) => {
+                Ok(duration) if duration < min && min <= Duration::from_nanos(1) => {
                     Err(format!("must be greater than 0; {allowed}"))
                 }
-                Ok(duration) if duration < least => {
-                    Err(format!("must be at least {}; {allowed}", super::format_duration(least)))
+                Ok(duration) if duration < min => {
+                    Err(format!("must be at least {}; {allowed}", super::format_duration(min)))
                 }
                 Ok(duration) => Ok(duration),
             }
@@ -322,10 +325,10 @@ impl<W> Loaded<W> {
         Ok(value.unwrap_or(default))
     }
 
-    /// The error that a value is wrong: names key, source and what `problem` says is allowed.
+    /// Returns the error for an invalid value: key, source and `problem`, which must name what is allowed.
     pub fn invalid(&self, key: &str, value: &str, problem: &str) -> ConfigError {
         let source = self.source(key);
-        let secret = self.setting(key).is_some_and(|setting| setting.kind == Kind::Secret);
+        let secret = self.setting(key).is_some_and(|setting| setting.kind == SettingKind::Secret);
         if secret {
             ConfigError::new(format!("{key} from {source} {problem}"))
         } else {
@@ -333,20 +336,20 @@ impl<W> Loaded<W> {
         }
     }
 
-    /// The error that a required value is not set anywhere.
+    /// Returns the error for a required value that is not set.
     pub fn missing(&self, key: &str) -> ConfigError {
         let places = self.setting(key).map(Setting::places).unwrap_or_default();
         ConfigError::new(format!("{key} is required but not set; allowed places: {places}"))
     }
 
-    /// Where the value of `key` was written, such as `flag --listen-address`.
+    /// Returns the source of a value, such as `flag --listen-address`.
     pub fn source(&self, key: &str) -> String {
         self.figment
             .find_metadata(key)
             .map_or_else(|| "the defaults".to_owned(), |metadata| metadata.name.to_string())
     }
 
-    /// Whether the value of `key` was given on the command line.
+    /// Whether the value of `key` is from the command line.
     pub(crate) fn is_from_flag(&self, key: &str) -> bool {
         self.source(key).starts_with(FLAG)
     }

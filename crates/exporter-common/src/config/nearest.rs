@@ -1,23 +1,23 @@
-//! Suggests what somebody may have meant.
+//! Suggestions for misspelt names.
 
-/// How alike two words must be, from 0 to 1, so that one is likely a slip for the other.
-const ALIKE: f64 = 0.8;
+/// The minimum similarity of a suggestion, from 0 to 1.
+const MIN_SIMILARITY: f64 = 0.8;
 
-/// The candidate that `word` most likely stands for, if one is likely at all. `-`, `_` and `.` are the same, and what
-/// precedes the last dot of a candidate may be left out.
+/// Returns the candidate that is most similar to `word`, if one is similar enough. `-`, `_` and `.` are the same, and the
+/// part before the last dot of a candidate is optional.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| text.to_ascii_lowercase().replace(['_', '.'], "-");
     let word = plain(word);
-    let likeness = |candidate: &str| {
-        let alike = |candidate: &str| strsim::jaro_winkler(&word, &plain(candidate));
-        // The whole of one candidate wins over the end of another.
-        let end = candidate.rsplit('.').next().unwrap_or(candidate);
-        alike(candidate).max(alike(end) * 0.99)
+    let similarity = |candidate: &str| {
+        let compare = |candidate: &str| strsim::jaro_winkler(&word, &plain(candidate));
+        // A complete candidate wins over the last part of another one.
+        let last_part = candidate.rsplit('.').next().unwrap_or(candidate);
+        compare(candidate).max(compare(last_part) * 0.99)
     };
     candidates
         .into_iter()
-        .map(|candidate| (likeness(candidate), candidate))
-        .filter(|(likeness, _)| *likeness >= ALIKE)
+        .map(|candidate| (similarity(candidate), candidate))
+        .filter(|(similarity, _)| *similarity >= MIN_SIMILARITY)
         .max_by(|one, other| one.0.total_cmp(&other.0))
         .map(|(_, candidate)| candidate)
 }
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slips_find_what_was_meant_and_other_words_find_nothing() {
+    fn suggests_names_for_misspelt_words_only() {
         let flags = [
             "listen-address",
             "web.listen-address",
@@ -36,7 +36,7 @@ mod tests {
             "log.level",
             "log.format",
         ];
-        for (word, meant) in [
+        for (word, suggestion) in [
             ("listen-adress", Some("listen-address")),
             ("log-level", Some("log.level")),
             ("log_format", Some("log.format")),
@@ -46,7 +46,7 @@ mod tests {
             ("x", None),
             ("", None),
         ] {
-            assert_eq!(nearest(word, flags), meant, "{word}");
+            assert_eq!(nearest(word, flags), suggestion, "{word}");
         }
     }
 }

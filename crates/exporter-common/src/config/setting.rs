@@ -1,13 +1,13 @@
-//! One option, declared once.
+//! The declaration of an option.
 
 use std::borrow::Cow;
 
 /// How an option is given on the command line and shown in messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum SettingKind {
     /// `--flag VALUE`.
     Text,
-    /// `--flag VALUE`, and the value is never repeated in a message.
+    /// `--flag VALUE`; messages never contain the value.
     Secret,
     /// `--flag`, `--flag=false` or `--no-flag`.
     Switch,
@@ -22,23 +22,22 @@ pub struct Setting {
     pub flag: Option<Cow<'static, str>>,
     /// The one-letter flag, if the option has one.
     pub short: Option<char>,
-    /// A second flag without its dashes, which may be given several times. Its values and that of the first flag add
-    /// up to a list.
+    /// A second flag without its dashes, which can be repeated. Its values and that of the first flag form a list.
     pub list_flag: Option<Cow<'static, str>>,
     /// The environment variable.
     pub variable: Cow<'static, str>,
-    /// How it is given and shown.
-    pub kind: Kind,
-    /// What `--help` calls the value, such as `DURATION`.
+    /// How the option is given and shown.
+    pub kind: SettingKind,
+    /// The name of the value in `--help`, such as `DURATION`.
     pub value_name: &'static str,
-    /// The default as it would be written, for `--help` and the README.
+    /// The default in the option's syntax, for `--help` and the README.
     pub default: Option<Cow<'static, str>>,
     /// One sentence for `--help` and the README.
     pub help: Cow<'static, str>,
 }
 
 impl Setting {
-    /// A setting without flag and default; the other fields follow by struct update.
+    /// Creates a setting without flags and default.
     pub fn new(
         key: impl Into<Cow<'static, str>>,
         variable: impl Into<Cow<'static, str>>,
@@ -50,7 +49,7 @@ impl Setting {
             short: None,
             list_flag: None,
             variable: variable.into(),
-            kind: Kind::Text,
+            kind: SettingKind::Text,
             value_name: "VALUE",
             default: None,
             help: help.into(),
@@ -71,40 +70,40 @@ impl Setting {
         self
     }
 
-    /// Gives the option a flag that may be repeated.
+    /// Gives the option a flag that can be repeated.
     #[must_use]
     pub fn list_flag(mut self, flag: impl Into<Cow<'static, str>>) -> Self {
         self.list_flag = Some(flag.into());
         self
     }
 
-    /// All long flags, without their dashes.
+    /// Returns all long flags without their dashes.
     pub fn flags(&self) -> impl Iterator<Item = &str> {
         [self.flag.as_deref(), self.list_flag.as_deref()].into_iter().flatten()
     }
 
-    /// Says how the option is given and shown.
+    /// Sets how the option is given and shown.
     #[must_use]
-    pub fn kind(mut self, kind: Kind) -> Self {
+    pub fn kind(mut self, kind: SettingKind) -> Self {
         self.kind = kind;
         self
     }
 
-    /// Names the value in `--help`.
+    /// Sets the name of the value in `--help`.
     #[must_use]
     pub fn value_name(mut self, name: &'static str) -> Self {
         self.value_name = name;
         self
     }
 
-    /// Documents the default.
+    /// Sets the documented default.
     #[must_use]
     pub fn default(mut self, default: impl Into<Cow<'static, str>>) -> Self {
         self.default = Some(default.into());
         self
     }
 
-    /// Where the option can be set, for the message that it is missing.
+    /// Lists where the option can be set, for the error that it is missing.
     pub(crate) fn places(&self) -> String {
         let mut places = String::new();
         for flag in self.flags() {

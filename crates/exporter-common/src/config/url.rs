@@ -1,42 +1,42 @@
-//! URLs of services, as they are configured.
+//! URLs of services in the configuration.
 
 use http::Uri;
 use http::uri::Authority;
 
-/// Why a text is no URL of a service.
+/// Why a text is not the URL of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
-    /// It cannot be read as a URL at all.
-    #[error("is no URL")]
+    /// The text cannot be parsed as a URL.
+    #[error("is not a URL")]
     Form,
-    /// The scheme is another, or there is none.
-    #[error("is no http or https URL")]
+    /// The scheme is missing or not `http` or `https`.
+    #[error("is not an http or https URL")]
     Scheme,
-    /// There is no host.
+    /// The host is missing.
     #[error("has no host")]
     Host,
-    /// The port is no number from 1 to 65535.
+    /// The port is not a number from 0 to 65535.
     #[error("has no port from 0 to 65535")]
     Port,
-    /// There is a user name or a password in it.
+    /// The URL contains a user name or a password.
     #[error("holds credentials")]
     Credentials,
-    /// There is a query.
+    /// The URL has a query.
     #[error("has a query")]
     Query,
-    /// There is a fragment.
+    /// The URL has a fragment.
     #[error("has a fragment")]
     Fragment,
 }
 
-/// Reads the URL of a service: `http` or `https`, a host, perhaps a port and a path, and nothing else.
+/// Parses the URL of a service: `http` or `https`, a host, an optional port and an optional path.
 ///
 /// # Errors
-/// Says what else it holds, or what it lacks.
+/// A part is missing, invalid or not allowed.
 pub fn parse_url(text: &str) -> Result<Uri, UrlError> {
     let text = crate::secret::trim(text);
     let before_query = text.split(['?', '#']).next().unwrap_or(text);
-    // A password may hold what would end the host, so that no part after an `@` is looked at.
+    // Rejected before parsing, because a password can contain characters that end the host.
     if before_query.contains('@') {
         return Err(UrlError::Credentials);
     }
@@ -62,7 +62,7 @@ pub fn parse_url(text: &str) -> Result<Uri, UrlError> {
     Ok(uri)
 }
 
-/// Whether the text of a URL may be shown: only if it has no place for a secret.
+/// Whether the text of a URL can be shown because it has no part that can be a secret.
 pub(super) fn is_harmless(text: &str) -> bool {
     !text.contains(['@', '?', '#'])
 }
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_has_a_scheme_and_a_host() {
+    fn accepts_urls_with_scheme_and_host() {
         for text in [
             "https://acme.app.spacelift.io",
             " http://127.0.0.1:8086/base/ \n",
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_named() {
+    fn rejects_other_texts_with_the_reason() {
         for (text, error) in [
             ("", UrlError::Form),
             ("a b", UrlError::Form),

@@ -1,9 +1,9 @@
-//! Texts that mean something else: booleans, sizes, paths and lists.
+//! Parsers for booleans, sizes, paths and lists.
 
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use std::fmt;
 
-/// Reads a truth value as Go's `strconv.ParseBool` and YAML do; `None` for any other text.
+/// Parses a boolean in the syntax of Go's `strconv.ParseBool` or of YAML; `None` for any other text.
 pub fn parse_bool(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
         "1" | "t" | "true" | "yes" | "on" => Some(true),
@@ -12,7 +12,7 @@ pub fn parse_bool(text: &str) -> Option<bool> {
     }
 }
 
-/// Reads a number of bytes, with or without a unit: `8388608`, `8192KiB`, `8MiB`; `None` for any other text.
+/// Parses a number of bytes, with or without a unit: `8388608`, `8192KiB`, `8MiB`; `None` for any other text.
 pub fn parse_size(text: &str) -> Option<u64> {
     const UNITS: [(&str, u64); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)];
     let text = text.trim();
@@ -21,21 +21,21 @@ pub fn parse_size(text: &str) -> Option<u64> {
     number.trim_end().parse::<u64>().ok()?.checked_mul(bytes)
 }
 
-/// Paths at which something else is served.
+/// Paths of the other pages.
 const OTHER_PATHS: [&str; 5] = ["/", "/health", "/ready", "/-/healthy", "/-/ready"];
 
-/// Reads the path at which metrics are served.
+/// Parses the path of the metrics.
 ///
 /// # Errors
-/// No request can have that path, or another page has it. Says what is allowed.
+/// The path is invalid, or another page has it. The error names what is allowed.
 pub fn parse_metrics_path(text: &str) -> Result<String, String> {
     parse_page_path(text, "the metrics", "/metrics")
 }
 
-/// Reads the path at which `page` is served, such as `example`.
+/// Parses the path of `page`, such as `example`.
 ///
 /// # Errors
-/// No request can have that path, or another page has it. Says what is allowed.
+/// The path is invalid, or another page has it. The error names what is allowed.
 pub fn parse_page_path(text: &str, page: &str, example: &str) -> Result<String, String> {
     let path = text.trim();
     let is_path = path.starts_with('/')
@@ -54,7 +54,7 @@ pub fn parse_page_path(text: &str, page: &str, example: &str) -> Result<String, 
     Ok(path.to_owned())
 }
 
-/// A list that is a sequence in a file and comma-separated in a variable or flag.
+/// A list: a sequence in a file, comma-separated in a variable or flag.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TextList(pub Vec<String>);
 
@@ -70,7 +70,7 @@ impl<'de> Deserialize<'de> for TextList {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<TextList, E> {
-                // As in the file, brackets and quotes may stand around it.
+                // Brackets and quotes are allowed, as in the file.
                 let text = text.trim();
                 let text = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
                 let items = text.split(',').map(|item| item.trim().trim_matches(['"', '\'']));
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_have_binary_units() {
+    fn parses_sizes_with_binary_units() {
         for (text, size) in
             [("8388608", 8_388_608), (" 8MiB ", 8_388_608), ("16 KiB", 16_384), ("1GiB", 1 << 30), ("7B", 7)]
         {

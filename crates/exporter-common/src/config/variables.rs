@@ -1,24 +1,25 @@
-//! Environment variables that look like ours and mean nothing.
+//! Warnings about environment variables with the program's prefix that are not settings.
 
 use super::{Environment, Setting, nearest};
 
 /// The protocols in the kubelet's `X_PORT_8080_TCP` and `X_PORT_8080_TCP_ADDR`.
 const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
 
-/// A warning for each variable that begins with `prefix`, has a value and is none of the settings'. The value may be a
-/// secret under a misspelt name, so it is not repeated.
+/// Returns a warning for each variable that starts with `prefix`, has a value and is not a setting. The warning does not
+/// contain the value, which may be a secret under a misspelt name.
 ///
-/// The variables by which Kubernetes announces a Service, whose name may begin like ours, are none of them.
+/// There are no warnings for the variables that Kubernetes sets for a Service, whose name can start with the same
+/// prefix.
 pub fn unknown_variables(prefix: &str, settings: &[Setting], environment: &Environment) -> Vec<String> {
     let known = || settings.iter().map(|setting| &*setting.variable).chain(["CONFIG_PATH"]);
-    let begins_like_ours =
-        |name: &str| name.get(..prefix.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(prefix));
+    let has_prefix =
+        |name: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
     environment
         .names_and_values()
-        .filter(|(name, value)| begins_like_ours(name) && !value.trim().is_empty())
+        .filter(|(name, value)| has_prefix(name) && !value.trim().is_empty())
         .filter(|(name, value)| known().all(|known| known != *name) && !is_service_link(name, value))
         .map(|(name, _)| {
-            // Without the prefix, which all have in common.
+            // Compared without the prefix, which all names have in common.
             let end = |variable: &str| variable.strip_prefix(prefix).unwrap_or(variable).to_owned();
             let ends: Vec<String> = known().map(end).collect();
             let likely = nearest(&name[prefix.len()..], ends.iter().map(String::as_str)).and_then(|end| {
@@ -30,24 +31,24 @@ pub fn unknown_variables(prefix: &str, settings: &[Setting], environment: &Envir
         .collect()
 }
 
-/// Whether the kubelet wrote a variable, to say where a Service listens.
+/// Whether a variable is one that the kubelet sets with the address of a Service.
 fn is_service_link(name: &str, value: &str) -> bool {
     let parts: Vec<&str> = name.split('_').collect();
     match parts[..] {
         [.., "SERVICE", "HOST" | "PORT"] => return true,
-        // `X_PORT=tcp://10.0.0.1:80`; a number would be somebody's misspelt setting.
+        // `X_PORT=tcp://10.0.0.1:80`. A number would be a misspelt setting.
         [.., "PORT"] if value.contains("://") => return true,
         _ => {}
     }
-    // `X_SERVICE_PORT_METRICS`, whose last part is the port's name.
+    // `X_SERVICE_PORT_METRICS`; the last part is the name of the port.
     if name.contains("_SERVICE_PORT_") {
         return true;
     }
-    let announced = match parts[..] {
-        [ref announced @ .., "ADDR" | "PORT" | "PROTO"] => announced,
+    let link = match parts[..] {
+        [ref link @ .., "ADDR" | "PORT" | "PROTO"] => link,
         _ => &parts,
     };
-    matches!(announced, [.., "PORT", port, protocol] if port.parse::<u16>().is_ok() && PROTOCOLS.contains(protocol))
+    matches!(link, [.., "PORT", port, protocol] if port.parse::<u16>().is_ok() && PROTOCOLS.contains(protocol))
 }
 
 #[cfg(test)]
@@ -65,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_without_meaning_names_the_likely_one() {
+    fn warns_about_unknown_variables_with_a_suggestion() {
         for (name, likely) in [
             ("SIE_PROMETHEUS_PORT", "; did you mean SIE_PROMETHEUS__PORT?"),
             ("SIE_PROMETHEUS_PATH", "; did you mean SIE_PROMETHEUS__PATH?"),
@@ -79,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_a_meaning_or_is_not_ours_is_no_warning() {
+    fn does_not_warn_about_settings_and_other_variables() {
         let fine = [
             ("SIE_PROJECT", "p"),
             ("SIE_PROMETHEUS__PORT", "1"),
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn service_links_are_no_warning() {
+    fn does_not_warn_about_service_links() {
         let links = [
             ("SIE_SERVICE_HOST", "10.0.0.1"),
             ("SIE_SERVICE_PORT", "8090"),

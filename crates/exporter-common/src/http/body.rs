@@ -24,8 +24,8 @@ pub enum BodyError {
     #[error("too many requests are being received")]
     NoRoom,
     /// The page rejected the request by its headers; the body was discarded.
-    #[error("the request is refused")]
-    Refused,
+    #[error("the request is rejected")]
+    Rejected,
     /// The connection broke, or the body is not valid HTTP.
     #[error("the body could not be read")]
     Broken,
@@ -94,7 +94,7 @@ impl BodyMemory {
     {
         // The response is the same if this runs into the timeout.
         let _ = timeout(time, discard(&mut body)).await;
-        BodyError::Refused
+        BodyError::Rejected
     }
 
     async fn read_frames<B>(&self, body: &mut B, max: usize) -> Result<ReceivedBody, BodyError>

@@ -1,31 +1,31 @@
-//! Which log lines are written: `RUST_LOG`, or the configured level.
+//! The log filter: `RUST_LOG` and the configured level.
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 
 use crate::config::nearest;
 
-/// Libraries whose lines would drown the exporter's own. They keep to warnings unless `RUST_LOG` names them.
-const QUIET: [&str; 9] =
+/// Libraries with many log lines. Their level is at most `warn` unless `RUST_LOG` names them.
+const LIBRARIES: [&str; 9] =
     ["h2", "hyper", "hyper_rustls", "hyper_util", "reqwest", "rustls", "tokio_util", "tonic", "tower"];
 
-/// The levels as `RUST_LOG` names them.
+/// The level names in `RUST_LOG`.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// What to write.
+/// A parsed filter.
 #[derive(Debug)]
 pub(super) struct Filter {
     pub(super) targets: Targets,
-    /// Targets that were named and do not exist.
+    /// Named targets that do not exist.
     pub(super) unknown: Vec<String>,
 }
 
-/// Reads the directives of `RUST_LOG`: a level, or `target=level`, separated by commas. What they do not mention
-/// keeps to `level`, which also wins over a level among them if `level_wins`. `known` are the targets that exist beside
-/// the libraries; a name that others begin with counts.
+/// Parses the directives of `RUST_LOG`: a level, or `target=level`, separated by commas. Targets without a directive have
+/// the level `level`. It also overrides a level in the directives if `level_wins`. `known` are the existing targets, or
+/// prefixes of them, in addition to the libraries.
 ///
 /// # Errors
-/// A directive is neither a level nor about a target. Says which, and what is allowed.
+/// A directive is neither a level nor `target=level`. The error names it and what is allowed.
 pub(super) fn parse(
     directives: &str,
     level: LevelFilter,
@@ -40,15 +40,15 @@ pub(super) fn parse(
             Some((target, level)) => (target.trim(), level.trim()),
             None if parse_level(directive).is_some() => ("", directive),
             None if exists(directive, known) => (directive, "trace"),
-            None => return Err(refuse(directive, directive, known)),
+            None => return Err(invalid(directive, directive, known)),
         };
-        let Some(level) = parse_level(level) else { return Err(refuse(directive, level, &[])) };
+        let Some(level) = parse_level(level) else { return Err(invalid(directive, level, &[])) };
         if target.is_empty() && !directive.contains('=') {
             if !level_wins {
                 default = level;
             }
         } else if target.is_empty() || !target.chars().all(|c| c.is_alphanumeric() || "_:-.".contains(c)) {
-            return Err(refuse(directive, "", &[]));
+            return Err(invalid(directive, "", &[]));
         } else {
             if !exists(target, known) {
                 unknown.push(target.to_owned());
@@ -56,8 +56,8 @@ pub(super) fn parse(
             named.push((target.to_owned(), level));
         }
     }
-    let quiet = QUIET.map(|library| (library.to_owned(), default.min(LevelFilter::WARN)));
-    let targets = Targets::new().with_default(default).with_targets(quiet).with_targets(named);
+    let libraries = LIBRARIES.map(|library| (library.to_owned(), default.min(LevelFilter::WARN)));
+    let targets = Targets::new().with_default(default).with_targets(libraries).with_targets(named);
     Ok(Filter { targets, unknown })
 }
 
@@ -65,25 +65,26 @@ fn parse_level(text: &str) -> Option<LevelFilter> {
     LEVELS.contains(&text.to_ascii_lowercase().as_str()).then(|| text.parse().ok()).flatten()
 }
 
-/// Whether there is a target of this name, or one that begins with it.
+/// Whether a target has this name or starts with it.
 fn exists(target: &str, known: &[&str]) -> bool {
     let name = target.split("::").next().unwrap_or(target);
-    known.iter().chain(&QUIET).any(|known| {
+    known.iter().chain(&LIBRARIES).any(|known| {
         known.starts_with(name) || name.strip_prefix(known).is_some_and(|rest| rest.starts_with('_'))
     })
 }
 
-/// A target that may be meant by one that does not exist.
+/// Suggests an existing target for one that does not exist.
 pub(super) fn likely(target: &str, known: &[&str]) -> Option<String> {
-    nearest(target, known.iter().chain(&QUIET).copied()).map(str::to_owned)
+    nearest(target, known.iter().chain(&LIBRARIES).copied()).map(str::to_owned)
 }
 
-fn refuse(directive: &str, word: &str, known: &[&str]) -> String {
+/// Returns the error for a directive, with a suggestion for `word`.
+fn invalid(directive: &str, word: &str, known: &[&str]) -> String {
     let hint = nearest(word, LEVELS.iter().chain(known).copied());
     let hint = hint.map(|hint| format!(" (did you mean {hint}?)")).unwrap_or_default();
     let levels = LEVELS.join(", ");
     format!(
-        "{directive:?} is no log filter{hint}; allowed is a level ({levels}) or target=level, separated by commas"
+        "{directive:?} is not a log filter{hint}; allowed is a level ({levels}) or target=level, separated by commas"
     )
 }
 
@@ -99,7 +100,7 @@ mod tests {
         super::parse(directives, LevelFilter::INFO, false, &KNOWN)
     }
 
-    /// The most verbose level that a target may use.
+    /// The most verbose level of a target.
     fn level_of(targets: &Targets, target: &str) -> Option<Level> {
         [Level::TRACE, Level::DEBUG, Level::INFO, Level::WARN, Level::ERROR]
             .into_iter()
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_level_keeps_the_libraries_quiet() {
+    fn a_level_does_not_make_libraries_verbose() {
         for (directives, own, library) in [
             ("", Level::INFO, Level::WARN),
             (" , ", Level::INFO, Level::WARN),
@@ -129,20 +130,20 @@ mod tests {
     }
 
     #[test]
-    fn a_target_alone_silences_no_other() {
+    fn a_directive_for_one_target_does_not_change_others() {
         let targets = parse("hyper=trace").unwrap().targets;
         assert_eq!(level_of(&targets, "my_exporter"), Some(Level::INFO));
     }
 
     #[test]
-    fn a_level_from_a_flag_wins_over_a_level_but_not_over_a_target() {
+    fn a_level_from_a_flag_overrides_a_level_but_not_a_target() {
         let filter = super::parse("error,hyper=trace", LevelFilter::DEBUG, true, &KNOWN).unwrap();
         assert_eq!(level_of(&filter.targets, "my_exporter"), Some(Level::DEBUG));
         assert_eq!(level_of(&filter.targets, "hyper"), Some(Level::TRACE));
     }
 
     #[test]
-    fn what_is_neither_level_nor_target_is_refused() {
+    fn rejects_other_directives_with_a_suggestion() {
         for (directives, parts) in [
             ("warning", &["\"warning\"", "did you mean warn?"][..]),
             ("inof", &["did you mean info?"]),
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_target_is_named() {
+    fn reports_unknown_targets() {
         let filter = parse("info,foo=debug,my-exporter=trace").unwrap();
         assert_eq!(filter.unknown, ["foo", "my-exporter"]);
         assert_eq!(likely("my-exporter", &KNOWN).as_deref(), Some("my_exporter"));

@@ -1,6 +1,6 @@
 //! Log lines as logfmt: `ts=… level=info target=… msg="…" key=value`.
 //!
-//! The library for it, `tracing-logfmt`, would bring five crates for the sake of a timestamp.
+//! The crate `tracing-logfmt` would add five dependencies, mostly for its timestamp.
 
 use std::fmt::{self, Debug, Write};
 
@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Formats events; spans are left out, as in JSON.
+/// Formats events without their spans, like the JSON format.
 #[derive(Debug)]
 pub(super) struct Logfmt;
 
@@ -31,20 +31,20 @@ where
         SystemTime.format_time(&mut writer)?;
         let level = metadata.level().as_str().to_ascii_lowercase();
         write!(writer, " level={level} target={}", metadata.target())?;
-        let mut pairs = Pairs { writer: &mut writer, result: Ok(()) };
-        event.record(&mut pairs);
-        pairs.result?;
+        let mut fields = FieldWriter { writer: &mut writer, result: Ok(()) };
+        event.record(&mut fields);
+        fields.result?;
         writeln!(writer)
     }
 }
 
 /// Writes ` key=value` for each field.
-struct Pairs<'a, 'w> {
+struct FieldWriter<'a, 'w> {
     writer: &'a mut Writer<'w>,
     result: fmt::Result,
 }
 
-impl Visit for Pairs<'_, '_> {
+impl Visit for FieldWriter<'_, '_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         let key = match field.name() {
             "message" => "msg",
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_quoted_where_it_has_to_be() {
+    fn quotes_values_with_special_characters() {
         for (value, written) in [
             ("plain-1.5s", " k=plain-1.5s"),
             ("größer", " k=größer"),

@@ -1,6 +1,6 @@
 //! Logs on standard error: JSON lines, logfmt, or text for people.
 //!
-//! Logging never blocks, see `writer`. There is one writer for the whole process, as there is one standard error.
+//! Logging never blocks, see `writer`. The process has one writer, because it has one standard error.
 
 mod filter;
 mod logfmt;
@@ -25,25 +25,25 @@ use crate::metrics::{Number, counter};
 use logfmt::Logfmt;
 use writer::LogWriter;
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// One JSON object a line.
     Json,
     /// `key=value` pairs.
     Logfmt,
-    /// For a person at a terminal.
+    /// Text for people at a terminal.
     Text,
 }
 
-/// How the process logs.
+/// The logging options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Logging {
-    /// How lines look.
+    /// The format of log lines.
     pub format: LogFormat,
-    /// The level of what `RUST_LOG` does not mention.
+    /// The level of targets that `RUST_LOG` does not name.
     pub level: LevelFilter,
-    /// Whether the level comes from a flag, which wins over a level in `RUST_LOG`.
+    /// Whether the level is from a flag, which overrides a level in `RUST_LOG`.
     pub level_wins: bool,
 }
 
@@ -57,12 +57,12 @@ impl Default for Logging {
 const LEVEL: &str = "log_level";
 const FORMAT: &str = "log_format";
 
-/// What every target of this crate begins with.
+/// The prefix of all targets of this crate.
 const OWN: &str = "exporter_common";
 
 impl Logging {
-    /// The two options; `variable` names the environment variable of a key. `level` and `format` document the
-    /// defaults.
+    /// Returns the two options. `variable` returns the environment variable of a key; `level` and `format` are the
+    /// documented defaults.
     pub fn settings(
         variable: impl Fn(&str) -> String,
         level: &'static str,
@@ -80,10 +80,10 @@ impl Logging {
         ]
     }
 
-    /// Reads both options as written, over these defaults.
+    /// Validates both options; `defaults` are used for missing ones.
     ///
     /// # Errors
-    /// A value is neither a level nor a format. Names key, source and what is allowed.
+    /// A level or format is invalid. The error names key, source and what is allowed.
     pub fn validate<W>(
         loaded: &Loaded<W>,
         level: Option<&String>,
@@ -91,11 +91,12 @@ impl Logging {
         defaults: Self,
     ) -> Result<Self, ConfigError> {
         let level = loaded.optional(LEVEL, level, |text| {
-            parse_level(text)
-                .ok_or_else(|| "is no level; allowed are trace, debug, info, warn, error and off".to_owned())
+            parse_level(text).ok_or_else(|| {
+                "is not a level; allowed are trace, debug, info, warn, error and off".to_owned()
+            })
         })?;
         let format = loaded.optional(FORMAT, format, |text| {
-            parse_format(text).ok_or_else(|| "is no format; allowed are json, logfmt and text".to_owned())
+            parse_format(text).ok_or_else(|| "is not a format; allowed are json, logfmt and text".to_owned())
         })?;
         Ok(Self {
             format: format.unwrap_or(defaults.format),
@@ -105,26 +106,26 @@ impl Logging {
     }
 }
 
-/// The one writer of the process, once something was logged or reported.
+/// The writer of the process, started with the first line.
 static WRITER: OnceLock<Option<LogWriter>> = OnceLock::new();
 
-/// `None` where there is neither a descriptor nor a thread to be had.
+/// Returns the writer; `None` if no descriptor or thread was available for it.
 fn writer() -> Option<&'static LogWriter> {
     WRITER.get_or_init(|| LogWriter::to_stderr().ok()).as_ref()
 }
 
-/// Starts logging for the whole process, panics included. `RUST_LOG` (such as `debug` or `info,hyper=debug`) wins over
-/// a level that is not from a flag. `targets` are the crates whose lines it may name, beside this one and the
-/// libraries below it; a name stands for all that begin with it.
+/// Starts logging for the process, including panics. `RUST_LOG` (such as `debug` or `info,hyper=debug`) overrides a level
+/// that is not from a flag. It can name this crate, its libraries and `targets`, which are crates or prefixes of their
+/// names.
 ///
 /// # Errors
-/// `RUST_LOG` cannot be understood.
+/// `RUST_LOG` is invalid.
 pub fn init(logging: Logging, targets: &[&str], environment: &Environment) -> Result<(), ConfigError> {
     let known = [targets, &[OWN]].concat();
     let directives = environment.get("RUST_LOG")?.unwrap_or_default();
     let filter = filter::parse(&directives, logging.level, logging.level_wins, &known)
         .map_err(|problem| ConfigError::new(format!("variable RUST_LOG: {problem}")))?;
-    let text = || tracing_subscriber::fmt::layer().with_writer(line).log_internal_errors(false);
+    let text = || tracing_subscriber::fmt::layer().with_writer(line_sink).log_internal_errors(false);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match logging.format {
         LogFormat::Json => {
             text().json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
@@ -132,26 +133,26 @@ pub fn init(logging: Logging, targets: &[&str], environment: &Environment) -> Re
         LogFormat::Logfmt => text().event_format(Logfmt).boxed(),
         LogFormat::Text => text().with_ansi(io::stderr().is_terminal()).boxed(),
     };
-    // A second initialisation (several exporters in one process) keeps the first one's logs.
+    // A second initialisation (several exporters in one process) keeps the subscriber of the first one.
     if tracing_subscriber::registry().with(lines.with_filter(filter.targets)).try_init().is_ok() {
         panic::set_hook(Box::new(log_panic));
     }
     if !filter.unknown.is_empty() {
         let likely = filter.unknown.iter().find_map(|target| filter::likely(target, &known));
         let likely = likely.map(|target| format!("; did you mean {target}?")).unwrap_or_default();
-        tracing::warn!("variable RUST_LOG names what does not exist: {}{likely}", filter.unknown.join(", "));
+        tracing::warn!("variable RUST_LOG names unknown targets: {}{likely}", filter.unknown.join(", "));
     }
     Ok(())
 }
 
-/// A log line on its way to the writer. Without one it is lost: anything else could block.
-struct Line(Option<&'static LogWriter>);
+/// Passes log lines to the writer. Without a writer they are dropped, because a direct write could block.
+struct LineSink(Option<&'static LogWriter>);
 
-fn line() -> Line {
-    Line(writer())
+fn line_sink() -> LineSink {
+    LineSink(writer())
 }
 
-impl Write for Line {
+impl Write for LineSink {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if let Some(writer) = self.0 {
             writer.push(line.to_vec());
@@ -164,7 +165,7 @@ impl Write for Line {
     }
 }
 
-/// The standard hook writes to standard error itself, which may block.
+/// Logs a panic. The standard hook would write to standard error directly, which can block.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let message = panic.payload_as_str().unwrap_or("no message");
     let location = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -173,7 +174,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     tracing::error!(location, backtrace, "panic: {message}");
 }
 
-/// Writes the last line of a process, for which there is always room in the queue, in no particular format.
+/// Writes the last line of a process as plain text. It is queued even if the queue is full.
 pub(crate) fn last_line(line: &str) {
     match writer() {
         Some(writer) => writer.push_last(format!("{line}\n").into_bytes()),
@@ -181,14 +182,14 @@ pub(crate) fn last_line(line: &str) {
     }
 }
 
-/// Waits until all log lines are written, at most for `bound`.
-pub(crate) fn flush(bound: Duration) {
+/// Waits until all log lines are written, at most for `timeout`.
+pub(crate) fn flush(timeout: Duration) {
     if let Some(Some(writer)) = WRITER.get() {
-        writer.flush(bound);
+        writer.flush(timeout);
     }
 }
 
-/// The family `exporter_log_lines_dropped_total`.
+/// The collector of `exporter_log_lines_dropped_total`.
 #[derive(Debug, Default)]
 pub struct LogCollector;
 
@@ -204,7 +205,7 @@ impl Collector for LogCollector {
     }
 }
 
-/// Reads a level by the names that Go's loggers and Rust's use; `None` for any other text.
+/// Parses a level by its name in Rust or in Go's loggers; `None` for any other text.
 pub fn parse_level(text: &str) -> Option<LevelFilter> {
     match text.trim().to_ascii_lowercase().as_str() {
         "trace" => Some(LevelFilter::TRACE),

@@ -1,10 +1,10 @@
-//! The log writer: a bounded queue of lines and the one thread that writes them.
+//! The log writer: a bounded queue of lines and the thread that writes them.
 //!
-//! Logging only puts a line into the queue, so that a pipe that nobody reads, or a file on a volume that hangs,
-//! never blocks the thread that serves requests. Lines that do not fit are dropped and counted.
+//! Logging only adds a line to the queue, so that a pipe that nobody reads, or a write that blocks (hung NFS mount),
+//! never blocks the thread that serves requests. If the queue is full, lines are dropped and counted.
 //!
-//! `tracing-appender` has a writer of this kind too. It bounds its queue by lines only, gives up on everything in the
-//! queue if the queue is full at exit, and reports that with a blocking `println!`.
+//! `tracing-appender` has a similar writer. It limits its queue by lines only, drops the whole queue if it is full at
+//! exit, and reports that with a blocking `println!`.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -14,28 +14,28 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Lines that may wait to be written, and their bytes.
+/// The maximum number of queued lines, and of their bytes.
 const MAX_LINES: usize = 1_024;
 const MAX_BYTES: usize = 1024 * 1024;
 
-/// The pause before a descriptor that was made non-blocking by somebody else is tried again.
+/// The pause before another write to a descriptor that another process made non-blocking.
 const RETRY: Duration = Duration::from_millis(10);
 
-/// A handle to the queue.
+/// A handle of the log writer.
 #[derive(Debug, Clone)]
-pub(super) struct LogWriter(Arc<Queue>);
+pub(super) struct LogWriter(Arc<SharedQueue>);
 
 #[derive(Debug, Default)]
-struct Queue {
-    state: Mutex<State>,
+struct SharedQueue {
+    queue: Mutex<LineQueue>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct LineQueue {
     lines: VecDeque<Vec<u8>>,
     bytes: usize,
-    /// Whether a line was taken out and is not written yet.
+    /// Whether a line was removed and is not written yet.
     writing: bool,
     dropped: u64,
     /// How many of the dropped lines were reported in the log.
@@ -43,74 +43,74 @@ struct State {
 }
 
 impl LogWriter {
-    /// A writer on a descriptor of its own for standard error. With the standard library's handle the thread would
-    /// hold a lock while it is blocked, and everyone else who writes there would wait for it.
+    /// Starts a writer with a separate descriptor for standard error. With the standard library's handle the thread would
+    /// hold a lock while it is blocked, and other threads that write to standard error would wait for the lock.
     ///
     /// # Errors
-    /// There is no descriptor or no thread left.
+    /// The process cannot have another descriptor or thread.
     pub(super) fn to_stderr() -> io::Result<Self> {
         Self::start(File::from(io::stderr().as_fd().try_clone_to_owned()?))
     }
 
     fn start(sink: impl Write + Send + 'static) -> io::Result<Self> {
         let writer = Self(Arc::default());
-        let queue = writer.clone();
-        thread::Builder::new().name("log-writer".to_owned()).spawn(move || queue.write(sink))?;
+        let handle = writer.clone();
+        thread::Builder::new().name("log-writer".to_owned()).spawn(move || handle.write_lines(sink))?;
         Ok(writer)
     }
 
-    /// Adds a line. One that does not fit is dropped.
+    /// Adds a line. Drops it if the queue is full.
     pub(super) fn push(&self, line: Vec<u8>) {
-        let mut state = self.state();
-        if state.lines.len() >= MAX_LINES || state.bytes + line.len() > MAX_BYTES {
-            state.dropped += 1;
+        let mut queue = self.queue();
+        if queue.lines.len() >= MAX_LINES || queue.bytes + line.len() > MAX_BYTES {
+            queue.dropped += 1;
         } else {
-            self.enqueue(state, line);
+            self.enqueue(queue, line);
         }
     }
 
-    /// Adds the last line of a process, for which there is always room.
+    /// Adds the last line of a process, even if the queue is full.
     pub(super) fn push_last(&self, line: Vec<u8>) {
-        self.enqueue(self.state(), line);
+        self.enqueue(self.queue(), line);
     }
 
-    fn enqueue(&self, mut state: MutexGuard<'_, State>, line: Vec<u8>) {
-        state.bytes += line.len();
-        state.lines.push_back(line);
+    fn enqueue(&self, mut queue: MutexGuard<'_, LineQueue>, line: Vec<u8>) {
+        queue.bytes += line.len();
+        queue.lines.push_back(line);
         self.0.changed.notify_all();
     }
 
-    /// Waits until everything is written, at most for `bound`. Whether it was.
-    pub(super) fn flush(&self, bound: Duration) -> bool {
-        let is_behind = |state: &mut State| state.writing || !state.lines.is_empty();
-        let waited = self.0.changed.wait_timeout_while(self.state(), bound, is_behind);
+    /// Waits until all lines are written, at most for `timeout`. Returns whether they are.
+    pub(super) fn flush(&self, timeout: Duration) -> bool {
+        let has_lines = |queue: &mut LineQueue| queue.writing || !queue.lines.is_empty();
+        let waited = self.0.changed.wait_timeout_while(self.queue(), timeout, has_lines);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
-    /// The number of lines that were dropped so far.
+    /// Returns the number of dropped lines.
     pub(super) fn dropped(&self) -> u64 {
-        self.state().dropped
+        self.queue().dropped
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing that can panic happens under the lock.
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, LineQueue> {
+        // No code that can panic runs under the lock.
+        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self, mut sink: impl Write) {
+    fn write_lines(&self, mut sink: impl Write) {
         loop {
             let line = self.next();
             let result = write_all(&mut sink, &line);
-            let mut state = self.state();
-            state.writing = false;
+            let mut queue = self.queue();
+            queue.writing = false;
             if result.is_err() {
-                state.dropped += 1;
+                queue.dropped += 1;
             }
             self.0.changed.notify_all();
-            let unreported = state.dropped - state.reported;
+            let unreported = queue.dropped - queue.reported;
             if unreported > 0 && result.is_ok() {
-                state.reported = state.dropped;
-                drop(state);
+                queue.reported = queue.dropped;
+                drop(queue);
                 tracing::warn!(
                     lines = unreported,
                     "log lines were dropped because they were not read in time"
@@ -120,20 +120,20 @@ impl LogWriter {
     }
 
     fn next(&self) -> Vec<u8> {
-        let mut state = self.state();
+        let mut queue = self.queue();
         loop {
-            if let Some(line) = state.lines.pop_front() {
-                state.bytes -= line.len();
-                state.writing = true;
+            if let Some(line) = queue.lines.pop_front() {
+                queue.bytes -= line.len();
+                queue.writing = true;
                 return line;
             }
-            state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            queue = self.0.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
 
-/// Like [`Write::write_all`], also on a descriptor that is non-blocking: that property is shared with every process
-/// that has the same terminal or pipe.
+/// Like [`Write::write_all`], but also works with a non-blocking descriptor. Any process with the same terminal or pipe
+/// can make it non-blocking.
 fn write_all(sink: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match sink.write(bytes) {
@@ -153,7 +153,7 @@ mod tests {
 
     use super::*;
 
-    /// A pipe without a buffer: a write waits until the reader takes it.
+    /// A pipe without a buffer: a write blocks until the reader takes it.
     struct Pipe(SyncSender<Vec<u8>>);
 
     impl Write for Pipe {
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_arrives_in_order_and_whole() {
+    fn writes_lines_in_order() {
         let (writer, reader) = pipe();
         for number in 0..100 {
             writer.push(format!("{number}\n").into());
@@ -186,24 +186,24 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_do_not_fit_are_dropped_and_counted() {
+    fn drops_and_counts_lines_if_the_queue_is_full() {
         let (writer, reader) = pipe();
         for _ in 0..MAX_LINES + 10 {
             writer.push(b"line\n".to_vec());
         }
-        // The thread holds one line beside the queue, if it has come to it.
+        // The thread may have removed one line from the queue.
         assert!((9..=10).contains(&writer.dropped()), "{}", writer.dropped());
         assert!(!writer.flush(Duration::from_millis(1)));
         let dropped = writer.dropped();
-        writer.push_last(b"the end\n".to_vec());
+        writer.push_last(b"last\n".to_vec());
         assert_eq!(writer.dropped(), dropped);
         let last = reader.iter().take(MAX_LINES + 10 - usize::try_from(dropped).unwrap() + 1).last();
-        assert_eq!(last.unwrap(), b"the end\n");
+        assert_eq!(last.unwrap(), b"last\n");
         assert!(writer.flush(Duration::from_secs(60)));
     }
 
     #[test]
-    fn the_queue_is_bounded_in_bytes_too() {
+    fn limits_the_bytes_of_the_queue() {
         let (writer, _reader) = pipe();
         for _ in 0..10 {
             writer.push(vec![b'x'; MAX_BYTES / 4]);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_is_gone_costs_the_line_only() {
+    fn drops_lines_if_the_pipe_is_closed() {
         let (writer, reader) = pipe();
         drop(reader);
         writer.push(b"one\n".to_vec());
@@ -223,9 +223,9 @@ mod tests {
     }
 
     #[test]
-    fn a_non_blocking_descriptor_is_tried_again() {
-        struct Reluctant(Vec<ErrorKind>, Vec<u8>);
-        impl Write for Reluctant {
+    fn retries_writes_to_a_non_blocking_descriptor() {
+        struct NonBlocking(Vec<ErrorKind>, Vec<u8>);
+        impl Write for NonBlocking {
             fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
                 match self.0.pop() {
                     Some(kind) => Err(kind.into()),
@@ -239,7 +239,7 @@ mod tests {
                 Ok(())
             }
         }
-        let mut sink = Reluctant(vec![ErrorKind::Interrupted, ErrorKind::WouldBlock], Vec::new());
+        let mut sink = NonBlocking(vec![ErrorKind::Interrupted, ErrorKind::WouldBlock], Vec::new());
         write_all(&mut sink, b"whole").unwrap();
         assert_eq!(sink.1, b"whole");
     }

@@ -1,4 +1,4 @@
-//! A client that chooses its version of TLS, its HTTP and its certificate.
+//! A client with a configurable TLS version, HTTP version and certificate.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,24 +20,24 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::server::{PATIENCE, Server, UNLIMITED};
+use super::server::{Server, TIMEOUT, UNLIMITED};
 
-/// The versions of TLS, and whether to speak HTTP/2 over them.
-pub(crate) const WAYS: [(&SupportedProtocolVersion, bool); 4] = [
+/// All combinations of a TLS version and whether HTTP/2 is used.
+pub(crate) const PROTOCOLS: [(&SupportedProtocolVersion, bool); 4] = [
     (&rustls::version::TLS12, false),
     (&rustls::version::TLS12, true),
     (&rustls::version::TLS13, false),
     (&rustls::version::TLS13, true),
 ];
 
-/// A folder with a web configuration, a server's certificate, and those who sign.
+/// A folder with a web configuration and a server certificate, and the certificate authorities.
 pub(crate) struct Folder {
     folder: TempDir,
     pub(crate) servers: Authority,
     pub(crate) clients: Authority,
 }
 
-/// The lines of a configuration that turn TLS on.
+/// The lines of a web configuration that enable TLS.
 pub(crate) const TLS: &str = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n";
 
 impl Folder {
@@ -53,7 +53,7 @@ impl Folder {
         self.folder.path().join(name)
     }
 
-    /// Writes the web configuration as one whole, as editors and Kubernetes do.
+    /// Writes the web configuration atomically, as editors and Kubernetes do.
     pub(crate) fn write(&self, config: &str) {
         std::fs::write(self.path("new"), config).unwrap();
         std::fs::rename(self.path("new"), self.path("web.yml")).unwrap();
@@ -64,7 +64,7 @@ impl Folder {
         Web::load(&self.path("web.yml"), false).map_err(|error| error.to_string())
     }
 
-    /// Serves by a web configuration; scrapes are answered at once.
+    /// Starts a server with a web configuration. Scrapes return immediately.
     pub(crate) fn serve(&self, config: &str) -> Server {
         self.serve_with(config, false, UNLIMITED)
     }
@@ -88,36 +88,37 @@ impl Folder {
     }
 }
 
-/// A client to be: change its fields, then ask.
+/// The settings of a client.
 #[derive(Clone)]
 pub(crate) struct Client<'a> {
     pub(crate) trusted: &'a Authority,
     pub(crate) versions: Vec<&'static SupportedProtocolVersion>,
     pub(crate) http2: bool,
     pub(crate) certificate: Option<&'a Certificate>,
-    /// The value of `Authorization`.
+    /// The value of the `Authorization` header.
     pub(crate) credentials: Option<String>,
 }
 
 impl Client<'_> {
-    /// One request over a connection of its own; the reason why there is no answer.
-    pub(crate) async fn get(&self, server: &Server, path: &str) -> Result<harness::Answer, String> {
+    /// Sends one request over a new connection. Returns an error if there is no response.
+    pub(crate) async fn get(&self, server: &Server, path: &str) -> Result<harness::HttpResponse, String> {
         let mut connection = self.connect(server.address).await?;
         connection.get(path, self.credentials.as_deref()).await
     }
 
-    /// The status of an answer that has to come.
+    /// Returns the status of the response. Panics if there is none.
     pub(crate) async fn status(&self, server: &Server, path: &str) -> u16 {
         self.get(server, path).await.unwrap().status
     }
 
-    /// The value of a series, by the metrics themselves.
+    /// Returns the value of a series from a scrape.
     pub(crate) async fn sample(&self, server: &Server, series: &str) -> f64 {
         self.get(server, "/metrics").await.unwrap().sample(series).unwrap_or_else(|| panic!("no {series}"))
     }
 
     pub(crate) async fn connect(&self, address: SocketAddr) -> Result<Connection, String> {
-        let stream = timeout(PATIENCE, self.handshake(address)).await.expect("the handshake does not end")?;
+        let stream =
+            timeout(TIMEOUT, self.handshake(address)).await.expect("the handshake does not finish")?;
         if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
             let (sender, connection) = http2::Builder::new(TokioExecutor::new())
                 .handshake(TokioIo::new(stream))
@@ -164,28 +165,28 @@ impl Connection {
         &mut self,
         path: &str,
         credentials: Option<&str>,
-    ) -> Result<harness::Answer, String> {
-        let exchange = async {
-            let (head, body) = self.ask(path, credentials).await?.into_parts();
+    ) -> Result<harness::HttpResponse, String> {
+        let response = async {
+            let (head, body) = self.request(path, credentials).await?.into_parts();
             let body = body.collect().await.map_err(text)?.to_bytes();
-            Ok(harness::Answer { status: head.status.as_u16(), headers: head.headers, body })
+            Ok(harness::HttpResponse { status: head.status.as_u16(), headers: head.headers, body })
         };
-        timeout(PATIENCE, exchange).await.unwrap_or_else(|_| panic!("no answer from {path}"))
+        timeout(TIMEOUT, response).await.unwrap_or_else(|_| panic!("no response from {path}"))
     }
 
-    /// Waits until the server ends the connection.
+    /// Waits until the server closes the HTTP/2 connection.
     pub(crate) async fn closed(&mut self) {
-        let Self::Http2(sender) = self else { panic!("only HTTP/2 tells") };
-        let gone = async {
+        let Self::Http2(sender) = self else { panic!("not an HTTP/2 connection") };
+        let closed = async {
             while sender.ready().await.is_ok() {
                 tokio::task::yield_now().await;
             }
         };
-        timeout(PATIENCE, gone).await.expect("the connection is kept");
+        timeout(TIMEOUT, closed).await.expect("the connection is not closed");
     }
 
-    /// Asks, and reads no more than the answer's head.
-    pub(crate) async fn ask(
+    /// Sends a request and reads only the head of the response.
+    pub(crate) async fn request(
         &mut self,
         path: &str,
         credentials: Option<&str>,

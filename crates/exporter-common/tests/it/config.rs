@@ -1,10 +1,10 @@
-//! Loading, with options of no particular exporter.
+//! Loading a configuration with the options of a test program.
 
 use std::ffi::OsString;
 use std::io::Write;
 
 use exporter_common::config::{
-    Arguments, Command, ConfigError, Environment, Invocation, Kind, Loaded, Setting, TextList, load,
+    Arguments, Command, ConfigError, Environment, Invocation, Loaded, Setting, SettingKind, TextList, load,
 };
 use serde::Deserialize;
 
@@ -28,10 +28,10 @@ struct Server {
 
 fn settings() -> Vec<Setting> {
     vec![
-        Setting::new("level", "TEST_LEVEL", "How loud").flag("level"),
-        Setting::new("token", "TEST_TOKEN", "Hush").flag("token").kind(Kind::Secret),
-        Setting::new("methods", "TEST_METHODS", "Which"),
-        Setting::new("server.port", "TEST_SERVER__PORT", "Where"),
+        Setting::new("level", "TEST_LEVEL", "The level").flag("level"),
+        Setting::new("token", "TEST_TOKEN", "The token").flag("token").kind(SettingKind::Secret),
+        Setting::new("methods", "TEST_METHODS", "The methods"),
+        Setting::new("server.port", "TEST_SERVER__PORT", "The port"),
     ]
 }
 
@@ -39,7 +39,7 @@ fn arguments(flags: &[&str]) -> Arguments {
     let line = ["test"].iter().chain(flags).map(OsString::from);
     match COMMAND.parse(&settings(), line).unwrap() {
         Invocation::Run(arguments) => arguments,
-        Invocation::Print(text) => panic!("printed {text}"),
+        Invocation::Print(text) => panic!("unexpected text: {text}"),
     }
 }
 
@@ -52,7 +52,7 @@ fn loaded(flags: &[&str], variables: &[(&str, &str)], file: &str) -> Result<Load
 }
 
 #[test]
-fn each_layer_wins_over_the_one_below() {
+fn flags_override_variables_and_variables_override_the_file() {
     let file = "level: file\nserver: {port: 1}\n";
     let level = |flags: &[&str], variables: &[(&str, &str)]| {
         let loaded = loaded(flags, variables, file).unwrap();
@@ -66,7 +66,7 @@ fn each_layer_wins_over_the_one_below() {
 }
 
 #[test]
-fn nested_keys_come_from_everywhere() {
+fn loads_nested_keys_from_file_and_variables() {
     let port =
         |variables: &[(&str, &str)], file: &str| loaded(&[], variables, file).unwrap().written.server.port;
     assert_eq!(port(&[], "server: {port: 007}").as_deref(), Some("007"));
@@ -76,7 +76,7 @@ fn nested_keys_come_from_everywhere() {
 }
 
 #[test]
-fn lists_are_sequences_or_separated_by_commas() {
+fn parses_lists_as_sequences_or_separated_by_commas() {
     let methods =
         |variables: &[(&str, &str)], file: &str| loaded(&[], variables, file).unwrap().written.methods;
     let expected = Some(TextList(vec!["a.b".into(), "c".into()]));
@@ -101,35 +101,42 @@ fn errors_name_key_source_and_what_is_allowed() {
         assert_eq!(error.lines().count(), 1);
     }
     let loaded = loaded(&["--token", "hush", "--level", "loud"], &[], "").unwrap();
-    let refuse = |_: &str| Err::<(), _>("is wrong".to_owned());
-    let error = loaded.required("token", loaded.written.token.as_ref(), refuse).unwrap_err().to_string();
-    assert_eq!(error, "token from flag --token is wrong", "a secret is not repeated");
-    let error = loaded.required("level", loaded.written.level.as_ref(), refuse).unwrap_err().to_string();
+    let reject = |_: &str| Err::<(), _>("is wrong".to_owned());
+    let error = loaded.required("token", loaded.written.token.as_ref(), reject).unwrap_err().to_string();
+    assert_eq!(error, "token from flag --token is wrong", "the error contains the secret");
+    let error = loaded.required("level", loaded.written.level.as_ref(), reject).unwrap_err().to_string();
     assert_eq!(error, "level from flag --level: \"loud\" is wrong");
-    let error = loaded.required("server.port", None, refuse).unwrap_err().to_string();
+    let error = loaded.required("server.port", None, reject).unwrap_err().to_string();
     assert!(error.contains("server.port is required") && error.contains("TEST_SERVER__PORT"), "{error}");
 }
 
 #[test]
-fn a_list_flag_adds_up_with_the_other_one() {
-    let settings =
-        || vec![Setting::new("methods", "TEST_METHODS", "Which").flag("methods").list_flag("also.methods")];
+fn list_flags_are_combined_with_the_other_flag() {
+    let settings = || {
+        vec![Setting::new("methods", "TEST_METHODS", "The methods").flag("methods").list_flag("also.methods")]
+    };
     let methods = |flags: &[&str]| {
         let line = ["test"].iter().chain(flags).map(OsString::from);
-        let Invocation::Run(arguments) = COMMAND.parse(&settings(), line).unwrap() else { panic!("printed") };
+        let Invocation::Run(arguments) = COMMAND.parse(&settings(), line).unwrap() else {
+            panic!("unexpected text")
+        };
         let environment = [("TEST_METHODS", "variable")].into_iter().collect();
         let loaded = load::<Written>(settings(), &arguments, &environment).unwrap();
         (loaded.written.methods.clone().unwrap().0, loaded.source("methods"))
     };
     let given = ["--methods", "x", "--methods", "a", "--also.methods=b", "--also.methods", "c,d"];
-    assert_eq!(methods(&given).0, ["a", "b", "c", "d"], "the last of the first flag, and all of the other");
+    assert_eq!(
+        methods(&given).0,
+        ["a", "b", "c", "d"],
+        "the last value of the first flag, and all values of the other"
+    );
     assert_eq!(methods(&given).1, "flag --methods and --also.methods");
     assert_eq!(methods(&["--also.methods=b"]), (vec!["b".to_owned()], "flag --also.methods".to_owned()));
     assert_eq!(methods(&[]).0, ["variable"]);
 }
 
 #[test]
-fn nothing_that_is_given_is_shown_for_debugging() {
+fn debug_output_contains_no_values() {
     let given = arguments(&["--token", "hush", "--level", "http://user:hush@host"]);
     let environment: Environment = [("TEST_TOKEN", "hush")].into_iter().collect();
     let loaded = load::<Written>(settings(), &given, &environment).unwrap();
@@ -159,7 +166,7 @@ fn help_lists_flags_and_keys() {
 
 #[cfg(unix)]
 #[test]
-fn a_variable_that_is_no_text_is_refused() {
+fn rejects_variables_that_are_not_utf8() {
     use std::os::unix::ffi::OsStringExt;
     let variable = ("TEST_LEVEL", OsString::from_vec(vec![0xff]));
     let environment = Environment::from_iter([variable]);

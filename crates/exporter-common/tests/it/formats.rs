@@ -1,4 +1,4 @@
-//! What goes into an exposition comes out of it, in each format.
+//! Encoding and decoding of expositions in each format.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -37,8 +37,8 @@ fn text(format: Format, registry: &Registry) -> String {
     String::from_utf8(encode(format, &[registry], 0).unwrap()).unwrap()
 }
 
-/// Reads the samples of [`Series`] by the rules of the text formats: a line ends at a line feed and nowhere
-/// else, and a backslash escapes a backslash, a quote or a line feed.
+/// Parses the samples of [`Series`] by the rules of the text formats: only a line feed ends a line, and a backslash
+/// escapes a backslash, a quote or a line feed.
 fn read_samples(exposition: &str) -> BTreeMap<String, f64> {
     let mut samples = BTreeMap::new();
     for line in exposition.split('\n').filter(|line| !line.is_empty() && !line.starts_with('#')) {
@@ -72,7 +72,7 @@ fn families(mut bytes: &[u8]) -> Vec<MetricFamily> {
 
 proptest! {
     #[test]
-    fn any_label_value_survives(series in proptest::collection::btree_map("(?s).*", -1e300..1e300_f64, 1..5)) {
+    fn label_values_survive_encoding_and_decoding(series in proptest::collection::btree_map("(?s).*", -1e300..1e300_f64, 1..5)) {
         let registry = registry(Series(series.clone().into_iter().collect()));
         prop_assert_eq!(&read_samples(&text(Format::Text, &registry)), &series);
         prop_assert_eq!(&read_samples(&text(Format::OpenMetrics, &registry)), &series);
@@ -86,14 +86,14 @@ proptest! {
     }
 
     #[test]
-    fn any_number_survives(value in proptest::num::f64::NORMAL | proptest::num::f64::ZERO | proptest::num::f64::SUBNORMAL) {
+    fn numbers_survive_encoding_and_decoding(value in proptest::num::f64::NORMAL | proptest::num::f64::ZERO | proptest::num::f64::SUBNORMAL) {
         let registry = registry(Series(vec![("x".to_owned(), value)]));
         prop_assert_eq!(read_samples(&text(Format::Text, &registry))["x"], value);
     }
 }
 
 #[test]
-fn whole_numbers_have_no_fraction() {
+fn integers_have_no_fraction() {
     for (value, written) in [
         (0.0, "0"),
         (6.0, "6"),
@@ -115,7 +115,7 @@ fn a_family_without_series_is_absent() {
 }
 
 #[test]
-fn counters_and_histograms_in_both_texts() {
+fn encodes_counters_and_histograms_in_both_text_formats() {
     let mut registry = Registry::default();
     let counter: Counter = Counter::default();
     counter.inc_by(6);
@@ -141,7 +141,7 @@ fn counters_and_histograms_in_both_texts() {
 }
 
 #[test]
-fn several_registries_make_one_exposition() {
+fn encodes_several_registries_as_one_exposition() {
     let build = registry(BuildInfo { name: "test_build_info" });
     let series = registry(Series(vec![("x".to_owned(), 1.0)]));
     let both = String::from_utf8(encode(Format::OpenMetrics, &[&series, &build], 0).unwrap()).unwrap();
@@ -152,7 +152,7 @@ fn several_registries_make_one_exposition() {
     assert_eq!(both.matches("# EOF").count(), 1);
 }
 
-/// A registry keeps series in a hash map, whose order differs from one to the next.
+/// A registry keeps series in a hash map, whose order is random.
 #[test]
 fn series_are_sorted_in_every_format() {
     let labels = |number: u8| [("pool", format!("{}", number % 7)), ("kind", format!("{}", number % 3))];

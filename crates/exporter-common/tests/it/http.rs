@@ -1,21 +1,21 @@
-//! The server's limits, with limits that a test can wait for.
+//! The server's limits, shutdown and plain HTTP.
 
 use exporter_common::http::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-use super::server::{PATIENCE, SHORT, Server, UNLIMITED, answer, ask, closed, send};
+use super::server::{SHORT, Server, TIMEOUT, UNLIMITED, closed, request, response, send};
 
 #[tokio::test]
-async fn a_head_that_takes_too_long_ends_the_connection() {
+async fn closes_connections_with_slow_heads() {
     let server = Server::start(Limits { head_time: SHORT, ..UNLIMITED }, false);
     let mut silent = server.connect().await;
     let mut half = server.connect().await;
     send(&mut half, "GET / HTTP/1.1\r\nx: ").await;
     let mut late = server.connect().await;
-    ask(&mut late, "/health").await;
-    assert!(answer(&mut late).await.starts_with("HTTP/1.1 200"));
+    request(&mut late, "/health").await;
+    assert!(response(&mut late).await.starts_with("HTTP/1.1 200"));
     send(&mut late, "GET").await;
     for stream in [&mut silent, &mut half, &mut late] {
         closed(stream).await;
@@ -24,39 +24,39 @@ async fn a_head_that_takes_too_long_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_ends_after_its_time() {
+async fn closes_idle_connections() {
     let server = Server::start(Limits { idle_time: SHORT, ..UNLIMITED }, false);
     let mut stream = server.connect().await;
-    ask(&mut stream, "/health").await;
-    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200"));
+    request(&mut stream, "/health").await;
+    assert!(response(&mut stream).await.starts_with("HTTP/1.1 200"));
     closed(&mut stream).await;
     assert_eq!(server.rejections("idle_time").await, 1.0);
 }
 
 #[tokio::test]
-async fn a_scrape_may_take_longer_than_the_limits_for_clients() {
+async fn limits_for_clients_do_not_apply_to_running_scrapes() {
     let limits = Limits { head_time: SHORT, idle_time: SHORT, stall_time: SHORT, ..UNLIMITED };
     let server = Server::start(limits, false);
     let mut stream = server.connect().await;
-    ask(&mut stream, "/metrics").await;
+    request(&mut stream, "/metrics").await;
     tokio::time::sleep(SHORT * 3).await;
     server.permits.add_permits(1);
-    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200"));
+    assert!(response(&mut stream).await.starts_with("HTTP/1.1 200"));
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_is_given_up() {
+async fn closes_connections_of_clients_that_do_not_read() {
     let server = Server::start(Limits { stall_time: SHORT, ..UNLIMITED }, true);
     server.permits.add_permits(1);
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
     let mut stream = socket.connect(server.address).await.unwrap();
-    ask(&mut stream, "/metrics").await;
-    let is_given_up = async { while server.rejections("stall_time").await < 1.0 {} };
-    timeout(PATIENCE, is_given_up).await.expect("the connection is kept");
-    // What it had buffered in the kernel is all there is: less than the answer.
+    request(&mut stream, "/metrics").await;
+    let is_rejected = async { while server.rejections("stall_time").await < 1.0 {} };
+    timeout(TIMEOUT, is_rejected).await.expect("the connection is not closed");
+    // Only the bytes in the kernel's buffers arrive, which are less than the response.
     let mut received = Vec::new();
-    let _ = timeout(PATIENCE, stream.read_to_end(&mut received)).await.expect("the connection is kept");
+    let _ = timeout(TIMEOUT, stream.read_to_end(&mut received)).await.expect("the connection is not closed");
     let head = String::from_utf8_lossy(&received[..1_000.min(received.len())]).into_owned();
     let length: usize =
         head.split("content-length: ").nth(1).unwrap().split("\r\n").next().unwrap().parse().unwrap();
@@ -65,157 +65,160 @@ async fn a_client_that_does_not_read_is_given_up() {
 }
 
 #[tokio::test]
-async fn the_connection_that_waits_longest_makes_room() {
+async fn closes_the_connection_that_waited_longest_at_the_limit() {
     let server = Server::start(Limits { connections: 3, ..UNLIMITED }, false);
     let mut busy = server.connect().await;
-    ask(&mut busy, "/metrics").await;
+    request(&mut busy, "/metrics").await;
     let mut oldest = server.connect().await;
-    ask(&mut oldest, "/health").await;
-    answer(&mut oldest).await;
+    request(&mut oldest, "/health").await;
+    response(&mut oldest).await;
     let mut newer = server.connect().await;
-    ask(&mut newer, "/health").await;
-    answer(&mut newer).await;
+    request(&mut newer, "/health").await;
+    response(&mut newer).await;
 
     let mut fourth = server.connect().await;
-    ask(&mut fourth, "/health").await;
-    assert!(answer(&mut fourth).await.starts_with("HTTP/1.1 200"));
+    request(&mut fourth, "/health").await;
+    assert!(response(&mut fourth).await.starts_with("HTTP/1.1 200"));
     closed(&mut oldest).await;
-    ask(&mut newer, "/health").await;
-    assert!(answer(&mut newer).await.starts_with("HTTP/1.1 200"));
+    request(&mut newer, "/health").await;
+    assert!(response(&mut newer).await.starts_with("HTTP/1.1 200"));
     server.permits.add_permits(1);
-    assert!(answer(&mut busy).await.starts_with("HTTP/1.1 200"), "a running scrape was sacrificed");
+    assert!(response(&mut busy).await.starts_with("HTTP/1.1 200"), "a running scrape was cancelled");
     assert!(server.rejections("connections").await >= 1.0);
 }
 
 #[tokio::test]
-async fn where_none_waits_the_newest_of_the_busiest_client_goes() {
+async fn closes_the_newest_connection_of_the_busiest_client_if_none_waits() {
     let server = Server::start(Limits { connections: 2, ..UNLIMITED }, false);
     let mut first = server.connect().await;
-    ask(&mut first, "/metrics").await;
+    request(&mut first, "/metrics").await;
     let mut second = server.connect().await;
-    ask(&mut second, "/metrics").await;
-    // Both scrapes hang; a bound that gives way to a flood of them would be none.
+    request(&mut second, "/metrics").await;
+    // Both scrapes are running, so no connection waits for its client.
     let mut third = server.connect().await;
-    ask(&mut third, "/health").await;
-    assert!(answer(&mut third).await.starts_with("HTTP/1.1 200"));
+    request(&mut third, "/health").await;
+    assert!(response(&mut third).await.starts_with("HTTP/1.1 200"));
     closed(&mut second).await;
     server.permits.add_permits(1);
-    assert!(answer(&mut first).await.starts_with("HTTP/1.1 200"));
+    assert!(response(&mut first).await.starts_with("HTTP/1.1 200"));
 }
 
 #[tokio::test]
-async fn a_client_that_only_closes_its_sending_half_gets_its_answer() {
+async fn responds_to_a_client_that_has_closed_its_sending_half() {
     let server = Server::start(UNLIMITED, false);
     let mut stream = server.connect().await;
-    ask(&mut stream, "/health").await;
+    request(&mut stream, "/health").await;
     stream.shutdown().await.unwrap();
-    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200"));
+    assert!(response(&mut stream).await.starts_with("HTTP/1.1 200"));
 }
 
 #[tokio::test]
 async fn readiness_follows_its_conditions() {
     let server = Server::start(UNLIMITED, false);
     let mut stream = server.connect().await;
-    ask(&mut stream, "/ready").await;
-    let refused = answer(&mut stream).await;
-    assert!(refused.starts_with("HTTP/1.1 503") && refused.ends_with("not ready: testing\n"), "{refused}");
+    request(&mut stream, "/ready").await;
+    let not_ready = response(&mut stream).await;
+    assert!(
+        not_ready.starts_with("HTTP/1.1 503") && not_ready.ends_with("not ready: testing\n"),
+        "{not_ready}"
+    );
     server.readiness.ready();
-    ask(&mut stream, "/ready").await;
-    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200"));
+    request(&mut stream, "/ready").await;
+    assert!(response(&mut stream).await.starts_with("HTTP/1.1 200"));
 }
 
 #[tokio::test]
-async fn shutdown_finishes_what_runs_and_drops_what_waits() {
+async fn shutdown_finishes_running_requests_and_closes_other_connections() {
     let mut server = Server::start(UNLIMITED, false);
     let mut idle = server.connect().await;
-    ask(&mut idle, "/health").await;
-    answer(&mut idle).await;
+    request(&mut idle, "/health").await;
+    response(&mut idle).await;
     let mut half = server.connect().await;
     send(&mut half, "GET / HT").await;
     let mut running = server.connect().await;
-    ask(&mut running, "/metrics").await;
-    // Its answer tells that the server has read what was sent before.
+    request(&mut running, "/metrics").await;
+    // After its response, the server has read the requests that were sent before.
     let mut probe = server.connect().await;
-    ask(&mut probe, "/health").await;
-    answer(&mut probe).await;
+    request(&mut probe, "/health").await;
+    response(&mut probe).await;
 
     server.stop();
     closed(&mut idle).await;
     closed(&mut half).await;
     assert!(TcpStream::connect(server.address).await.is_err());
     server.permits.add_permits(1);
-    assert!(answer(&mut running).await.starts_with("HTTP/1.1 200"));
-    timeout(PATIENCE, server.running).await.expect("the server does not end").unwrap();
+    assert!(response(&mut running).await.starts_with("HTTP/1.1 200"));
+    timeout(TIMEOUT, server.running).await.expect("the server does not stop").unwrap();
 }
 
 #[tokio::test]
-async fn a_scrape_that_never_ends_does_not_keep_the_server() {
+async fn shutdown_does_not_wait_for_a_scrape_that_never_ends() {
     let mut server = Server::start(UNLIMITED, false);
     let mut stuck = server.connect().await;
-    ask(&mut stuck, "/metrics").await;
+    request(&mut stuck, "/metrics").await;
     let mut probe = server.connect().await;
-    ask(&mut probe, "/health").await;
-    answer(&mut probe).await;
+    request(&mut probe, "/health").await;
+    response(&mut probe).await;
     server.stop();
-    timeout(PATIENCE, server.running).await.expect("the server does not end").unwrap();
+    timeout(TIMEOUT, server.running).await.expect("the server does not stop").unwrap();
 }
 
 #[tokio::test]
-async fn a_head_that_is_too_large_is_refused() {
+async fn rejects_large_heads() {
     let server = Server::start(Limits { head_bytes: 8_192, ..UNLIMITED }, false);
     let mut stream = server.connect().await;
     send(&mut stream, &format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(9_000))).await;
-    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 431"));
+    assert!(response(&mut stream).await.starts_with("HTTP/1.1 431"));
     closed(&mut stream).await;
     assert_eq!(server.rejections("head_bytes").await, 1.0);
 }
 
 #[tokio::test]
-async fn scrapes_beyond_the_bound_are_refused_and_the_others_answered() {
+async fn rejects_scrapes_above_the_limit() {
     let server = Server::start(Limits { in_flight: 8, ..UNLIMITED }, false);
     let mut running = Vec::new();
     for _ in 0..2 {
         let mut stream = server.connect().await;
-        ask(&mut stream, "/metrics").await;
+        request(&mut stream, "/metrics").await;
         running.push(stream);
     }
-    // This client's share is a quarter.
-    let mut refused = server.connect().await;
-    ask(&mut refused, "/metrics").await;
-    let text = answer(&mut refused).await;
+    // The share of one client is a quarter.
+    let mut rejected = server.connect().await;
+    request(&mut rejected, "/metrics").await;
+    let text = response(&mut rejected).await;
     assert!(text.starts_with("HTTP/1.1 503") && text.contains("retry-after: 1"), "{text}");
-    ask(&mut refused, "/health").await;
-    assert!(answer(&mut refused).await.starts_with("HTTP/1.1 200"));
+    request(&mut rejected, "/health").await;
+    assert!(response(&mut rejected).await.starts_with("HTTP/1.1 200"));
     server.permits.add_permits(2);
     for stream in &mut running {
-        assert!(answer(stream).await.starts_with("HTTP/1.1 200"));
+        assert!(response(stream).await.starts_with("HTTP/1.1 200"));
     }
     assert_eq!(server.rejections("in_flight").await, 1.0);
 }
 
 #[tokio::test]
-async fn no_answer_names_its_server() {
+async fn responses_do_not_name_the_server() {
     let server = Server::start(UNLIMITED, false);
     for path in ["/", "/health", "/nowhere"] {
         let mut stream = server.connect().await;
-        ask(&mut stream, path).await;
-        let answer = answer(&mut stream).await.to_lowercase();
-        let head = answer.split("\r\n\r\n").next().unwrap();
+        request(&mut stream, path).await;
+        let response = response(&mut stream).await.to_lowercase();
+        let head = response.split("\r\n\r\n").next().unwrap();
         assert!(!head.contains("server:") && !head.contains("hyper"), "{head}");
     }
 }
 
-/// The first line of the answer to a request as it is written, and its head.
-async fn answer_to(server: &Server, request: &str) -> (String, String) {
+/// Sends a request as written; returns the first line and the head of the response.
+async fn response_to(server: &Server, request: &str) -> (String, String) {
     let mut stream = server.connect().await;
     send(&mut stream, request).await;
-    let text = answer(&mut stream).await;
+    let text = response(&mut stream).await;
     let head = text.split("\r\n\r\n").next().unwrap().to_owned();
     (head.lines().next().unwrap().to_owned(), head)
 }
 
 #[tokio::test]
-async fn a_request_names_one_host() {
+async fn requires_one_valid_host_header() {
     let server = Server::start(UNLIMITED, false);
     for (request, status) in [
         ("GET /health HTTP/1.1\r\n\r\n", 400),
@@ -233,7 +236,7 @@ async fn a_request_names_one_host() {
         ("GET http://a/health HTTP/1.1\r\nhost: a\r\n\r\n", 200),
         ("GET /health HTTP/1.0\r\n\r\n", 200),
     ] {
-        let (first, head) = answer_to(&server, request).await;
+        let (first, head) = response_to(&server, request).await;
         assert!(first.split(' ').nth(1) == Some(&status.to_string()), "{request}{first}");
         assert_eq!(head.contains("connection: close"), status == 400, "{request}{head}");
     }
@@ -241,10 +244,10 @@ async fn a_request_names_one_host() {
 }
 
 #[tokio::test]
-async fn options_say_what_a_page_allows() {
+async fn responds_to_options_with_allow() {
     let server = Server::start(UNLIMITED, false);
     for (request, status) in [
-        // HAProxy's check, word for word.
+        // The default health check of HAProxy.
         ("OPTIONS / HTTP/1.0\r\n\r\n", 204),
         ("OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n", 204),
         ("OPTIONS /metrics HTTP/1.1\r\nhost: a\r\n\r\n", 204),
@@ -253,7 +256,7 @@ async fn options_say_what_a_page_allows() {
         ("GET * HTTP/1.1\r\nhost: a\r\n\r\n", 404),
         ("DELETE /metrics HTTP/1.1\r\nhost: a\r\n\r\n", 405),
     ] {
-        let (first, head) = answer_to(&server, request).await;
+        let (first, head) = response_to(&server, request).await;
         assert!(first.split(' ').nth(1) == Some(&status.to_string()), "{request}{first}");
         assert_eq!(head.contains("allow: GET, HEAD, OPTIONS"), status != 404, "{request}{head}");
         assert_eq!(head.contains("content-type"), status != 204, "{request}{head}");
@@ -261,7 +264,7 @@ async fn options_say_what_a_page_allows() {
 }
 
 #[tokio::test]
-async fn conditions_are_shown_from_the_start() {
+async fn exposes_conditions_from_the_start() {
     let server = Server::start(UNLIMITED, false);
     server.permits.add_permits(2);
     let url = format!("http://{}/metrics", server.address);
@@ -271,29 +274,32 @@ async fn conditions_are_shown_from_the_start() {
     assert_eq!(harness::get(&url, &[]).await.sample(series), Some(1.0));
 }
 
-/// Connects with buffers that hold next to nothing of an answer.
-async fn connect_narrow(server: &Server) -> TcpStream {
+/// Connects with a small receive buffer.
+async fn connect_with_small_buffer(server: &Server) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
     socket.connect(server.address).await.unwrap()
 }
 
 #[tokio::test]
-async fn an_answer_that_nobody_reads_keeps_its_place() {
+async fn an_unread_response_keeps_its_permit() {
     let server = Server::start(Limits { in_flight: 4, ..UNLIMITED }, true);
     server.permits.add_permits(1);
-    let mut unread = connect_narrow(&server).await;
-    ask(&mut unread, "/metrics").await;
-    // Its first byte tells that the scrape is over.
+    let mut unread = connect_with_small_buffer(&server).await;
+    request(&mut unread, "/metrics").await;
+    // After the first byte of the response, the scrape has finished.
     unread.readable().await.unwrap();
     let mut other = server.connect().await;
-    ask(&mut other, "/metrics").await;
-    assert!(answer(&mut other).await.starts_with("HTTP/1.1 503"), "the place was given back unread");
-    // Read to its end, it gives the place back.
+    request(&mut other, "/metrics").await;
+    assert!(
+        response(&mut other).await.starts_with("HTTP/1.1 503"),
+        "the permit was released before the response was read"
+    );
+    // The permit is released when the response has been read.
     let mut received = vec![0; 64 * 1024];
     let mut left = None;
     while left != Some(0) {
-        let read = timeout(PATIENCE, unread.read(&mut received)).await.expect("no answer").unwrap();
+        let read = timeout(TIMEOUT, unread.read(&mut received)).await.expect("no response").unwrap();
         let head = String::from_utf8_lossy(&received[..read.min(1_000)]).into_owned();
         left = Some(match left {
             None => {
@@ -305,42 +311,42 @@ async fn an_answer_that_nobody_reads_keeps_its_place() {
         });
     }
     server.permits.add_permits(1);
-    ask(&mut other, "/metrics").await;
-    assert!(answer(&mut other).await.starts_with("HTTP/1.1 200"), "the place was not given back");
-    // So does one that is given up.
+    request(&mut other, "/metrics").await;
+    assert!(response(&mut other).await.starts_with("HTTP/1.1 200"), "the permit was not released");
+    // The permit is also released when the client disconnects.
     let server = Server::start(Limits { in_flight: 4, ..UNLIMITED }, true);
     server.permits.add_permits(1);
-    let mut unread = connect_narrow(&server).await;
-    ask(&mut unread, "/metrics").await;
+    let mut unread = connect_with_small_buffer(&server).await;
+    request(&mut unread, "/metrics").await;
     unread.readable().await.unwrap();
     drop(unread);
     server.permits.add_permits(1);
     let is_served = async {
         let mut other = server.connect().await;
         loop {
-            ask(&mut other, "/metrics").await;
-            if answer(&mut other).await.starts_with("HTTP/1.1 200") {
+            request(&mut other, "/metrics").await;
+            if response(&mut other).await.starts_with("HTTP/1.1 200") {
                 return;
             }
         }
     };
-    timeout(PATIENCE, is_served).await.expect("the place was not given back");
+    timeout(TIMEOUT, is_served).await.expect("the permit was not released");
 }
 
 #[tokio::test]
-async fn answers_that_nobody_reads_are_bounded_in_bytes() {
-    // The large answer has some 20 MB.
+async fn limits_the_bytes_of_unread_responses() {
+    // The large response has about 20 MB.
     let server = Server::start(Limits { unsent_bytes: 4 * 1_000_000, ..UNLIMITED }, true);
     server.permits.add_permits(2);
-    let mut unread = connect_narrow(&server).await;
-    ask(&mut unread, "/metrics").await;
+    let mut unread = connect_with_small_buffer(&server).await;
+    request(&mut unread, "/metrics").await;
     unread.readable().await.unwrap();
     let mut other = server.connect().await;
-    ask(&mut other, "/metrics").await;
-    assert!(answer(&mut other).await.starts_with("HTTP/1.1 503"));
-    ask(&mut other, "/health").await;
-    assert!(answer(&mut other).await.starts_with("HTTP/1.1 200"));
+    request(&mut other, "/metrics").await;
+    assert!(response(&mut other).await.starts_with("HTTP/1.1 503"));
+    request(&mut other, "/health").await;
+    assert!(response(&mut other).await.starts_with("HTTP/1.1 200"));
     drop(unread);
     let counted = async { while server.rejections("in_flight").await < 1.0 {} };
-    timeout(PATIENCE, counted).await.expect("not counted");
+    timeout(TIMEOUT, counted).await.expect("not counted");
 }

@@ -1,6 +1,6 @@
-//! The common crate as exporters use it: over sockets, and as text.
+//! Tests of the public interface of the common crate.
 
-#![allow(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on says so")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "tests may panic")]
 
 mod client;
 mod config;

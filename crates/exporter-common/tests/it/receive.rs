@@ -1,15 +1,15 @@
-//! Pages that receive bodies, and sockets for the public.
+//! Pages that receive bodies, and public sockets.
 
 use exporter_common::http::Limits;
 use tokio::net::TcpStream;
 
 use super::client::Folder;
-use super::server::{MAX_BODY, SHORT, Server, UNLIMITED, answer, ask, closed, send};
+use super::server::{MAX_BODY, SHORT, Server, UNLIMITED, closed, request, response, send};
 
 async fn post(stream: &mut TcpStream, path: &str, length: usize) -> String {
     let head = format!("POST {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n\r\n");
     send(stream, &(head + &"x".repeat(length))).await;
-    answer(stream).await
+    response(stream).await
 }
 
 #[tokio::test]
@@ -17,20 +17,20 @@ async fn a_body_is_received_whole_and_the_connection_goes_on() {
     let server = Server::start(UNLIMITED, false);
     let mut stream = server.connect().await;
     for length in [0, 1, MAX_BODY] {
-        let said = post(&mut stream, "/receive", length).await;
-        assert!(said.ends_with(&format!("\r\n\r\n{length} bytes")), "{said}");
+        let text = post(&mut stream, "/receive", length).await;
+        assert!(text.ends_with(&format!("\r\n\r\n{length} bytes")), "{text}");
     }
     send(&mut stream, "PUT /receive HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n").await;
     send(&mut stream, "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n").await;
-    assert!(answer(&mut stream).await.ends_with("5 bytes"));
-    ask(&mut stream, "/receive").await;
-    let refused = answer(&mut stream).await;
-    assert!(refused.starts_with("HTTP/1.1 405"), "{refused}");
-    assert!(refused.contains("allow: POST, PUT, OPTIONS"), "{refused}");
+    assert!(response(&mut stream).await.ends_with("5 bytes"));
+    request(&mut stream, "/receive").await;
+    let rejected = response(&mut stream).await;
+    assert!(rejected.starts_with("HTTP/1.1 405"), "{rejected}");
+    assert!(rejected.contains("allow: POST, PUT, OPTIONS"), "{rejected}");
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_is_refused() {
+async fn rejects_large_bodies() {
     let server = Server::start(UNLIMITED, false);
     let mut announced = server.connect().await;
     send(
@@ -46,71 +46,71 @@ async fn a_body_that_is_too_large_is_refused() {
     send(&mut sent, "POST /receive HTTP/1.1\r\nhost: test\r\ncontent-length: 1000000\r\n\r\n").await;
     send(&mut sent, &"x".repeat(1_000_000)).await;
     for stream in [&mut announced, &mut chunked, &mut sent] {
-        let said = answer(stream).await;
-        assert!(said.ends_with("the body is too large") && said.contains("connection: close"), "{said}");
+        let text = response(stream).await;
+        assert!(text.ends_with("the body is too large") && text.contains("connection: close"), "{text}");
         closed(stream).await;
     }
 }
 
 #[tokio::test]
-async fn nothing_is_kept_of_a_body_that_is_refused_by_its_head() {
+async fn discards_bodies_of_requests_rejected_by_their_headers() {
     let server = Server::start(Limits { body_bytes: 0, ..UNLIMITED }, false);
     let mut stream = server.connect().await;
     send(
         &mut stream,
-        "POST /receive HTTP/1.1\r\nhost: test\r\nx-refused: 1\r\ncontent-length: 100000\r\n\r\n",
+        "POST /receive HTTP/1.1\r\nhost: test\r\nx-rejected: 1\r\ncontent-length: 100000\r\n\r\n",
     )
     .await;
     send(&mut stream, &"x".repeat(100_000)).await;
-    let said = answer(&mut stream).await;
-    assert!(said.ends_with("the request is refused"), "{said}");
+    let text = response(&mut stream).await;
+    assert!(text.ends_with("the request is rejected"), "{text}");
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_arrive_is_given_up() {
+async fn gives_up_bodies_that_do_not_arrive() {
     let server = Server::start(Limits { body_time: SHORT, ..UNLIMITED }, false);
     let mut stream = server.connect().await;
     send(&mut stream, "POST /receive HTTP/1.1\r\nhost: test\r\ncontent-length: 5\r\n\r\nab").await;
-    let said = answer(&mut stream).await;
-    assert!(said.ends_with("the body did not arrive in time"), "{said}");
+    let text = response(&mut stream).await;
+    assert!(text.ends_with("the body did not arrive in time"), "{text}");
     closed(&mut stream).await;
 }
 
 #[tokio::test]
-async fn bodies_have_a_bound_on_their_memory() {
+async fn limits_the_memory_of_bodies() {
     let server = Server::start(Limits { body_bytes: 10, ..UNLIMITED }, false);
     let mut stream = server.connect().await;
-    let said = post(&mut stream, "/receive", 11).await;
-    assert!(said.ends_with("too many requests are being received"), "{said}");
+    let text = post(&mut stream, "/receive", 11).await;
+    assert!(text.ends_with("too many requests are being received"), "{text}");
     let mut stream = server.connect().await;
     assert!(post(&mut stream, "/receive", 10).await.ends_with("10 bytes"));
 }
 
 #[tokio::test]
-async fn a_public_socket_serves_public_pages_and_nothing_else() {
+async fn public_sockets_serve_only_public_pages() {
     let server = Server::start(UNLIMITED, false);
     let mut public = TcpStream::connect(server.public).await.unwrap();
     assert!(post(&mut public, "/public", 2).await.ends_with("2 bytes"));
     for path in ["/", "/metrics", "/health", "/-/healthy", "/ready", "/-/ready", "/receive"] {
-        ask(&mut public, path).await;
-        assert!(answer(&mut public).await.starts_with("HTTP/1.1 404"), "{path}");
+        request(&mut public, path).await;
+        assert!(response(&mut public).await.starts_with("HTTP/1.1 404"), "{path}");
     }
     let mut own = server.connect().await;
     assert!(post(&mut own, "/public", 0).await.starts_with("HTTP/1.1 404"));
 }
 
 #[tokio::test]
-async fn a_page_that_checks_its_requests_itself_has_no_users() {
+async fn pages_that_receive_bodies_require_no_credentials() {
     let folder = Folder::new();
     let server = folder.serve(
         "basic_auth_users:\n  prometheus: $2b$04$FaOSQTzEF2v6jkd2N2U7Ru5Vsf3yNMyAhWKF8mRjkRR7W3b7VHwX2\n",
     );
     let mut stream = server.connect().await;
     assert!(post(&mut stream, "/receive", 2).await.ends_with("2 bytes"));
-    ask(&mut stream, "/metrics").await;
-    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 401"));
-    // A public socket does not ask for a password.
+    request(&mut stream, "/metrics").await;
+    assert!(response(&mut stream).await.starts_with("HTTP/1.1 401"));
+    // A public socket does not request credentials.
     let mut public = TcpStream::connect(server.public).await.unwrap();
-    ask(&mut public, "/metrics").await;
-    assert!(answer(&mut public).await.starts_with("HTTP/1.1 404"));
+    request(&mut public, "/metrics").await;
+    assert!(response(&mut public).await.starts_with("HTTP/1.1 404"));
 }

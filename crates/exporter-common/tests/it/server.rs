@@ -1,9 +1,9 @@
-//! A server in this process, with limits that a test can wait for.
+//! Runs a server in the test process, with limits that a test can reach.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use exporter_common::http::{
@@ -18,11 +18,12 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-pub(crate) use harness::PATIENCE;
+pub(crate) use harness::TIMEOUT;
 
 const LONG: Duration = Duration::from_secs(3_600);
 pub(crate) const SHORT: Duration = Duration::from_millis(150);
 
+/// Limits that no test reaches.
 pub(crate) const UNLIMITED: Limits = Limits {
     connections: 100,
     in_flight: 100,
@@ -36,13 +37,13 @@ pub(crate) const UNLIMITED: Limits = Limits {
     stall_time: LONG,
 };
 
-/// A scrape that waits for a permit and answers with little, but maybe the first time with a lot.
-struct Source {
+/// A scrape that waits for a permit and returns no metrics, or optionally many metrics the first time.
+struct TestScrape {
     permits: Arc<Semaphore>,
     large: AtomicBool,
 }
 
-impl Scrape for Source {
+impl Scrape for TestScrape {
     async fn scrape(&self, _: &ScrapeRequest) -> Result<Registry, ScrapeError> {
         self.permits.acquire().await.unwrap().forget();
         let mut registry = Registry::default();
@@ -56,24 +57,24 @@ impl Scrape for Source {
     }
 }
 
-/// The most that the pages receive, in bytes.
+/// The maximum body size of the pages, in bytes.
 pub(crate) const MAX_BODY: usize = 1_000;
 
-/// A page that says what it has received.
+/// A page that responds with the number of received bytes, or with the error.
 fn receive(path: &'static str) -> Route {
-    let check = |headers: &HeaderMap| !headers.contains_key("x-refused");
+    let check = |headers: &HeaderMap| !headers.contains_key("x-rejected");
     Route::receive(path, MAX_BODY, check, |request: Request<Result<Bytes, BodyError>>| {
-        let said = match request.body() {
+        let result = match request.body() {
             Ok(bytes) => format!("{} bytes", bytes.len()),
             Err(error) => error.to_string(),
         };
-        Box::pin(async { Response::new(Bytes::from(said)) })
+        Box::pin(async { Response::new(Bytes::from(result)) })
     })
 }
 
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    /// Where only the public pages are served.
+    /// The address of the socket for public pages.
     pub(crate) public: SocketAddr,
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) readiness: Condition,
@@ -82,7 +83,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Serves everyone.
+    /// Starts a server without a web configuration.
     pub(crate) fn start(limits: Limits, large: bool) -> Self {
         Self::start_with(limits, large, Web::default())
     }
@@ -91,13 +92,13 @@ impl Server {
         let any = ["127.0.0.1:0".parse().unwrap()];
         let mut listener = Listener::bind_all(&any).unwrap();
         listener.bind_public(&any).unwrap();
-        let [address, public] = listener.local_addresses().unwrap()[..] else { panic!("not two") };
+        let [address, public] = listener.local_addresses().unwrap()[..] else { panic!("not two addresses") };
         let permits = Arc::new(Semaphore::new(0));
         let readiness = Readiness::default();
         let condition = readiness.condition("test", "testing");
-        let source = Source { permits: permits.clone(), large: large.into() };
+        let scrape = TestScrape { permits: permits.clone(), large: large.into() };
         let site =
-            Site::new("test", "A test", "/metrics".to_owned(), readiness, Registry::default(), source, web);
+            Site::new("test", "A test", "/metrics".to_owned(), readiness, Registry::default(), scrape, web);
         let site = site.route(receive("/receive")).route(receive("/public").on_public_sockets());
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async { drop(stopped.await) };
@@ -113,7 +114,7 @@ impl Server {
         self.stop.take().unwrap().send(()).unwrap();
     }
 
-    /// How many were turned away for a reason, over plain HTTP.
+    /// Returns the number of rejections for a reason, by a scrape over plain HTTP.
     pub(crate) async fn rejections(&self, reason: &str) -> f64 {
         self.permits.add_permits(1);
         let scrape = harness::get(&format!("http://{}/metrics", self.address), &[]).await;
@@ -125,21 +126,20 @@ pub(crate) async fn send(stream: &mut TcpStream, text: &str) {
     stream.write_all(text.as_bytes()).await.unwrap();
 }
 
-pub(crate) async fn ask(stream: &mut TcpStream, path: &str) {
+/// Sends a request for a page.
+pub(crate) async fn request(stream: &mut TcpStream, path: &str) {
     send(stream, &format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n")).await;
 }
 
-/// Reads one answer that fits a buffer.
-pub(crate) async fn answer(stream: &mut TcpStream) -> String {
+/// Reads one response, which must fit the buffer.
+pub(crate) async fn response(stream: &mut TcpStream) -> String {
     let mut buffer = vec![0; 65_536];
-    let read = timeout(PATIENCE, stream.read(&mut buffer)).await.expect("no answer").unwrap();
+    let read = timeout(TIMEOUT, stream.read(&mut buffer)).await.expect("no response").unwrap();
     String::from_utf8(buffer[..read].to_vec()).unwrap()
 }
 
-/// Waits until the server ends the connection.
-pub(crate) async fn closed(stream: &mut TcpStream) -> Duration {
-    let began = Instant::now();
+/// Waits until the server closes the connection.
+pub(crate) async fn closed(stream: &mut TcpStream) {
     let mut rest = Vec::new();
-    let _ = timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("the connection is kept");
-    began.elapsed()
+    let _ = timeout(TIMEOUT, stream.read_to_end(&mut rest)).await.expect("the connection is not closed");
 }

@@ -11,8 +11,8 @@ use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, 
 use rustls::ProtocolVersion;
 use tokio::time::timeout;
 
-use super::client::{Client, Connection, Folder, TLS, WAYS};
-use super::server::{PATIENCE, SHORT, Server, UNLIMITED, answer, ask, closed, send};
+use super::client::{Client, Connection, Folder, PROTOCOLS, TLS};
+use super::server::{SHORT, Server, TIMEOUT, UNLIMITED, closed, request, response, send};
 
 const CHECKS: &str = "exporter_web_password_checks_total";
 const RELOADED: &str = "exporter_web_config_reloads_total{outcome=\"success\"}";
@@ -26,7 +26,7 @@ fn basic(credentials: &str) -> Option<String> {
     Some(format!("Basic {}", STANDARD.encode(credentials)))
 }
 
-/// The section of users, at the least cost.
+/// The section `basic_auth_users`, with hashes of the lowest cost.
 fn users(users: &[(&str, &str)]) -> String {
     let user =
         |(name, password): &(&str, &str)| format!("  {name}: {}\n", bcrypt::hash(password, 4).unwrap());
@@ -34,32 +34,32 @@ fn users(users: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test]
-async fn whoever_lacks_the_password_gets_nothing() {
+async fn rejects_requests_without_valid_credentials() {
     let folder = Folder::new();
     let server = folder.serve(&format!("{TLS}{}", users(&[("alice", "secret")])));
-    for (version, http2) in WAYS {
-        let stranger = Client { versions: vec![version], http2, ..folder.client() };
+    for (version, http2) in PROTOCOLS {
+        let anonymous = Client { versions: vec![version], http2, ..folder.client() };
         for credentials in [None, basic("alice:wrong"), basic("bob:secret"), Some("Bearer secret".to_owned())]
         {
-            let client = Client { credentials, ..stranger.clone() };
+            let client = Client { credentials, ..anonymous.clone() };
             for path in ["/metrics", "/", "/health", "/ready", "/nowhere"] {
-                let answer = client.get(&server, path).await.unwrap();
-                assert_eq!((answer.status, answer.text().as_str()), (401, "Unauthorized\n"), "{path}");
-                assert_eq!(answer.header("www-authenticate"), "Basic");
-                assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
+                let response = client.get(&server, path).await.unwrap();
+                assert_eq!((response.status, response.text().as_str()), (401, "Unauthorized\n"), "{path}");
+                assert_eq!(response.header("www-authenticate"), "Basic");
+                assert_eq!(response.header("content-type"), "text/plain; charset=utf-8");
             }
         }
-        let alice = Client { credentials: basic("alice:secret"), ..stranger };
+        let alice = Client { credentials: basic("alice:secret"), ..anonymous };
         assert_eq!(alice.status(&server, "/metrics").await, 200);
         assert_eq!(alice.status(&server, "/nowhere").await, 404);
     }
     let alice = Client { credentials: basic("alice:secret"), ..folder.client() };
-    assert_eq!(alice.sample(&server, CHECKS).await, 3.0, "an outcome is not remembered");
+    assert_eq!(alice.sample(&server, CHECKS).await, 3.0, "an outcome is not cached");
     assert_eq!(alice.sample(&server, &rejections("credentials")).await, 80.0);
 }
 
 #[tokio::test]
-async fn a_password_works_without_tls_too() {
+async fn checks_passwords_without_tls() {
     let folder = Folder::new();
     let server = folder.serve(&users(&[("alice", "secret")]));
     let url = format!("http://{}/metrics", server.address);
@@ -68,7 +68,7 @@ async fn a_password_works_without_tls_too() {
 }
 
 #[tokio::test]
-async fn probes_are_open_only_if_that_is_wanted() {
+async fn open_probes_require_no_credentials() {
     let folder = Folder::new();
     let config = format!("{}rate_limit: {{interval: 1h, burst: 2}}\n", users(&[("alice", "secret")]));
     let server = folder.serve_with(&config, true, UNLIMITED);
@@ -81,60 +81,60 @@ async fn probes_are_open_only_if_that_is_wanted() {
         }
     }
     assert_eq!((status("/metrics").await, status("/").await), (401, 401));
-    // These two were the burst.
+    // The two requests above used the burst.
     assert_eq!((status("/metrics").await, status("/health").await), (429, 200));
 }
 
 #[tokio::test]
-async fn the_rate_is_limited() {
+async fn limits_the_rate_of_requests() {
     let folder = Folder::new();
     let server = folder.serve("rate_limit: {interval: 1h, burst: 3}\n");
     let mut stream = server.connect().await;
     for _ in 0..3 {
-        ask(&mut stream, "/health").await;
-        assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200"));
+        request(&mut stream, "/health").await;
+        assert!(response(&mut stream).await.starts_with("HTTP/1.1 200"));
     }
-    ask(&mut stream, "/health").await;
-    let refused = answer(&mut stream).await;
+    request(&mut stream, "/health").await;
+    let rejected = response(&mut stream).await;
     assert!(
-        refused.starts_with("HTTP/1.1 429") && refused.ends_with("\r\n\r\nToo Many Requests\n"),
-        "{refused}"
+        rejected.starts_with("HTTP/1.1 429") && rejected.ends_with("\r\n\r\nToo Many Requests\n"),
+        "{rejected}"
     );
-    // An unchanged limit keeps its level when another part of the file changes; a changed one starts anew.
+    // An unchanged limit keeps its tokens when another part of the file changes. A changed limit starts with a full burst.
     folder.write("rate_limit: {interval: 1h, burst: 3}\nhttp_server_config: {http2: false}\n");
-    ask(&mut stream, "/health").await;
-    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 429"));
+    request(&mut stream, "/health").await;
+    assert!(response(&mut stream).await.starts_with("HTTP/1.1 429"));
     folder.write("rate_limit: {interval: 1h, burst: 1}\n");
-    ask(&mut stream, "/health").await;
-    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200"));
+    request(&mut stream, "/health").await;
+    assert!(response(&mut stream).await.starts_with("HTTP/1.1 200"));
     folder.write("");
     assert_eq!(server.rejections("rate_limit").await, 2.0);
 }
 
 #[tokio::test]
-async fn every_answer_carries_the_configured_headers() {
+async fn all_responses_have_the_configured_headers() {
     let folder = Folder::new();
     let headers = "http_server_config:\n  headers:\n    X-Frame-Options: deny\n    Strict-Transport-Security: max-age=1\n    X-XSS-Protection: ''\n";
     let server = folder.serve(&format!("{TLS}{headers}{}", users(&[("alice", "secret")])));
-    for (version, http2) in WAYS {
+    for (version, http2) in PROTOCOLS {
         for (credentials, path) in
             [(None, "/"), (basic("alice:secret"), "/metrics"), (basic("alice:secret"), "/no")]
         {
             let client = Client { versions: vec![version], http2, credentials, ..folder.client() };
-            let answer = client.get(&server, path).await.unwrap();
-            assert_eq!(answer.header("x-frame-options"), "deny");
-            assert_eq!(answer.header("strict-transport-security"), "max-age=1");
-            assert!(!answer.headers.contains_key("x-xss-protection"), "a blank header is set");
+            let response = client.get(&server, path).await.unwrap();
+            assert_eq!(response.header("x-frame-options"), "deny");
+            assert_eq!(response.header("strict-transport-security"), "max-age=1");
+            assert!(!response.headers.contains_key("x-xss-protection"), "an empty header is set");
         }
     }
 }
 
 #[tokio::test]
-async fn clients_are_asked_for_certificates_as_configured() {
+async fn verifies_client_certificates_as_configured() {
     let folder = Folder::new();
-    let (trusted, foreign) =
+    let (trusted, untrusted) =
         (folder.clients.issue(&["prometheus"]), Authority::new("Other").issue(&["prometheus"]));
-    // Whether a client gets in: without a certificate, with a foreign one, with a trusted one.
+    // Whether a client is accepted without a certificate, with an untrusted one, and with a trusted one.
     for (client_auth_type, expected) in [
         ("NoClientCert", [true, true, true]),
         ("RequestClientCert", [true, true, true]),
@@ -145,27 +145,28 @@ async fn clients_are_asked_for_certificates_as_configured() {
     ] {
         let ca = if client_auth_type == "NoClientCert" { "" } else { "  client_ca_file: clients.crt\n" };
         let server = folder.serve(&format!("{TLS}  client_auth_type: {client_auth_type}\n{ca}"));
-        let mut refused = 0.0;
-        for (version, http2) in WAYS {
-            for (certificate, welcome) in [None, Some(&foreign), Some(&trusted)].into_iter().zip(expected) {
+        let mut rejected = 0.0;
+        for (version, http2) in PROTOCOLS {
+            for (certificate, accepted) in [None, Some(&untrusted), Some(&trusted)].into_iter().zip(expected)
+            {
                 let client = Client { versions: vec![version], http2, certificate, ..folder.client() };
                 let got = client.get(&server, "/metrics").await;
-                assert_eq!(got.is_ok(), welcome, "{client_auth_type} {version:?} {got:?}");
-                refused += f64::from(u8::from(!welcome));
+                assert_eq!(got.is_ok(), accepted, "{client_auth_type} {version:?} {got:?}");
+                rejected += f64::from(u8::from(!accepted));
             }
         }
-        let welcome = Client { certificate: Some(&trusted), ..folder.client() };
+        let client = Client { certificate: Some(&trusted), ..folder.client() };
         assert_eq!(
-            welcome.sample(&server, &rejections("tls_handshake")).await,
-            refused,
+            client.sample(&server, &rejections("tls_handshake")).await,
+            rejected,
             "{client_auth_type}"
         );
     }
 }
 
-/// A client may be its own authority, as `openssl req -x509` makes one.
+/// `openssl req -x509` creates certificates that are their own authority.
 #[tokio::test]
-async fn a_self_signed_client_is_trusted_by_itself() {
+async fn accepts_a_self_signed_client_certificate_as_its_own_authority() {
     let self_signed = |is_ca: IsCa, usage: Option<ExtendedKeyUsagePurpose>, year: i32| {
         let mut params = CertificateParams::new(["prometheus".to_owned()]).unwrap();
         params.is_ca = is_ca;
@@ -177,8 +178,8 @@ async fn a_self_signed_client_is_trusted_by_itself() {
     let authority = || IsCa::Ca(BasicConstraints::Unconstrained);
     let (client, server) = (ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth);
     let folder = Folder::new();
-    let stranger = self_signed(authority(), None, 4_000);
-    for (certificate, welcome) in [
+    let untrusted = self_signed(authority(), None, 4_000);
+    for (certificate, accepted) in [
         (self_signed(authority(), None, 4_000), true),
         (self_signed(authority(), Some(client), 4_000), true),
         (self_signed(IsCa::NoCa, None, 4_000), true),
@@ -189,18 +190,18 @@ async fn a_self_signed_client_is_trusted_by_itself() {
         let config =
             format!("{TLS}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: self.crt\n");
         let server = folder.serve(&config);
-        for (version, http2) in WAYS {
-            for (certificate, welcome) in [(&certificate, welcome), (&stranger, false)] {
+        for (version, http2) in PROTOCOLS {
+            for (certificate, accepted) in [(&certificate, accepted), (&untrusted, false)] {
                 let certificate = Some(certificate);
                 let client = Client { versions: vec![version], http2, certificate, ..folder.client() };
-                assert_eq!(client.get(&server, "/metrics").await.is_ok(), welcome, "{version:?}");
+                assert_eq!(client.get(&server, "/metrics").await.is_ok(), accepted, "{version:?}");
             }
         }
     }
 }
 
 #[tokio::test]
-async fn without_a_client_ca_no_given_certificate_is_trusted() {
+async fn trusts_no_client_certificate_without_a_client_ca() {
     let folder = Folder::new();
     let server = folder.serve(&format!("{TLS}  client_auth_type: VerifyClientCertIfGiven\n"));
     let certificate = folder.clients.issue(&["prometheus"]);
@@ -210,12 +211,12 @@ async fn without_a_client_ca_no_given_certificate_is_trusted() {
 }
 
 #[tokio::test]
-async fn one_of_a_clients_names_has_to_be_allowed() {
+async fn requires_an_allowed_name_in_client_certificates() {
     let folder = Folder::new();
     let server = folder.serve(&format!(
         "{TLS}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: clients.crt\n  client_allowed_sans: [prometheus.example.org, 10.0.0.1, '2001:db8::1', ops@example.org, 'spiffe://example.org/prometheus']\n"
     ));
-    for (names, welcome) in [
+    for (names, accepted) in [
         (&["other.example.org", "prometheus.example.org"][..], true),
         (&["10.0.0.1"], true),
         (&["2001:db8::1"], true),
@@ -228,16 +229,16 @@ async fn one_of_a_clients_names_has_to_be_allowed() {
         (&[], false),
     ] {
         let certificate = folder.clients.issue(names);
-        for (version, http2) in WAYS {
+        for (version, http2) in PROTOCOLS {
             let client =
                 Client { versions: vec![version], http2, certificate: Some(&certificate), ..folder.client() };
-            assert_eq!(client.get(&server, "/metrics").await.is_ok(), welcome, "{names:?}");
+            assert_eq!(client.get(&server, "/metrics").await.is_ok(), accepted, "{names:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn versions_and_suites_are_those_configured() {
+async fn uses_the_configured_versions_and_suites() {
     let folder = Folder::new();
     let [old, new] = [&rustls::version::TLS12, &rustls::version::TLS13];
     let ecdsa = "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256";
@@ -247,15 +248,15 @@ async fn versions_and_suites_are_those_configured() {
         ("  max_version: TLS12\n".to_owned(), true, false),
         (format!("  cipher_suites: [{ecdsa}]\n"), true, true),
         ("  curve_preferences: [CurveP384]\n".to_owned(), true, true),
-        // For a certificate of another kind, and only for TLS 1.3.
+        // A suite for another kind of key, and a suite for TLS 1.3 only.
         ("  cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]\n".to_owned(), false, true),
         ("  cipher_suites: [TLS_AES_128_GCM_SHA256]\n".to_owned(), false, true),
     ] {
         let server = folder.serve(&format!("{TLS}{more}"));
-        for (version, welcome) in [(old, with_old), (new, with_new)] {
+        for (version, accepted) in [(old, with_old), (new, with_new)] {
             let client = Client { versions: vec![version], ..folder.client() };
             let stream = client.handshake(server.address).await;
-            assert_eq!(stream.is_ok(), welcome, "{more} {version:?}");
+            assert_eq!(stream.is_ok(), accepted, "{more} {version:?}");
             let Ok(stream) = stream else { continue };
             let tls = stream.get_ref().1;
             assert_eq!(tls.protocol_version(), Some(version.version));
@@ -271,7 +272,7 @@ async fn versions_and_suites_are_those_configured() {
 }
 
 #[tokio::test]
-async fn http2_can_be_turned_off() {
+async fn http2_can_be_disabled() {
     let folder = Folder::new();
     let server = folder.serve(&format!("{TLS}http_server_config: {{http2: false}}\n"));
     assert_eq!(folder.client().status(&server, "/metrics").await, 200);
@@ -280,20 +281,20 @@ async fn http2_can_be_turned_off() {
 }
 
 #[tokio::test]
-async fn plain_http_is_told_where_it_came() {
+async fn explains_the_mistake_to_plain_http_clients() {
     let folder = Folder::new();
     let server = folder.serve(TLS);
     let mut stream = server.connect().await;
-    ask(&mut stream, "/metrics").await;
-    let told = answer(&mut stream).await;
-    assert!(told.starts_with("HTTP/1.1 400"), "{told}");
-    assert!(told.ends_with("\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"), "{told}");
+    request(&mut stream, "/metrics").await;
+    let text = response(&mut stream).await;
+    assert!(text.starts_with("HTTP/1.1 400"), "{text}");
+    assert!(text.ends_with("\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"), "{text}");
     closed(&mut stream).await;
-    // What is neither TLS nor HTTP gets no answer but TLS's own.
+    // Bytes that are neither TLS nor HTTP get only a TLS alert.
     let mut stream = server.connect().await;
     send(&mut stream, "\0hello hello hello").await;
     closed(&mut stream).await;
-    // Nor does who only looks whether somebody listens count as anything.
+    // A connection without any bytes, as a port scan makes it, is not counted.
     drop(server.connect().await);
     let client = folder.client();
     assert_eq!(client.sample(&server, &rejections("plain_http")).await, 1.0);
@@ -301,7 +302,7 @@ async fn plain_http_is_told_where_it_came() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_takes_too_long_ends_the_connection() {
+async fn closes_connections_with_slow_handshakes() {
     let folder = Folder::new();
     let server = folder.serve_with(TLS, false, Limits { head_time: Duration::from_secs(1), ..UNLIMITED });
     let mut silent = server.connect().await;
@@ -326,21 +327,21 @@ async fn handshakes_count_as_connections() {
 }
 
 #[tokio::test]
-async fn an_http2_client_that_does_not_read_is_given_up() {
+async fn closes_connections_of_http2_clients_that_do_not_read() {
     let folder = Folder::new();
     let server =
         Server::start_with(Limits { stall_time: SHORT, ..UNLIMITED }, true, folder.load(TLS).unwrap());
     server.permits.add_permits(2);
     let client = Client { http2: true, ..folder.client() };
     let mut connection = client.connect(server.address).await.unwrap();
-    let unread = connection.ask("/metrics", None).await.unwrap();
+    let unread = connection.request("/metrics", None).await.unwrap();
     connection.closed().await;
     drop(unread);
     assert_eq!(client.sample(&server, &rejections("stall_time")).await, 1.0);
 }
 
 #[tokio::test]
-async fn an_http2_head_that_is_too_large_is_refused() {
+async fn rejects_large_http2_heads() {
     let folder = Folder::new();
     let server = folder.serve_with(TLS, false, Limits { head_bytes: 4_096, ..UNLIMITED });
     let client = Client { http2: true, credentials: Some("x".repeat(6_000)), ..folder.client() };
@@ -350,26 +351,26 @@ async fn an_http2_head_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn a_cancelled_http2_request_gives_its_place_back() {
+async fn a_cancelled_http2_request_releases_its_permit() {
     let folder = Folder::new();
     let limits = Limits { in_flight: 4, idle_time: Duration::from_secs(2), ..UNLIMITED };
     let server = Server::start_with(limits, false, folder.load(TLS).unwrap());
     let client = Client { http2: true, ..folder.client() };
     let mut connection = client.connect(server.address).await.unwrap();
     for _ in 0..3 {
-        // It takes the one place of this client, and waits for a permit.
-        assert!(timeout(SHORT, connection.ask("/metrics", None)).await.is_err());
+        // The request uses the client's only permit of the quota and waits in the scrape.
+        assert!(timeout(SHORT, connection.request("/metrics", None)).await.is_err());
     }
-    // Its answer tells that the server has read what was sent before.
+    // After its response, the server has read the requests that were sent before.
     connection.get("/health", None).await.unwrap();
     server.permits.add_permits(1);
     assert_eq!(connection.get("/metrics", None).await.unwrap().status, 200);
-    // Nothing is under way, so that its time as an idle connection runs.
+    // No request is running, so the idle time applies.
     connection.closed().await;
 }
 
 #[tokio::test]
-async fn shutdown_finishes_what_runs_over_tls() {
+async fn shutdown_finishes_running_requests_over_tls() {
     for http2 in [false, true] {
         let folder = Folder::new();
         let mut server = Server::start_with(UNLIMITED, false, folder.load(TLS).unwrap());
@@ -379,45 +380,45 @@ async fn shutdown_finishes_what_runs_over_tls() {
         let mut handshaking = server.connect().await;
         let mut running = client.connect(server.address).await.unwrap();
         running.get("/health", None).await.unwrap();
-        let answer = tokio::spawn(async move { running.get("/metrics", None).await });
-        // Its answer tells that the server has read what was sent before.
+        let response = tokio::spawn(async move { running.get("/metrics", None).await });
+        // After its response, the server has read the requests that were sent before.
         client.get(&server, "/health").await.unwrap();
         server.stop();
         closed(&mut handshaking).await;
         server.permits.add_permits(1);
-        assert_eq!(answer.await.unwrap().unwrap().status, 200);
-        timeout(PATIENCE, server.running).await.expect("the server does not end").unwrap();
+        assert_eq!(response.await.unwrap().unwrap().status, 200);
+        timeout(TIMEOUT, server.running).await.expect("the server does not stop").unwrap();
         assert!(idle.get("/health", None).await.is_err());
     }
 }
 
 #[tokio::test]
-async fn users_and_certificates_are_read_again() {
+async fn reloads_users_and_certificates() {
     let folder = Folder::new();
     let before = format!("{TLS}{}", users(&[("alice", "secret")]));
     let server = folder.serve(&before);
     let alice = Client { credentials: basic("alice:secret"), ..folder.client() };
     let mut kept = alice.connect(server.address).await.unwrap();
-    let ask = async |kept: &mut Connection| kept.get("/metrics", alice.credentials.as_deref()).await.unwrap();
-    assert_eq!(ask(&mut kept).await.status, 200);
+    let get = async |kept: &mut Connection| kept.get("/metrics", alice.credentials.as_deref()).await.unwrap();
+    assert_eq!(get(&mut kept).await.status, 200);
 
-    // Alice's password changes, and on a connection that is open too.
+    // Alice's password changes, also on an open connection.
     folder.write(&format!("{TLS}{}", users(&[("alice", "other"), ("bob", "secret")])));
-    assert_eq!(ask(&mut kept).await.status, 401);
+    assert_eq!(get(&mut kept).await.status, 401);
     let bob = Client { credentials: basic("bob:secret"), ..folder.client() };
     assert_eq!(bob.sample(&server, RELOADED).await, 1.0);
 
-    // Another authority's certificate is shown to those who come from now on.
+    // New connections get the certificate of another authority.
     let authority = Authority::new("Next CA");
     authority.issue(&["localhost"]).write(folder.path("").as_path(), "server");
     let next = Client { trusted: &authority, ..bob.clone() };
-    assert!(bob.get(&server, "/metrics").await.is_err(), "the old certificate is shown");
+    assert!(bob.get(&server, "/metrics").await.is_err(), "the old certificate is used");
     assert_eq!(next.sample(&server, RELOADED).await, 2.0);
     assert_eq!(next.sample(&server, NOT_RELOADED).await, 0.0);
 }
 
 #[tokio::test]
-async fn the_client_ca_is_read_again() {
+async fn reloads_the_client_ca() {
     let folder = Folder::new();
     let server = folder.serve(&format!(
         "{TLS}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: clients.crt\n"
@@ -432,7 +433,7 @@ async fn the_client_ca_is_read_again() {
 }
 
 #[tokio::test]
-async fn a_kubernetes_volume_is_followed() {
+async fn reloads_files_in_a_kubernetes_volume() {
     let folder = Folder::new();
     for (name, password) in [("first", "secret"), ("second", "other")] {
         std::fs::create_dir(folder.path(name)).unwrap();
@@ -452,13 +453,13 @@ async fn a_kubernetes_volume_is_followed() {
 }
 
 #[tokio::test]
-async fn a_broken_file_leaves_everything_as_it_was() {
+async fn keeps_the_configuration_if_a_file_is_invalid() {
     let folder = Folder::new();
     let good = format!("{TLS}{}", users(&[("alice", "secret")]));
     let server = folder.serve(&good);
     let alice = Client { credentials: basic("alice:secret"), ..folder.client() };
     let mut failures = 0.0;
-    let mut breaks = async |what: &str| {
+    let mut is_rejected = async |what: &str| {
         failures += 1.0;
         for _ in 0..3 {
             assert_eq!(alice.sample(&server, NOT_RELOADED).await, failures, "{what}");
@@ -466,31 +467,31 @@ async fn a_broken_file_leaves_everything_as_it_was() {
         assert_eq!(folder.client().status(&server, "/metrics").await, 401, "{what}");
     };
     folder.write("tls_server_config: [");
-    breaks("no YAML").await;
+    is_rejected("no YAML").await;
     folder.write(&format!("{good}  mallory: plain\n"));
-    breaks("no hash").await;
+    is_rejected("no hash").await;
     std::fs::remove_file(folder.path("web.yml")).unwrap();
-    breaks("no file").await;
-    // Half of a file may be a valid one: it must not open a door.
+    is_rejected("no file").await;
+    // Half of a file can be a valid configuration, but it must not weaken the protection.
     folder.write("");
-    breaks("an empty file").await;
+    is_rejected("an empty file").await;
     folder.write(TLS);
-    breaks("no users").await;
+    is_rejected("no users").await;
     folder.write(&users(&[("alice", "secret")]));
-    breaks("no TLS").await;
+    is_rejected("no TLS").await;
     folder.write(&good);
     assert_eq!(alice.sample(&server, RELOADED).await, 1.0);
     std::fs::write(folder.path("server.key"), "").unwrap();
-    breaks("no key").await;
+    is_rejected("no key").await;
     folder.servers.issue(&["localhost"]).write(folder.path("").as_path(), "server");
     assert_eq!(alice.sample(&server, RELOADED).await, 2.0);
-    // A change of nothing is none.
+    // Writing the same content is not a change.
     folder.write(&good);
     assert_eq!(alice.sample(&server, RELOADED).await, 2.0);
 }
 
 #[tokio::test]
-async fn a_reload_keeps_what_is_known_of_users_that_stay() {
+async fn a_reload_keeps_cached_outcomes_of_unchanged_users() {
     let folder = Folder::new();
     let users = users(&[("alice", "secret")]);
     let server = folder.serve(&format!("{TLS}{users}"));
@@ -500,29 +501,28 @@ async fn a_reload_keeps_what_is_known_of_users_that_stay() {
     assert_eq!((alice.sample(&server, RELOADED).await, alice.sample(&server, CHECKS).await), (1.0, 1.0));
 }
 
-/// What a reload may change is for the rules' own tests; this is one that would let a stranger in.
+/// The unit tests of the rules cover the other settings.
 #[tokio::test]
-async fn a_reload_lets_no_stranger_in() {
+async fn a_reload_cannot_disable_client_certificates() {
     let folder = Folder::new();
     let auth = |kind: &str| format!("{TLS}  client_auth_type: {kind}\n  client_ca_file: clients.crt\n");
     let server = folder.serve(&auth("RequireAndVerifyClientCert"));
-    let (known, foreign) =
+    let (trusted, untrusted) =
         (folder.clients.issue(&["prometheus"]), Authority::new("Other").issue(&["prometheus"]));
-    let client = Client { certificate: Some(&known), ..folder.client() };
-    let stranger = Client { certificate: Some(&foreign), ..folder.client() };
+    let client = Client { certificate: Some(&trusted), ..folder.client() };
+    let other = Client { certificate: Some(&untrusted), ..folder.client() };
     for kind in ["RequireAnyClientCert", "VerifyClientCertIfGiven", "RequestClientCert"] {
         folder.write(&auth(kind));
-        assert!(stranger.get(&server, "/metrics").await.is_err(), "{kind}");
+        assert!(other.get(&server, "/metrics").await.is_err(), "{kind}");
         assert!(folder.client().get(&server, "/metrics").await.is_err(), "{kind}");
     }
     assert_eq!(client.sample(&server, NOT_RELOADED).await, 3.0);
 }
 
-/// A pipe in the place of a file, to which nobody writes until this is dropped: whoever opens it waits, as on a volume
-/// that hangs.
-struct Hanging(std::path::PathBuf);
+/// Replaces a file by a named pipe without a writer until this is dropped. Opening it blocks, as on a hung NFS mount.
+struct BlockedFile(std::path::PathBuf);
 
-impl Hanging {
+impl BlockedFile {
     fn new(folder: &Folder, name: &str) -> Self {
         let pipe = folder.path("pipe");
         let _ = std::fs::remove_file(&pipe);
@@ -533,37 +533,37 @@ impl Hanging {
     }
 }
 
-impl Drop for Hanging {
+impl Drop for BlockedFile {
     fn drop(&mut self) {
         drop(std::fs::File::options().read(true).write(true).open(&self.0));
     }
 }
 
 #[tokio::test]
-async fn a_volume_that_hangs_keeps_nobody_waiting() {
+async fn a_blocked_read_delays_neither_requests_nor_shutdown() {
     let folder = Folder::new();
     let good = format!("{TLS}{}", users(&[("alice", "secret")]));
     let mut server = folder.serve(&good);
     let alice = Client { credentials: basic("alice:secret"), ..folder.client() };
     assert_eq!(alice.status(&server, "/health").await, 200);
     for (round, name) in [(1.0, "server.key"), (2.0, "web.yml")] {
-        let hanging = Hanging::new(&folder, name);
+        let blocked = BlockedFile::new(&folder, name);
         for _ in 0..20 {
             assert_eq!(alice.status(&server, "/health").await, 200, "{name}");
         }
         assert_eq!(folder.client().status(&server, "/metrics").await, 401, "{name}");
-        // The volume is back, and with it what was changed meanwhile.
+        // The files can be read again, with the changes that were made in the meantime.
         folder.servers.issue(&["localhost"]).write(folder.path("").as_path(), "next");
         std::fs::rename(folder.path("next.crt"), folder.path("server.crt")).unwrap();
         std::fs::rename(folder.path("next.key"), folder.path("server.key")).unwrap();
         folder.write(&good);
-        drop(hanging);
-        let is_back = async { while alice.sample(&server, RELOADED).await < round {} };
-        timeout(PATIENCE, is_back).await.expect("the files are not read again");
+        drop(blocked);
+        let is_reloaded = async { while alice.sample(&server, RELOADED).await < round {} };
+        timeout(TIMEOUT, is_reloaded).await.expect("the files are not read again");
     }
-    let hanging = Hanging::new(&folder, "web.yml");
+    let blocked = BlockedFile::new(&folder, "web.yml");
     assert_eq!(alice.status(&server, "/health").await, 200);
     server.stop();
-    timeout(PATIENCE, server.running).await.expect("the server does not end").unwrap();
-    drop(hanging);
+    timeout(TIMEOUT, server.running).await.expect("the server does not stop").unwrap();
+    drop(blocked);
 }

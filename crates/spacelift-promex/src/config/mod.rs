@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use exporter_common::config::{
-    Arguments, ConfigError, Environment, Kind, Loaded, Setting, TextList, format_duration, load,
+    Arguments, ConfigError, Environment, Loaded, Setting, SettingKind, TextList, format_duration, load,
     parse_metrics_path,
 };
 use exporter_common::http::web::WebWritten;
@@ -136,7 +136,7 @@ impl Config {
             option("api_key_id", "Id of the Spacelift API key (required)").short('k').value_name("ID"),
             option("api_key_secret", "Secret of the API key; exactly one of this and the file is required")
                 .short('s')
-                .kind(Kind::Secret)
+                .kind(SettingKind::Secret)
                 .value_name("SECRET"),
             option("api_key_secret_file", "File with the secret, read again on every token exchange")
                 .value_name("PATH"),
@@ -159,13 +159,13 @@ impl Config {
             .default(format_duration(DEFAULT_SCRAPE_TIMEOUT_OFFSET)),
             option("is_development", "Log as text and at level debug")
                 .short('d')
-                .kind(Kind::Switch)
+                .kind(SettingKind::Switch)
                 .default("false"),
             option(
                 "partial_scrapes",
                 "Return the data of the other collectors if one fails, instead of HTTP 500",
             )
-            .kind(Kind::Switch)
+            .kind(SettingKind::Switch)
             .default("true"),
             option(
                 "cache_ttl",
@@ -191,7 +191,7 @@ impl Config {
             let variable = format!("{VARIABLE_PREFIX}COLLECTOR_{}", name.to_uppercase());
             Setting::new(format!("collectors.{name}"), variable, about)
                 .flag(format!("collector.{name}"))
-                .kind(Kind::Switch)
+                .kind(SettingKind::Switch)
                 .default(default)
         };
         settings

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use exporter_common::config::{
-    ConfigError, Kind, Loaded, Setting, TextList, format_duration, parse_page_path, parse_size,
+    ConfigError, Loaded, Setting, SettingKind, TextList, format_duration, parse_page_path, parse_size,
 };
 use exporter_common::http::ListenAddress;
 use exporter_common::secret::Secret;
@@ -69,7 +69,7 @@ pub(super) fn settings() -> Vec<Setting> {
     };
     vec![
         option("webhook.secret", "Secret of Spacelift's webhooks; this or the file enables the receiver")
-            .kind(Kind::Secret)
+            .kind(SettingKind::Secret)
             .value_name("SECRET"),
         option(
             "webhook.secret_file",

@@ -83,7 +83,7 @@ impl Receiver {
         let result = match body {
             Ok(body) => self.process(&head.headers, body, received).await,
             Err(error) => Err(match error {
-                BodyError::Refused => DeliveryResult::BadSignature,
+                BodyError::Rejected => DeliveryResult::BadSignature,
                 BodyError::TooLarge => DeliveryResult::TooLarge,
                 BodyError::NoRoom => DeliveryResult::Overloaded,
                 BodyError::TimedOut | BodyError::Broken => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use sandbox::spacelift::{Hold, Reply, Spacelift};
 
-use super::support::{Exporter, PATIENCE};
+use super::support::{Exporter, TIMEOUT};
 
 const USAGE: &str = "PrometheusExporter_Usage";
 
@@ -23,7 +23,7 @@ async fn running(exporter: &Exporter, at_least: f64) -> f64 {
             }
         }
     };
-    tokio::time::timeout(PATIENCE, queried).await.expect("too few scrapes are running")
+    tokio::time::timeout(TIMEOUT, queried).await.expect("too few scrapes are running")
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::support::{ALL_COLLECTORS, Exporter, PATIENCE, request};
+use super::support::{ALL_COLLECTORS, Exporter, TIMEOUT, request};
 
 const PROTOBUF: &str =
     "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
@@ -159,7 +159,7 @@ async fn raw(exporter: &Exporter, bytes: &[u8]) -> String {
     // The server may close while a large request is still being written.
     let _ = stream.write_all(bytes).await;
     let mut answer = Vec::new();
-    let _ = timeout(PATIENCE, stream.read_to_end(&mut answer))
+    let _ = timeout(TIMEOUT, stream.read_to_end(&mut answer))
         .await
         .expect("the server does not close the connection");
     String::from_utf8_lossy(&answer).into_owned()
@@ -225,7 +225,7 @@ async fn closes_connections_with_slow_requests() {
     tokio::select! {
         () = closed => {}
         () = drip => {}
-        () = tokio::time::sleep(PATIENCE) => panic!("an endless request keeps its connection"),
+        () = tokio::time::sleep(TIMEOUT) => panic!("an endless request keeps its connection"),
     }
 }
 
@@ -236,7 +236,7 @@ async fn a_connection_serves_many_scrapes() {
     for _ in 0..3 {
         stream.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
         let mut buffer = [0; 1_024];
-        let read = timeout(PATIENCE, stream.read(&mut buffer)).await.unwrap().unwrap();
+        let read = timeout(TIMEOUT, stream.read(&mut buffer)).await.unwrap().unwrap();
         assert!(buffer[..read].starts_with(b"HTTP/1.1 200 OK"));
     }
 }

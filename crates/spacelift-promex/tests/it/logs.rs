@@ -67,7 +67,7 @@ async fn rejects_unknown_levels_and_warns_about_unknown_targets() {
     let unknown = [("RUST_LOG", "foo=debug,bar=info,spacelift_promex=debug")];
     let (code, stderr) = check_config(&mut serve_command(&api), &unknown).await;
     assert_eq!((code, stderr.lines().count()), (Some(0), 2), "{stderr}");
-    assert!(stderr.contains("RUST_LOG names what does not exist: foo, bar"), "{stderr}");
+    assert!(stderr.contains("RUST_LOG names unknown targets: foo, bar"), "{stderr}");
     for fine in ["", " ", " info ", "INFO,spacelift_promex=warn", "spacelift_promex=debug"] {
         let (code, stderr) = check_config(&mut serve_command(&api), &[("RUST_LOG", fine)]).await;
         assert_eq!(code, Some(0), "{stderr}");

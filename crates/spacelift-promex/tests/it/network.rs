@@ -163,9 +163,9 @@ async fn ignores_all_proxy() {
 #[tokio::test]
 async fn trusts_a_configured_self_signed_certificate() {
     let api = Spacelift::builder().start().await.unwrap();
-    let front = harness::Front::of(api.address(), &[]).await;
+    let front = harness::TlsProxy::to(api.address(), &[]).await;
     let certificate = harness::Certificate::self_signed(&["127.0.0.1"]);
-    front.certify(&certificate);
+    front.set_certificate(&certificate);
     let folder = tempfile::tempdir().unwrap();
     let [ca, _] = certificate.write(folder.path(), "server");
     let trusting = || {
@@ -183,7 +183,7 @@ async fn trusts_a_configured_self_signed_certificate() {
     // It is trusted for its own names only, and other self-signed certificates are not trusted.
     for names in [&["127.0.0.1"][..], &["other.test"]] {
         let other = harness::Certificate::self_signed(names);
-        front.certify(&other);
+        front.set_certificate(&other);
         let [own, _] = other.write(folder.path(), "other");
         let ca = if names == ["127.0.0.1"] { &ca } else { &own };
         let mut command = serve(&format!("https://{}", front.address));

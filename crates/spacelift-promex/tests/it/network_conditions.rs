@@ -3,12 +3,14 @@
 
 use std::time::{Duration, Instant};
 
-use harness::{Answer, Clock, Crowd, End, Front, HUNG, Hosts, Link, Usage, Weather};
+use harness::{
+    Clock, End, HANG_TIMEOUT, Hosts, HttpResponse, Link, NetworkConditions, SlowClients, TlsProxy, Usage,
+};
 use sandbox::spacelift::{EXCHANGE, Reply, Spacelift};
 use tokio::time::{sleep, timeout};
 
 use super::network::{ca_file, serve};
-use super::support::{Exporter, PATIENCE};
+use super::support::{Exporter, TIMEOUT};
 
 const OPERATIONS: [&str; 4] = [
     "PrometheusExporter_PublicWorkerPool",
@@ -20,16 +22,16 @@ const OPERATIONS: [&str; 4] = [
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Network conditions without connectivity, and the reason that is reported.
-const FAILURES: [(Weather, &str); 5] = [
-    (Weather::Deaf(End::Service), "no answer within"),
-    (Weather::Deaf(End::Client), "no answer within"),
-    (Weather::HalfOpen, "no answer within"),
-    (Weather::Reset, "cannot reach the API"),
-    (Weather::Refused, "Connection refused"),
+const FAILURES: [(NetworkConditions, &str); 5] = [
+    (NetworkConditions::Partition(End::Service), "no answer within"),
+    (NetworkConditions::Partition(End::Client), "no answer within"),
+    (NetworkConditions::HalfOpen, "no answer within"),
+    (NetworkConditions::Reset, "cannot reach the API"),
+    (NetworkConditions::Refused, "Connection refused"),
 ];
 
 /// Returns whether every collector succeeded.
-fn is_complete(scrape: &Answer) -> bool {
+fn is_complete(scrape: &HttpResponse) -> bool {
     scrape.status == 200 && scrape.sum("spacelift_scrape_collector_success") == OPERATIONS.len() as f64
 }
 
@@ -55,13 +57,13 @@ async fn linked(tls: bool, token_lifetime: Duration, timeout: &str) -> (Spacelif
 async fn recovers_from_network_failures(tls: bool) {
     let (api, link, exporter) = linked(tls, HOUR, "1s").await;
     for (conditions, reason) in FAILURES {
-        link.turn(conditions).await;
+        link.set(conditions).await;
         let began = Instant::now();
         let body = exporter.failed_scrape().await;
-        assert!(began.elapsed() < HUNG, "{conditions:?}: {:?}", began.elapsed());
+        assert!(began.elapsed() < HANG_TIMEOUT, "{conditions:?}: {:?}", began.elapsed());
         assert_eq!(body.lines().filter(|line| line.contains(reason)).count(), 4, "{conditions:?}: {body}");
         assert_eq!(exporter.get("/health").await.status, 200);
-        link.turn(Weather::Fair).await;
+        link.set(NetworkConditions::Normal).await;
         exporter.scraped(&format!("{conditions:?} has no lasting effect"), is_complete).await;
     }
     assert_eq!(api.exchanges(), 1, "the session was lost");
@@ -81,11 +83,11 @@ async fn recovers_from_network_failures_over_http2() {
 async fn readiness_shows_a_session_lost_during_a_network_failure() {
     let (_api, link, exporter) = linked(false, Duration::from_secs(2), "1s").await;
     for (conditions, reason) in FAILURES {
-        link.turn(conditions).await;
+        link.set(conditions).await;
         exporter.scraped("the token has expired", |answer| answer.text().contains("no session: ")).await;
         let words = exporter.readiness(503).await;
         assert!(words.contains("no session with the Spacelift API: ") && words.contains(reason), "{words}");
-        link.turn(Weather::Fair).await;
+        link.set(NetworkConditions::Normal).await;
         // Each kept-alive HTTP/1.1 connection of the collectors may delay an exchange by five seconds until it is
         // recognized as broken.
         let recovered = async {
@@ -93,7 +95,7 @@ async fn readiness_shows_a_session_lost_during_a_network_failure() {
                 sleep(Duration::from_millis(100)).await;
             }
         };
-        timeout(PATIENCE, recovered).await.unwrap_or_else(|_| panic!("{}", exporter.log_text()));
+        timeout(TIMEOUT, recovered).await.unwrap_or_else(|_| panic!("{}", exporter.log_text()));
         exporter.scraped(&format!("{conditions:?} has no lasting effect"), is_complete).await;
     }
 }
@@ -101,10 +103,10 @@ async fn readiness_shows_a_session_lost_during_a_network_failure() {
 #[tokio::test]
 async fn a_slow_and_lossy_link_only_delays_scrapes() {
     let delay = Duration::from_millis(300);
-    let slow = Weather::Slow { delay, jitter: Duration::from_millis(50), loss: 0.02 };
+    let slow = NetworkConditions::Slow { delay, jitter: Duration::from_millis(50), loss: 0.02 };
     for tls in [false, true] {
         let (_api, link, exporter) = linked(tls, HOUR, "5s").await;
-        link.turn(slow).await;
+        link.set(slow).await;
         for _ in 0..5 {
             let began = Instant::now();
             let scrape = exporter.scrape().await;
@@ -116,10 +118,10 @@ async fn a_slow_and_lossy_link_only_delays_scrapes() {
 
 #[tokio::test]
 async fn recovers_from_dns_failures() {
-    let Some(hosts) = Hosts::none().await else { return };
+    let Some(hosts) = Hosts::empty().await else { return };
     let api = Spacelift::builder().start().await.unwrap();
     let port = api.address().port();
-    let exporter = Exporter::run(hosts.around(&serve(&format!("http://spacelift.invalid:{port}")))).await;
+    let exporter = Exporter::run(hosts.wrap(&serve(&format!("http://spacelift.invalid:{port}")))).await;
     let dns_error = "failed to lookup address information";
     assert!(exporter.failed_scrape().await.contains(dns_error));
     let reason = exporter.readiness(503).await;
@@ -138,10 +140,10 @@ async fn recovers_from_dns_failures() {
 
 #[tokio::test]
 async fn tolerates_jumps_of_the_wall_clock() {
-    let Some(clock) = Clock::right().await else { return };
+    let Some(clock) = Clock::accurate().await else { return };
     let api = Spacelift::builder().token_lifetime(HOUR).start().await.unwrap();
     let mut command = serve(&api.url());
-    clock.show_to(&mut command);
+    clock.apply_to(&mut command);
     let exporter = Exporter::run(command).await;
     exporter.readiness(200).await;
     for (offset, exchanges) in [("+0", 0), ("-6h", 0), ("+6h", 5), ("+0", 0)] {
@@ -165,9 +167,9 @@ async fn tolerates_jumps_of_the_wall_clock() {
 #[tokio::test]
 async fn rejects_an_expired_certificate_until_it_is_replaced() {
     let api = Spacelift::builder().token_lifetime(HOUR).start().await.unwrap();
-    let front = Front::of(api.address(), &[]).await;
+    let front = TlsProxy::to(api.address(), &[]).await;
     let link = Link::to(front.address).await;
-    front.certify_until(2025);
+    front.set_certificate_until(2025);
     let folder = tempfile::tempdir().unwrap();
     let ca = folder.path().join("ca.pem");
     std::fs::write(&ca, front.authority.pem()).unwrap();
@@ -180,16 +182,16 @@ async fn rejects_an_expired_certificate_until_it_is_replaced() {
     assert!(exporter.readiness(503).await.contains(reason));
     assert_eq!(api.exchanges(), 0, "the credentials were sent");
 
-    front.certify_until(4000);
+    front.set_certificate_until(4000);
     exporter.readiness(200).await;
     assert!(is_complete(&exporter.scrape().await));
 
     // A certificate that expires while the exporter runs is detected with the next new connection.
-    front.certify_until(2025);
-    link.turn(Weather::Refused).await;
-    link.turn(Weather::Fair).await;
+    front.set_certificate_until(2025);
+    link.set(NetworkConditions::Refused).await;
+    link.set(NetworkConditions::Normal).await;
     assert!(exporter.failed_scrape().await.contains(reason));
-    front.certify_until(4000);
+    front.set_certificate_until(4000);
     exporter.scraped("the certificate is replaced", is_complete).await;
 }
 
@@ -274,7 +276,7 @@ async fn rejects_too_deep_and_too_long_responses() {
 async fn serves_scrapes_with_ten_thousand_idle_and_slow_clients() {
     let api = Spacelift::builder().token_lifetime(HOUR).start().await.unwrap();
     let exporter = Exporter::ready(&api, &[]).await;
-    let Some(crowd) = Crowd::of(10_000, &exporter.address) else { return };
-    let (most, last) = crowd.scrape_amid(&exporter, Duration::from_secs(5)).await;
+    let Some(crowd) = SlowClients::connect(10_000, &exporter.address) else { return };
+    let (most, last) = crowd.scrape_meanwhile(&exporter, Duration::from_secs(5)).await;
     assert!(most < 1_000.0 && (500.0..600.0).contains(&last), "{most} descriptors, {last} at last");
 }

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use exporter_common::config::Kind;
+use exporter_common::config::SettingKind;
 use exporter_common::program::Program;
 use harness::families;
 use sandbox::spacelift::{Account, Spacelift};
@@ -21,7 +21,7 @@ fn options() {
     for setting in Config::settings() {
         let flag = setting.flag.as_deref().unwrap_or_default();
         let flag = match (setting.kind, setting.short) {
-            (Kind::Switch, _) if flag.starts_with("collector.") => format!("`--[no-]{flag}`"),
+            (SettingKind::Switch, _) if flag.starts_with("collector.") => format!("`--[no-]{flag}`"),
             (_, Some(short)) => format!("`--{flag}`, `-{short}`"),
             (_, None) => format!("`--{flag}`"),
         };

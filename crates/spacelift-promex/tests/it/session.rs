@@ -7,7 +7,7 @@ use sandbox::spacelift::{
     DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, EXCHANGE, Hold, Reply, Scenario, Spacelift, TokenRejection,
 };
 
-use super::support::{Exporter, PATIENCE, command, run_to_end};
+use super::support::{Exporter, TIMEOUT, command, run_to_end};
 
 const USAGE: &str = "PrometheusExporter_Usage";
 
@@ -378,7 +378,7 @@ async fn never_shows_secrets() {
     }
     let mut help = command();
     help.args(["serve", "--help"]).env("SPACELIFT_PROMEX_API_KEY_SECRET", DEFAULT_API_KEY_SECRET);
-    let (code, stdout, stderr) = tokio::time::timeout(PATIENCE, run_to_end(help)).await.unwrap();
+    let (code, stdout, stderr) = tokio::time::timeout(TIMEOUT, run_to_end(help)).await.unwrap();
     assert_eq!(code, Some(0));
     assert!(stdout.contains("--api-key-secret") && !(stdout + &stderr).contains(DEFAULT_API_KEY_SECRET));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use harness::HUNG;
+use harness::HANG_TIMEOUT;
 use sandbox::spacelift::{EXCHANGE, Hold, Reply, Spacelift};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -50,7 +50,7 @@ async fn answers_a_waiting_scrape_with_partial_data() {
     assert_eq!(answer.sample("spacelift_scrape_collector_success{collector=\"usage\"}"), Some(0.0));
     assert!(answer.has_family("spacelift_worker_pool_workers"));
     assert_eq!(exporter.exit().await.code(), Some(0));
-    assert!(began.elapsed() < HUNG, "{:?}", began.elapsed());
+    assert!(began.elapsed() < HANG_TIMEOUT, "{:?}", began.elapsed());
 }
 
 #[tokio::test]

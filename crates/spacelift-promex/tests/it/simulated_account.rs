@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use harness::{Answer, PATIENCE, Prometheus};
+use harness::{HttpResponse, Prometheus, TIMEOUT};
 use sandbox::spacelift::Spacelift;
 use sandbox::spacelift::webhook::{Outcome, Shape, Webhook, WebhookFaults};
 
@@ -40,7 +40,7 @@ impl Simulation {
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         };
-        timeout(PATIENCE, runs_end).await.expect("too few runs end");
+        timeout(TIMEOUT, runs_end).await.expect("too few runs end");
         simulation
     }
 
@@ -49,7 +49,7 @@ impl Simulation {
     }
 
     /// Stops the account, and scrapes once all ended runs are counted.
-    async fn stop(&self) -> Answer {
+    async fn stop(&self) -> HttpResponse {
         self.spacelift.set_speed(0.0);
         self.spacelift.webhook_settled().await;
         assert!(!self.spacelift.webhook_status().disabled);
@@ -70,7 +70,7 @@ fn runs_total(
     )
 }
 
-fn check_ended(scrape: &Answer, ended: &BTreeMap<Outcome, u64>) {
+fn check_ended(scrape: &HttpResponse, ended: &BTreeMap<Outcome, u64>) {
     for (outcome, count) in ended {
         let series = runs_total(outcome);
         assert_eq!(scrape.sample(&series), Some(*count as f64), "{series}");

@@ -1,6 +1,6 @@
 //! Starts the exporter against the simulated Spacelift API.
 
-pub(crate) use harness::{PATIENCE, get, request, run_to_end};
+pub(crate) use harness::{TIMEOUT, get, request, run_to_end};
 use sandbox::spacelift::{DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, Spacelift};
 use std::ops::{Deref, DerefMut};
 use tokio::process::Command;

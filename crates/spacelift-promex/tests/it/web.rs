@@ -7,7 +7,7 @@ use super::support::Exporter;
 #[tokio::test]
 async fn rejects_unauthenticated_requests() {
     let api = Spacelift::builder().start().await.unwrap();
-    harness::check_doors(async |config| {
+    harness::check_access_control(async |config| {
         let config = config.to_str().unwrap();
         Exporter::ready(&api, &["--web.config.file", config]).await.into_inner()
     })

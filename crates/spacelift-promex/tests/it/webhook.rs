@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use harness::{Answer, SmallDisk, send};
+use harness::{HttpResponse, SmallDisk, send};
 use sandbox::spacelift::webhook::{
     Changes, Delivery, PolicyReceipt, RunInfo, Shape, SignedRequest, audit_event, internal_error,
     module_version,
@@ -68,15 +68,15 @@ impl Receiver {
     }
 
     /// Scrapes once the deliveries of [`with_every_kind`](Self::with_every_kind) are counted.
-    pub(crate) async fn scrape_every_kind(&self) -> Answer {
+    pub(crate) async fn scrape_every_kind(&self) -> HttpResponse {
         self.scrape_with("bad_signature", 1.0).await
     }
 
-    async fn post(&self, body: impl Into<Bytes>, headers: &[(&str, &str)]) -> Answer {
+    async fn post(&self, body: impl Into<Bytes>, headers: &[(&str, &str)]) -> HttpResponse {
         send("POST", &format!("http://{}/webhook", self.exporter.address), headers, body.into()).await
     }
 
-    async fn send(&self, request: &SignedRequest) -> Answer {
+    async fn send(&self, request: &SignedRequest) -> HttpResponse {
         let headers: Vec<(&str, &str)> =
             request.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         self.post(request.body.clone(), &headers).await
@@ -88,7 +88,7 @@ impl Receiver {
     }
 
     /// Scrapes until the number of deliveries with a result is `count`.
-    async fn scrape_with(&self, result: &str, count: f64) -> Answer {
+    async fn scrape_with(&self, result: &str, count: f64) -> HttpResponse {
         let series = format!("spacelift_webhook_deliveries_total{{result=\"{result}\"}}");
         let what = format!("not {count} {result}");
         self.exporter.scraped(&what, |answer| answer.sample(&series) == Some(count)).await
@@ -252,7 +252,7 @@ async fn accepts_only_valid_signatures_and_reads_rotated_secrets() {
     // The file is rotated to another secret, which replaces both.
     std::fs::write(&path, "other secret").unwrap();
     let is_accepted = async { while receiver.send(&other).await.status != 200 {} };
-    tokio::time::timeout(harness::PATIENCE, is_accepted).await.expect("the new secret is not read");
+    tokio::time::timeout(harness::TIMEOUT, is_accepted).await.expect("the new secret is not read");
     assert_eq!(receiver.send(&signed).await.status, 401);
     // After the file is removed, the last secret stays valid and `/ready` reports the failure.
     std::fs::remove_file(&path).unwrap();
@@ -261,7 +261,7 @@ async fn accepts_only_valid_signatures_and_reads_rotated_secrets() {
             assert_eq!(receiver.send(&other).await.status, 200);
         }
     };
-    tokio::time::timeout(harness::PATIENCE, missing).await.expect("/ready does not report the missing file");
+    tokio::time::timeout(harness::TIMEOUT, missing).await.expect("/ready does not report the missing file");
 }
 
 #[tokio::test]
@@ -438,7 +438,7 @@ async fn answers_503_while_the_read_of_the_secret_file_blocks() {
     std::fs::write(&path, SECRET).unwrap();
     tokio::task::spawn_blocking(move || std::fs::write(blocked, "")).await.unwrap().unwrap();
     let is_accepted = async { while receiver.send(&signed).await.status != 200 {} };
-    tokio::time::timeout(harness::PATIENCE, is_accepted).await.expect("the secret is not read");
+    tokio::time::timeout(harness::TIMEOUT, is_accepted).await.expect("the secret is not read");
     let scrape = receiver.scrape_with("accepted", 1.0).await;
     assert_eq!(scrape.sum("spacelift_runs_total"), 1.0);
 }
@@ -485,9 +485,9 @@ async fn answers_503_if_the_commit_does_not_complete_within_ten_seconds() {
     disk.free(filler);
     for delivery in &deliveries {
         let is_accepted = async { while receiver.send(delivery).await.status != 200 {} };
-        tokio::time::timeout(harness::PATIENCE, is_accepted).await.expect("the disk has space again");
+        tokio::time::timeout(harness::TIMEOUT, is_accepted).await.expect("the disk has space again");
     }
     let count = deliveries.len() as f64;
-    let counts_each_once = |scrape: &Answer| scrape.sum("spacelift_runs_total") == count;
+    let counts_each_once = |scrape: &HttpResponse| scrape.sum("spacelift_runs_total") == count;
     receiver.exporter.scraped("each run is counted once", counts_each_once).await;
 }

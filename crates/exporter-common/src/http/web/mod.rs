@@ -31,7 +31,7 @@ use self::rules::Rules;
 use self::users::{AuthResult, PasswordChecks};
 use super::rejection::Rejection;
 use super::routes::Access;
-use crate::config::{ConfigError, Kind, Loaded, Setting};
+use crate::config::{ConfigError, Loaded, Setting, SettingKind};
 
 /// The section `web` of the configuration, as written.
 #[derive(Debug, Default, Deserialize)]
@@ -65,7 +65,7 @@ impl Web {
             .value_name("PATH"),
             option("web.open_probes", "Answer /health and /ready (and /-/healthy, /-/ready) without credentials, outside the rate limit")
                 .flag("web.open-probes")
-                .kind(Kind::Switch)
+                .kind(SettingKind::Switch)
                 .default("false"),
         ]
     }

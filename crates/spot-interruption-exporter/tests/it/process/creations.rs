@@ -1,6 +1,6 @@
 //! Failed creations.
 
-use harness::{Answer, Exporter};
+use harness::{Exporter, HttpResponse};
 use sandbox::google::Provisioning;
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ fn failures(cluster: &str, reason: &str) -> String {
     )
 }
 
-async fn wait_for_failures(exporter: &Exporter, cluster: &str, reason: &str, count: f64) -> Answer {
+async fn wait_for_failures(exporter: &Exporter, cluster: &str, reason: &str, count: f64) -> HttpResponse {
     let series = failures(cluster, reason);
     exporter.scraped(&series, |scrape| scrape.sample(&series) == Some(count)).await
 }

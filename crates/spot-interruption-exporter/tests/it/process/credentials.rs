@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use harness::{Exporter, Front, Link, PATIENCE, Proxy, Weather};
+use harness::{Exporter, Link, NetworkConditions, Proxy, TIMEOUT, TlsProxy};
 use sandbox::google::compute::{Hold, Reply};
 use sandbox::google::{Metadata, TOKEN_LIFETIME};
 use tempfile::TempDir;
@@ -18,8 +18,8 @@ const TOKEN: &str = "ya29.sandbox";
 /// Services with TLS that require a token, and the metadata server that issues it.
 struct SecureServices {
     services: Services,
-    pubsub: Front,
-    compute: Front,
+    pubsub: TlsProxy,
+    compute: TlsProxy,
     metadata: Metadata,
     folder: TempDir,
 }
@@ -31,10 +31,10 @@ impl SecureServices {
 
     async fn with_tokens_for(lifetime: Duration) -> Self {
         let services = Services::sandbox().await;
-        let pubsub = Front::of(services.pubsub().address(), &["h2"]).await;
-        let compute = Front::of(services.compute.address(), &["http/1.1"]).await;
+        let pubsub = TlsProxy::to(services.pubsub().address(), &["h2"]).await;
+        let compute = TlsProxy::to(services.compute.address(), &["http/1.1"]).await;
         for front in [&pubsub, &compute] {
-            front.certify_until(4_000);
+            front.set_certificate_until(4_000);
         }
         services.compute.require_token(TOKEN);
         services.pubsub().require_token(TOKEN);
@@ -78,7 +78,7 @@ impl SecureServices {
             .await;
         let interruptions = self.services.subscription(EventKind::Interruption);
         let drained = self.services.pubsub().wait_until_drained(&interruptions);
-        timeout(PATIENCE, drained).await.expect("the message is never acknowledged");
+        timeout(TIMEOUT, drained).await.expect("the message is never acknowledged");
     }
 }
 
@@ -151,8 +151,8 @@ async fn recovers_when_a_token_cannot_be_renewed() {
 #[tokio::test]
 async fn reports_expired_certificates_and_recovers() {
     let mut google = SecureServices::new().await;
-    google.pubsub.certify_until(2_025);
-    google.compute.certify_until(2_025);
+    google.pubsub.set_certificate_until(2_025);
+    google.compute.set_certificate_until(2_025);
     let link = Link::to(google.compute.address).await;
     let exporter = google.exporter_by(link.address).await;
     wait_until_unready(&exporter, &["Pub/Sub subscription", "Compute API", "expired"]).await;
@@ -162,16 +162,16 @@ async fn reports_expired_certificates_and_recovers() {
         "a token was sent to a server with an expired certificate"
     );
 
-    google.pubsub.certify_until(4_000);
-    google.compute.certify_until(4_000);
+    google.pubsub.set_certificate_until(4_000);
+    google.compute.set_certificate_until(4_000);
     google.assert_interruption_counted(&exporter).await;
 
     // The certificate expires while the exporter runs, which is detected with the next new connection.
-    google.compute.certify_until(2_025);
-    link.turn(Weather::Refused).await;
-    link.turn(Weather::Fair).await;
+    google.compute.set_certificate_until(2_025);
+    link.set(NetworkConditions::Refused).await;
+    link.set(NetworkConditions::Normal).await;
     wait_until_unready(&exporter, &["Compute API", "expired"]).await;
-    google.compute.certify_until(4_000);
+    google.compute.set_certificate_until(4_000);
     google.assert_interruption_counted(&exporter).await;
 }
 

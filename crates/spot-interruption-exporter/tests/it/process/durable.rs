@@ -158,7 +158,7 @@ async fn counters_continue_after_a_clean_exit() {
         "spot_interruption_delivery_seconds_sum",
         "spot_interruption_exporter_messages_total",
     ] {
-        let samples = |scrape: &harness::Answer| -> Vec<String> {
+        let samples = |scrape: &harness::HttpResponse| -> Vec<String> {
             let text = scrape.text();
             text.lines().filter(|line| line.starts_with(family)).map(str::to_owned).collect()
         };

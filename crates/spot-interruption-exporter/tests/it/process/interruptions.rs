@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use harness::{Answer, Exporter, PATIENCE, tool};
+use harness::{Exporter, HttpResponse, TIMEOUT, tool};
 use sandbox::google::Instance;
 use sandbox::google::compute::ZoneOperation;
 use serde_json::Value;
@@ -17,7 +17,7 @@ const BROWSER: [(&str, &str); 1] =
     [("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")];
 const UNATTRIBUTED: &str = "interruption_events_unattributed_total";
 
-fn rows(answer: &Answer) -> Vec<Value> {
+fn rows(answer: &HttpResponse) -> Vec<Value> {
     assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
     let document: Value = serde_json::from_slice(&answer.body).unwrap();
     document["interruptions"].as_array().unwrap().clone()
@@ -34,7 +34,7 @@ async fn wait_for_rows(exporter: &Exporter, query: &str) -> Vec<Value> {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(PATIENCE, waited).await.expect("no interruption is shown")
+    timeout(TIMEOUT, waited).await.expect("no interruption is shown")
 }
 
 #[tokio::test]
@@ -173,7 +173,7 @@ async fn dom(chromium: &Path, profile: &Path, url: &str) -> String {
     browser.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--dump-dom"]);
     browser.arg(format!("--user-data-dir={}", profile.display())).arg(url).env("HOME", profile);
     let output =
-        timeout(PATIENCE, browser.kill_on_drop(true).output()).await.expect("the browser did not finish");
+        timeout(TIMEOUT, browser.kill_on_drop(true).output()).await.expect("the browser did not finish");
     String::from_utf8(output.unwrap().stdout).unwrap()
 }
 

@@ -42,7 +42,7 @@ async fn lookups_wait_for_retry_after() {
     services.compute.insert_all(nodes.clone());
     services.compute.override_reply(Operation::Get, rate_limited(Duration::from_secs(4)).once());
     services.preempted(&nodes).await;
-    let limited = |scrape: &harness::Answer| scrape.sample(LIMITS) == Some(1.0);
+    let limited = |scrape: &harness::HttpResponse| scrape.sample(LIMITS) == Some(1.0);
     exporter.scraped("the limit is counted", limited).await;
     exporter.scraped("all are counted", |scrape| scrape.sample(&total("limited")) == Some(200.0)).await;
     let lookups = arrivals(&services, Operation::Get);

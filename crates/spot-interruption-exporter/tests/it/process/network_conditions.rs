@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use harness::{Clock, Crowd, End, Exporter, Hosts, Link, PATIENCE, Usage, Weather};
+use harness::{Clock, End, Exporter, Hosts, Link, NetworkConditions, SlowClients, TIMEOUT, Usage};
 use sandbox::google::Instance;
 use sandbox::google::compute::{Operation, Reply};
 use sandbox::google::pubsub::Faults;
@@ -47,7 +47,7 @@ async fn assert_each_counted_once(services: &Services, exporter: &Exporter, coun
         .await;
     let interruptions = services.subscription(EventKind::Interruption);
     let drained = services.pubsub().wait_until_drained(&interruptions);
-    timeout(PATIENCE, drained).await.expect("a message is never acknowledged");
+    timeout(TIMEOUT, drained).await.expect("a message is never acknowledged");
     let scrape = exporter.scrape().await;
     assert_eq!(scrape.sum("interruption_events_total"), count as f64);
     assert_eq!(scrape.sum("interruption_events_unattributed_total"), 0.0);
@@ -68,12 +68,12 @@ pub(crate) async fn wait_until_unready(exporter: &Exporter, parts: &[&str]) {
             sleep(Duration::from_millis(100)).await;
         }
     };
-    let reported = timeout(PATIENCE, reported).await;
+    let reported = timeout(TIMEOUT, reported).await;
     assert!(reported.is_ok(), "no {parts:?} in {last}\n{}", exporter.log_text());
 }
 
 /// Publishes interruptions before, during and after these conditions on the link to Pub/Sub.
-async fn check_recovery_of_pubsub(weather: Weather, reason: &str) {
+async fn check_recovery_of_pubsub(weather: NetworkConditions, reason: &str) {
     let (mut services, nodes) = services_with(300).await;
     let link = Link::to(services.pubsub().address()).await;
     let exporter =
@@ -81,13 +81,13 @@ async fn check_recovery_of_pubsub(weather: Weather, reason: &str) {
     interrupt(&mut services, &nodes[..100]);
     assert_each_counted_once(&services, &exporter, 100).await;
 
-    link.turn(weather).await;
+    link.set(weather).await;
     interrupt(&mut services, &nodes[100..200]);
     let subscription = format!("Pub/Sub subscription {}: ", services.subscription(EventKind::Interruption));
     wait_until_unready(&exporter, &[&subscription, reason]).await;
     assert_eq!(exporter.get("/health").await.status, 200);
 
-    link.turn(Weather::Fair).await;
+    link.set(NetworkConditions::Normal).await;
     exporter.readiness(200).await;
     interrupt(&mut services, &nodes[200..]);
     assert_each_counted_once(&services, &exporter, 300).await;
@@ -95,31 +95,31 @@ async fn check_recovery_of_pubsub(weather: Weather, reason: &str) {
 
 #[tokio::test]
 async fn recovers_when_requests_to_pubsub_are_lost() {
-    check_recovery_of_pubsub(Weather::Deaf(End::Service), "no answer within 5 s").await;
+    check_recovery_of_pubsub(NetworkConditions::Partition(End::Service), "no answer within 5 s").await;
 }
 
 #[tokio::test]
 async fn recovers_when_responses_of_pubsub_are_lost() {
-    check_recovery_of_pubsub(Weather::Deaf(End::Client), "no answer within 5 s").await;
+    check_recovery_of_pubsub(NetworkConditions::Partition(End::Client), "no answer within 5 s").await;
 }
 
 #[tokio::test]
 async fn recovers_from_half_open_connections_to_pubsub() {
-    check_recovery_of_pubsub(Weather::HalfOpen, "no answer within 5 s").await;
+    check_recovery_of_pubsub(NetworkConditions::HalfOpen, "no answer within 5 s").await;
 }
 
 #[tokio::test]
 async fn recovers_from_reset_connections_to_pubsub() {
-    check_recovery_of_pubsub(Weather::Reset, "transport error: ").await;
+    check_recovery_of_pubsub(NetworkConditions::Reset, "transport error: ").await;
 }
 
 #[tokio::test]
 async fn recovers_from_refused_connections_to_pubsub() {
-    check_recovery_of_pubsub(Weather::Refused, "Connection refused").await;
+    check_recovery_of_pubsub(NetworkConditions::Refused, "Connection refused").await;
 }
 
 /// Publishes interruptions of instances that must be looked up during these conditions on the link to Compute.
-async fn check_recovery_of_compute(weather: Weather, reason: &str) {
+async fn check_recovery_of_compute(weather: NetworkConditions, reason: &str) {
     let (mut services, _) = services_with(0).await;
     let link = Link::to(services.compute.address()).await;
     let endpoint = format!("http://{}", link.address);
@@ -129,7 +129,7 @@ async fn check_recovery_of_compute(weather: Weather, reason: &str) {
         ("SIE_ATTRIBUTION_GRACE", "2m"),
     ];
     let exporter = services.ready_exporter(&variables).await;
-    link.turn(weather).await;
+    link.set(weather).await;
     let nodes: Vec<Instance> = (1..=40).map(|id| node(id, CLUSTER)).collect();
     services.compute.insert_all(nodes.clone());
     interrupt(&mut services, &nodes);
@@ -137,29 +137,29 @@ async fn check_recovery_of_compute(weather: Weather, reason: &str) {
     exporter.scraped("all are held", |scrape| scrape.sample(held) == Some(40.0)).await;
     wait_until_unready(&exporter, &["Compute API, listing instances", reason]).await;
 
-    link.turn(Weather::Fair).await;
+    link.set(NetworkConditions::Normal).await;
     exporter.readiness(200).await;
     assert_each_counted_once(&services, &exporter, 40).await;
 }
 
 #[tokio::test]
 async fn recovers_when_requests_to_compute_are_lost() {
-    check_recovery_of_compute(Weather::Deaf(End::Service), "no answer within 30 s").await;
+    check_recovery_of_compute(NetworkConditions::Partition(End::Service), "no answer within 30 s").await;
 }
 
 #[tokio::test]
 async fn recovers_from_half_open_connections_to_compute() {
-    check_recovery_of_compute(Weather::HalfOpen, "no answer within 30 s").await;
+    check_recovery_of_compute(NetworkConditions::HalfOpen, "no answer within 30 s").await;
 }
 
 #[tokio::test]
 async fn recovers_from_reset_connections_to_compute() {
-    check_recovery_of_compute(Weather::Reset, "error sending request").await;
+    check_recovery_of_compute(NetworkConditions::Reset, "error sending request").await;
 }
 
 #[tokio::test]
 async fn recovers_from_refused_connections_to_compute() {
-    check_recovery_of_compute(Weather::Refused, "Connection refused").await;
+    check_recovery_of_compute(NetworkConditions::Refused, "Connection refused").await;
 }
 
 #[tokio::test]
@@ -169,7 +169,7 @@ async fn counts_once_over_slow_and_lossy_links() {
     let links = [Link::to(services.pubsub().address()).await, Link::to(services.compute.address()).await];
     let jitter = Duration::from_millis(50);
     for link in &links {
-        link.turn(Weather::Slow { delay: Duration::from_millis(300), jitter, loss: 0.02 }).await;
+        link.set(NetworkConditions::Slow { delay: Duration::from_millis(300), jitter, loss: 0.02 }).await;
     }
     let [pubsub, compute] = links.each_ref().map(|link| format!("http://{}", link.address));
     let exporter = services
@@ -185,13 +185,13 @@ async fn counts_once_over_slow_and_lossy_links() {
 
 #[tokio::test]
 async fn recovers_from_dns_failure() {
-    let Some(hosts) = Hosts::none().await else { return };
+    let Some(hosts) = Hosts::empty().await else { return };
     let (mut services, nodes) = services_with(2).await;
     let mut command = services.command();
     let (pubsub, compute) = (services.pubsub().address().port(), services.compute.address().port());
     command.env("SIE_PUBSUB__ENDPOINT", format!("http://pubsub.invalid:{pubsub}"));
     command.env("SIE_COMPUTE__ENDPOINT", format!("http://compute.invalid:{compute}"));
-    let exporter = Exporter::run(hosts.around(&command)).await;
+    let exporter = Exporter::run(hosts.wrap(&command)).await;
     exporter.log("cannot list all instances").await;
     exporter.log("Pub/Sub cannot be reached").await;
     let reason = exporter.readiness(503).await;
@@ -206,10 +206,10 @@ async fn recovers_from_dns_failure() {
 
 #[tokio::test]
 async fn counts_once_when_the_clock_jumps() {
-    let Some(clock) = Clock::right().await else { return };
+    let Some(clock) = Clock::accurate().await else { return };
     let (mut services, nodes) = services_with(40).await;
     let mut command = services.command();
-    clock.show_to(&mut command);
+    clock.apply_to(&mut command);
     let exporter = Exporter::run(command).await;
     exporter.readiness(200).await;
     let mut entries = Vec::new();
@@ -300,9 +300,9 @@ async fn rejects_oversized_and_deeply_nested_input() {
 async fn serves_scrapes_with_ten_thousand_idle_and_slow_clients() {
     let (mut services, nodes) = services_with(1_000).await;
     let exporter = services.ready_exporter(&[]).await;
-    let Some(crowd) = Crowd::of(10_000, &exporter.address) else { return };
+    let Some(crowd) = SlowClients::connect(10_000, &exporter.address) else { return };
     interrupt(&mut services, &nodes);
-    let (peak, last) = crowd.scrape_amid(&exporter, Duration::from_secs(5)).await;
+    let (peak, last) = crowd.scrape_meanwhile(&exporter, Duration::from_secs(5)).await;
     assert!(peak < 1_000.0 && (500.0..600.0).contains(&last), "descriptors: at most {peak}, finally {last}");
     assert_each_counted_once(&services, &exporter, 1_000).await;
 }

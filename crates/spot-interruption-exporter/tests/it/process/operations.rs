@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use harness::{Answer, Exporter};
+use harness::{Exporter, HttpResponse};
 use sandbox::google::audit_log::AuditLog;
 use sandbox::google::compute::{Operation, ZoneOperation};
 use sandbox::google::{CREATION_SUBSCRIPTION, Google, INTERRUPTION_SUBSCRIPTION};
@@ -15,7 +15,7 @@ pub(super) const OFTEN: (&str, &str) = ("SIE_COMPUTE__OPERATIONS_INTERVAL", "200
 const SHORT_GRACE: (&str, &str) = ("SIE_ATTRIBUTION_GRACE", "1s");
 const RECONCILED: &str = "spot_interruption_exporter_reconciled_total";
 
-fn state(scrape: &Answer, state: &str) -> Option<f64> {
+fn state(scrape: &HttpResponse, state: &str) -> Option<f64> {
     scrape.sample(&format!("spot_interruption_exporter_operations_scopes{{state=\"{state}\"}}"))
 }
 

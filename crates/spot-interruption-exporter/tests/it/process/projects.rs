@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::{Answer, Exporter};
+use harness::{Exporter, HttpResponse};
 use sandbox::google::Instance;
 use sandbox::google::assets::{self, ProjectAsset};
 use sandbox::google::audit_log::{AuditLog, Naming};
@@ -25,16 +25,16 @@ fn found(id: &str, number: u64) -> ProjectAsset {
     ProjectAsset::new(id, number).folder("folders/7")
 }
 
-fn scopes(scrape: &Answer, state: &str) -> f64 {
+fn scopes(scrape: &HttpResponse, state: &str) -> f64 {
     scrape.sample(&format!("spot_interruption_exporter_scopes{{state=\"{state}\"}}")).unwrap_or(f64::NAN)
 }
 
-fn resyncs(scrape: &Answer, outcome: &str) -> f64 {
+fn resyncs(scrape: &HttpResponse, outcome: &str) -> f64 {
     let series = format!("spot_interruption_exporter_resyncs_total{{outcome=\"{outcome}\"}}");
     scrape.sample(&series).unwrap_or(f64::NAN)
 }
 
-fn spot(cluster: &str) -> impl Fn(&Answer) -> f64 {
+fn spot(cluster: &str) -> impl Fn(&HttpResponse) -> f64 {
     let label = format!("kubernetes_cluster=\"{cluster}\"");
     move |scrape| {
         let text = scrape.text();

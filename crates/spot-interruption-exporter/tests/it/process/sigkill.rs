@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use harness::{Answer, Exporter};
+use harness::{Exporter, HttpResponse};
 use sandbox::google::Instance;
 use tempfile::TempDir;
 
@@ -117,7 +117,7 @@ async fn check_counts_across_kills(has_messages: bool) {
     exporter.readiness(200).await;
     for (cluster, expected) in &preemptions.expected {
         let expected = *expected as f64;
-        let reached = |scrape: &Answer| scrape.sample(&total(cluster)) >= Some(expected);
+        let reached = |scrape: &HttpResponse| scrape.sample(&total(cluster)) >= Some(expected);
         exporter.scraped("all are counted", reached).await;
     }
     // Operations that are received again, or held for the grace, would be counted by then.

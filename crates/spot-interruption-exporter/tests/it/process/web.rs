@@ -5,7 +5,7 @@ use super::services::Services;
 #[tokio::test]
 async fn rejects_unauthenticated_requests() {
     let services = Services::sandbox().await;
-    harness::check_doors(async |config| {
+    harness::check_access_control(async |config| {
         services.exporter(&[("SIE_WEB__CONFIG_FILE", config.to_str().unwrap())]).await
     })
     .await;

@@ -9,7 +9,7 @@ mod unavailable;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use harness::{Exporter, HUNG, Usage};
+use harness::{Exporter, HANG_TIMEOUT, Usage};
 use sandbox::google::Instance;
 use sandbox::google::compute::{Hold, Operation, Reply};
 use sandbox::google::pubsub::Faults;

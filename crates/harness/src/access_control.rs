@@ -1,4 +1,4 @@
-//! Knocks at every door of an exporter that is locked by a web configuration, with the tools that others use.
+//! Tests the access control of an exporter with a web configuration, using common tools.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -7,16 +7,17 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::{Authority, Exporter, PATIENCE, Prometheus, tool};
+use crate::{Authority, Exporter, Prometheus, TIMEOUT, tool};
 
-/// What only `/metrics` says.
-const SECRET: &str = "process_cpu_seconds_total";
+/// A text that only `/metrics` contains.
+const METRIC: &str = "process_cpu_seconds_total";
 
-/// Starts the exporter with a web configuration file and tries to get in, without and with what it takes.
+/// Starts the exporter with a web configuration file and sends requests with valid and invalid certificates and
+/// passwords.
 ///
 /// # Panics
-/// It lets in whom it should not, or not whom it should.
-pub async fn check_doors(start: impl AsyncFnOnce(&Path) -> Exporter) {
+/// A request without access gets metrics, or a request with access is rejected.
+pub async fn check_access_control(start: impl AsyncFnOnce(&Path) -> Exporter) {
     let (Some(curl), Some(openssl)) = (tool("curl"), tool("openssl")) else { return };
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new("Test CA");
@@ -28,7 +29,7 @@ pub async fn check_doors(start: impl AsyncFnOnce(&Path) -> Exporter) {
     std::fs::write(&ca, authority.pem()).unwrap();
     let config = folder.path().join("web.yml");
     let tls = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n";
-    // The least cost there is: every wrong password is computed.
+    // The lowest cost, because every wrong password is checked.
     let hash = bcrypt::hash("hush", 4).unwrap();
     std::fs::write(&config, format!("{tls}basic_auth_users:\n  prometheus: {hash}\n")).unwrap();
     let exporter = start(&config).await;
@@ -42,27 +43,27 @@ pub async fn check_doors(start: impl AsyncFnOnce(&Path) -> Exporter) {
     let wrong_passwords = [&[][..], &["--user", "prometheus:hunter2"], &["--user", "nobody:hush"]];
     for version in [&["--tlsv1.2", "--tls-max", "1.2"][..], &["--tlsv1.3"]] {
         for protocol in ["--http1.1", "--http2"] {
-            let ask = async |more: &[&[&str]]| {
+            let request = async |more: &[&[&str]]| {
                 let flags =
                     [&["--silent", "--include", "--cacert", &ca, protocol], version, &more.concat()].concat();
                 run(Command::new(&curl).args(flags).arg(&url)).await
             };
-            let answer = ask(&[&with_certificate, &with_password]).await;
+            let response = request(&[&with_certificate, &with_password]).await;
             let status = if protocol == "--http2" { "HTTP/2 200" } else { "HTTP/1.1 200 OK" };
             assert!(
-                answer.starts_with(status) && answer.contains(SECRET),
-                "{version:?} {protocol}: {answer}"
+                response.starts_with(status) && response.contains(METRIC),
+                "{version:?} {protocol}: {response}"
             );
             for wrong in wrong_passwords {
-                let answer = ask(&[&with_certificate, wrong]).await;
+                let response = request(&[&with_certificate, wrong]).await;
                 assert!(
-                    answer.contains(" 401") && answer.ends_with("\r\n\r\nUnauthorized\n"),
-                    "{wrong:?}: {answer}"
+                    response.contains(" 401") && response.ends_with("\r\n\r\nUnauthorized\n"),
+                    "{wrong:?}: {response}"
                 );
-                assert!(answer.to_lowercase().contains("\r\nwww-authenticate: basic\r\n"), "{answer}");
+                assert!(response.to_lowercase().contains("\r\nwww-authenticate: basic\r\n"), "{response}");
             }
             for certificate in [&[][..], &with_other] {
-                assert_eq!(ask(&[certificate, &with_password]).await, "", "{version:?} {certificate:?}");
+                assert_eq!(request(&[certificate, &with_password]).await, "", "{version:?} {certificate:?}");
             }
         }
     }
@@ -72,18 +73,18 @@ pub async fn check_doors(start: impl AsyncFnOnce(&Path) -> Exporter) {
     assert!(plain.ends_with("Client sent an HTTP request to an HTTPS server.\n"), "{plain}");
 
     for version in ["-tls1_2", "-tls1_3"] {
-        let ask = async |more: &[&str]| {
+        let request = async |more: &[&str]| {
             let flags =
                 [&["s_client", "-quiet", "-connect", &exporter.address, "-CAfile", &ca, version], more]
                     .concat();
-            let request = "GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Basic cHJvbWV0aGV1czpodXNo\r\nConnection: close\r\n\r\n";
-            run_with(Command::new(&openssl).args(flags), request).await
+            let head = "GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Basic cHJvbWV0aGV1czpodXNo\r\nConnection: close\r\n\r\n";
+            run_with(Command::new(&openssl).args(flags), head).await
         };
-        let answer = ask(&["-cert", &certificate, "-key", &key]).await;
-        assert!(answer.contains("HTTP/1.1 200 OK") && answer.contains(SECRET), "{version}: {answer}");
+        let response = request(&["-cert", &certificate, "-key", &key]).await;
+        assert!(response.contains("HTTP/1.1 200 OK") && response.contains(METRIC), "{version}: {response}");
         for more in [&[][..], &["-cert", &other, "-key", &other_key]] {
-            let answer = ask(more).await;
-            assert!(!answer.contains("HTTP/1.1"), "{version} {more:?}: {answer}");
+            let response = request(more).await;
+            assert!(!response.contains("HTTP/1.1"), "{version} {more:?}: {response}");
         }
     }
     let old = run(Command::new(&curl).args(["--silent", "--cacert", &ca, "--tls-max", "1.1", &url])).await;
@@ -95,7 +96,7 @@ pub async fn check_doors(start: impl AsyncFnOnce(&Path) -> Exporter) {
     let failed = exporter.log("a TLS handshake failed").await;
     assert!(failed.contains("the client sent no certificate"), "{failed}");
 
-    // A signal has the file read without anybody who asks for a page, and never ends the process.
+    // SIGHUP reloads the file without a request, and does not stop the process.
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, format!("{text}http_server_config: {{headers: {{X-Frame-Options: deny}}}}\n"))
         .unwrap();
@@ -105,14 +106,14 @@ pub async fn check_doors(start: impl AsyncFnOnce(&Path) -> Exporter) {
     exporter.log("it is the same").await;
 
     let Some(prometheus) = Prometheus::scraping_with(&exporter.address, &scrape).await else { return };
-    // The known password was checked once, in the beginning. Each of the others was as well.
+    // The valid password and each wrong one were checked once.
     let checks = prometheus.query("exporter_web_password_checks_total").await;
     assert_eq!(checks[0].1, 3.0);
-    let refused = prometheus.query("exporter_http_rejections_total{reason='credentials'}").await;
-    assert_eq!(refused[0].1, 12.0);
+    let rejected = prometheus.query("exporter_http_rejections_total{reason='credentials'}").await;
+    assert_eq!(rejected[0].1, 12.0);
 }
 
-/// Runs a command to its end; its standard output.
+/// Runs a command and returns its standard output.
 async fn run(command: &mut Command) -> String {
     run_with(command, "").await
 }
@@ -121,9 +122,9 @@ async fn run_with(command: &mut Command, input: &str) -> String {
     let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
     let mut child = child.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    // A tool that was not let in may be gone before it has read what it was to send.
+    // A tool without access may exit before it has read its input.
     let _ = stdin.write_all(input.as_bytes()).await;
-    let output = timeout(PATIENCE, child.wait_with_output()).await.expect("the tool does not end").unwrap();
+    let output = timeout(TIMEOUT, child.wait_with_output()).await.expect("the tool does not exit").unwrap();
     drop(stdin);
     String::from_utf8(output.stdout).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Clients that take up room.
+//! Many slow and silent clients.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,47 +12,47 @@ use tokio::time::{sleep, timeout};
 
 use crate::{Exporter, skipped};
 
-/// Clients that connect at the same time, each again and again.
+/// Tasks that open connections concurrently.
 const WORKERS: usize = 10;
 
-/// Between two lines of a slow request.
-const DRIP: Duration = Duration::from_millis(500);
+/// The time between two lines of a slow request.
+const LINE_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Descriptors that a test needs beside those of its crowd.
+/// Descriptors that a test needs in addition to those of the clients.
 const SPARE: u64 = 1_000;
 
-/// Many connections that want nothing: half of them say nothing at all, the others send a request that never ends.
-/// They leave when dropped.
+/// Many client connections: half of them send nothing, the others send a request that never ends. Dropping this closes
+/// them.
 #[derive(Debug)]
-pub struct Crowd {
+pub struct SlowClients {
     size: usize,
-    arrived: Arc<Semaphore>,
+    connected: Arc<Semaphore>,
     _clients: JoinSet<()>,
 }
 
-impl Crowd {
-    /// Begins to connect. `None` where the machine does not allow for as many descriptors.
-    pub fn of(size: usize, address: &str) -> Option<Self> {
+impl SlowClients {
+    /// Starts to connect `size` clients. Returns `None` if the machine does not allow as many descriptors.
+    pub fn connect(size: usize, address: &str) -> Option<Self> {
         if !allow_descriptors(size as u64 + SPARE) {
             skipped("the limit of open files is too low");
             return None;
         }
-        let arrived = Arc::new(Semaphore::new(0));
+        let connected = Arc::new(Semaphore::new(0));
         let mut clients = JoinSet::new();
         for _ in 0..WORKERS {
-            clients.spawn(take_up_room(address.to_owned(), size / WORKERS, arrived.clone()));
+            clients.spawn(run_clients(address.to_owned(), size / WORKERS, connected.clone()));
         }
-        Some(Self { size: size / WORKERS * WORKERS, arrived, _clients: clients })
+        Some(Self { size: size / WORKERS * WORKERS, connected, _clients: clients })
     }
 
-    /// Scrapes while the crowd comes, and for a while once it is there. Each scrape has to succeed within `deadline`.
-    /// The answer is the most descriptors that the exporter had open, and those that it had at last: a socket stays
-    /// open for a moment after its connection was turned away.
-    pub async fn scrape_amid(&self, exporter: &Exporter, deadline: Duration) -> (f64, f64) {
+    /// Scrapes while the clients connect, and 20 more times after that. Each scrape has to succeed within `deadline`.
+    /// Returns the maximum number of open descriptors of the exporter, and the last one: a socket stays open for a
+    /// moment after its connection was closed.
+    pub async fn scrape_meanwhile(&self, exporter: &Exporter, deadline: Duration) -> (f64, f64) {
         let mut descriptors = Vec::new();
         let mut left = 20;
         while left > 0 {
-            let scrape = timeout(deadline, exporter.scrape()).await.expect("a crowd keeps a scrape waiting");
+            let scrape = timeout(deadline, exporter.scrape()).await.expect("other clients delay a scrape");
             descriptors.push(scrape.sample("process_open_fds").unwrap());
             if self.is_complete() {
                 left -= 1;
@@ -62,11 +62,11 @@ impl Crowd {
     }
 
     fn is_complete(&self) -> bool {
-        self.arrived.available_permits() == self.size
+        self.connected.available_permits() == self.size
     }
 }
 
-async fn take_up_room(address: String, size: usize, arrived: Arc<Semaphore>) {
+async fn run_clients(address: String, size: usize, connected: Arc<Semaphore>) {
     let mut slow = Vec::new();
     let mut silent = Vec::new();
     for number in 0..size {
@@ -77,18 +77,18 @@ async fn take_up_room(address: String, size: usize, arrived: Arc<Semaphore>) {
         } else {
             silent.push(stream);
         }
-        arrived.add_permits(1);
+        connected.add_permits(1);
     }
     loop {
-        sleep(DRIP).await;
+        sleep(LINE_INTERVAL).await;
         for stream in &mut slow {
-            // The server may have had enough of it.
+            // The server may have closed the connection.
             let _ = stream.write_all(b"x: y\r\n").await;
         }
     }
 }
 
-/// Raises this process's limit of descriptors, and that of the processes it starts.
+/// Raises the limit of descriptors of this process and its children. Returns false if that is not allowed.
 fn allow_descriptors(count: u64) -> bool {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= count) {

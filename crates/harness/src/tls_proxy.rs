@@ -1,4 +1,4 @@
-//! TLS in front of a service that speaks none.
+//! A proxy that adds TLS to a service.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,20 +15,20 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::{Authority, Certificate};
 
-/// Passes on to a service what comes in under TLS.
-pub struct Front {
-    /// Where it listens.
+/// Terminates TLS and forwards the bytes to a service.
+pub struct TlsProxy {
+    /// The address on which it listens.
     pub address: SocketAddr,
-    /// Who signs its certificates.
+    /// The authority that signs its certificates.
     pub authority: Authority,
     acceptor: watch::Sender<Option<TlsAcceptor>>,
     protocols: Vec<Vec<u8>>,
 }
 
-impl Front {
-    /// Has no certificate yet. It agrees to the first of these protocols (ALPN) that a client speaks too; where there
-    /// are none, it does not speak of them.
-    pub async fn of(service: SocketAddr, protocols: &[&str]) -> Self {
+impl TlsProxy {
+    /// Starts a proxy without a certificate. It selects the first of `protocols` (ALPN) that a client supports. Without
+    /// protocols it does not use ALPN.
+    pub async fn to(service: SocketAddr, protocols: &[&str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (acceptor, current) = watch::channel::<Option<TlsAcceptor>>(None);
@@ -36,7 +36,7 @@ impl Front {
             while let Ok((client, _)) = listener.accept().await {
                 let acceptor = current.borrow().clone().unwrap();
                 tokio::spawn(async move {
-                    // A client that does not like the certificate goes away.
+                    // A client that rejects the certificate disconnects.
                     let Ok(mut client) = acceptor.accept(client).await else { return };
                     let Ok(mut service) = TcpStream::connect(service).await else { return };
                     let _ = copy_bidirectional(&mut client, &mut service).await;
@@ -44,16 +44,16 @@ impl Front {
             }
         });
         let protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-        Self { address, authority: Authority::new("front"), acceptor, protocols }
+        Self { address, authority: Authority::new("TLS proxy"), acceptor, protocols }
     }
 
-    /// From now on its certificate ends with this year's beginning.
-    pub fn certify_until(&self, year: i32) {
-        self.certify(&self.authority.issue_until(&["127.0.0.1"], date_time_ymd(year, 1, 1)));
+    /// Sets a new certificate that expires at the start of `year`.
+    pub fn set_certificate_until(&self, year: i32) {
+        self.set_certificate(&self.authority.issue_until(&["127.0.0.1"], date_time_ymd(year, 1, 1)));
     }
 
-    /// From now on it has this certificate.
-    pub fn certify(&self, issued: &Certificate) {
+    /// Sets the certificate for new connections.
+    pub fn set_certificate(&self, issued: &Certificate) {
         let certificate = CertificateDer::from_pem_slice(issued.certificate.as_bytes()).unwrap();
         let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).unwrap();
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
