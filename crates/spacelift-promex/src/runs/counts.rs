@@ -149,7 +149,7 @@ impl Distribution {
     }
 }
 
-/// Label values, in the order of [`FamilyInfo::labels`].
+/// Label values, in the order of `FamilyInfo::labels`.
 pub type Labels = Box<[Box<str>]>;
 
 pub(super) fn labels<const N: usize>(values: [&str; N]) -> Labels {
