@@ -117,7 +117,7 @@ impl Collector for Readiness {
         gauges(
             &mut encoder,
             "exporter_condition",
-            "Whether a condition of readiness holds (1) or not (0); /ready says what is missing",
+            "Whether a readiness condition is met (1) or not (0); /ready shows the reason",
             all.conditions
                 .iter()
                 .map(|condition| ([("condition", condition.name)], condition.missing.is_none().into())),

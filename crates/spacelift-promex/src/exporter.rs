@@ -155,7 +155,7 @@ impl PrometheusCollector for ScrapedFamilies {
         gauge(
             &mut encoder,
             "spacelift_scrape_duration_seconds",
-            "Time that all requests of the scrape to the Spacelift API took, in seconds",
+            "Duration of all Spacelift API requests of the scrape, in seconds",
             Some(Number(scraped.duration.as_secs_f64())),
         )?;
         let each = |value: fn(&Outcome) -> Number| {
@@ -167,7 +167,7 @@ impl PrometheusCollector for ScrapedFamilies {
         gauges(
             &mut encoder,
             "spacelift_scrape_collector_duration_seconds",
-            "Time that the collector's request to the Spacelift API took, in seconds",
+            "Duration of the collector's Spacelift API request, in seconds",
             each(|outcome| Number(outcome.duration.as_secs_f64())).chain(runs(0.0)),
         )?;
         gauges(

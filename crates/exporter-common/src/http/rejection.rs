@@ -89,7 +89,7 @@ impl Rejections {
         }
         registry.register(
             "exporter_http_rejections",
-            "Requests and connections that were refused or ended, by the limit or rule that did it",
+            "Rejected requests and closed connections, by the limit or rule that was exceeded",
             rejections.count.clone(),
         );
         rejections

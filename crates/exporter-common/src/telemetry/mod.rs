@@ -73,7 +73,7 @@ impl Logging {
                 .flag("log.level")
                 .value_name("LEVEL")
                 .default(level),
-            Setting::new(FORMAT, variable(FORMAT), "Format of logs: json, logfmt, or text for people")
+            Setting::new(FORMAT, variable(FORMAT), "Format of logs: json, logfmt or text (human-readable)")
                 .flag("log.format")
                 .value_name("FORMAT")
                 .default(format),
@@ -199,7 +199,7 @@ impl Collector for LogCollector {
         counter(
             &mut encoder,
             "exporter_log_lines_dropped",
-            "Log lines that were dropped because standard error could not take them in time",
+            "Log lines that were dropped because they could not be written to standard error in time",
             Number(dropped as f64),
         )
     }

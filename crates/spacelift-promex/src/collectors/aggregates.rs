@@ -36,13 +36,13 @@ impl Families for Data {
         let median = first(&metrics.median_run_duration);
         families.by_first_label(
             "spacelift_current_stacks_count_by_state",
-            "Stacks by their state",
+            "Stacks by state",
             "state",
             &metrics.stacks_count_by_state,
         )?;
         families.by_first_label(
             "spacelift_current_resources_count_by_drift",
-            "Resources by their drift state",
+            "Resources by drift state",
             "state",
             &metrics.resources_count_by_drift,
         )?;

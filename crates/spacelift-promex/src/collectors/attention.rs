@@ -9,7 +9,7 @@ use crate::schema::Unread;
 
 pub(super) const COLLECTOR: Collector = Collector {
     name: "attention",
-    about: "Runs that need approval or attention, drift detection schedules to come",
+    about: "Runs that need approval or attention, upcoming drift detection schedules",
     on_by_default: false,
     fixed: true,
     query: |_| query::<Data>("PrometheusExporter_Attention"),
@@ -66,7 +66,7 @@ impl Families for Data {
         )?;
         families.gauge(
             "spacelift_drift_detection_schedules_upcoming",
-            "Drift detection schedules to come",
+            "Upcoming drift detection schedules",
             Number(metrics.upcoming_drift_detection_schedules.len() as f64),
         )
     }

@@ -63,32 +63,32 @@ impl Families for Data {
         let Some(range) = &self.metrics_range else { return Ok(()) };
         families.gauge(
             "spacelift_dora_average_lead_time_for_changes_seconds",
-            "Average lead time for changes over the window, in seconds",
+            "Average lead time for changes in the time range --dora-window, in seconds",
             first(&range.average_lead_time_for_changes_value),
         )?;
         families.gauge(
             "spacelift_dora_median_lead_time_for_changes_seconds",
-            "Median lead time for changes over the window, in seconds",
+            "Median lead time for changes in the time range --dora-window, in seconds",
             first(&range.median_lead_time_for_changes_value),
         )?;
         families.gauge(
             "spacelift_dora_average_time_to_recovery_seconds",
-            "Average time to recovery over the window, in seconds",
+            "Average time to recovery in the time range --dora-window, in seconds",
             first(&range.average_time_to_recovery_value),
         )?;
         families.gauge(
             "spacelift_dora_median_time_to_recovery_seconds",
-            "Median time to recovery over the window, in seconds",
+            "Median time to recovery in the time range --dora-window, in seconds",
             first(&range.median_time_to_recovery_value),
         )?;
         families.gauge(
             "spacelift_dora_change_failure_rate",
-            "Failed deployments as a share of all over the window",
+            "Share of deployments that failed in the time range --dora-window",
             first(&range.change_failure_rate_value),
         )?;
         families.gauge(
             "spacelift_dora_deployment_frequency_rate",
-            "Deployment frequency over the window, as the API gives it",
+            "Deployment frequency in the time range --dora-window, in the unit of the API",
             first(&range.deployment_frequency_rate_value),
         )
     }

@@ -7,7 +7,7 @@ use crate::schema::Amount;
 
 pub(super) const COLLECTOR: Collector = Collector {
     name: "integrations",
-    about: "Number of integrations by kind",
+    about: "Number of integrations by type",
     on_by_default: false,
     fixed: true,
     query: |_| query::<Data>("PrometheusExporter_Integrations"),
@@ -59,7 +59,7 @@ impl Families for Data {
         ];
         families.gauges(
             "spacelift_integrations_count",
-            "Integrations of the account by kind",
+            "Integrations of the account by type",
             kinds.map(|(kind, number)| ([("integration", kind)], number.number())),
         )
     }

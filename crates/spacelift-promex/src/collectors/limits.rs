@@ -7,7 +7,7 @@ use crate::schema::Amount;
 
 pub(super) const COLLECTOR: Collector = Collector {
     name: "limits",
-    about: "Allowed and total usage of the billing period, seats, log and audit trail retention",
+    about: "Allowed and total usage in the billing period, seats, and retention of logs and audit trail",
     on_by_default: false,
     fixed: true,
     query: |_| query::<Data>("PrometheusExporter_Limits"),
@@ -51,43 +51,43 @@ impl Families for Data {
         let Self { usage, seats, .. } = self;
         families.gauge(
             "spacelift_current_billing_period_allowed_seconds",
-            "Worker time that may be used in the current billing period, in seconds",
+            "Allowed worker time in the current billing period, in seconds",
             usage.allowed_minutes.minutes(),
         )?;
         families.gauge(
             "spacelift_current_billing_period_allowed_seats",
-            "Seats that may be used in the current billing period",
+            "Allowed seats in the current billing period",
             usage.allowed_seats.number(),
         )?;
         families.gauge(
             "spacelift_current_billing_period_used_seconds",
-            "Worker time used in the current billing period, public and private, in seconds",
+            "Time used on public and private workers in the current billing period, in seconds",
             usage.used_minutes.minutes(),
         )?;
         families.gauge(
             "spacelift_current_billing_period_used_workers",
-            "Most private workers at the same time in the current billing period",
+            "Maximum number of concurrent private workers in the current billing period",
             usage.used_workers.number(),
         )?;
         let kinds = [("user", &seats.user), ("api_key", &seats.api_key)];
         families.gauges(
             "spacelift_seats_limit",
-            "Seats that there are, by type; -1 means without limit",
+            "Maximum number of seats by type; -1 means unlimited",
             kinds.map(|(kind, seats)| ([("type", kind)], seats.limit.number())),
         )?;
         families.gauges(
             "spacelift_seats_in_use",
-            "Seats in use now, by type",
+            "Seats in use by type",
             kinds.map(|(kind, seats)| ([("type", kind)], seats.in_use.number())),
         )?;
         families.gauge(
             "spacelift_audit_trail_retention_days",
-            "Days for which the built-in audit trail is kept",
+            "Retention of the built-in audit trail, in days",
             self.audit_trail_retention_days.number(),
         )?;
         families.gauge(
             "spacelift_run_log_retention_days",
-            "Days for which run logs are kept",
+            "Retention of run logs, in days",
             self.run_log_retention_days.number(),
         )
     }

@@ -9,7 +9,7 @@ use crate::schema::Amount;
 
 pub(super) const COLLECTOR: Collector = Collector {
     name: "pools",
-    about: "Users, intent projects, schedulable runs and settings of worker pools",
+    about: "Stacks, modules and intent projects that use worker pools, schedulable runs, and settings of the pools",
     on_by_default: false,
     fixed: true,
     query: |_| query::<Data>("PrometheusExporter_Pools"),
@@ -60,7 +60,7 @@ impl Families for Data {
             )?;
             families.gauge(
                 "spacelift_public_worker_pool_runs_schedulable",
-                "Runs that the public worker pool could start",
+                "Runs that the public worker pool could start now",
                 pool.schedulable_runs_count.number(),
             )?;
         }
@@ -72,7 +72,7 @@ impl Families for Data {
             ("spacelift_worker_pool_intent_projects", "Intent projects that use the pool", |pool| {
                 Some(pool.intent_projects_count.number())
             }),
-            ("spacelift_worker_pool_runs_schedulable", "Runs that the pool could start", |pool| {
+            ("spacelift_worker_pool_runs_schedulable", "Runs that the pool could start now", |pool| {
                 Some(pool.schedulable_runs_count.number())
             }),
             ("spacelift_worker_pool_notifications", "Unread notifications about the pool", |pool| {
@@ -80,7 +80,7 @@ impl Families for Data {
             }),
             (
                 "spacelift_worker_pool_drift_detection_run_limit",
-                "Drift detection runs that may be scheduled on the pool; absent where no limit is set",
+                "Maximum number of drift detection runs on the pool; absent if there is no limit",
                 |pool| pool.drift_detection_run_limit.map(Amount::number),
             ),
             (

@@ -59,7 +59,7 @@ impl Families for Data {
         )?;
         families.gauge(
             "spacelift_current_drift_detection_coverage",
-            "Share of the stacks that drift detection covers, as the API gives it",
+            "Share of stacks with drift detection, in the unit of the API",
             first(&metrics.drift_detection_coverage),
         )?;
         families.by_first_label(
@@ -81,7 +81,7 @@ impl Families for Data {
         let mut seen = HashSet::new();
         families.gauges(
             "spacelift_largest_stack_resources",
-            "Resources of each of the account's largest stacks",
+            "Number of resources in each of the account's largest stacks",
             metrics.largest_stacks.iter().filter_map(|stack| {
                 let tile = &stack.stack_tile;
                 let labels = [

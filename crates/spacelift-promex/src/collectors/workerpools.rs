@@ -188,7 +188,7 @@ impl Families for Data {
             ("spacelift_worker_pool_workers_busy", "Workers of the pool that are busy", |pool| {
                 pool.busy_workers.number()
             }),
-            ("spacelift_worker_pool_workers", "Workers of the pool, busy, idle and drained", |pool| {
+            ("spacelift_worker_pool_workers", "Workers of the pool: busy, idle and drained", |pool| {
                 Number(pool.workers.all.into())
             }),
             (

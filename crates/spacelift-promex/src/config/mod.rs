@@ -134,12 +134,15 @@ impl Config {
             .short('e')
             .value_name("URL"),
             option("api_key_id", "Id of the Spacelift API key (required)").short('k').value_name("ID"),
-            option("api_key_secret", "Secret of the API key; exactly one of this and the file is required")
+            option("api_key_secret", "Secret of the API key; required unless --api-key-secret-file is set")
                 .short('s')
                 .kind(SettingKind::Secret)
                 .value_name("SECRET"),
-            option("api_key_secret_file", "File with the secret, read again on every token exchange")
-                .value_name("PATH"),
+            option(
+                "api_key_secret_file",
+                "File with the secret of the API key; it is read again at each token exchange",
+            )
+            .value_name("PATH"),
             option("ca_cert_path", "PEM file of trusted root certificates in addition to the system's")
                 .value_name("PATH"),
             option("listen_address", "Address to serve metrics on")
@@ -153,7 +156,7 @@ impl Config {
                 .default(format_duration(DEFAULT_SCRAPE_TIMEOUT)),
             option(
                 "scrape_timeout_offset",
-                "How long before the timeout that Prometheus sends with a scrape the response is due",
+                "How long before the scrape timeout of Prometheus the exporter responds",
             )
             .value_name("DURATION")
             .default(format_duration(DEFAULT_SCRAPE_TIMEOUT_OFFSET)),

@@ -76,7 +76,9 @@ pub(super) fn settings() -> Vec<Setting> {
             "File with the secrets, one per line; it is read again when it changes",
         )
         .value_name("PATH"),
-        option("webhook.path", "Path of the deliveries").value_name("PATH").default(DEFAULT_PATH),
+        option("webhook.path", "Path at which deliveries are received")
+            .value_name("PATH")
+            .default(DEFAULT_PATH),
         option(
             "webhook.listen_address",
             "Address that serves only the path of the deliveries, to be exposed to the internet",

@@ -84,7 +84,7 @@ impl Counter {
             ),
             Self::ResourceChanges => (
                 "spacelift_run_resource_changes",
-                "Resources that finished runs changed, or would change if they only planned",
+                "Resources that finished runs changed, or, for runs that only plan, would change",
                 &["space", "stack", "run_type", "change_type"],
             ),
             Self::PolicyEvaluations => (

@@ -97,7 +97,7 @@ fn write_runs(encoder: &mut DescriptorEncoder<'_>, tracker: &mut Tracker) -> fmt
     gauges(
         encoder,
         "spacelift_run_state_oldest_timestamp_seconds",
-        "When the run that is longest in a state entered it, in seconds since 1970",
+        "Time at which the run that has been longest in the state entered it, in seconds since 1970",
         active
             .oldest
             .iter()
@@ -115,7 +115,7 @@ fn write_runs(encoder: &mut DescriptorEncoder<'_>, tracker: &mut Tracker) -> fmt
     gauges(
         encoder,
         "spacelift_stack_last_run_timestamp_seconds",
-        "When the last run of a stack and type ended, in seconds since 1970",
+        "Time at which the last run of a stack and type ended, in seconds since 1970",
         tracker
             .last_runs()
             .map(|(stack, run_type, last)| ([("stack", stack), ("run_type", run_type)], number(last.ended))),

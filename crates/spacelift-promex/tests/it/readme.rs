@@ -17,7 +17,7 @@ use super::webhook::Receiver;
 #[test]
 fn options() {
     let mut table =
-        String::from("| flag | variable | key of the file | default | |\n|---|---|---|---|---|\n");
+        String::from("| flag | variable | configuration key | default | description |\n|---|---|---|---|---|\n");
     for setting in Config::settings() {
         let flag = setting.flag.as_deref().unwrap_or_default();
         let flag = match (setting.kind, setting.short) {
@@ -43,7 +43,7 @@ async fn metrics() {
         ALL.iter().map(|collector| format!("--no-collector.{}", collector.name)).collect();
     let none: Vec<&str> = none.iter().map(String::as_str).collect();
     let own = families(&Exporter::ready(&api, &none).await.scrape().await.text());
-    let mut table = String::from("| collector | metric | labels | |\n|---|---|---|---|\n");
+    let mut table = String::from("| collector | metric | labels | description |\n|---|---|---|---|\n");
     for collector in &ALL {
         let only = format!("--collector.{}", collector.name);
         let exporter = Exporter::ready(&api, &[&none[..], &[&only]].concat()).await;

@@ -63,7 +63,7 @@ impl Web {
             )
             .flag("web.config.file")
             .value_name("PATH"),
-            option("web.open_probes", "Answer /health and /ready (and /-/healthy, /-/ready) without credentials, outside the rate limit")
+            option("web.open_probes", "Serve /health, /ready, /-/healthy and /-/ready without credentials and without the rate limit")
                 .flag("web.open-probes")
                 .kind(SettingKind::Switch)
                 .default("false"),
@@ -107,7 +107,7 @@ impl Web {
         self.reloads.register(registry);
         registry.register(
             "exporter_web_password_checks",
-            "Passwords that were compared with a bcrypt hash; those whose outcome is remembered are not",
+            "Passwords that were compared with a bcrypt hash; passwords with a cached result are not counted",
             self.checks.count.clone(),
         );
     }

@@ -43,7 +43,7 @@ impl ReloadMetrics {
         }
         registry.register(
             "exporter_web_config_reloads",
-            "Changes of the web configuration and of the files that it names, by whether they could be used",
+            "Reloads of the web configuration and of the files that it names, by outcome",
             self.0.clone(),
         );
     }

@@ -14,7 +14,7 @@ fn readme() -> PathBuf {
 
 #[test]
 fn keys() {
-    let mut table = String::from("| key of the file | variable | default | |\n|---|---|---|---|\n");
+    let mut table = String::from("| configuration key | variable | default | description |\n|---|---|---|---|\n");
     for setting in Config::settings() {
         let default = setting.default.as_deref().map(|default| format!("`{default}`")).unwrap_or_default();
         let flag: String = setting.flags().map(|flag| format!(", `--{flag}`")).collect();
@@ -34,7 +34,7 @@ fn spot_metrics() {
         .filter(|line| !line.contains("odd \\\"name"))
         .map(|line| format!("{line}\n"))
         .collect();
-    let mut table = String::from("| metric | type | labels | |\n|---|---|---|---|\n");
+    let mut table = String::from("| metric | type | labels | description |\n|---|---|---|---|\n");
     for (name, family) in families(&exposition) {
         if !name.starts_with("process_") && !name.starts_with("promhttp_") {
             let labels: Vec<String> = family.labels.iter().map(|label| format!("`{label}`")).collect();
