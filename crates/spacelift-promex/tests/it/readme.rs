@@ -16,8 +16,9 @@ use super::webhook::Receiver;
 
 #[test]
 fn options() {
-    let mut table =
-        String::from("| flag | variable | configuration key | default | description |\n|---|---|---|---|---|\n");
+    let mut table = String::from(
+        "| flag | variable | configuration key | default | description |\n|---|---|---|---|---|\n",
+    );
     for setting in Config::settings() {
         let flag = setting.flag.as_deref().unwrap_or_default();
         let flag = match (setting.kind, setting.short) {

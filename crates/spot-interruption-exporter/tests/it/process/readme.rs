@@ -14,7 +14,8 @@ fn readme() -> PathBuf {
 
 #[test]
 fn keys() {
-    let mut table = String::from("| configuration key | variable | default | description |\n|---|---|---|---|\n");
+    let mut table =
+        String::from("| configuration key | variable | default | description |\n|---|---|---|---|\n");
     for setting in Config::settings() {
         let default = setting.default.as_deref().map(|default| format!("`{default}`")).unwrap_or_default();
         let flag: String = setting.flags().map(|flag| format!(", `--{flag}`")).collect();
