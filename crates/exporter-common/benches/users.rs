@@ -1,7 +1,7 @@
-//! How long a wrong password is thought about, for users that exist and for users that do not.
+//! Measures how long the check of a wrong password takes for existing and for unknown users.
 //!
-//! `cargo bench -p exporter-common --bench users` prints the table of `BENCHMARKS.md`. Whoever could tell the two
-//! apart could find out who exists.
+//! `cargo bench -p exporter-common --bench users` prints the table of `BENCHMARKS.md`. If the times differed, clients
+//! could find out which users exist.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for people at a terminal")]
 
@@ -14,13 +14,13 @@ use exporter_common::http::{Limits, Listener, Scrape, ScrapeError, ScrapeRequest
 use exporter_common::readiness::Readiness;
 use prometheus_client::registry::Registry;
 
-/// The cost that `htpasswd` and the documentation of Prometheus use.
+/// The bcrypt cost that `htpasswd` and the documentation of Prometheus use.
 const COST: u32 = 10;
 const ATTEMPTS: usize = 100;
 
-struct Nothing;
+struct EmptyScrape;
 
-impl Scrape for Nothing {
+impl Scrape for EmptyScrape {
     async fn scrape(&self, _: &ScrapeRequest) -> Result<Registry, ScrapeError> {
         Ok(Registry::default())
     }
@@ -28,7 +28,7 @@ impl Scrape for Nothing {
 
 #[tokio::main]
 async fn main() {
-    // Cargo runs bench targets in its tests as well, where nobody wants to wait for this.
+    // `cargo test` runs bench targets too, without this argument.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
@@ -39,10 +39,11 @@ async fn main() {
     let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
     let url = format!("http://{}/metrics", listener.local_address().unwrap());
     let (readiness, registry) = (Readiness::default(), Registry::default());
-    let site = Site::new("bench", "A benchmark", "/metrics".to_owned(), readiness, registry, Nothing, web);
+    let site =
+        Site::new("bench", "A benchmark", "/metrics".to_owned(), readiness, registry, EmptyScrape, web);
     tokio::spawn(serve(listener, site, Limits::default(), pending(), Duration::ZERO));
 
-    // By turns, so that what else the machine does is alike for all of them.
+    // Alternating, so that other load on the machine affects all of them alike.
     let users = ["alice", "somebody-else"];
     let mut times: [Vec<Duration>; 3] = Default::default();
     for attempt in 0..ATTEMPTS {
@@ -64,7 +65,7 @@ async fn main() {
 async fn time(url: &str, credentials: &str, status: u16) -> Duration {
     let authorization = format!("Basic {}", STANDARD.encode(credentials));
     let began = Instant::now();
-    let answer = harness::get(url, &[("authorization", &authorization)]).await;
-    assert_eq!(answer.status, status);
+    let response = harness::get(url, &[("authorization", &authorization)]).await;
+    assert_eq!(response.status, status);
     began.elapsed()
 }

@@ -1,4 +1,4 @@
-//! Whatever a client accepts: it gets what it asked for, or the default.
+//! Any `Accept` header selects a format that it names, or the default.
 
 #![no_main]
 
@@ -23,11 +23,11 @@ fuzz_target!(|header: &str| {
         Encoding::Gzip => assert!(lower.contains("gzip") || lower.contains('*')),
         Encoding::Zstd => assert!(lower.contains("zstd")),
     }
-    // Saying it twice changes nothing, and neither does what is not acceptable at all.
+    // Repeating the header, or adding a format with weight 0, changes nothing.
     let twice = format!("{header},{header}");
     assert_eq!((accepted_format(&twice), accepted_encoding(&twice)), (accepted, encoding));
     assert_eq!(accepted_format(&format!("{PROTOBUF};q=0,{header}")), accepted);
-    // What is wanted most and named first is what comes.
+    // The first format with the highest weight is selected.
     assert_eq!(accepted_format(&format!("{OPENMETRICS},{header}")).format, Format::OpenMetrics);
     assert_eq!(accepted_encoding(&format!("gzip,{header}")), Encoding::Gzip);
 });

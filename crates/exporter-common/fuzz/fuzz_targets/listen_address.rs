@@ -1,4 +1,4 @@
-//! Whatever the text: what is read is written so that it is read alike, and no socket address is missed.
+//! Parsing a displayed listen address returns the same address, and every socket address is accepted.
 
 #![no_main]
 
