@@ -34,7 +34,7 @@ golden:
 bench:
     cargo bench -p spacelift-promex --bench scrape
     cargo bench -p spot-interruption-exporter --bench core
-    cargo bench -p spot-interruption-exporter --bench storm
+    cargo bench -p spot-interruption-exporter --bench burst
     cargo bench -p spot-interruption-exporter --bench projects
     cargo bench -p exporter-common --bench users
 

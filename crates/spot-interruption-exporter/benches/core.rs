@@ -1,10 +1,10 @@
-//! How fast a message becomes a count, how that changes as the inventory grows, and how much memory an instance and
-//! a held interruption take. A harness of its own, since half of the questions are not about time.
+//! Benchmarks of the core: events per second, scaling with the inventory, and memory per instance and per held
+//! interruption. Uses its own harness, because half of the results are not times.
 //!
-//! `cargo bench -p spot-interruption-exporter` prints one line a question. Without `--bench`, as `cargo test` calls
-//! it, the same is run once on a small scale.
+//! `cargo bench -p spot-interruption-exporter` prints one line for each result. Without `--bench`, as under `cargo
+//! test`, each benchmark runs once at small scale.
 
-#![expect(clippy::print_stdout, reason = "the figures are the purpose of this program")]
+#![expect(clippy::print_stdout, reason = "prints its results")]
 
 use std::env;
 use std::fs;
@@ -40,7 +40,7 @@ fn main() {
         println!("parse {name} ({} bytes): {per_second:.0} events/s", template.len());
     }
     for instances in [1000, 10_000, 100_000, 1_000_000] {
-        storm(instances / scale.min(instances), 1_000_000 / scale);
+        burst(instances / scale.min(instances), 1_000_000 / scale);
     }
     for (measure, number) in
         [("instances", 100_000), ("instances", 1_000_000), ("interrupted", 100_000), ("held", 100_000)]
@@ -49,13 +49,13 @@ fn main() {
     }
 }
 
-/// A storm: interruptions of known instances, from bytes to counters.
-fn storm(instances: usize, events: usize) {
+/// Measures a burst: interruptions of known instances, from bytes to counters.
+fn burst(instances: usize, events: usize) {
     let methods = InterruptionMethods::default();
     let started = Instant::now();
     let mut attribution = attribution();
-    seed(&mut attribution, instances, started);
-    // Each event is of its own, so that none is a duplicate.
+    list_all(&mut attribution, instances, started);
+    // Each event is different, so that none is a duplicate.
     let events = messages(INTERRUPTION, events, instances);
     let ids: Vec<String> = (0..events.len()).map(|number| number.to_string()).collect();
     let mut counters = vec![0_u64; attribution.inventory().profiles().len()];
@@ -85,7 +85,7 @@ fn rate(times: usize, mut each: impl FnMut(usize)) -> f64 {
     times as f64 / started.elapsed().as_secs_f64()
 }
 
-/// Messages about instances numbered from one, with an `insertId` each.
+/// Builds messages about instances numbered from one, each with its own `insertId`.
 fn messages(template: &str, number: usize, instances: usize) -> Vec<String> {
     (0..number)
         .map(|number| {
@@ -98,7 +98,7 @@ fn messages(template: &str, number: usize, instances: usize) -> Vec<String> {
         .collect()
 }
 
-/// As long as GKE's names are.
+/// As long as names of GKE nodes.
 fn name(instance: usize) -> String {
     format!("gke-production-eu-spot-pool-{:08x}-{:04x}", instance / 100, instance % 65_536)
 }
@@ -112,10 +112,10 @@ fn attribution<T>() -> Attribution<T> {
     })
 }
 
-/// Ten clusters with four pools of three machine types each.
-fn seed<T>(attribution: &mut Attribution<T>, instances: usize, now: Instant) {
+/// Lists instances of ten clusters with four node pools and three machine types each.
+fn list_all<T>(attribution: &mut Attribution<T>, instances: usize, now: Instant) {
     let scope = Scope::project("mock-project");
-    attribution.begin_resync(&scope, Moment { instant: now, timestamp: Timestamp::now() });
+    attribution.begin_listing(&scope, Moment { instant: now, timestamp: Timestamp::now() });
     for number in 1..=instances {
         let name = name(number);
         attribution.list(
@@ -135,7 +135,7 @@ fn seed<T>(attribution: &mut Attribution<T>, instances: usize, now: Instant) {
             now,
         );
     }
-    attribution.finish_resync(&scope, &Unseen::default(), now);
+    attribution.finish_listing(&scope, &Unseen::default(), now);
 }
 
 fn reference(number: usize, name: &str) -> InstanceRef<'_> {
@@ -147,7 +147,7 @@ fn reference(number: usize, name: &str) -> InstanceRef<'_> {
     }
 }
 
-/// Measures in a process of its own, where nothing else was allocated before.
+/// Measures memory in a child process without earlier allocations.
 fn memory(measure: &str, number: usize) {
     let Ok(program) = env::current_exe() else { return };
     let output = Command::new(program).args(["--child", measure, &number.to_string()]).output();
@@ -160,11 +160,11 @@ fn measure_memory(measure: &str, number: usize) {
     let now = Instant::now();
     let before = status("VmRSS:");
     let mut attribution = attribution::<u64>();
-    let seeding = Instant::now();
+    let listing = Instant::now();
     if measure != "held" {
-        seed(&mut attribution, number, now);
+        list_all(&mut attribution, number, now);
     }
-    let seeding = seeding.elapsed();
+    let listing = listing.elapsed();
     if measure != "instances" {
         let methods = InterruptionMethods::default();
         for instance in 1..=number {
@@ -180,16 +180,16 @@ fn measure_memory(measure: &str, number: usize) {
     let after = status("VmRSS:");
     let each = after.saturating_sub(before) as f64 / number as f64;
     println!(
-        "memory of {number} {measure}: {:.1} MiB, {each:.0} bytes each; the process {:.1} MiB, at most {:.1} MiB; seeded in {:.3} s",
+        "memory of {number} {measure}: {:.1} MiB, {each:.0} bytes each; the process {:.1} MiB, at most {:.1} MiB; listed in {:.3} s",
         after.saturating_sub(before) as f64 / 1_048_576.0,
         after as f64 / 1_048_576.0,
         status("VmHWM:") as f64 / 1_048_576.0,
-        seeding.as_secs_f64()
+        listing.as_secs_f64()
     );
     black_box(attribution);
 }
 
-/// A field of the process's status in bytes, such as its resident memory, or zero where there is no `/proc`.
+/// A field of the process's status in bytes, such as its resident memory. Zero without `/proc`.
 fn status(field: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(field));

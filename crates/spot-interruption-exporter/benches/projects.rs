@@ -1,10 +1,10 @@
-//! What many projects cost: 30,000 nodes in one project, in 30 and in 300, with a Compute API that answers at once and
-//! one that takes 100 ms for each answer; and what operations cost beside, with Pub/Sub and in its place.
+//! Cost of many projects: 30,000 nodes in 1, 30 and 300 projects, with a Compute API that responds immediately or after
+//! 100 ms; and the additional cost of operations, with Pub/Sub and instead of it.
 //!
-//! `cargo bench -p spot-interruption-exporter --bench projects` prints the tables of `BENCHMARKS.md`. CPU time and memory
-//! are the exporter's own, from `/proc`.
+//! `cargo bench -p spot-interruption-exporter --bench projects` prints the tables of `BENCHMARKS.md`. CPU time and
+//! memory of the exporter are read from `/proc`.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for people at a terminal")]
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark run by hand")]
 
 mod exporter;
 
@@ -19,25 +19,25 @@ use tokio::runtime::Runtime;
 
 use self::exporter::{Exporter, PROJECT, pubsub, sum};
 
-/// Rounds that are measured, for the memory to settle.
+/// Number of measured rounds. Memory settles after some of them.
 const ROUNDS: u32 = 8;
 
-/// Between two rounds of instances and operations, where rounds are measured.
+/// Interval of instance and operations listings where rounds are measured.
 const ROUND: Duration = Duration::from_secs(10);
 
 const NODES: u64 = 30_000;
 
-/// Between two listings of a project; longer than any round takes, so that one round can be told from the next.
+/// Interval between listings of a project. Longer than any listing, so that rounds do not overlap.
 const INTERVAL: Duration = Duration::from_secs(30);
 
 fn main() {
-    // Cargo runs bench targets in its tests as well, where nobody wants to wait for this.
+    // `cargo test` runs bench targets too; skip the measurement there.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
     let runtime = Runtime::new().unwrap();
     println!(
-        "| projects | nodes in each | an answer takes | ready after | requests | CPU until ready | idle | ready | after a further round | peak | its requests | its CPU |"
+        "| projects | nodes in each | response time | ready after | requests | CPU until ready | idle | ready | after another round | peak | its requests | its CPU |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
     for (projects, delay) in [(1, 0), (30, 0), (300, 0), (300, 100)] {
@@ -50,10 +50,10 @@ fn main() {
     }
 }
 
-/// Round by round, with 300 projects.
+/// Measures each round with 300 projects.
 fn rounds(runtime: &Runtime, operations: &str, nodes: u64) {
     const PROJECTS: u64 = 300;
-    let (pubsub, compute, names) = world(runtime, PROJECTS, nodes);
+    let (pubsub, compute, names) = simulate(runtime, PROJECTS, nodes);
     let (interval, projects) = (format!("{}s", ROUND.as_secs()), names.join(","));
     let variables = [
         ("SIE_COMPUTE__RESYNC_INTERVAL", interval.as_str()),
@@ -83,8 +83,8 @@ fn rounds(runtime: &Runtime, operations: &str, nodes: u64) {
     assert_eq!(sum(&exporter.get("/metrics"), "spot_instances{"), nodes as f64);
 }
 
-/// Projects with so many nodes altogether, and the names of all projects but the first.
-fn world(runtime: &Runtime, projects: u64, nodes: u64) -> (PubSub, Compute, Vec<String>) {
+/// Simulates projects with `nodes` nodes in total. Returns the names of all projects except the first.
+fn simulate(runtime: &Runtime, projects: u64, nodes: u64) -> (PubSub, Compute, Vec<String>) {
     let names: Vec<String> = (1..projects).map(|number| format!("team-{number}")).collect();
     let (pubsub, compute) = runtime.block_on(async {
         let mut compute = Compute::builder().project(PROJECT, 1);
@@ -101,9 +101,9 @@ fn world(runtime: &Runtime, projects: u64, nodes: u64) -> (PubSub, Compute, Vec<
 }
 
 fn measure(runtime: &Runtime, projects: u64, delay: Duration) {
-    let (pubsub, compute, names) = world(runtime, projects, NODES);
+    let (pubsub, compute, names) = simulate(runtime, projects, NODES);
     let each = NODES / projects;
-    // Each answer waits for itself only.
+    // Delays of concurrent responses do not add up.
     compute.override_reply(Operation::List, Reply::Delay(delay));
 
     let interval = format!("{}s", INTERVAL.as_secs());
@@ -120,10 +120,10 @@ fn measure(runtime: &Runtime, projects: u64, delay: Duration) {
         sleep(Duration::from_millis(5));
     }
     let ready = began.elapsed();
-    let (seeded, requests) = (exporter.usage(), compute.requests().len());
+    let (listed, requests) = (exporter.usage(), compute.requests().len());
     assert_eq!(sum(&exporter.get("/metrics"), "spot_instances{"), NODES as f64);
 
-    // A scrape now and then costs less than what is measured, and none is made while nothing happens.
+    // Scrapes are rare here, because they would be measured too.
     let cpu = exporter.usage().cpu;
     sleep((began + ready + INTERVAL).saturating_duration_since(Instant::now()));
     let listings =
@@ -136,9 +136,9 @@ fn measure(runtime: &Runtime, projects: u64, delay: Duration) {
         "| {projects} | {each} | {} ms | {:.2} s | {requests} | {:.2} s | {} | {} | {} | {} | {} | {:.2} s |",
         delay.as_millis(),
         ready.as_secs_f64(),
-        seeded.cpu.as_secs_f64(),
+        listed.cpu.as_secs_f64(),
         mebibytes(idle),
-        mebibytes(seeded.resident),
+        mebibytes(listed.resident),
         mebibytes(after.resident),
         mebibytes(after.peak),
         all - requests,
@@ -146,7 +146,7 @@ fn measure(runtime: &Runtime, projects: u64, delay: Duration) {
     );
 }
 
-/// A cluster for each project, with three zones and two node pools.
+/// A node. Each project has one cluster, with three zones and two node pools.
 fn instance(id: u64, project: u64) -> Instance {
     let cluster = format!("cluster-{project}");
     let zone = ["europe-west1-b", "europe-west1-c", "europe-west1-d"][(id % 3) as usize];

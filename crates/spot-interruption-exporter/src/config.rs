@@ -1,4 +1,4 @@
-//! The exporter's options, as written and as validated.
+//! The exporter's options: as written, and validated.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,7 +29,7 @@ const DEFAULT_ATTRIBUTION_GRACE: Duration = Duration::from_secs(60);
 const DEFAULT_DEDUP_WINDOW: Duration = Duration::from_secs(600);
 const DEFAULT_TOMBSTONE_TTL: Duration = Duration::from_secs(600);
 
-/// Labels that the exporter gives by itself, which the cluster's label cannot be called.
+/// Labels that the exporter uses itself. The label of the cluster cannot have one of these names.
 const OTHER_LABELS: [&str; 9] = [
     "cluster_location",
     "node_pool",
@@ -42,7 +42,7 @@ const OTHER_LABELS: [&str; 9] = [
     "le",
 ];
 
-/// The configuration as written: all of it text, none of it checked.
+/// The configuration as written: texts that are not validated.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -82,7 +82,7 @@ struct StateWritten {
     path: Option<String>,
 }
 
-/// The section `web`: what the common crate reads, and the page of this exporter.
+/// The section `web`: options of the common crate, and the page of this exporter.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PagesWritten {
@@ -91,24 +91,24 @@ struct PagesWritten {
     interruptions: Option<String>,
 }
 
-/// A configuration that can be run.
+/// A validated configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// How to log.
+    /// Log level and format.
     pub logging: Logging,
-    /// Google Cloud.
+    /// Options of Google Cloud.
     pub google: GoogleConfig,
-    /// Where to listen.
+    /// Addresses to listen on.
     pub listen_addresses: Vec<ListenAddress>,
-    /// The path of the metrics.
+    /// Path of the metrics.
     pub metrics_path: String,
-    /// What the label that names a cluster is called.
+    /// Name of the label that contains the cluster.
     pub cluster_label: String,
-    /// The directory of the durable state, if there is to be one.
+    /// Directory of the durable state, if configured.
     pub state_path: Option<PathBuf>,
-    /// How long things are waited for and remembered.
+    /// Time limits of the state machine.
     pub attribution: Settings,
-    /// Who may use the server, and how.
+    /// TLS, client certificates and users of the HTTP server.
     pub web: Web,
     /// Whether `/interruptions` is served.
     pub interruptions_page: bool,
@@ -133,16 +133,16 @@ impl Config {
                 .default(DEFAULT_CLUSTER_LABEL),
             option(
                 "state.path",
-                "Directory in which counts, instances and recent events outlive the process; without one they do not",
+                "Directory in which counts, instances and recent events are kept across restarts; without it they are lost",
             ),
             option(
                 "attribution_grace",
-                "How long an interruption of an unknown instance waits to be attributed",
+                "How long an interruption of an unknown instance is held before it counts as unattributed",
             )
             .default(format_duration(DEFAULT_ATTRIBUTION_GRACE)),
-            option("dedup_window", "How long an event is recognised when it comes again")
+            option("dedup_window", "How long an event is recognised as a duplicate")
                 .default(format_duration(DEFAULT_DEDUP_WINDOW)),
-            option("tombstone_ttl", "How long an interrupted instance stays known")
+            option("tombstone_ttl", "How long an interrupted instance is remembered")
                 .default(format_duration(DEFAULT_TOMBSTONE_TTL)),
             option(
                 "interruption_methods",
@@ -153,8 +153,11 @@ impl Config {
         settings.extend(Logging::settings(variable, "info", "json"));
         settings.extend(Web::settings(variable));
         settings.push(
-            option("web.interruptions", "Show the last 1,000 interruptions by name at /interruptions")
-                .default("true"),
+            option(
+                "web.interruptions",
+                "Show the last 1,000 interruptions with instance names at /interruptions",
+            )
+            .default("true"),
         );
         settings
     }
@@ -167,8 +170,8 @@ impl Program for Config {
 
     type Error = RunError;
 
-    /// The table of all options. `--config` is the original's only flag, so only those that other exporters have as
-    /// flags have one.
+    /// All options. The Go exporter has only the flag `--config`; other options have a flag only if Prometheus
+    /// exporters have one in common.
     fn settings() -> Vec<Setting> {
         Self::table()
     }
@@ -209,7 +212,9 @@ fn validate(loaded: &Loaded<Written>, environment: &Environment) -> Result<Confi
     };
     let google = GoogleConfig::validate(loaded, &google, environment)?;
     let port = loaded.optional("prometheus.port", prometheus.port.as_ref(), |text| {
-        text.trim().parse::<u16>().map_err(|_| "is no port; allowed is a number from 0 to 65535".to_owned())
+        text.trim()
+            .parse::<u16>()
+            .map_err(|_| "is not a port; allowed is a number from 0 to 65535".to_owned())
     })?;
     let addresses = ListenAddress::validate(loaded, "prometheus.address", prometheus.address.as_ref())?;
     let web = WebWritten {
@@ -248,7 +253,7 @@ fn validate(loaded: &Loaded<Written>, environment: &Environment) -> Result<Confi
             .unwrap_or_else(|| DEFAULT_PATH.to_owned()),
         state_path: loaded.optional("state.path", loaded.written.state.path.as_ref(), |text| {
             match text.trim() {
-                "" => Err("is no path; allowed is that of a directory".to_owned()),
+                "" => Err("is not a path; allowed is the path of a directory".to_owned()),
                 path => Ok(PathBuf::from(path)),
             }
         })?,
@@ -266,10 +271,10 @@ fn cluster_label(loaded: &Loaded<Written>) -> Result<String, ConfigError> {
             && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
             && !text.starts_with("__");
         if !is_label {
-            return Err("is no label name; allowed are letters, digits and underscores, such as kubernetes_cluster".to_owned());
+            return Err("is not a label name; allowed are letters, digits and underscores, such as kubernetes_cluster".to_owned());
         }
         if OTHER_LABELS.contains(&text) {
-            return Err(format!("is another label's name; allowed is any but {}", OTHER_LABELS.join(", ")));
+            return Err(format!("is the name of another label; allowed is any name except {}", OTHER_LABELS.join(", ")));
         }
         Ok(text.to_owned())
     })?;

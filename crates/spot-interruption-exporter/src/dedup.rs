@@ -1,20 +1,19 @@
-//! Recognises an event that has been here before.
+//! Recognizes duplicate events.
 //!
-//! Queues deliver at least once, and a log entry can be written twice. An event is the same when it is about the
-//! same instance and of the same operation (without one: has the same `insertId`), whatever message brought it, or when
-//! the message's id agrees. So the first and the last entry of one operation are one event, and two instances under one
-//! `insertId` are two.
+//! Queues deliver at least once, and a log entry can be written twice. Two messages are the same event if they are
+//! about the same instance and the same operation (without an operation: the same `insertId`), or if their message ids
+//! are equal. So the first and the last entry of an operation are one event, and entries about two instances with one
+//! `insertId` are two events.
 //!
-//! An event is met in steps. [`check`](Dedup::check) tells whether it is new; [`commit`](Dedup::commit)
-//! remembers it, once its effect is decided. An event that has to wait in between is
-//! [`reserve`](Dedup::reserve)d under a ticket, so that a second delivery finds the first one instead of being
-//! counted beside it. Reservations never outlive the process, and need not: what had not been committed had not been
-//! acknowledged either. When its effect is [safe](Dedup::settle), and no sooner, the window begins: until then the
-//! message may come again at any time, for it is not acknowledged.
+//! [`check`](Dedup::check) returns whether an event is new. [`commit`](Dedup::commit) remembers an event after its
+//! outcome is decided. An event that is held in between is [reserved](Dedup::reserve) under a handle, so that a second
+//! delivery finds the first one instead of being counted as well. Reservations are not persisted: a held event is not
+//! acknowledged, so it is delivered again after a restart. The window of an event starts when its effect is
+//! [safe](Dedup::start_window). Until then the message is not acknowledged and can be delivered again at any time.
 //!
-//! Ids are kept as 64-bit SipHash values under a key drawn at random, so nobody can aim for a collision. One that
-//! happens by chance would swallow an event: with a million ids in the window, that befalls one event in 18
-//! million millions.
+//! Ids are stored as 64-bit SipHash values with a random key, so nobody can construct collisions. An accidental
+//! collision would drop an event. With a million ids in the window the probability is one in 18 million million for
+//! each event.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
@@ -25,15 +24,15 @@ use siphasher::sip::SipHasher13;
 use crate::instance::InstanceRef;
 use crate::timeline::{Timeline, TimelineChanges, shrunk_capacity};
 
-/// Remembers events for a window of time.
+/// Remembers events for a time window.
 #[derive(Debug)]
-pub struct Dedup<Ticket> {
+pub struct Dedup<Handle> {
     key: HashKey,
     ids: Ids,
-    waiting: HashMap<u64, Ticket, BuildHasherDefault<AlreadyHashed>>,
+    held: HashMap<u64, Handle, BuildHasherDefault<AlreadyHashed>>,
 }
 
-/// Ids that are forgotten a window of time after it is safe that they were met.
+/// Set of ids. Each is removed a fixed time after its event is safe.
 #[derive(Debug)]
 pub(crate) struct Ids {
     window: Duration,
@@ -42,7 +41,7 @@ pub(crate) struct Ids {
 }
 
 impl Ids {
-    /// Remembers what was written down.
+    /// Restores the ids from the durable state.
     pub(crate) fn restore(window: Duration, order: Timeline<u64>) -> Self {
         Self { window, seen: order.values().collect(), order }
     }
@@ -57,26 +56,26 @@ impl Ids {
         }
     }
 
-    /// How many ids were ever added.
-    pub(crate) fn added(&self) -> u64 {
+    /// Number of ids ever added.
+    pub(crate) fn total_added(&self) -> u64 {
         self.order.next_number()
     }
 
-    /// The first so many ids are safe: their window begins, unless it began before.
-    pub(crate) fn settle(&mut self, added: u64, now: Instant) {
-        self.order.set_end(added, now + self.window);
+    /// Starts the window of the first `added` ids, where it has not started yet.
+    pub(crate) fn start_window(&mut self, total_added: u64, now: Instant) {
+        self.order.set_end(total_added, now + self.window);
     }
 
-    /// Forgets the ids whose window had passed at a moment.
+    /// Removes the ids whose window has ended.
     pub(crate) fn expire(&mut self, moment: Instant) {
         while let Some(id) = self.order.pop_due(moment) {
             self.forget(id);
         }
     }
 
-    /// Forgets the oldest ids that are safe until there are no more than so many.
-    pub(crate) fn bound(&mut self, most: usize) {
-        while self.len() > most
+    /// Removes the oldest ids that are safe until at most `max` remain.
+    pub(crate) fn remove_oldest(&mut self, max: usize) {
+        while self.len() > max
             && let Some(end) = self.order.next_end()
             && let Some(id) = self.order.pop_due(end)
         {
@@ -84,8 +83,7 @@ impl Ids {
         }
     }
 
-    /// What came and went since the last time that this was asked. It is about to be written down, so the window of
-    /// what is not safe yet begins now.
+    /// Returns the changes since the last call, for a commit. The window of ids that are not safe yet starts now.
     pub(crate) fn take_changes(&mut self, now: Instant) -> TimelineChanges<u64> {
         self.order.take_changes(now + self.window)
     }
@@ -102,19 +100,19 @@ impl Ids {
     }
 }
 
-/// The key of the hash function. Ids that are written down can be recognised by whoever has the same one.
+/// The key of the hash function. Stored hashes can be compared only under the same key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HashKey(pub u64, pub u64);
 
 impl HashKey {
-    /// A key of one's own: the standard library seeds each hasher state at random.
+    /// Returns a random key. The standard library seeds each hasher state at random.
     #[must_use]
     pub fn random() -> Self {
         let random = || RandomState::new().build_hasher().finish();
         Self(random(), random())
     }
 
-    /// The hash of texts, absent ones included. It depends on nothing but them and the key.
+    /// Hashes a list of optional texts. The result depends only on the texts and the key.
     fn hash(self, parts: &[Option<&[u8]>]) -> u64 {
         let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
         for part in parts {
@@ -125,7 +123,7 @@ impl HashKey {
         hasher.finish()
     }
 
-    /// The hash of an instance: of its id, or of zone and name where there is none.
+    /// Hashes an instance: its id, or zone and name if it has no id.
     fn hash_instance(self, instance: &InstanceRef<'_>) -> u64 {
         match (instance.id, instance.zone_and_name()) {
             (Some(id), _) => self.hash(&[Some(id.get().to_le_bytes().as_slice())]),
@@ -137,48 +135,48 @@ impl HashKey {
     }
 }
 
-/// What tells an event from others.
+/// Hashes that identify an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint {
     message: u64,
     event: Option<u64>,
     instance: u64,
-    /// The event, where an operation tells it from others.
+    /// Hash of the event, if the event has an operation.
     operation: Option<u64>,
 }
 
-/// What is known of an event.
+/// Result of [`Dedup::check`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Acquaintance<Ticket> {
-    /// Nothing.
+pub enum DedupStatus<Handle> {
+    /// The event was not seen before.
     New,
-    /// It has been here, and waits for its effect.
-    Waiting(Ticket),
-    /// Its effect is decided.
-    Seen,
+    /// The event was received before and is held under this handle.
+    Held(Handle),
+    /// The outcome of the event is already decided.
+    Duplicate,
 }
 
-impl<Ticket: Copy> Dedup<Ticket> {
-    /// Remembers nothing yet, and later each event for `window` after its effect is safe.
+impl<Handle: Copy> Dedup<Handle> {
+    /// Creates an empty memory that keeps each event for `window` after its effect is safe.
     #[must_use]
     pub fn new(window: Duration, key: HashKey) -> Self {
         Self::restore(window, key, Timeline::default())
     }
 
-    /// Remembers what was written down under the same key.
+    /// Restores the ids that were stored under the same key.
     #[must_use]
     pub fn restore(window: Duration, key: HashKey, order: Timeline<u64>) -> Self {
-        Self { key, ids: Ids::restore(window, order), waiting: HashMap::default() }
+        Self { key, ids: Ids::restore(window, order), held: HashMap::default() }
     }
 
-    /// What is remembered and forgotten since the last time that this was asked. It is about to be written down, so
-    /// the window of what is not safe yet begins now.
+    /// Returns the ids added and removed since the last call, for a commit. The window of ids that are not safe yet
+    /// starts now.
     pub fn take_changes(&mut self, now: Instant) -> TimelineChanges<u64> {
         self.ids.take_changes(now)
     }
 
-    /// The fingerprint of an event about an instance. Without an operation and an `insertId`, the message that brought
-    /// it is all there is to go by.
+    /// Returns the fingerprint of an event about an instance. Without an operation and an `insertId`, only the message
+    /// id identifies the event.
     #[must_use]
     pub fn fingerprint(
         &self,
@@ -202,8 +200,8 @@ impl<Ticket: Copy> Dedup<Ticket> {
         }
     }
 
-    /// The fingerprint of an interruption that the provider's API lists as an operation. It is the same event as one that
-    /// a message tells of by the instance's id and the operation, or by its name and the operation.
+    /// Returns the fingerprint of an interruption that Compute Engine lists as an operation. It equals the event of a
+    /// message about the same operation that contains the instance's id, or only its name.
     #[must_use]
     pub fn fingerprint_of_operation(&self, instance: &InstanceRef<'_>, operation: &str) -> Fingerprint {
         let by_id = InstanceRef { id: instance.id, ..InstanceRef::default() };
@@ -223,8 +221,8 @@ impl<Ticket: Copy> Dedup<Ticket> {
         }
     }
 
-    /// The fingerprint of a creation that failed: an operation fails once, however many entries say so. Apart from
-    /// the creation itself, which may have been announced under the same ids before.
+    /// Returns the fingerprint of a failed creation. All entries of an operation about the failure are one event. The
+    /// event differs from the creation itself, which can have been announced under the same ids.
     #[must_use]
     pub fn fingerprint_of_failure(
         &self,
@@ -246,62 +244,62 @@ impl<Ticket: Copy> Dedup<Ticket> {
         }
     }
 
-    /// Whether an event is new.
+    /// Returns whether an event is new, held or a duplicate.
     #[must_use]
-    pub fn check(&self, fingerprint: &Fingerprint) -> Acquaintance<Ticket> {
+    pub fn check(&self, fingerprint: &Fingerprint) -> DedupStatus<Handle> {
         let keys = fingerprint.keys();
         if keys.clone().any(|key| self.ids.contains(key)) {
-            return Acquaintance::Seen;
+            return DedupStatus::Duplicate;
         }
-        let waiting = keys.into_iter().find_map(|key| self.waiting.get(&key));
-        waiting.map_or(Acquaintance::New, |ticket| Acquaintance::Waiting(*ticket))
+        let held = keys.into_iter().find_map(|key| self.held.get(&key));
+        held.map_or(DedupStatus::New, |handle| DedupStatus::Held(*handle))
     }
 
-    /// Notes that an event waits under `ticket`.
-    pub fn reserve(&mut self, fingerprint: &Fingerprint, ticket: Ticket) {
+    /// Notes that an event is held under `handle`.
+    pub fn reserve(&mut self, fingerprint: &Fingerprint, handle: Handle) {
         for key in fingerprint.keys() {
-            self.waiting.insert(key, ticket);
+            self.held.insert(key, handle);
         }
     }
 
-    /// Forgets that an event waits: its message goes back.
+    /// Removes a reservation, because the message is returned to its queue.
     pub fn release(&mut self, fingerprint: &Fingerprint) {
         for key in fingerprint.keys() {
-            self.waiting.remove(&key);
+            self.held.remove(&key);
         }
     }
 
-    /// Remembers an event whose effect is decided.
+    /// Remembers an event whose outcome is decided.
     pub fn commit(&mut self, fingerprint: &Fingerprint) {
         for key in fingerprint.keys() {
-            self.waiting.remove(&key);
+            self.held.remove(&key);
             self.ids.add(key);
         }
     }
 
-    /// How many ids were ever committed: tells later which of them [are safe](Self::settle).
+    /// Number of ids ever committed, to be passed to [`start_window`](Self::start_window) when they are safe.
     #[must_use]
     pub fn committed(&self) -> u64 {
-        self.ids.added()
+        self.ids.total_added()
     }
 
-    /// The effect of the first so many ids is safe: their window begins, unless it began before.
-    pub fn settle(&mut self, committed: u64, now: Instant) {
-        self.ids.settle(committed, now);
+    /// Starts the window of the first `committed` ids, whose effect is safe. A window that has started is not changed.
+    pub fn start_window(&mut self, committed: u64, now: Instant) {
+        self.ids.start_window(committed, now);
     }
 
-    /// Forgets the events whose window had passed at a moment.
+    /// Removes the events whose window has ended.
     pub fn expire(&mut self, moment: Instant) {
         self.ids.expire(moment);
     }
 
-    /// How many ids are remembered.
+    /// Number of remembered ids.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.ids.len() + self.waiting.len()
+        self.ids.len() + self.held.len()
     }
 
-    /// Whether nothing is remembered.
+    /// Whether no id is remembered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -309,33 +307,34 @@ impl<Ticket: Copy> Dedup<Ticket> {
 }
 
 impl Fingerprint {
-    /// Tells the message from others.
+    /// Identifies the message.
     pub(crate) fn message(&self) -> u64 {
         self.message
     }
 
-    /// Tells the instance from others.
+    /// Identifies the instance.
     pub(crate) fn instance(&self) -> u64 {
         self.instance
     }
 
-    /// Tells the event from others, where it is known by its operation.
+    /// Identifies the event, if it has an operation.
     pub(crate) fn operation(&self) -> Option<u64> {
         self.operation
     }
 
-    /// Both hashes are of the same keyed function, but of differently shaped data, so they can share a table.
+    /// The keys in the set of ids. Both hashes use one keyed function on differently shaped data, so one set can hold
+    /// both.
     pub(crate) fn keys(&self) -> impl Iterator<Item = u64> + Clone + use<> {
         [Some(self.message), self.event].into_iter().flatten()
     }
 }
 
-/// Passes on a hash as its own hash.
+/// Hasher for keys that are hashes already.
 #[derive(Debug, Default)]
 pub(crate) struct AlreadyHashed(u64);
 
 impl Hasher for AlreadyHashed {
-    /// The keys are hashes, so this is not called; it has to be there all the same.
+    /// Required by the trait, but unused: the keys are `u64`.
     fn write(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             self.0 = self.0.rotate_left(8) ^ u64::from(byte);
@@ -360,24 +359,24 @@ mod tests {
     }
 
     #[test]
-    fn what_a_storm_took_is_given_back() {
+    fn frees_memory_after_a_burst() {
         let (now, window) = (Instant::now(), Duration::from_secs(60));
         let mut dedup = Dedup::<()>::new(window, HashKey(1, 2));
         for message in 0..100_000 {
             let fingerprint = fingerprint(&dedup, &message.to_string());
             dedup.commit(&fingerprint);
         }
-        dedup.settle(dedup.committed(), now);
+        dedup.start_window(dedup.committed(), now);
         let late = fingerprint(&dedup, "late");
         dedup.commit(&late);
         assert!(dedup.ids.seen.capacity() >= 100_000);
         dedup.expire(now + window);
         assert!(dedup.ids.seen.capacity() <= 4_096, "{}", dedup.ids.seen.capacity());
-        assert_eq!((dedup.len(), dedup.check(&late)), (1, Acquaintance::Seen));
+        assert_eq!((dedup.len(), dedup.check(&late)), (1, DedupStatus::Duplicate));
     }
 
     #[test]
-    fn the_window_begins_when_the_effect_is_safe() {
+    fn starts_the_window_when_the_effect_is_safe() {
         let (now, window) = (Instant::now(), Duration::from_secs(60));
         let mut dedup = Dedup::<()>::new(window, HashKey(1, 2));
         let (first, second) = (fingerprint(&dedup, "first"), fingerprint(&dedup, "second"));
@@ -385,17 +384,17 @@ mod tests {
         let committed = dedup.committed();
         dedup.commit(&second);
         dedup.expire(now + 10 * window);
-        assert_eq!(dedup.check(&first), Acquaintance::Seen);
-        dedup.settle(committed, now + 10 * window);
-        dedup.settle(committed, now + 11 * window);
+        assert_eq!(dedup.check(&first), DedupStatus::Duplicate);
+        dedup.start_window(committed, now + 10 * window);
+        dedup.start_window(committed, now + 11 * window);
         dedup.expire(now + 10 * window + window / 2);
-        assert_eq!(dedup.check(&first), Acquaintance::Seen);
+        assert_eq!(dedup.check(&first), DedupStatus::Duplicate);
         dedup.expire(now + 11 * window);
-        assert_eq!([dedup.check(&first), dedup.check(&second)], [Acquaintance::New, Acquaintance::Seen]);
+        assert_eq!([dedup.check(&first), dedup.check(&second)], [DedupStatus::New, DedupStatus::Duplicate]);
     }
 
     #[test]
-    fn an_event_is_told_by_instance_and_operation_or_insert_id() {
+    fn distinguishes_events_by_instance_and_operation_or_insert_id() {
         let dedup = Dedup::<()>::new(Duration::ZERO, HashKey(1, 2));
         let named = |id, zone: &'static str, name: &'static str| InstanceRef {
             id: crate::instance::InstanceId::new(id),
@@ -415,8 +414,8 @@ mod tests {
             event(named(1, "z", "n"), Some("o"), None),
             event(named(1, "z", "n"), Some("i"), None),
         ];
-        for (place, other) in others.iter().enumerate() {
-            assert!(*other != known && !others[..place].contains(other), "{place}");
+        for (index, other) in others.iter().enumerate() {
+            assert!(*other != known && !others[..index].contains(other), "{index}");
         }
         assert_eq!(event(named(1, "z", "n"), None, None), None);
         assert_eq!(event(named(1, "z", "n"), Some(""), Some("")), None);

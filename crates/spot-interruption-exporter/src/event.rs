@@ -1,4 +1,4 @@
-//! What can happen to an instance: what the parsers of the providers' messages produce.
+//! Events of instances: the output of the providers' parsers.
 
 use std::borrow::Cow;
 
@@ -7,78 +7,79 @@ use thiserror::Error;
 
 use crate::instance::{Instance, InstanceRef};
 
-/// What a message says: an event, and what tells it from others.
+/// A decoded message: an event and the ids that identify it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry<'a> {
     /// The id of the log entry, the same in every copy of it.
     pub insert_id: Option<Cow<'a, str>>,
-    /// The operation that the entry belongs to.
+    /// The id of the operation that the entry belongs to.
     pub operation_id: Option<Cow<'a, str>>,
-    /// When it happened.
+    /// Time of the event.
     pub timestamp: Option<Timestamp>,
-    /// What happened.
+    /// The event.
     pub event: Event<'a>,
 }
 
-/// What happened.
+/// What happened to an instance.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event<'a> {
     /// An instance was interrupted.
     Interruption {
-        /// Which one.
+        /// The interrupted instance.
         instance: InstanceRef<'a>,
-        /// By which of the configured methods.
+        /// The configured method that interrupted it.
         reason: InterruptionReason,
     },
-    /// An instance was created, inside a cluster or outside any.
+    /// An instance was created, as a node of a cluster or not.
     Creation(Instance<'a>),
-    /// An instance was created by a bulk insert. The entry of the instance has no labels, and the entry that has
-    /// them names no instance, so this one is to be looked up.
+    /// An instance was created by a bulk insert. Its entry has no labels, and the entry with the labels names no
+    /// instance, so this instance has to be looked up.
     UnlabelledCreation(InstanceRef<'a>),
-    /// The request of a bulk insert: it says that a cluster exists, before any of its instances has a name.
+    /// The request of a bulk insert. It makes a cluster known before any of its instances has a name.
     BulkRequest {
-        /// The cluster, if the instances are to be nodes of one.
+        /// The cluster, if the instances will be nodes of one.
         cluster: Option<Cow<'a, str>>,
     },
-    /// A creation has finished. It tells nothing of the instance but its id.
+    /// A creation has finished. The entry contains only the id of the instance.
     CreationFinished(InstanceRef<'a>),
-    /// A creation has failed, as happens when a zone runs out of spot capacity.
+    /// A creation has failed, for example because a zone has no spot capacity.
     CreationFailed(FailedCreation<'a>),
-    /// Nothing that matters here.
+    /// The message has no effect.
     Ignored(Ignored),
 }
 
-/// What a creation that has failed says.
+/// A failed creation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FailedCreation<'a> {
-    /// What was to be created, as far as the entry says: it repeats the request or names the instance, or both.
+    /// The instance to create, as far as the entry describes it: an entry repeats the request, names the instance, or
+    /// both.
     pub instance: Instance<'a>,
-    /// Whether the entry repeats the request, so that it says what was to be created.
+    /// Whether the entry repeats the request and so describes the instance.
     pub is_described: bool,
     /// Whether the request was for an instance that cannot be preempted.
     pub on_demand: bool,
-    /// Whether the creation had begun, so that the instance was announced before. A request that was turned down at
-    /// once may name an instance that exists: that can be why it was turned down.
+    /// Whether the operation had started, so that an earlier entry announced the instance. An immediately rejected
+    /// request can name an existing instance, for example when its name is already used.
     pub had_begun: bool,
-    /// Why.
+    /// Why the creation failed.
     pub reason: FailureReason,
 }
 
-/// Why a creation has failed: the values of a label.
+/// Why a creation failed: the values of the `reason` label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FailureReason {
-    /// The zone has no capacity of that kind.
+    /// The zone has no capacity for the machine type.
     Stockout,
-    /// The project's quota is exhausted.
+    /// The quota of the project is exhausted.
     Quota,
-    /// The caller lacks the permission.
+    /// The caller lacks a permission.
     Permission,
-    /// Anything else.
+    /// Any other reason.
     Other,
 }
 
 impl FailureReason {
-    /// Every reason.
+    /// All reasons.
     pub const ALL: [Self; 4] = [Self::Stockout, Self::Quota, Self::Permission, Self::Other];
 
     /// The value of the `reason` label.
@@ -93,25 +94,25 @@ impl FailureReason {
     }
 }
 
-/// Why a well-formed message has no effect.
+/// UnattributedCause a well-formed message has no effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ignored {
-    /// The entry is about another method.
+    /// The entry is about a method that is not configured.
     OtherMethod,
-    /// A creation failed that is not counted: on demand, outside any cluster, or of an instance that nobody knows.
+    /// A failed creation that is not counted: on demand, outside any cluster, or of an unknown instance.
     FailedCreation,
-    /// The entry ends an operation and repeats nothing of its request.
+    /// The last entry of an operation, without the request.
     OperationEnd,
     /// The request of a bulk insert, which names no instance.
     BulkRequest,
-    /// The instance is no node of a cluster.
+    /// The instance is not a node of a cluster.
     NotKubernetes,
-    /// The instance has no labels in its log entry, and could not be looked up in time.
+    /// The log entry of the instance has no labels, and the lookup did not succeed in time.
     Unresolved,
 }
 
 impl Ignored {
-    /// The word for log lines.
+    /// The value for log lines.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -125,29 +126,29 @@ impl Ignored {
     }
 }
 
-/// Why a message cannot be read.
+/// Why a message cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Invalid {
-    /// Not JSON at all, or broken off.
-    #[error("not JSON: stopped making sense at line {line} column {column}")]
+    /// Invalid or truncated JSON.
+    #[error("not JSON: syntax error at line {line} column {column}")]
     NotJson {
-        /// Counted from one.
+        /// Line of the error, starting at 1.
         line: usize,
-        /// Counted from one.
+        /// Column of the error, starting at 1.
         column: usize,
     },
-    /// JSON, but no event.
+    /// Valid JSON that is not an event.
     #[error("{text}")]
     NotAnEvent {
-        /// The word for log lines.
+        /// The value for log lines.
         label: &'static str,
-        /// What is wrong with it.
+        /// Description of the problem.
         text: &'static str,
     },
 }
 
 impl Invalid {
-    /// The word for log lines.
+    /// The value for log lines.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -157,14 +158,14 @@ impl Invalid {
     }
 }
 
-/// The parsers accept every value of every type, so what serde_json reports is always about the JSON itself.
+/// The parsers accept every type of value, so serde_json only reports syntax errors.
 impl From<serde_json::Error> for Invalid {
     fn from(error: serde_json::Error) -> Self {
         Self::NotJson { line: error.line(), column: error.column() }
     }
 }
 
-/// Why an instance was interrupted: one of [`Reasons`].
+/// Reason of an interruption: an index into [`Reasons`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct InterruptionReason(usize);
 
@@ -175,7 +176,7 @@ pub struct Reasons {
 }
 
 impl Reasons {
-    /// The reason of that label, which is added if it is not there yet.
+    /// Returns the reason with this label and adds it if it is missing.
     pub fn labelled(&mut self, label: &str) -> InterruptionReason {
         let index = self.labels.iter().position(|known| **known == *label).unwrap_or(self.labels.len());
         if index == self.labels.len() {
@@ -184,7 +185,7 @@ impl Reasons {
         InterruptionReason(index)
     }
 
-    /// Every reason that there is.
+    /// All reasons.
     pub fn iter(&self) -> impl Iterator<Item = InterruptionReason> {
         (0..self.labels.len()).map(InterruptionReason)
     }
@@ -192,7 +193,7 @@ impl Reasons {
     /// The value of the `reason` label.
     #[must_use]
     pub fn label(&self, reason: InterruptionReason) -> &str {
-        // A reason of another set could be out of bounds, and deserves no panic.
+        // A reason of another set may be out of bounds; that must not panic.
         self.labels.get(reason.0).map_or("", |label| label)
     }
 }

@@ -1,4 +1,4 @@
-//! What the landing page says: how the scopes are, what came last, and how much there is.
+//! Rows of the landing page: state of the scopes, last events, and totals.
 
 use std::time::Instant;
 
@@ -6,12 +6,12 @@ use exporter_common::http::{Fact, ago};
 
 use crate::metrics::{OwnMetrics, ScopeState};
 use crate::source::Queue;
-use crate::state::State;
+use crate::state::PipelineState;
 
-/// The rows of the page. `subscriptions` are the names of the subscriptions, creations first; `has_operations` says that
+/// Returns the rows. `subscriptions` are the names of the subscriptions, creations first. `has_operations` is true if
 /// operations are listed.
 pub(crate) fn facts<T>(
-    state: &State<T>,
+    state: &PipelineState<T>,
     metrics: &OwnMetrics,
     subscriptions: &[impl AsRef<str>],
     has_operations: bool,
@@ -33,8 +33,8 @@ pub(crate) fn facts<T>(
     }
     let operations = [Queue::Operations, Queue::Reconciled];
     if !subscriptions.is_empty() {
-        let told = last.interruption(&[Queue::Interruptions, Queue::Creations]);
-        facts.push(Fact::new("Last interruption by a message", age(told)));
+        let by_message = last.interruption(&[Queue::Interruptions, Queue::Creations]);
+        facts.push(Fact::new("Last interruption by a message", age(by_message)));
     }
     if has_operations {
         facts.push(Fact::new("Last operation", age(last.taken(&operations))));
@@ -59,7 +59,7 @@ pub(crate) fn facts<T>(
     facts
 }
 
-/// How many scopes are in which state, and the names of those that are not complete.
+/// Adds the number of scopes in each state, and the names of scopes that are not complete.
 fn scopes(facts: &mut Vec<Fact>, title: &'static str, what: &str, states: Vec<(ScopeState, usize, String)>) {
     let numbers = states.iter().map(|(state, number, _)| format!("{}: {number}", state.label()));
     let numbers: Vec<String> = numbers.collect();

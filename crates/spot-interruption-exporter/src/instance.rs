@@ -1,4 +1,4 @@
-//! The words for instances: which one is meant, and what is known of one.
+//! Identity and description of an instance.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,12 +6,12 @@ use std::num::NonZeroU64;
 
 use jiff::Timestamp;
 
-/// The number that the provider gives an instance. It is never reused, unlike the name.
+/// The numeric id that the provider assigns to an instance. Unlike the name, it is never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InstanceId(NonZeroU64);
 
 impl InstanceId {
-    /// The id of that number; zero is what the services write for "none".
+    /// Wraps a number. Returns `None` for zero, which Google's services write for "no id".
     #[must_use]
     pub fn new(id: u64) -> Option<Self> {
         NonZeroU64::new(id).map(Self)
@@ -30,35 +30,35 @@ impl fmt::Display for InstanceId {
     }
 }
 
-/// Which instance is meant, as far as the source says. Whoever makes one sees to it that it names an instance: by
-/// id, or by zone and name.
+/// Reference to an instance with the fields that its source contains. A reference identifies an instance by id, or by
+/// zone and name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InstanceRef<'a> {
-    /// The number, which settles the matter wherever both sides have one.
+    /// The numeric id. If both sides of a comparison have an id, only the id decides.
     pub id: Option<InstanceId>,
-    /// The project's id. Absent too where the source gives the project's number: that says nothing without a
-    /// directory of projects, and is compatible with any id.
+    /// The id of the project. `None` if unknown, or if the source contains only the project's number, which cannot be
+    /// compared without a list of projects. `None` matches every project.
     pub project: Option<Cow<'a, str>>,
     /// The zone, such as `europe-west1-c`.
     pub zone: Option<Cow<'a, str>>,
-    /// The name, unique in its project and zone at any one time.
+    /// The name, unique in its project and zone at any time.
     pub name: Option<Cow<'a, str>>,
 }
 
 impl<'a> InstanceRef<'a> {
-    /// Zone and name, when both are given.
+    /// Zone and name, if both are known.
     #[must_use]
     pub fn zone_and_name(&self) -> Option<(&str, &str)> {
         Some((self.zone.as_deref()?, self.name.as_deref()?))
     }
 
-    /// Whether it says enough to mean one instance.
+    /// Whether the reference identifies one instance.
     #[must_use]
     pub fn identifies(&self) -> bool {
         self.id.is_some() || self.zone_and_name().is_some()
     }
 
-    /// Fills what is absent from another reference to the same instance.
+    /// Fills missing fields from another reference to the same instance.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self {
@@ -70,11 +70,11 @@ impl<'a> InstanceRef<'a> {
     }
 }
 
-/// An [`InstanceRef`] with its text in one piece: there can be very many of these at once.
+/// An [`InstanceRef`] with its texts in one allocation, because very many are stored.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CompactRef {
     id: Option<InstanceId>,
-    /// Project, zone and name, absent ones being empty.
+    /// Project, zone and name, concatenated. Missing parts are empty.
     text: Box<str>,
     zone_at: u32,
     name_at: u32,
@@ -103,29 +103,29 @@ impl CompactRef {
     }
 }
 
-/// What a creation event, a listing or a look-up says about one instance.
+/// Description of an instance from a creation event, a listing or a lookup.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Instance<'a> {
-    /// Which instance this is.
+    /// Identity of the instance.
     pub instance: InstanceRef<'a>,
-    /// The Kubernetes cluster that it is a node of; `None` for an instance outside any.
+    /// The Kubernetes cluster of the node, or `None` if the instance is not a node.
     pub cluster: Option<Cow<'a, str>>,
     /// The region or zone of the cluster's control plane.
     pub location: Option<Cow<'a, str>>,
-    /// The node pool, GKE's or Karpenter's.
+    /// The node pool of GKE or Karpenter.
     pub node_pool: Option<Cow<'a, str>>,
     /// The machine type's name, such as `n2-standard-8`.
     pub machine_type: Option<Cow<'a, str>>,
-    /// Whether it can be preempted.
+    /// Whether the instance can be preempted.
     pub spot: bool,
-    /// Whether it runs, or is about to. A preempted instance can remain, terminated, for a while.
+    /// Whether the instance runs or is starting. A preempted instance can still exist in the state TERMINATED.
     pub running: bool,
-    /// When it was created.
+    /// Creation time.
     pub created_at: Option<Timestamp>,
 }
 
 impl Instance<'_> {
-    /// The same, borrowing nothing.
+    /// Copies all borrowed texts.
     #[must_use]
     pub fn into_owned(self) -> Instance<'static> {
         let own = |text: Option<Cow<'_, str>>| text.map(|text| Cow::Owned(text.into_owned()));

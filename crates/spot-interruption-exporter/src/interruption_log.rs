@@ -1,23 +1,23 @@
-//! One log line for each interruption, so that an operator can tell which node it was.
+//! One log line for each interruption, with the name of the node.
 //!
-//! In a burst only the first lines of each second are written, then one line with the number of those left out: the
-//! metrics have them all.
+//! In a burst, only the first lines of each second are written, followed by one line with the number of omitted lines.
+//! The metrics count all interruptions.
 
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::attribution::{Counted, Outcome, Why};
+use crate::attribution::{Counted, Outcome, UnattributedCause};
 use crate::event::{Entry, Event, InterruptionReason, Reasons};
 use crate::instance::{CompactRef, InstanceId};
 use crate::inventory::{Inventory, Profile};
 
-/// Lines in one second.
+/// Maximum number of lines per second.
 const LINES: u64 = 10;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The instance that a message is about, if it is one about an interruption. Other messages are not logged with one.
+/// Returns the instance of an interruption. Other events are logged without their instance.
 pub(crate) fn subject(entry: &Entry<'_>) -> CompactRef {
     match &entry.event {
         Event::Interruption { instance, .. } => instance.into(),
@@ -25,23 +25,23 @@ pub(crate) fn subject(entry: &Entry<'_>) -> CompactRef {
     }
 }
 
-/// Writes the lines.
+/// Writes the log lines.
 #[derive(Debug)]
 pub(crate) struct InterruptionLog {
     reasons: Reasons,
-    /// When the present second began.
+    /// Start of the current second.
     second: Option<Instant>,
-    /// Interruptions in it.
+    /// Number of interruptions in the current second.
     interruptions: u64,
 }
 
 impl InterruptionLog {
-    /// Nothing is written yet.
+    /// Creates a log without lines.
     pub(crate) fn new(reasons: Reasons) -> Self {
         Self { reasons, second: None, interruptions: 0 }
     }
 
-    /// Writes a line if the outcome is that of an interruption. `now` is one moment by both clocks.
+    /// Writes a line if the outcome is an interruption. `now` is the current time by both clocks.
     pub(crate) fn write(
         &mut self,
         subject: &CompactRef,
@@ -51,10 +51,10 @@ impl InterruptionLog {
     ) {
         let line = match *outcome {
             Outcome::Counted(Counted { profile, reason, at, lifetime }) => {
-                Line { profile: Some(inventory.profile(profile)), reason, at, lifetime, why: None }
+                Line { profile: Some(inventory.profile(profile)), reason, at, lifetime, cause: None }
             }
-            Outcome::Unattributed { reason, at, why } => {
-                Line { profile: None, reason, at, lifetime: None, why: Some(why) }
+            Outcome::Unattributed { reason, at, cause } => {
+                Line { profile: None, reason, at, lifetime: None, cause: Some(cause) }
             }
             _ => return,
         };
@@ -71,32 +71,32 @@ impl InterruptionLog {
         self.second.filter(|_| self.interruptions > LINES).map(|second| second + SECOND)
     }
 
-    /// Says how many lines were left out, if the second is over.
+    /// Logs the number of omitted lines at the end of the second.
     pub(crate) fn flush(&mut self, now: Instant) {
         if self.second.is_some_and(|second| now.saturating_duration_since(second) >= SECOND) {
             self.finish();
         }
     }
 
-    /// Says how many lines were left out.
+    /// Logs the number of omitted lines.
     pub(crate) fn finish(&mut self) {
         let left_out = self.interruptions.saturating_sub(LINES);
         if left_out > 0 {
-            tracing::info!(left_out, "further interruptions within a second are not logged one by one");
+            tracing::info!(left_out, "further interruptions in this second were not logged individually");
         }
         self.second = None;
         self.interruptions = 0;
     }
 }
 
-/// What a line says beside the instance.
+/// Contents of a line, except the instance.
 struct Line<'a> {
     profile: Option<&'a Profile>,
     reason: InterruptionReason,
     at: Option<Timestamp>,
     lifetime: Option<Duration>,
-    /// Why it belongs to no known cluster.
-    why: Option<Why>,
+    /// Why the instance belongs to no known cluster.
+    cause: Option<UnattributedCause>,
 }
 
 impl Line<'_> {
@@ -104,7 +104,7 @@ impl Line<'_> {
         let named = subject.get();
         let known = |field: fn(&Profile) -> &str| self.profile.map(field).filter(|text| !text.is_empty());
         let delay = self.at.map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default());
-        // A field without a value is left out of the line.
+        // Fields without a value are omitted.
         tracing::info!(
             instance = named.name.as_deref(),
             id = named.id.map(InstanceId::get),
@@ -116,7 +116,7 @@ impl Line<'_> {
             reason = reasons.label(self.reason),
             lifetime_seconds = self.lifetime.map(|lifetime| lifetime.as_secs_f64()),
             delay_seconds = delay.map(|delay| delay.as_secs_f64()),
-            unattributed = self.why.map(Why::label),
+            unattributed = self.cause.map(UnattributedCause::label),
             "an instance was interrupted"
         );
     }

@@ -1,7 +1,7 @@
-//! What is counted.
+//! The counts.
 //!
-//! An interruption is counted in one place, by profile and reason; what the metrics show are sums over that, so they
-//! cannot disagree.
+//! An interruption is counted once, by profile and reason. The metrics are sums of these counts, so they are always
+//! consistent.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,39 +13,39 @@ use crate::event::{FailureReason, InterruptionReason};
 use crate::inventory::ProfileId;
 use crate::source::Queue;
 
-/// Bounds of the age at interruption, in seconds: a spot VM may live for minutes or for weeks.
+/// Buckets of the age at interruption, in seconds: from minutes to a week.
 pub const LIFETIME: Bounds = [
     60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 28_800.0, 43_200.0, 86_400.0, 259_200.0,
     604_800.0,
 ];
 
-/// Bounds of the time from an event to its being counted, in seconds.
+/// Buckets of the time from an event until it is counted, in seconds.
 pub const DELIVERY: Bounds = [0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 3_600.0];
 
-/// The upper bounds of a histogram's buckets but the last, which has none.
+/// The upper bounds of a histogram's buckets, except the last, which is infinite.
 pub type Bounds = [f64; 12];
 
 /// The values of the `outcome` label of messages.
 pub const OUTCOMES: [&str; 6] = ["counted", "unattributed", "added", "duplicate", "ignored", "invalid"];
 
-/// A histogram's observations.
+/// The observations of a histogram.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Tally {
-    /// Of all observed values.
+    /// Sum of all observed values.
     pub sum: f64,
-    /// Observations by bucket, not accumulated.
+    /// Number of observations in each bucket, not cumulative.
     pub buckets: [u64; 13],
 }
 
 impl Tally {
-    /// Counts a value.
+    /// Adds an observation.
     pub fn observe(&mut self, bounds: &Bounds, value: f64) {
         let bucket = bounds.iter().position(|bound| value <= *bound).unwrap_or(bounds.len());
         self.sum += value;
         self.buckets[bucket] += 1;
     }
 
-    /// Adds another tally of the same bounds.
+    /// Adds another tally with the same bounds.
     pub fn add(&mut self, other: &Self) {
         self.sum += other.sum;
         for (own, other) in self.buckets.iter_mut().zip(other.buckets) {
@@ -53,47 +53,47 @@ impl Tally {
         }
     }
 
-    /// How many values were observed.
+    /// Number of observations.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }
 }
 
-/// The interruptions of one kind of instance.
+/// The interruptions of one profile and reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Interruptions {
-    /// Their number.
+    /// Number of interruptions.
     pub count: u64,
-    /// The ages of the instances, in seconds, where they are known.
+    /// Ages of the instances in seconds, where known.
     pub lifetimes: Tally,
 }
 
 impl Interruptions {
-    /// Adds others.
+    /// Adds other counts.
     pub fn add(&mut self, other: &Self) {
         self.count += other.count;
         self.lifetimes.add(&other.lifetimes);
     }
 }
 
-/// Counts, of all time or of a batch.
+/// Counts, in total or of one batch.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ledger {
-    /// The interruptions of instances of a known cluster.
+    /// Interruptions of instances of a known cluster.
     pub interruptions: HashMap<(ProfileId, InterruptionReason), Interruptions>,
-    /// The number of the others.
+    /// Interruptions of other instances.
     pub unattributed: u64,
-    /// The creations of spot nodes that failed.
+    /// Failed creations of spot nodes.
     pub creation_failures: HashMap<(ProfileId, FailureReason), u64>,
-    /// The times from events to their being counted, in seconds.
+    /// Times from events until they are counted, in seconds.
     pub delivery: Tally,
-    /// Messages by [`Queue`] and outcome, as in [`OUTCOMES`].
+    /// Messages by [`Queue`] and outcome, in the order of [`OUTCOMES`].
     pub messages: [[u64; OUTCOMES.len()]; Queue::ALL.len()],
 }
 
 impl Ledger {
-    /// Counts what a message amounted to. `now` is the wall clock's.
+    /// Counts the outcome of a message. `now` is wall-clock time.
     pub fn record(&mut self, queue: Queue, outcome: &Outcome, now: Timestamp) {
         if let Some(index) = OUTCOMES.iter().position(|name| *name == outcome.label()) {
             self.messages[queue as usize][index] += 1;
@@ -126,7 +126,7 @@ impl Ledger {
         }
     }
 
-    /// Interruptions that no message has told of, attributed or not.
+    /// Interruptions that were reported by an operation only and whose message was lost, attributed or not.
     #[must_use]
     pub fn reconciled(&self) -> u64 {
         let counts = OUTCOMES.iter().zip(&self.messages[Queue::Reconciled as usize]);
@@ -153,7 +153,7 @@ impl Ledger {
 
     fn delivered(&mut self, at: Option<Timestamp>, now: Timestamp) {
         if let Some(at) = at {
-            // Clocks disagree a little; a delivery before the event took no time.
+            // Clocks may differ: a delay below zero counts as zero.
             let delay = Duration::try_from(now.duration_since(at)).unwrap_or_default();
             self.delivery.observe(&DELIVERY, delay.as_secs_f64());
         }

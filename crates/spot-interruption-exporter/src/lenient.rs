@@ -1,9 +1,9 @@
-//! Reads from JSON what is wanted and steps over the rest.
+//! Lenient JSON decoding: reads selected fields and skips the rest.
 //!
-//! The log entries that arrive here belong to somebody else's schema, and the parts that matter are few. A field
-//! that is not asked for is skipped without being built, whatever its size or depth; a field that is asked for but
-//! has another type than expected is as good as absent, so that one oddity does not cost the whole message. Text is
-//! borrowed from the message unless escapes force a copy. A repeated key counts with its last value.
+//! Log entries belong to a schema that we do not control, and few of their fields matter. Fields that are not selected
+//! are skipped without being built, whatever their size or depth. A selected field of an unexpected type counts as
+//! absent, so that it does not invalidate the whole message. Text is borrowed from the input unless it contains
+//! escapes. The last value of a repeated key counts.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,22 +12,22 @@ use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
-/// A place that says for each kind of JSON what it makes of it. What it does not mention leaves it as it was.
+/// Target of a JSON value. Types of JSON without a method here leave the target unchanged.
 pub(crate) trait Lenient<'de> {
     fn text(&mut self, _: Cow<'de, str>) {}
 
     fn flag(&mut self, _: bool) {}
 
-    /// `None` stands for a number that is not whole.
+    /// Receives a number; `None` if it is not an integer.
     fn number(&mut self, _: Option<i128>) {}
 
-    /// Takes the value that follows the key `name` in an object, or [`skip`]s it.
+    /// Reads the value of the key `name` in an object, or [`skip`]s it.
     fn field<A: MapAccess<'de>>(&mut self, _name: &str, object: &mut A) -> Result<(), A::Error> {
         skip(object)
     }
 
     fn object<A: MapAccess<'de>>(&mut self, mut object: A) -> Result<(), A::Error> {
-        while let Some(Key(name)) = object.next_key()? {
+        while let Some(ObjectKey(name)) = object.next_key()? {
             self.field(&name, &mut object)?;
         }
         Ok(())
@@ -39,7 +39,7 @@ pub(crate) trait Lenient<'de> {
     }
 }
 
-/// An object that remembers whether it was there at all.
+/// An object that records whether it was present.
 #[derive(Debug, Default)]
 pub(crate) struct Object<L> {
     pub(crate) is_there: bool,
@@ -53,14 +53,14 @@ impl<'de, L: Lenient<'de>> Lenient<'de> for Object<L> {
     }
 }
 
-/// Text that is there and not empty.
+/// Text that is present and not empty.
 impl<'de> Lenient<'de> for Option<Cow<'de, str>> {
     fn text(&mut self, text: Cow<'de, str>) {
         *self = (!text.is_empty()).then_some(text);
     }
 }
 
-/// A flag; the text `true` is accepted, since some renderings of protobuf quote everything.
+/// A boolean. The text `true` is accepted, because some encoders of protobuf JSON quote every value.
 impl<'de> Lenient<'de> for bool {
     fn flag(&mut self, flag: bool) {
         *self = flag;
@@ -76,49 +76,49 @@ pub(crate) fn document<'de, D: Deserializer<'de>>(
     json: D,
     into: &mut impl Lenient<'de>,
 ) -> Result<(), D::Error> {
-    Into(into).deserialize(json)
+    IntoTarget(into).deserialize(json)
 }
 
-/// Reads the value that follows the key just seen.
+/// Reads the value of the current key.
 pub(crate) fn value<'de, A: MapAccess<'de>>(
     object: &mut A,
     into: &mut impl Lenient<'de>,
 ) -> Result<(), A::Error> {
-    object.next_value_seed(Into(into))
+    object.next_value_seed(IntoTarget(into))
 }
 
-/// Reads the next element of a list, or says that there is none.
+/// Reads the next element of a list. Returns `None` at the end of the list.
 pub(crate) fn element<'de, A: SeqAccess<'de>>(
     list: &mut A,
     into: &mut impl Lenient<'de>,
 ) -> Result<Option<()>, A::Error> {
-    list.next_element_seed(Into(into))
+    list.next_element_seed(IntoTarget(into))
 }
 
-/// Steps over the value that follows the key just seen.
+/// Skips the value of the current key.
 pub(crate) fn skip<'de, A: MapAccess<'de>>(object: &mut A) -> Result<(), A::Error> {
     object.next_value::<IgnoredAny>().map(|IgnoredAny| ())
 }
 
-struct Key<'de>(Cow<'de, str>);
+struct ObjectKey<'de>(Cow<'de, str>);
 
-impl<'de> Deserialize<'de> for Key<'de> {
+impl<'de> Deserialize<'de> for ObjectKey<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct KeyVisitor;
 
         impl<'de> Visitor<'de> for KeyVisitor {
-            type Value = Key<'de>;
+            type Value = ObjectKey<'de>;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.write_str("a key")
             }
 
-            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Borrowed(text)))
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<ObjectKey<'de>, E> {
+                Ok(ObjectKey(Cow::Borrowed(text)))
             }
 
-            fn visit_str<E: Error>(self, text: &str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Owned(text.to_owned())))
+            fn visit_str<E: Error>(self, text: &str) -> Result<ObjectKey<'de>, E> {
+                Ok(ObjectKey(Cow::Owned(text.to_owned())))
             }
         }
 
@@ -126,10 +126,10 @@ impl<'de> Deserialize<'de> for Key<'de> {
     }
 }
 
-/// Reads any JSON into a place.
-struct Into<'a, L>(&'a mut L);
+/// Deserializes any JSON value into a target.
+struct IntoTarget<'a, L>(&'a mut L);
 
-impl<'de, L: Lenient<'de>> DeserializeSeed<'de> for Into<'_, L> {
+impl<'de, L: Lenient<'de>> DeserializeSeed<'de> for IntoTarget<'_, L> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -137,7 +137,7 @@ impl<'de, L: Lenient<'de>> DeserializeSeed<'de> for Into<'_, L> {
     }
 }
 
-impl<'de, L: Lenient<'de>> Visitor<'de> for Into<'_, L> {
+impl<'de, L: Lenient<'de>> Visitor<'de> for IntoTarget<'_, L> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

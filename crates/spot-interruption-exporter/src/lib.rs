@@ -1,19 +1,18 @@
 //! Counts the interruptions of Google Cloud spot instances, by the Kubernetes cluster that they belonged to.
 //!
-//! A message goes a straight way through the core, which knows no provider and whose deciding parts are pure: no
-//! socket, no clock, no runtime.
+//! A message passes through the core, which contains no provider code. The parts that decide are pure: they use no
+//! socket, no clock and no runtime.
 //!
-//! 1. The [`provider`] delivers messages, and [decodes](source::Decode) their bytes to an [`event`], or to the reason
-//!    why they hold none.
-//! 2. [`attribution`] decides what the event amounts to: counted for a cluster, held until its instance becomes
-//!    known, a duplicate. It asks [`dedup`] whether it has met the event before, and [`inventory`] whose instance
-//!    the event is about.
-//! 3. The outcome comes back together with the message's token. [`pipeline`] records it in the [`ledger`], with
-//!    [`durable`] state on the disk first, and only then acknowledges the message: a crash at any moment costs a
-//!    redelivery, never an event.
+//! 1. The [`provider`] delivers messages and [decodes](source::Decode) their bytes into an [`event`], or into the
+//!    reason why a message is not an event.
+//! 2. [`attribution`] decides the outcome of the event: counted for a cluster, held until its instance becomes known, a
+//!    duplicate. It uses [`dedup`] to recognize duplicates and [`inventory`] to find the cluster of the instance.
+//! 3. The outcome is returned together with the message's token. [`pipeline`] records the outcome in the [`ledger`]
+//!    and, if configured, in the [`durable`] state on disk. Only then it acknowledges the message. A crash at any
+//!    moment causes a redelivery, never a lost event.
 //!
-//! [`instance`] says which instance is meant and what is known of one, [`source`] what feeds the pipeline. [`state`] is
-//! what the pipeline changes and the [`metrics`] show.
+//! [`instance`] identifies and describes instances, and [`source`] defines the inputs of the pipeline. The pipeline
+//! changes the [`state`], and the [`metrics`] show it.
 
 pub mod attribution;
 pub mod config;
@@ -59,42 +58,42 @@ use crate::interruptions::Recent;
 use crate::inventory::Scope;
 use crate::ledger::Ledger;
 use crate::metrics::{Labels, OwnMetrics, StateFamilies};
-use crate::pipeline::{Pipeline, Ticket};
+use crate::pipeline::{DeliveryToken, Pipeline};
 use crate::provider::google::config::OperationsMode;
 use crate::provider::google::{Feed, Feeding, Google};
 use crate::provider::{Provider, Token};
 use crate::source::Input;
-use crate::state::Shared;
+use crate::state::SharedState;
 
 /// The binary's name.
 pub const NAME: &str = "spot-interruption-exporter";
 
-/// One sentence about it.
+/// One sentence that describes the program.
 pub const ABOUT: &str =
     "Prometheus exporter that counts interruptions of Google Cloud spot instances by Kubernetes cluster";
 
-/// Inputs that may wait for the pipeline. What is not taken from a queue yet waits there.
+/// Capacity of the pipeline's input channel. Further messages stay in the Pub/Sub client.
 const INPUTS: usize = 1_024;
 
-/// How long recording what was taken and acknowledging it may take at shutdown. An acknowledgement that does not
-/// make it costs a redelivery, not an event.
+/// Time limit at shutdown for recording received messages and sending their acknowledgements. A message whose
+/// acknowledgement is not sent in time is delivered again.
 const FLUSH: Duration = Duration::from_millis(4_500);
 
-/// What ends a running exporter other than shutdown.
+/// Why a running exporter exits without a shutdown request.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// There is to be durable state, and its directory cannot be used.
+    /// The directory of the durable state cannot be used.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// A task that the exporter cannot do without has ended.
+    /// A task that the exporter needs has ended.
     #[error(transparent)]
     Task(#[from] TaskEnded),
 }
 
-/// Serves on `listener` until `shutdown` completes; then stops consuming, flushes acknowledgements and lets running
-/// scrapes finish, all at the same time.
+/// Serves on `listener` until `shutdown` completes. Then, at the same time, stops consuming, flushes acknowledgements
+/// and lets running scrapes finish.
 ///
-/// Nothing that a provider does ends it: it says in `/ready` what is wrong, and goes on by itself.
+/// Errors of a provider do not stop the exporter: `/ready` reports them and the provider's tasks retry.
 ///
 /// # Errors
 /// See [`RunError`].
@@ -103,8 +102,7 @@ pub async fn run(
     listener: Listener,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
-    // The providers' clients leave the choice of the cryptography provider to the process. One that was made before
-    // stands.
+    // The providers' clients use the process-wide TLS provider. If one is installed already, it is kept.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut registry = Registry::default();
     registry.register_collector(Box::new(BuildInfo { name: "spot_interruption_exporter_build_info" }));
@@ -147,7 +145,7 @@ pub async fn run(
         })
     };
     tokio::select! {
-        // In this order: nothing is served or flushed from what a panic has left half-done.
+        // Failures are polled first, so that nothing is served or flushed from a state that a panic left incomplete.
         biased;
         failure = supervisor.failure() => return Err(failure.into()),
         _ = service => {}
@@ -155,21 +153,21 @@ pub async fn run(
     Ok(supervisor.finish()?)
 }
 
-/// What knows no provider: the state and the pipeline that changes it.
+/// The parts without provider code: the state and the pipeline that changes it.
 struct Core {
-    state: Shared<Ticket<Token>>,
+    state: SharedState<DeliveryToken<Token>>,
     labels: Labels,
-    /// What the pipeline takes.
+    /// The inputs of the pipeline.
     inputs: mpsc::Sender<Input<Token>>,
-    /// Projects that events are about and that are not listed.
+    /// Projects that events name and that are in no scope.
     unlisted: mpsc::UnboundedReceiver<Scope>,
-    /// How far the operations of scopes are dealt with.
+    /// For each scope, the time up to which its operations are processed.
     cursors: BTreeMap<Scope, Timestamp>,
     pipeline: Supervised<()>,
 }
 
 impl Core {
-    /// Opens the durable state, if there is to be one, and starts the pipeline.
+    /// Opens the durable state, if configured, and starts the pipeline.
     fn start(
         config: &Config,
         provider: Provider,
@@ -195,7 +193,7 @@ impl Core {
         if config.google.operations != OperationsMode::Off {
             attribution.watch_operations();
         }
-        let state = Shared::new(attribution, ledger);
+        let state = SharedState::new(attribution, ledger);
         state.lock().recent = recent;
         let labels = Labels {
             cluster: config.cluster_label.as_str().into(),
@@ -218,11 +216,12 @@ impl Core {
     }
 }
 
-/// Once the exporter stops: records what was taken and acknowledges it, within a bound.
-async fn flush(feeding: Feeding, pipeline: Supervised<()>, state: &Shared<Ticket<Token>>) {
+/// After the exporter stops: records and acknowledges the received messages, within a time limit.
+async fn flush(feeding: Feeding, pipeline: Supervised<()>, state: &SharedState<DeliveryToken<Token>>) {
     let flushed = async {
         let flushes = feeding.stopped().await;
-        // Without consumers the pipeline takes what is still in its queue and ends. What it holds then goes back.
+        // Without consumers the pipeline processes the rest of its queue and ends. Messages that are still held are
+        // then returned to their subscriptions.
         let _ = pipeline.output().await;
         state.forget_held();
         for flush in flushes {
@@ -230,14 +229,16 @@ async fn flush(feeding: Feeding, pipeline: Supervised<()>, state: &Shared<Ticket
         }
     };
     if timeout(FLUSH, flushed).await.is_err() {
-        tracing::warn!("some acknowledgements may not have arrived; their messages will come again");
+        tracing::warn!(
+            "some acknowledgements may not have been sent; their messages will be delivered again"
+        );
     }
     tracing::info!(interruptions = state.lock().ledger.total(), "stopped");
 }
 
-/// What is known and counted, as the families of a scrape.
+/// Encodes the pipeline's state as metric families for a scrape.
 struct Families<T> {
-    state: Shared<T>,
+    state: SharedState<T>,
     labels: Labels,
     metrics: OwnMetrics,
     has_operations: bool,

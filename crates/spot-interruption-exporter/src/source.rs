@@ -1,4 +1,4 @@
-//! What feeds the pipeline: messages, listings and answers to look-ups, whichever provider they come from.
+//! The inputs of the pipeline, independent of the provider: messages, listings and lookups.
 
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -12,164 +12,165 @@ use crate::event::{Entry, Invalid};
 use crate::instance::Instance;
 use crate::inventory::{Scope, Unseen};
 
-/// The queue that a message came from.
+/// Where a message or an operation comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Queue {
     /// Creation events.
     Creations,
     /// Interruption events.
     Interruptions,
-    /// No queue: what the provider's API lists as operations.
+    /// Operations in place of a queue.
     Operations,
-    /// The same, where they stand in for messages that are lost.
+    /// Operations that replace lost messages.
     Reconciled,
 }
 
 impl Queue {
-    /// Every queue, in the order of their numbers.
+    /// All queues, in the order of their numbers.
     pub const ALL: [Self; 4] = [Self::Creations, Self::Interruptions, Self::Operations, Self::Reconciled];
 }
 
-/// Messages of one queue that may be out at the same time, held ones included.
+/// Maximum number of unacknowledged messages of a queue, held ones included.
 pub(crate) const OUTSTANDING_MESSAGES: usize = 20_000;
 
-/// Bytes that may be out at the same time.
+/// Maximum number of bytes in unacknowledged messages of a queue.
 pub(crate) const OUTSTANDING_BYTES: usize = 32 * 1024 * 1024;
 
-/// What the pipeline is fed with. `T` is the handle by which a message is acknowledged.
+/// Input of the pipeline. `T` is the token that acknowledges a message.
 #[derive(Debug)]
 pub enum Input<T> {
     /// A message of a queue.
     Message {
-        /// Which one.
+        /// The queue.
         queue: Queue,
-        /// The message's id, the same in every delivery.
+        /// The message id, the same in every delivery.
         id: String,
-        /// What it holds, not parsed yet.
+        /// The payload, not decoded yet.
         data: Bytes,
-        /// How often it was delivered, where the queue gives up after so many times.
+        /// Number of deliveries, if the subscription has a dead-letter policy.
         attempts: Option<Attempts>,
-        /// Acknowledges the message; dropped, it brings the message back.
+        /// Acknowledges the message. Dropping it returns the message to its queue.
         token: T,
     },
-    /// What is listed from now on.
+    /// The scopes to list from now on.
     Scopes {
-        /// All of them.
+        /// All scopes.
         scopes: Vec<Scope>,
-        /// Others are being searched for.
+        /// Whether a search for further scopes is running.
         are_more_pending: bool,
     },
-    /// A listing of a scope begins.
-    ListingBegun(Scope),
-    /// A page of it.
-    Listed(Scope, Vec<Instance<'static>>),
-    /// It is complete.
+    /// The listing of a scope has started.
+    ListingStarted(Scope),
+    /// A page of instances.
+    ListingPage(Scope, Vec<Instance<'static>>),
+    /// The listing is complete.
     ListingFinished {
         /// The scope.
         scope: Scope,
-        /// What of it could not be seen.
+        /// Parts of the scope that could not be listed.
         unseen: Unseen,
-        /// Is told how many instances the listing has shown to be gone.
+        /// Receives the number of instances that were removed because the listing did not contain them.
         gone: oneshot::Sender<usize>,
     },
-    /// It has failed.
+    /// The listing has failed.
     ListingFailed(Scope),
-    /// A listing of a scope's operations offers some that it has not offered before.
-    Offered {
+    /// New operations of a scope.
+    Operations {
         /// The scope.
         scope: Scope,
-        /// The number of the listing; later ones have higher numbers.
+        /// Number of the operations listing, increasing.
         listing: u64,
-        /// Whether they only stand in for messages that are lost.
+        /// Whether each operation is held for the grace first, because its message is expected.
         wait: bool,
-        /// What they tell, each with its token.
+        /// The events of the operations, each with its token.
         operations: Vec<(Entry<'static>, T)>,
     },
-    /// A listing of a scope's operations has ended.
-    OperationsListed {
+    /// The operations listing of a scope has ended.
+    OperationsListingFinished {
         /// The scope.
         scope: Scope,
         /// The number of the listing.
         listing: u64,
-        /// Up to when it had all operations; `None` if it had a part of them.
+        /// The time up to which the listing is complete; `None` if the listing is partial.
         cursor: Option<Timestamp>,
     },
-    /// The operations of all scopes were offered up to this moment.
-    OfferedUntil(Instant),
-    /// An instance that was looked up exists.
+    /// All operations of all scopes up to this moment were received.
+    OperationsReceivedUntil(Instant),
+    /// A lookup has found an instance.
     Found(LookupId, Box<Instance<'static>>),
-    /// An instance that was looked up does not exist.
+    /// A looked-up instance does not exist.
     NotFound(LookupId),
 }
 
-/// Deliveries of a message.
+/// Delivery attempts of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempts {
-    /// How many there were, this one included.
+    /// Attempts so far, this one included.
     pub made: i32,
-    /// After how many the queue moves the message to the dead letters.
-    pub most: i32,
+    /// Number of attempts after which the queue moves the message to the dead-letter topic.
+    pub max: i32,
 }
 
-/// Completes when the queue has confirmed an acknowledgement, or says why it does not.
+/// Completes when the queue confirms an acknowledgement. Returns the reason if the queue rejects it.
 pub type Confirmation = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
-/// A message's handle.
+/// The token of a message.
 pub trait Acknowledge: Send + 'static {
-    /// The message has had its effect. What is returned is to be waited for before the process ends, if there is
-    /// something: until then the acknowledgement may be lost. To drop it hands the message back.
+    /// Acknowledges the message after its effect is recorded. If a confirmation is returned, wait for it before the
+    /// process exits, because the acknowledgement can still be lost. Dropping the confirmation returns the message to
+    /// its queue.
     fn acknowledge(self) -> Option<Confirmation>;
 }
 
-/// Reads messages.
+/// Decodes messages.
 pub trait Decode {
-    /// What a message of a queue says.
+    /// Decodes a message of a queue.
     ///
     /// # Errors
-    /// What stands in the way of reading an event. Such a message never becomes better by being delivered again.
+    /// Returns an error if the message is not an event. A redelivery would not change that.
     fn decode<'a>(&self, queue: Queue, message: &'a [u8]) -> Result<Entry<'a>, Invalid>;
 }
 
-/// Answers look-ups.
-pub trait LookUp: Clone + Send + Sync + 'static {
-    /// The instance, or `None` if there is none of that name.
+/// Looks up single instances.
+pub trait InstanceLookup: Clone + Send + Sync + 'static {
+    /// Returns the instance, or `None` if it does not exist.
     ///
     /// # Errors
-    /// The question could not be answered. It is asked again while there is time.
-    fn look_up(
+    /// Returns an error if the request failed. The pipeline retries until the deadline of the lookup.
+    fn lookup(
         &self,
         lookup: &Lookup,
-    ) -> impl Future<Output = Result<Option<Instance<'static>>, LookUpError>> + Send;
+    ) -> impl Future<Output = Result<Option<Instance<'static>>, LookupError>> + Send;
 }
 
-/// Why a look-up has no answer.
+/// Why a lookup failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LookUpError {
-    /// For the log and `/ready`.
+pub struct LookupError {
+    /// Description for the log and `/ready`.
     pub reason: String,
-    /// For how long the service asks not to be asked again.
+    /// Delay that the service requested before the next request.
     pub retry_after: Option<Duration>,
-    /// Which other look-ups would fail too.
+    /// Which other lookups would fail too.
     pub affects: Affects,
 }
 
-/// Which look-ups an error affects.
+/// Which lookups an error affects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Affects {
-    /// The service: other look-ups would fail too, so all of them wait.
+    /// All lookups: they pause until the service works again.
     Service,
-    /// This look-up alone: others do not wait for it.
+    /// Only this lookup.
     Instance,
 }
 
-impl LookUpError {
-    /// The service cannot be reached, or does not answer anybody now.
+impl LookupError {
+    /// Creates an error that affects all lookups, for example an unreachable service.
     #[must_use]
     pub fn service(reason: impl Into<String>, retry_after: Option<Duration>) -> Self {
         Self { reason: reason.into(), retry_after, affects: Affects::Service }
     }
 
-    /// The answer to this one question is of no use.
+    /// Creates an error that affects only this lookup.
     #[must_use]
     pub fn instance(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), retry_after: None, affects: Affects::Instance }

@@ -1,4 +1,4 @@
-//! What is known and counted, shared by the pipeline that changes it and the scrapes that show it.
+//! The state shared by the pipeline, which changes it, and by scrapes, which show it.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
@@ -8,92 +8,92 @@ use crate::interruptions::Recent;
 use crate::ledger::Ledger;
 use crate::source::Queue;
 
-/// What the pipeline knows and has counted, shared with the scrape. The lock is held for the time of a batch or
-/// of a scrape, never across an await.
+/// State of the pipeline. The lock is held for one batch or one scrape, never across an await.
 #[derive(Debug)]
-pub struct State<T> {
+pub struct PipelineState<T> {
     /// The state machine.
     pub attribution: Attribution<T>,
-    /// The counts so far. With durable state, those that are safe.
+    /// The counts. With durable state, only what is safe on disk.
     pub ledger: Ledger,
-    /// By profile: whether it has or had spot instances, or an interruption. It is shown from zero on and for good.
+    /// By profile: whether it has or had spot instances or an interruption. Such a profile is exported, first with
+    /// zero, and stays exported.
     pub(crate) shown: Vec<bool>,
-    /// The last interruptions by name.
+    /// The last interruptions, with instance names.
     pub(crate) recent: Recent,
-    /// When something came last.
-    pub(crate) last: Last,
+    /// When messages and interruptions were last received.
+    pub(crate) last: LastSeen,
 }
 
-/// When something came last, by queue.
+/// Times of the last messages and interruptions, by queue.
 #[derive(Debug, Default)]
-pub(crate) struct Last {
+pub(crate) struct LastSeen {
     taken: [Option<Instant>; Queue::ALL.len()],
     interruptions: [Option<Instant>; Queue::ALL.len()],
 }
 
-impl Last {
-    /// A message or an operation was taken.
+impl LastSeen {
+    /// Notes that a message or an operation was received.
     pub(crate) fn note_taken(&mut self, queue: Queue, now: Instant) {
         self.taken[queue as usize] = Some(now);
     }
 
-    /// It turned out to be an interruption that counts.
+    /// Notes that an interruption was counted.
     pub(crate) fn note_interruption(&mut self, queue: Queue, now: Instant) {
         self.interruptions[queue as usize] = Some(now);
     }
 
-    /// When something was last taken from one of these queues.
+    /// Time of the last message or operation from one of these queues.
     pub(crate) fn taken(&self, queues: &[Queue]) -> Option<Instant> {
         queues.iter().filter_map(|queue| self.taken[*queue as usize]).max()
     }
 
-    /// When an interruption was last learnt from one of these queues.
+    /// Time of the last interruption from one of these queues.
     pub(crate) fn interruption(&self, queues: &[Queue]) -> Option<Instant> {
         queues.iter().filter_map(|queue| self.interruptions[*queue as usize]).max()
     }
 }
 
-/// A handle to the state.
+/// Shared handle of the state.
 #[derive(Debug)]
-pub struct Shared<T>(Arc<Mutex<State<T>>>);
+pub struct SharedState<T>(Arc<Mutex<PipelineState<T>>>);
 
-impl<T> Clone for Shared<T> {
+impl<T> Clone for SharedState<T> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<T> Shared<T> {
-    /// Shares a state.
+impl<T> SharedState<T> {
+    /// Creates a shared state.
     pub fn new(attribution: Attribution<T>, ledger: Ledger) -> Self {
-        Self(Arc::new(Mutex::new(State {
+        Self(Arc::new(Mutex::new(PipelineState {
             attribution,
             ledger,
             shown: Vec::new(),
             recent: Recent::default(),
-            last: Last::default(),
+            last: LastSeen::default(),
         })))
     }
 
-    /// The state, for a moment.
+    /// Locks the state.
     ///
     /// # Panics
-    /// If a thread panicked while it held the lock. The state may be inconsistent then, so it is neither shown nor written
-    /// down: every task that needs it ends too, and with the pipeline the process.
-    pub fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.0.lock().expect("a panic has left the state half-done")
+    /// If a thread panicked while it held the lock. The state may then be inconsistent, so it is neither shown nor
+    /// stored: every task that needs the state ends, and with the pipeline the process exits.
+    pub fn lock(&self) -> MutexGuard<'_, PipelineState<T>> {
+        self.0.lock().expect("a panic left the state incomplete")
     }
 }
 
-impl<T> Shared<T> {
-    /// Drops the tokens of everything that is held, and with them the claim on their messages.
+impl<T> SharedState<T> {
+    /// Drops the tokens of all held messages, so that the messages are delivered again.
     pub(crate) fn forget_held(&self) {
         self.lock().attribution.forget_held();
     }
 }
 
-impl<T> State<T> {
-    /// Notices which profiles are to be shown from now on.
+impl<T> PipelineState<T> {
+    /// Marks profiles that have spot instances or interruptions as shown.
     pub fn notice(&mut self) {
         let running = self.attribution.inventory().spot_running();
         self.shown.resize(running.len().max(self.shown.len()), false);

@@ -1,4 +1,4 @@
-//! The exporter as a process, and what it uses.
+//! Runs the exporter as a process and measures its CPU time and memory.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -17,7 +17,7 @@ pub(crate) fn subscription(name: &str) -> String {
     format!("projects/{PROJECT}/subscriptions/{name}")
 }
 
-/// A simulated Pub/Sub with the exporter's topics and subscriptions.
+/// Starts a simulated Pub/Sub with the exporter's topics and subscriptions.
 pub(crate) async fn pubsub() -> PubSub {
     let pubsub = PubSub::builder().start().await.unwrap();
     for name in ["creation", "interruption"] {
@@ -27,14 +27,14 @@ pub(crate) async fn pubsub() -> PubSub {
     pubsub
 }
 
-/// A running exporter; killed when dropped.
+/// A running exporter process. It is killed on drop.
 pub(crate) struct Exporter {
     child: Child,
     address: String,
 }
 
 impl Exporter {
-    /// Starts it with these variables beside those that it always needs, with Pub/Sub if there is one.
+    /// Starts the exporter with the required variables and these ones. `pubsub` is the endpoint of Pub/Sub, if used.
     pub(crate) fn start(pubsub: Option<&str>, compute: &str, variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(harness::measured(env!("CARGO_BIN_EXE_spot-interruption-exporter")));
         command.env_clear().envs(variables.iter().copied());
@@ -58,13 +58,13 @@ impl Exporter {
         Self { child, address }
     }
 
-    /// A whole answer, head included.
+    /// Requests a path and returns the whole response, headers included.
     pub(crate) fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        response
     }
 
     pub(crate) fn is_ready(&self) -> bool {
@@ -83,7 +83,7 @@ impl Drop for Exporter {
     }
 }
 
-/// The sum of the samples that begin so.
+/// Sum of the samples whose line starts with `beginning`.
 pub(crate) fn sum(metrics: &str, beginning: &str) -> f64 {
     let samples = metrics.lines().filter(|line| line.starts_with(beginning));
     samples.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()

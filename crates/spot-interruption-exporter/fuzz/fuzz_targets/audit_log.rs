@@ -1,5 +1,5 @@
-//! Whatever the bytes: reading them ends without a panic, an event names what it is about, and its message comes
-//! back exactly once.
+//! For arbitrary bytes: decoding does not panic, an event identifies its instance, and the token of each message is
+//! returned exactly once.
 
 #![no_main]
 

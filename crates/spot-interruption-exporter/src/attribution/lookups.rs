@@ -1,29 +1,30 @@
-//! Which instances are wanted to be looked up, and what the answers do.
+//! Which instances to look up, and the effect of the results.
 
 use std::time::Instant;
 
-use super::waiting::CaseId;
-use super::{Attribution, Lookup, Why};
+use super::held::GroupId;
+use super::{Attribution, Lookup, UnattributedCause};
 use crate::instance::Instance;
 
-/// Tells which look-up has found an instance.
+/// Identifies a lookup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct LookupId(CaseId);
+pub struct LookupId(GroupId);
 
 impl<T> Attribution<T> {
-    /// The next instance to look up, if one is wanted now. Each is asked for once; whether to try again after an
-    /// error, until its deadline, is the caller's affair.
+    /// Returns the next instance to look up, if one is due. Each instance is returned once. The caller decides whether
+    /// to retry after an error, until the deadline.
     ///
-    /// Before each scope was listed once there is no hurry, for it is likely to answer most questions at once.
+    /// Before the initial listing is complete, a lookup waits until half of the grace is over, because the listing is
+    /// likely to contain the instance.
     pub fn poll_lookup(&mut self, now: Instant) -> Option<Lookup> {
         loop {
-            let (case, deadline) = self.waiting.next_lookup(now, self.is_seeded)?;
-            let Some(instance) = self.waiting.instance(case) else { continue };
-            // What has neither name nor id, or no zone, cannot be asked for, and was not queued.
+            let (group, deadline) = self.held.next_lookup(now, self.is_initial_listing_done)?;
+            let Some(instance) = self.held.instance(group) else { continue };
+            // An instance without a zone, or without name and id, cannot be looked up. It was not queued.
             let name = instance.name.map(String::from).or(instance.id.map(|id| id.to_string()));
             let (Some(zone), Some(name)) = (instance.zone, name) else { continue };
             return Some(Lookup {
-                id: LookupId(case),
+                id: LookupId(group),
                 project: instance.project.as_deref().unwrap_or(&self.settings.project).to_owned(),
                 zone: zone.into(),
                 instance: name,
@@ -32,37 +33,37 @@ impl<T> Attribution<T> {
         }
     }
 
-    /// Whether a look-up is still wanted: the answer may have come in another way.
+    /// Whether the result of a lookup is still needed: the instance may have become known in another way.
     #[must_use]
-    pub fn wants(&self, lookup: LookupId) -> bool {
-        self.waiting.is_open(lookup.0)
+    pub fn is_wanted(&self, lookup: LookupId) -> bool {
+        self.held.is_open(lookup.0)
     }
 
-    /// Whether [`poll_lookup`](Self::poll_lookup) may have something to say.
+    /// Whether [`poll_lookup`](Self::poll_lookup) may return a lookup.
     #[must_use]
     pub fn has_lookups(&self, now: Instant) -> bool {
-        self.waiting.next_lookup_by().is_some_and(|by| self.is_seeded || by <= now)
+        self.held.next_lookup_deadline().is_some_and(|by| self.is_initial_listing_done || by <= now)
     }
 
-    /// Notes that there is no instance of that name. Its creation event may still be on its way, so the grace goes on.
+    /// Notes that a looked-up instance does not exist. Its creation event may still arrive, so the message stays held.
     pub fn not_found(&mut self, lookup: LookupId) {
-        self.waiting.note_missing(lookup.0);
+        self.held.note_not_found(lookup.0);
     }
 
-    /// Takes an instance that was looked up and found, running or not. One that cannot be asked for is not reported:
-    /// the grace goes on.
+    /// Adds an instance that was looked up, running or not.
     pub fn found(&mut self, lookup: LookupId, found: &Instance<'_>, now: Instant) {
         self.tick(now);
         self.inventory.observe(found);
-        self.settle_waiting(&found.instance, now);
+        self.resolve_held(&found.instance, now);
 
-        // An instance that belongs to no cluster will not come to belong to one. But the name that was asked for
-        // may meanwhile be another instance's.
-        let ids = (found.instance.id, self.waiting.instance(lookup.0).and_then(|asked| asked.id));
-        let is_the_same = !matches!(ids, (Some(found), Some(asked)) if found != asked);
+        // An instance outside any cluster does not join one later. But the requested name may now belong to another
+        // instance.
+        let ids = (found.instance.id, self.held.instance(lookup.0).and_then(|requested| requested.id));
+        let is_the_same = !matches!(ids, (Some(found), Some(requested)) if found != requested);
         if found.cluster.is_none() && is_the_same {
-            for held in self.waiting.close(lookup.0).map(|(_, messages)| messages).unwrap_or_default() {
-                let outcome = self.outcome_without_cluster(&held.message, Why::NotKubernetes, now);
+            for held in self.held.close(lookup.0).map(|(_, messages)| messages).unwrap_or_default() {
+                let outcome =
+                    self.outcome_without_cluster(&held.message, UnattributedCause::NotKubernetes, now);
                 self.finish(held, outcome);
             }
         }

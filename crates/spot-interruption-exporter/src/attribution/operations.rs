@@ -1,105 +1,104 @@
-//! Interruptions that the provider's API lists as operations, beside the messages.
+//! Interruptions that Compute Engine lists as operations, in addition to messages.
 //!
-//! An operation and a message tell of the same event by the instance and the operation's name, in either order. So two
-//! sets of ids are kept. Those of messages, for as long as their operation may still be offered: until the operations were
-//! listed well after the message counted. And those of operations that counted, for as long as the message may still come.
+//! A message and an operation report the same event if the instance and the operation's name are equal. They can arrive
+//! in either order, so two sets of ids are kept: events counted by a message, until the operations were listed well
+//! after the message, and events counted by an operation, for as long as the message may still arrive.
 //!
-//! Where operations only stand in for messages that are lost, each is held for the grace first, since its message is likely
-//! to be on its way.
+//! If operations only replace lost messages, each operation is first held for the grace, because its message is
+//! probably about to arrive.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::Attribution;
+use super::held::{EventKind, ReportedBy};
 use super::outcome::Outcome;
 use super::record::Decided;
-use super::waiting::{Kind, Learnt};
 use crate::dedup::{Fingerprint, Ids};
 use crate::event::{Entry, Event, Ignored};
 use crate::timeline::{Timeline, TimelineChanges};
 
-/// How late an operation may appear in a listing, at most. Listings overlap by so much.
+/// Maximum delay until an operation appears in a listing. Listings overlap by this time.
 pub const OPERATION_LATENESS: Duration = Duration::from_secs(10 * 60);
 
-/// How long the message of an operation that counted may still come: queues keep what is not acknowledged for up to two
-/// weeks or so.
+/// How long the message of an operation can arrive late. Queues keep unacknowledged messages for up to two weeks.
 const MESSAGE_RETENTION: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
-/// Operations that counted without their message and are remembered, with two ids each.
-const MOST_COUNTED: usize = 2 * 100_000;
+/// Maximum number of ids of events counted by an operation. Each event has two ids.
+const MAX_BY_OPERATION: usize = 2 * 100_000;
 
-/// Messages that counted and whose operation was not offered yet.
-const MOST_TOLD: usize = 1_000_000;
+/// Maximum number of ids of events counted by a message.
+const MAX_BY_MESSAGE: usize = 1_000_000;
 
 #[derive(Debug)]
 pub(super) struct Operations<T> {
     /// Whether operations are listed at all.
     are_watched: bool,
-    /// Up to when all were offered; `None` before that is known.
-    offered_until: Option<Instant>,
-    /// Events that a message told of.
-    told: Ids,
-    /// Events that an operation counted.
-    counted: Ids,
+    /// Time up to which all operations were received; `None` before the first complete listing.
+    received_until: Option<Instant>,
+    /// Events counted by a message.
+    by_message: Ids,
+    /// Events counted by an operation.
+    by_operation: Ids,
     held: BTreeMap<(Instant, u64), HeldOperation<T>>,
     numbers: u64,
 }
 
-/// An operation whose message may be on its way.
+/// An operation whose message may still arrive.
 #[derive(Debug)]
 pub(super) struct HeldOperation<T> {
     pub(super) entry: Entry<'static>,
     pub(super) token: T,
-    /// Since when it is held.
+    /// When the operation was received.
     pub(super) since: Instant,
 }
 
 impl<T> Operations<T> {
-    pub(super) fn restore(told: Timeline<u64>, counted: Timeline<u64>) -> Self {
+    pub(super) fn restore(by_message: Timeline<u64>, by_operation: Timeline<u64>) -> Self {
         Self {
             are_watched: false,
-            offered_until: None,
-            told: Ids::restore(OPERATION_LATENESS, told),
-            counted: Ids::restore(MESSAGE_RETENTION, counted),
+            received_until: None,
+            by_message: Ids::restore(OPERATION_LATENESS, by_message),
+            by_operation: Ids::restore(MESSAGE_RETENTION, by_operation),
             held: BTreeMap::new(),
             numbers: 0,
         }
     }
 
-    /// Operations are listed.
+    /// Starts to remember events for comparison with operations.
     pub(super) fn watch(&mut self) {
         self.are_watched = true;
     }
 
-    /// All operations up to a moment were offered.
-    pub(super) fn offered_until(&mut self, moment: Instant) {
-        self.offered_until = self.offered_until.max(Some(moment));
+    /// Notes that all operations up to a moment were received.
+    pub(super) fn received_until(&mut self, moment: Instant) {
+        self.received_until = self.received_until.max(Some(moment));
     }
 
-    /// Whether an operation has counted the event of a message.
+    /// Whether the event of a message was counted by an operation.
     pub(super) fn has_counted(&self, fingerprint: &Fingerprint) -> bool {
-        fingerprint.operation().is_some_and(|id| self.counted.contains(id))
+        fingerprint.operation().is_some_and(|id| self.by_operation.contains(id))
     }
 
-    /// Whether a message or another listing has told of the event of an operation.
+    /// Whether the event of an operation was counted already.
     pub(super) fn is_known(&self, fingerprint: &Fingerprint) -> bool {
-        fingerprint.keys().any(|id| self.told.contains(id) || self.counted.contains(id))
+        fingerprint.keys().any(|id| self.by_message.contains(id) || self.by_operation.contains(id))
     }
 
-    /// A message has told of an event.
-    pub(super) fn note_told(&mut self, fingerprint: &Fingerprint) {
+    /// Notes an event counted by a message.
+    pub(super) fn note_reported(&mut self, fingerprint: &Fingerprint) {
         if let Some(id) = fingerprint.operation().filter(|_| self.are_watched) {
-            self.told.add(id);
-            self.told.bound(MOST_TOLD);
+            self.by_message.add(id);
+            self.by_message.remove_oldest(MAX_BY_MESSAGE);
         }
     }
 
-    /// An operation has counted an event.
+    /// Notes an event counted by an operation.
     pub(super) fn note_counted(&mut self, fingerprint: &Fingerprint) {
         for id in fingerprint.keys() {
-            self.counted.add(id);
+            self.by_operation.add(id);
         }
-        self.counted.bound(MOST_COUNTED);
+        self.by_operation.remove_oldest(MAX_BY_OPERATION);
     }
 
     pub(super) fn hold(&mut self, until: Instant, held: HeldOperation<T>) {
@@ -120,56 +119,55 @@ impl<T> Operations<T> {
         self.held.clear();
     }
 
-    /// Forgets what had to be remembered until `now`; everything before `safe` is safe.
+    /// Removes ids that are not needed at `now`. Everything before `safe` is safe.
     pub(super) fn expire(&mut self, safe: Instant, now: Instant) {
-        // A held operation is compared with these ids when its grace ends, so ids added since it is held must stay.
+        // A held operation is compared with the ids at the end of its grace, so ids added since then must stay.
         let held = self.held.first_key_value().map_or(now, |(_, held)| held.since);
-        if let Some(offered) = self.offered_until {
-            self.told.expire(safe.min(now).min(offered).min(held));
+        if let Some(received) = self.received_until {
+            self.by_message.expire(safe.min(now).min(received).min(held));
         }
-        self.counted.expire(safe.min(now));
+        self.by_operation.expire(safe.min(now));
     }
 
-    pub(super) fn added(&self) -> [u64; 2] {
-        [self.told.added(), self.counted.added()]
+    pub(super) fn total_added(&self) -> [u64; 2] {
+        [self.by_message.total_added(), self.by_operation.total_added()]
     }
 
-    pub(super) fn settle(&mut self, decided: &Decided, now: Instant) {
-        let [told, counted] = decided.operations;
-        self.told.settle(told, now);
-        self.counted.settle(counted, now);
+    pub(super) fn start_windows(&mut self, decided: &Decided, now: Instant) {
+        let [by_message, by_operation] = decided.operations;
+        self.by_message.start_window(by_message, now);
+        self.by_operation.start_window(by_operation, now);
     }
 
     pub(super) fn take_changes(&mut self, now: Instant) -> [TimelineChanges<u64>; 2] {
-        [self.told.take_changes(now), self.counted.take_changes(now)]
+        [self.by_message.take_changes(now), self.by_operation.take_changes(now)]
     }
 }
 
 impl<T> Attribution<T> {
-    /// Takes an event that the provider's API lists as an operation. With `wait` it is held for the grace first, since its
-    /// message is likely to be on its way.
+    /// Processes an interruption or creation that Compute Engine lists as an operation. With `wait`, the operation is
+    /// first held for the grace, because its message is probably about to arrive.
     pub fn operation(&mut self, entry: Entry<'static>, wait: bool, token: T, now: Instant) {
         self.tick(now);
         let operation = HeldOperation { entry, token, since: now };
-        if wait && !self.is_told(&operation.entry) {
+        if wait && !self.is_reported(&operation.entry) {
             return self.operations.hold(now + self.settings.attribution_grace, operation);
         }
         self.take_operation(operation, now);
     }
 
-    /// Operations are going to be listed. From now on it is remembered what messages tell, for their operations to be
-    /// recognised.
+    /// Starts to remember events of messages, so that their operations are recognized as duplicates.
     pub fn watch_operations(&mut self) {
         self.operations.watch();
     }
 
-    /// All operations up to a moment were passed in.
-    pub fn operations_offered(&mut self, until: Instant) {
-        self.operations.offered_until(until);
+    /// Notes that all operations up to a moment were received.
+    pub fn operations_received(&mut self, until: Instant) {
+        self.operations.received_until(until);
     }
 
-    /// Whether the interruption that an operation tells of is known.
-    fn is_told(&self, entry: &Entry<'_>) -> bool {
+    /// Whether the interruption of an operation is already known.
+    fn is_reported(&self, entry: &Entry<'_>) -> bool {
         let Event::Interruption { instance, .. } = &entry.event else { return false };
         let name = entry.operation_id.as_deref().unwrap_or_default();
         self.operations.is_known(&self.interruptions.fingerprint_of_operation(instance, name))
@@ -180,18 +178,21 @@ impl<T> Attribution<T> {
         let name = entry.operation_id.as_deref().unwrap_or_default();
         match &entry.event {
             Event::Interruption { instance, reason } => {
-                self.meet_project(instance);
+                self.note_project(instance);
                 let fingerprint = self.interruptions.fingerprint_of_operation(instance, name);
                 if self.operations.is_known(&fingerprint) {
                     return self.resolve(token, Outcome::Duplicate);
                 }
-                let kind =
-                    Kind::Interruption { reason: *reason, at: entry.timestamp, learnt: Learnt::Operation };
-                self.settle_or_hold(instance, kind, fingerprint, token, now);
+                let kind = EventKind::Interruption {
+                    reason: *reason,
+                    at: entry.timestamp,
+                    reported_by: ReportedBy::Operation,
+                };
+                self.resolve_or_hold(instance, kind, fingerprint, token, now);
             }
             Event::UnlabelledCreation(instance) => {
                 let fingerprint = self.creations.fingerprint_of_operation(instance, name);
-                self.settle_or_hold(instance, Kind::Creation, fingerprint, token, now);
+                self.resolve_or_hold(instance, EventKind::Creation, fingerprint, token, now);
             }
             _ => self.resolve(token, Outcome::Ignored(Ignored::OtherMethod)),
         }

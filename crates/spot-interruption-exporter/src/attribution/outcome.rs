@@ -1,4 +1,4 @@
-//! What comes out of the state machine.
+//! Outputs of the state machine.
 
 use std::time::{Duration, Instant};
 
@@ -8,39 +8,39 @@ use super::LookupId;
 use crate::event::{FailureReason, Ignored, InterruptionReason, Invalid};
 use crate::inventory::ProfileId;
 
-/// What a message amounts to.
+/// Outcome of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// An interruption of an instance of a known cluster.
     Counted(Counted),
     /// An interruption of an instance that belongs to no known cluster.
     Unattributed {
-        /// Why it was interrupted.
+        /// Why the instance was interrupted.
         reason: InterruptionReason,
-        /// When.
+        /// Time of the interruption.
         at: Option<Timestamp>,
-        /// Why it belongs to none.
-        why: Why,
+        /// Why it belongs to no known cluster.
+        cause: UnattributedCause,
     },
-    /// A creation: its instance is in the inventory.
+    /// A creation. Its instance is in the inventory.
     Added,
-    /// A creation that failed, of a spot node of a cluster.
+    /// A failed creation of a spot node.
     CreationFailed {
-        /// The labels to count it under.
+        /// The labels of the instance.
         profile: ProfileId,
-        /// Why it failed.
+        /// Why the creation failed.
         reason: FailureReason,
     },
-    /// The same event has been here before, or the same loss was told by another method.
+    /// The event is known already, or the same loss was reported by another method.
     Duplicate,
-    /// The message is of no consequence.
+    /// The message has no effect.
     Ignored(Ignored),
-    /// The message cannot be read.
+    /// The message cannot be decoded.
     Invalid(Invalid),
 }
 
 impl Outcome {
-    /// The value of the `outcome` label.
+    /// Value of the `outcome` label.
     #[must_use]
     pub fn label(&self) -> &'static str {
         match self {
@@ -48,30 +48,29 @@ impl Outcome {
             Self::Unattributed { .. } => "unattributed",
             Self::Added => "added",
             Self::Duplicate => "duplicate",
-            // It has no effect on interruptions.
+            // A failed creation has no effect on interruptions.
             Self::CreationFailed { .. } | Self::Ignored(_) => "ignored",
             Self::Invalid(_) => "invalid",
         }
     }
 }
 
-/// Why an interruption belongs to no known cluster.
+/// UnattributedCause an interruption belongs to no known cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
-    /// The instance exists, and is no node of a cluster.
+pub enum UnattributedCause {
+    /// The instance exists and is not a node of a cluster.
     NotKubernetes,
-    /// No creation event and no listing has made the instance known in time, and the provider's API has none of that
-    /// name.
+    /// The instance did not become known in time, and the provider's API has no instance of that name.
     NotFound,
-    /// The same, but the API has not answered, or could not be asked.
+    /// The instance did not become known in time, and the API did not respond or could not be queried.
     Unknown,
 }
 
-impl Why {
-    /// Every one of them.
+impl UnattributedCause {
+    /// All causes.
     pub const ALL: [Self; 3] = [Self::NotKubernetes, Self::NotFound, Self::Unknown];
 
-    /// The word for log lines.
+    /// The value for log lines.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -82,50 +81,50 @@ impl Why {
     }
 }
 
-/// One interruption, ready to be counted.
+/// One interruption to count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counted {
-    /// The labels to count it under; see [`Inventory::profile`](crate::inventory::Inventory::profile).
+    /// The labels of the instance; see [`Inventory::profile`](crate::inventory::Inventory::profile).
     pub profile: ProfileId,
-    /// Why it was interrupted.
+    /// Why the instance was interrupted.
     pub reason: InterruptionReason,
-    /// When.
+    /// Time of the interruption.
     pub at: Option<Timestamp>,
-    /// How old the instance was, where both moments are known.
+    /// Age of the instance, if creation time and event time are known.
     pub lifetime: Option<Duration>,
 }
 
-/// A message that has had its effect, and can be acknowledged once the effect is recorded.
+/// A message whose effect is decided. Acknowledge it after the effect is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resolved<T> {
-    /// What came with the message.
+    /// The token of the message.
     pub token: T,
-    /// What it amounts to.
+    /// The outcome.
     pub outcome: Outcome,
 }
 
-/// A question to the provider's API: what is this instance?
+/// Request to look up an instance in the provider's API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lookup {
-    /// To be given back with the instance, if it is found.
+    /// Identifies the lookup when its result is passed back.
     pub id: LookupId,
     /// The id of the project.
     pub project: String,
     /// The zone.
     pub zone: String,
-    /// The name, or the id where the name is unknown: the API takes either.
+    /// The name, or the id if the name is unknown. The API accepts both.
     pub instance: String,
-    /// From then on the answer comes too late.
+    /// When the result is no longer useful.
     pub deadline: Instant,
 }
 
-/// What to do about a held message.
+/// What to do with a held message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
-    /// Give it back.
+    /// Give the message back.
     Return,
-    /// Keep it and look at the next one.
+    /// Keep the message and continue with the next one.
     Keep,
-    /// Keep this one and all others.
+    /// Keep this message and all following ones.
     Stop,
 }

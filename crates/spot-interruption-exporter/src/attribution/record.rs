@@ -1,4 +1,4 @@
-//! What is known as it is written down, and what becomes of the memory of events once it is.
+//! The durable part of the state, and the start of windows when a commit is safe.
 
 use std::time::{Duration, Instant};
 
@@ -9,29 +9,28 @@ use crate::dedup::{Dedup, HashKey};
 use crate::inventory::{InvalidRecord, Inventory, InventoryChanges, InventoryRecord};
 use crate::timeline::{Timeline, TimelineChanges};
 
-/// A backlog is over when nothing has waited for so long.
+/// A backlog ends when no message has waited for this time.
 const BACKLOG_END: Duration = Duration::from_secs(1);
 
-/// What is known, as it is written down. What is held is not part of it: it has had no effect, so its messages come
-/// again.
+/// The state to persist. Held messages are not part of it: they have no effect yet and are delivered again.
 #[derive(Debug)]
 pub struct Record {
-    /// The key under which ids are remembered.
+    /// The key of the hashed ids.
     pub key: HashKey,
     /// The instances.
     pub inventory: InventoryRecord,
-    /// The ids of interruptions and of what brought them.
+    /// Ids of interruptions and of their messages.
     pub interruptions: Timeline<u64>,
-    /// The same of creations.
+    /// Ids of creations and of their messages.
     pub creations: Timeline<u64>,
-    /// The ids of events that a message told of and whose operation may still be offered.
-    pub told: Timeline<u64>,
-    /// The ids of events that an operation counted and whose message may still come.
+    /// Ids of events counted by a message whose operation may still be listed.
+    pub by_message: Timeline<u64>,
+    /// Ids of events counted by an operation whose message may still arrive.
     pub operations: Timeline<u64>,
 }
 
 impl Record {
-    /// Nothing is known.
+    /// An empty record.
     #[must_use]
     pub fn empty(key: HashKey) -> Self {
         Self {
@@ -39,13 +38,13 @@ impl Record {
             inventory: InventoryRecord::default(),
             interruptions: Timeline::default(),
             creations: Timeline::default(),
-            told: Timeline::default(),
+            by_message: Timeline::default(),
             operations: Timeline::default(),
         }
     }
 }
 
-/// Which decisions were made up to some moment.
+/// The decisions made up to a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decided {
     interruptions: u64,
@@ -54,40 +53,40 @@ pub struct Decided {
     at: Instant,
 }
 
-/// What has become different since it was last written down.
+/// Changes since the last commit.
 #[derive(Debug)]
 pub struct Changes {
     /// The instances.
     pub inventory: InventoryChanges,
-    /// The ids of interruptions and of what brought them.
+    /// Ids of interruptions and of their messages.
     pub interruptions: TimelineChanges<u64>,
-    /// The same of creations.
+    /// Ids of creations and of their messages.
     pub creations: TimelineChanges<u64>,
-    /// The ids of events that a message told of and whose operation may still be offered.
-    pub told: TimelineChanges<u64>,
-    /// The ids of events that an operation counted and whose message may still come.
+    /// Ids of events counted by a message whose operation may still be listed.
+    pub by_message: TimelineChanges<u64>,
+    /// Ids of events counted by an operation whose message may still arrive.
     pub operations: TimelineChanges<u64>,
 }
 
 impl<T> Attribution<T> {
-    /// Knows what was written down, and notes what changes.
+    /// Restores the state and starts to track changes.
     ///
     /// # Errors
     ///
-    /// The record contradicts itself.
+    /// Returns an error if the record is inconsistent.
     pub fn restore(settings: Settings, record: Record, now: Instant) -> Result<Self, InvalidRecord> {
         let dedup = |ids| Dedup::restore(settings.dedup_window, record.key, ids);
         let (interruptions, creations) = (dedup(record.interruptions), dedup(record.creations));
         let inventory = Inventory::restore(&settings.project, settings.tombstone_ttl, record.inventory, now)?;
-        let operations = Operations::restore(record.told, record.operations);
+        let operations = Operations::restore(record.by_message, record.operations);
         Ok(Self::with(settings, inventory, interruptions, creations, operations))
     }
 
-    /// What has become different since the last time that this was asked. It counts as written down from now on.
+    /// Returns the changes since the last call, for a commit.
     pub fn take_changes(&mut self, now: Instant) -> Changes {
-        let [told, operations] = self.operations.take_changes(now);
+        let [by_message, operations] = self.operations.take_changes(now);
         Changes {
-            told,
+            by_message,
             operations,
             inventory: self.inventory.take_changes(now),
             interruptions: self.interruptions.take_changes(now),
@@ -95,36 +94,36 @@ impl<T> Attribution<T> {
         }
     }
 
-    /// What is decided so far, to be passed to [`settle`](Self::settle) when it is safe.
+    /// Returns the decisions made so far, to be passed to [`mark_safe`](Self::mark_safe) when they are safe.
     #[must_use]
     pub fn decided(&self, now: Instant) -> Decided {
         Decided {
             interruptions: self.interruptions.committed(),
             creations: self.creations.committed(),
-            operations: self.operations.added(),
+            operations: self.operations.total_added(),
             at: self.backlog.map_or(now, |(since, _)| since),
         }
     }
 
-    /// Notes whether messages wait to be taken. They may have been delivered long ago, so that nothing is forgotten
-    /// that was known when they began to wait.
+    /// Notes whether messages wait in the input queue. They may have been delivered long ago, so nothing that was known
+    /// when they started to wait is removed.
     pub fn note_backlog(&mut self, is_there: bool, now: Instant) {
         match &mut self.backlog {
             Some((_, last)) if is_there => *last = now,
             None if is_there => self.backlog = Some((now, now)),
-            // Where some waited there are often more, on the way from the network to us.
+            // After waiting messages more are often about to arrive from the network.
             Some((_, last)) if now.saturating_duration_since(*last) >= BACKLOG_END => self.backlog = None,
             _ => {}
         }
     }
 
-    /// What was decided up to some moment is safe now: counted, and with durable state on the disk. Until then it is
-    /// not acknowledged and can come again at any time, so only now does the window begin in which it is recognised;
-    /// and while anything is not safe, nothing that was decided before it is forgotten.
-    pub fn settle(&mut self, decided: Decided, now: Instant) {
-        self.interruptions.settle(decided.interruptions, now);
-        self.creations.settle(decided.creations, now);
-        self.operations.settle(&decided, now);
+    /// Notes that everything decided up to a moment is safe: counted and, with durable state, on disk. Until then
+    /// messages are not acknowledged and can be delivered again at any time, so the window of an event starts now.
+    /// While a decision is not safe, nothing decided before it is removed.
+    pub fn mark_safe(&mut self, decided: Decided, now: Instant) {
+        self.interruptions.start_window(decided.interruptions, now);
+        self.creations.start_window(decided.creations, now);
+        self.operations.start_windows(&decided, now);
         self.safe_until = self.safe_until.max(Some(decided.at));
     }
 }

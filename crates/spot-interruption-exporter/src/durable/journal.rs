@@ -16,7 +16,7 @@ use crate::attribution::Decided;
 use crate::inventory::Scope;
 use crate::ledger::Ledger;
 use crate::metrics::OwnMetrics;
-use crate::state::{Shared, State};
+use crate::state::{PipelineState, SharedState};
 
 /// Where batches are written down.
 pub trait Commit: durable::Commit<Batch = Batch> {}
@@ -29,53 +29,53 @@ pub struct Gathered<T> {
     /// The counts.
     pub ledger: Ledger,
     /// The messages that they come from.
-    pub tickets: Vec<T>,
+    pub deliveries: Vec<T>,
     /// How far the operations of scopes are dealt with.
     pub cursors: BTreeMap<Scope, Timestamp>,
 }
 
 impl<T> Default for Gathered<T> {
     fn default() -> Self {
-        Self { ledger: Ledger::default(), tickets: Vec::new(), cursors: BTreeMap::new() }
+        Self { ledger: Ledger::default(), deliveries: Vec::new(), cursors: BTreeMap::new() }
     }
 }
 
 impl<T> Gathered<T> {
     /// Whether there is something to write.
-    fn is_wanted(&self, state: &Shared<T>) -> bool {
-        !self.tickets.is_empty()
+    fn is_wanted(&self, state: &SharedState<T>) -> bool {
+        !self.deliveries.is_empty()
             || !self.cursors.is_empty()
             || state.lock().attribution.inventory().has_changes()
     }
 
     /// Takes what is to be written now, and what waits until it is safe.
-    fn take(&mut self, state: &Shared<T>, now: std::time::Instant) -> Option<(Batch, Pending<T>)> {
+    fn take(&mut self, state: &SharedState<T>, now: std::time::Instant) -> Option<(Batch, Pending<T>)> {
         if !self.is_wanted(state) {
             return None;
         }
-        let Self { ledger, tickets, cursors } = mem::take(self);
-        let State { attribution, recent, .. } = &mut *state.lock();
+        let Self { ledger, deliveries, cursors } = mem::take(self);
+        let PipelineState { attribution, recent, .. } = &mut *state.lock();
         let decided = attribution.decided(now);
         let changes = attribution.take_changes(now);
         let recent = recent.take_changes();
-        Some((Batch { ledger, changes, cursors, recent, now }, Pending { tickets, decided }))
+        Some((Batch { ledger, changes, cursors, recent, now }, Pending { deliveries, decided }))
     }
 }
 
 /// What waits for a commit.
 #[derive(Debug)]
 struct Pending<T> {
-    tickets: Vec<T>,
+    deliveries: Vec<T>,
     decided: Decided,
 }
 
 impl<T> Pending<T> {
     /// Counts what is safe now, and returns its tickets.
-    fn count(self, batch: &Batch, state: &Shared<T>) -> Vec<T> {
+    fn count(self, batch: &Batch, state: &SharedState<T>) -> Vec<T> {
         let mut state = state.lock();
         state.ledger.add(&batch.ledger);
-        state.attribution.settle(self.decided, Instant::now().into_std());
-        self.tickets
+        state.attribution.mark_safe(self.decided, Instant::now().into_std());
+        self.deliveries
     }
 }
 
@@ -95,12 +95,12 @@ impl<T, S: Commit> Journal<T, S> {
     }
 
     /// When [`proceed`](Self::proceed) has a commit to begin, if nothing happens before.
-    pub(crate) fn next_commit(&self, gathered: &Gathered<T>, state: &Shared<T>) -> Option<Instant> {
+    pub(crate) fn next_commit(&self, gathered: &Gathered<T>, state: &SharedState<T>) -> Option<Instant> {
         self.0.next_commit(gathered.is_wanted(state))
     }
 
     /// Begins a commit of what is gathered, if it is time for one.
-    pub(crate) fn proceed(&mut self, gathered: &mut Gathered<T>, state: &Shared<T>) {
+    pub(crate) fn proceed(&mut self, gathered: &mut Gathered<T>, state: &SharedState<T>) {
         self.0.start_if_due(|now| gathered.take(state, now));
     }
 
@@ -109,13 +109,13 @@ impl<T, S: Commit> Journal<T, S> {
     ///
     /// # Panics
     /// With the commit, if that panicked.
-    pub(crate) async fn committed(&mut self, state: &Shared<T>) -> Vec<T> {
+    pub(crate) async fn committed(&mut self, state: &SharedState<T>) -> Vec<T> {
         let committed = self.0.committed().await;
         committed.map(|(batch, pending)| pending.count(&batch, state)).unwrap_or_default()
     }
 
     /// Writes down what is left, once, and returns the tickets of what is safe.
-    pub(crate) async fn finish(self, mut gathered: Gathered<T>, state: &Shared<T>) -> Vec<T> {
+    pub(crate) async fn finish(self, mut gathered: Gathered<T>, state: &SharedState<T>) -> Vec<T> {
         let mut safe = Vec::new();
         let is_safe = self.0.finish(
             |now| gathered.take(state, now),

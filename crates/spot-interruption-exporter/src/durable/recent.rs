@@ -7,7 +7,7 @@ use exporter_common::durable::{StoreError, open_if_exists};
 use jiff::Timestamp;
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 
-use crate::attribution::Why;
+use crate::attribution::UnattributedCause;
 use crate::event::Reasons;
 use crate::instance::{CompactRef, InstanceId, InstanceRef};
 use crate::interruptions::{CAPACITY, Interruption, Recent, RecentChanges};
@@ -41,7 +41,7 @@ pub(super) fn write(
     }
     let mut table = transaction.open_table(RECENT)?;
     for (number, interruption) in &changes.0 {
-        let Interruption { instance, at, decided_at, profile, reason, lifetime, queue, why } = interruption;
+        let Interruption { instance, at, decided_at, profile, reason, lifetime, queue, cause } = interruption;
         let InstanceRef { id, project, zone, name } = instance.get();
         let texts = [&project, &zone, &name].map(|text| text.as_deref().unwrap_or_default());
         let row = (
@@ -54,7 +54,7 @@ pub(super) fn write(
             reasons.label(*reason),
             lifetime.map(|lifetime| lifetime.as_secs_f64()),
             *queue as u8,
-            why.map(Why::label),
+            cause.map(UnattributedCause::label),
         );
         table.insert((number % CAPACITY as u64) as u32, row)?;
     }
@@ -82,7 +82,7 @@ pub(super) fn read(
 
 /// `None` for a row that nobody has written.
 fn interruption(row: RecentRow<'_>, profiles: usize, reasons: &mut Reasons) -> Option<Interruption> {
-    let (_, id, texts, at, decided_at, profile, reason, lifetime, queue, why) = row;
+    let (_, id, texts, at, decided_at, profile, reason, lifetime, queue, cause) = row;
     let [project, zone, name] = texts.map(|text| (!text.is_empty()).then_some(text.into()));
     let id = id.map(|id| InstanceId::new(id).ok_or(())).transpose().ok()?;
     let profile = match profile {
@@ -97,8 +97,8 @@ fn interruption(row: RecentRow<'_>, profiles: usize, reasons: &mut Reasons) -> O
         Some(at) => Some(Timestamp::from_microsecond(at).ok()?),
         None => None,
     };
-    let why = match why {
-        Some(label) => Some(Why::ALL.into_iter().find(|why| why.label() == label)?),
+    let cause = match cause {
+        Some(label) => Some(UnattributedCause::ALL.into_iter().find(|cause| cause.label() == label)?),
         None => None,
     };
     Some(Interruption {
@@ -109,6 +109,6 @@ fn interruption(row: RecentRow<'_>, profiles: usize, reasons: &mut Reasons) -> O
         reason: reasons.labelled(reason),
         lifetime,
         queue: Queue::ALL.into_iter().find(|known| *known as u8 == queue)?,
-        why,
+        cause,
     })
 }

@@ -40,8 +40,8 @@ impl durable::Batch for Batch {
     /// The windows of ids begin now, and not when the first attempt failed.
     fn renew(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.now);
-        let Changes { interruptions, creations, told, operations, .. } = &mut self.changes;
-        for ids in [interruptions, creations, told, operations] {
+        let Changes { interruptions, creations, by_message, operations, .. } = &mut self.changes;
+        for ids in [interruptions, creations, by_message, operations] {
             ids.postpone(passed);
         }
         self.now = now;

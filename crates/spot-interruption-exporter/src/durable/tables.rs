@@ -21,7 +21,8 @@ use crate::event::{FailureReason, Reasons};
 use crate::instance::InstanceId;
 use crate::interruptions::Recent;
 use crate::inventory::{
-    InstanceRecord, InventoryChanges, InventoryRecord, Key, Loss, Profile, ProfileId, Scope, State,
+    InstanceKey, InstanceRecord, InstanceState, InventoryChanges, InventoryRecord, Loss, Profile, ProfileId,
+    Scope,
 };
 use crate::ledger::{Interruptions, Ledger, OUTCOMES, Tally};
 
@@ -37,12 +38,12 @@ const CLUSTERS: TableDefinition<'_, u32, &str> = TableDefinition::new("clusters"
 
 /// By position: the instance's id, name, whether it has the name, creation in microseconds since 1970, profile, state,
 /// whether it is a spot instance, whether its project is known.
-const INSTANCES: TableDefinition<'_, Key, InstanceRow<'_>> = TableDefinition::new("instances");
+const INSTANCES: TableDefinition<'_, InstanceKey, InstanceRow<'_>> = TableDefinition::new("instances");
 type InstanceRow<'a> = (Option<u64>, &'a str, bool, Option<i64>, u32, u8, bool, bool);
 
 /// By position of an interrupted instance: the reason, and the time in microseconds since 1970. Version 0.1.0 had no such
 /// table and does not miss it, so it changes nothing about the version of the others.
-const LOSSES: TableDefinition<'_, Key, LossRow<'_>> = TableDefinition::new("losses");
+const LOSSES: TableDefinition<'_, InstanceKey, LossRow<'_>> = TableDefinition::new("losses");
 type LossRow<'a> = (&'a str, Option<i64>);
 
 /// Numbers of the timelines.
@@ -99,12 +100,12 @@ impl Tables for StateTables {
 
     fn write(&self, transaction: &WriteTransaction, batch: &Batch, clock: &Clock) -> Result<(), StoreError> {
         add(&mut transaction.open_table(NUMBERS)?, UNATTRIBUTED, batch.ledger.unattributed)?;
-        let Changes { inventory, interruptions, creations, told, operations } = &batch.changes;
+        let Changes { inventory, interruptions, creations, by_message, operations } = &batch.changes;
         write_inventory(transaction, inventory, &self.reasons)?;
         write_timeline(transaction, TOMBSTONES, &inventory.tombstones, clock)?;
         write_timeline(transaction, INTERRUPTION_IDS, interruptions, clock)?;
         write_timeline(transaction, CREATION_IDS, creations, clock)?;
-        write_timeline(transaction, TOLD_IDS, told, clock)?;
+        write_timeline(transaction, TOLD_IDS, by_message, clock)?;
         write_timeline(transaction, OPERATION_IDS, operations, clock)?;
         let mut cursors = transaction.open_table(CURSORS)?;
         for (scope, cursor) in &batch.cursors {
@@ -144,14 +145,14 @@ pub(super) fn read(
         )?,
         clusters: in_order(transaction, CLUSTERS, str::to_owned)?,
         instances: read_instances(transaction, reasons)?,
-        tombstones: read_timeline(transaction, TOMBSTONES, clock, |key| Key::try_from(key).ok())?,
+        tombstones: read_timeline(transaction, TOMBSTONES, clock, |key| InstanceKey::try_from(key).ok())?,
     };
     let ids = |timeline| read_timeline(transaction, timeline, clock, Some);
     let record = Record {
         key: HashKey(number(transaction, KEY[0])?, number(transaction, KEY[1])?),
         interruptions: ids(INTERRUPTION_IDS)?,
         creations: ids(CREATION_IDS)?,
-        told: ids(TOLD_IDS)?,
+        by_message: ids(TOLD_IDS)?,
         operations: ids(OPERATION_IDS)?,
         inventory,
     };
@@ -211,9 +212,9 @@ fn write_inventory(
 
 fn instance_row(record: &InstanceRecord) -> InstanceRow<'_> {
     let state = match record.state {
-        State::Running => 0,
-        State::Stopped => 1,
-        State::Interrupted => 2,
+        InstanceState::Running => 0,
+        InstanceState::Stopped => 1,
+        InstanceState::Interrupted => 2,
     };
     (
         record.id.map(InstanceId::get),
@@ -230,9 +231,9 @@ fn instance_row(record: &InstanceRecord) -> InstanceRow<'_> {
 fn read_instances(
     transaction: &ReadTransaction,
     reasons: &mut Reasons,
-) -> Result<Vec<(Key, InstanceRecord)>, StoreError> {
+) -> Result<Vec<(InstanceKey, InstanceRecord)>, StoreError> {
     let losses = open_if_exists(transaction, LOSSES)?;
-    let mut loss = |key: Key| -> Result<Option<Loss>, StoreError> {
+    let mut loss = |key: InstanceKey| -> Result<Option<Loss>, StoreError> {
         let row = losses.as_ref().map(|losses| losses.get(key)).transpose()?.flatten();
         Ok(row.map(|row| {
             let (reason, at) = row.value();
@@ -248,9 +249,9 @@ fn read_instances(
         let (key, row) = row?;
         let (id, name, has_name, created_at, profile, state, spot, is_project_known) = row.value();
         let state = match state {
-            0 => State::Running,
-            1 => State::Stopped,
-            2 => State::Interrupted,
+            0 => InstanceState::Running,
+            1 => InstanceState::Stopped,
+            2 => InstanceState::Interrupted,
             other => return Err(StoreError::Record(format!("an instance has the state {other}"))),
         };
         instances.push((

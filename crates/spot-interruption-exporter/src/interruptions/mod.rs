@@ -1,6 +1,6 @@
-//! `/interruptions`: the last interruptions by name, which labels must not carry.
+//! `/interruptions`: the last interruptions with instance names, which would be too many label values for metrics.
 //!
-//! The pipeline adds each interruption that it decides to a ring of fixed size. The page copies what it shows out of it.
+//! The pipeline adds each interruption to a ring buffer of fixed size. The page copies its rows from the buffer.
 
 mod page;
 mod query;
@@ -13,52 +13,51 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 pub(crate) use self::page::route;
-use crate::attribution::{Counted, Outcome, Why};
+use crate::attribution::{Counted, Outcome, UnattributedCause};
 use crate::event::{InterruptionReason, Reasons};
 use crate::instance::{CompactRef, InstanceId, InstanceRef};
 use crate::inventory::{Inventory, Profile, ProfileId};
 use crate::source::Queue;
 
-/// The path of the page.
+/// Path of the page.
 pub(crate) const PATH: &str = "/interruptions";
 
-/// How many interruptions are kept.
+/// Maximum number of interruptions.
 pub(crate) const CAPACITY: usize = 1_000;
 
-/// Bytes of a text that are kept and shown. No name at Google Cloud is as long, but a message can say anything.
+/// Maximum length of stored texts in bytes. Names at Google Cloud are shorter, but a message can contain any text.
 const TEXT_BYTES: usize = 256;
 
-/// The last interruptions, in the order in which they were decided. What an interruption has in common with others, its
-/// profile, stays in the inventory.
+/// The last interruptions in the order of their outcomes. Labels stay in the inventory, as a profile.
 #[derive(Debug, Default)]
 pub struct Recent {
     list: VecDeque<Interruption>,
-    /// The number of the next one. Each has its own, from zero upwards.
+    /// The number of the next interruption. Numbers start at zero.
     next: u64,
-    /// The first number that is not written down.
+    /// The number of the first interruption that is not written to the durable state.
     unwritten: u64,
 }
 
-/// Interruptions that are not written down, each with its number.
+/// New interruptions for the durable state, each with its number.
 #[derive(Debug, Clone, Default)]
 pub struct RecentChanges(pub(crate) Vec<(u64, Interruption)>);
 
-/// One of them.
+/// One interruption.
 #[derive(Debug, Clone)]
 pub(crate) struct Interruption {
     pub(crate) instance: CompactRef,
     pub(crate) at: Option<Timestamp>,
     pub(crate) decided_at: Timestamp,
-    /// `None` where it belongs to no known cluster.
+    /// `None` if it belongs to no known cluster.
     pub(crate) profile: Option<ProfileId>,
     pub(crate) reason: InterruptionReason,
     pub(crate) lifetime: Option<Duration>,
     pub(crate) queue: Queue,
-    pub(crate) why: Option<Why>,
+    pub(crate) cause: Option<UnattributedCause>,
 }
 
 impl Recent {
-    /// Adds an interruption, if the outcome is that of one. The oldest makes room.
+    /// Adds an interruption, if the outcome is one. The oldest is dropped when the buffer is full.
     pub(crate) fn record(
         &mut self,
         instance: &CompactRef,
@@ -66,11 +65,11 @@ impl Recent {
         outcome: &Outcome,
         decided_at: Timestamp,
     ) {
-        let (profile, reason, at, lifetime, why) = match *outcome {
+        let (profile, reason, at, lifetime, cause) = match *outcome {
             Outcome::Counted(Counted { profile, reason, at, lifetime }) => {
                 (Some(profile), reason, at, lifetime, None)
             }
-            Outcome::Unattributed { reason, at, why } => (None, reason, at, None, Some(why)),
+            Outcome::Unattributed { reason, at, cause } => (None, reason, at, None, Some(cause)),
             _ => return,
         };
         if self.list.len() >= CAPACITY {
@@ -79,17 +78,26 @@ impl Recent {
         self.next += 1;
         let instance = bounded(instance);
         let (at, decided_at) = (at.map(to_microseconds), to_microseconds(decided_at));
-        self.list.push_back(Interruption { instance, at, decided_at, profile, reason, lifetime, queue, why });
+        self.list.push_back(Interruption {
+            instance,
+            at,
+            decided_at,
+            profile,
+            reason,
+            lifetime,
+            queue,
+            cause,
+        });
     }
 
-    /// Those that were written down, in any order.
+    /// Restores stored interruptions, given in any order.
     pub(crate) fn restore(mut rows: Vec<(u64, Interruption)>) -> Self {
         rows.sort_by_key(|(number, _)| *number);
         let next = rows.last().map_or(0, |(number, _)| number.saturating_add(1));
         Self { list: rows.into_iter().map(|(_, row)| row).collect(), next, unwritten: next }
     }
 
-    /// What was added since this was last asked, and is still here.
+    /// Returns the interruptions added since the last call, unless they were dropped already.
     pub(crate) fn take_changes(&mut self) -> RecentChanges {
         let first = self.next - self.list.len() as u64;
         let known = self.unwritten.saturating_sub(first) as usize;
@@ -98,7 +106,7 @@ impl Recent {
         RecentChanges(numbers.zip(self.list.iter().skip(known).cloned()).collect())
     }
 
-    /// What is shown of each, the newest event first.
+    /// Returns the rows of the page, sorted by event time, newest first.
     pub(crate) fn rows(&self, inventory: &Inventory, reasons: &Reasons) -> Vec<Row> {
         let mut rows: Vec<(Timestamp, Row)> = self
             .list
@@ -114,14 +122,14 @@ impl Recent {
     }
 }
 
-/// One interruption as it is shown. What is not known is `null`.
+/// A row of the page. Unknown values are `null`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Row {
-    /// When it happened, by the event.
+    /// Time of the event.
     #[serde(serialize_with = "as_text")]
     time: Option<Timestamp>,
     instance: Option<String>,
-    /// As text: it is larger than what JavaScript takes for a number.
+    /// A text, because JavaScript numbers cannot represent all ids.
     id: Option<String>,
     project: Option<String>,
     zone: Option<String>,
@@ -130,10 +138,11 @@ pub(crate) struct Row {
     machine_type: Option<String>,
     reason: String,
     lifetime_seconds: Option<f64>,
-    /// From the event until it was counted.
+    /// Seconds from the event until it was counted.
     delay_seconds: Option<f64>,
-    /// How it was learnt: `message` or `operation`.
-    learnt_by: &'static str,
+    /// How the interruption became known: `message` or `operation`.
+    #[serde(rename = "learnt_by")]
+    reported_by: &'static str,
     /// Why it belongs to no known cluster.
     unattributed: Option<&'static str>,
 }
@@ -141,7 +150,8 @@ pub(crate) struct Row {
 impl Interruption {
     fn row(&self, profile: Option<&Profile>, reasons: &Reasons) -> Row {
         let InstanceRef { id, project, zone, name } = self.instance.get();
-        let known = |field: fn(&Profile) -> &str| profile.map(field).filter(|text| !text.is_empty()).map(cut);
+        let known =
+            |field: fn(&Profile) -> &str| profile.map(field).filter(|text| !text.is_empty()).map(truncated);
         let delay = self.at.map(|at| Duration::try_from(self.decided_at.duration_since(at)));
         Row {
             time: self.at,
@@ -154,13 +164,13 @@ impl Interruption {
             machine_type: known(|profile| &profile.machine_type),
             reason: reasons.label(self.reason).to_owned(),
             lifetime_seconds: self.lifetime.map(|lifetime| lifetime.as_secs_f64()),
-            // An event can come from a clock that is ahead of this one.
+            // The clock of the event may be ahead.
             delay_seconds: delay.map(|delay| delay.unwrap_or_default().as_secs_f64()),
-            learnt_by: match self.queue {
+            reported_by: match self.queue {
                 Queue::Creations | Queue::Interruptions => "message",
                 Queue::Operations | Queue::Reconciled => "operation",
             },
-            unattributed: self.why.map(Why::label),
+            unattributed: self.cause.map(UnattributedCause::label),
         }
     }
 }
@@ -172,20 +182,20 @@ fn as_text<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::
     }
 }
 
-/// A time as exact as it is written down, so that a restart changes nothing that is shown.
+/// Truncates a time to microseconds, the precision of the durable state, so that a restart does not change the page.
 fn to_microseconds(time: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
 }
 
-/// The same reference with texts of bounded length.
+/// Truncates the texts of a reference.
 fn bounded(instance: &CompactRef) -> CompactRef {
     let InstanceRef { id, project, zone, name } = instance.get();
-    let [project, zone, name] = [project, zone, name].map(|text| text.map(|text| cut(&text).into()));
+    let [project, zone, name] = [project, zone, name].map(|text| text.map(|text| truncated(&text).into()));
     CompactRef::from(&InstanceRef { id, project, zone, name })
 }
 
-/// The beginning of a text, up to the bound.
-fn cut(text: &str) -> String {
+/// Truncates a text to the maximum length.
+fn truncated(text: &str) -> String {
     text[..text.floor_char_boundary(TEXT_BYTES)].to_owned()
 }
 
@@ -212,7 +222,7 @@ mod tests {
         Outcome::Unattributed {
             reason: reasons.labelled("preempted"),
             at: Some(second(at)),
-            why: Why::NotFound,
+            cause: UnattributedCause::NotFound,
         }
     }
 
@@ -228,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_thousand_are_kept() {
+    fn keeps_the_last_thousand() {
         let (mut recent, mut reasons) = (Recent::default(), Reasons::default());
         for id in 1..=1_500 {
             let outcome = unattributed(id, &mut reasons);
@@ -241,23 +251,23 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_event_comes_first_whenever_it_was_decided() {
+    fn sorts_by_time_of_the_event_newest_first() {
         let (mut recent, mut reasons) = (Recent::default(), Reasons::default());
         for (at, queue) in [(20, Queue::Interruptions), (30, Queue::Operations), (10, Queue::Reconciled)] {
             let outcome = unattributed(at, &mut reasons);
             recent.record(&instance(at as u64, "i"), queue, &outcome, second(25));
         }
         let rows = rows(&recent, &reasons);
-        let shown: Vec<_> = rows.iter().map(|row| (row.id.as_deref(), row.learnt_by)).collect();
+        let shown: Vec<_> = rows.iter().map(|row| (row.id.as_deref(), row.reported_by)).collect();
         let expected = [(Some("30"), "operation"), (Some("20"), "message"), (Some("10"), "operation")];
         assert_eq!(shown, expected);
-        assert_eq!(rows[0].delay_seconds, Some(0.0), "an event of the future");
+        assert_eq!(rows[0].delay_seconds, Some(0.0), "the event is in the future");
         assert_eq!(rows[2].delay_seconds, Some(15.0));
         assert_eq!(rows[0].unattributed, Some("not_found"));
     }
 
     #[test]
-    fn what_is_no_interruption_is_not_recorded() {
+    fn ignores_outcomes_that_are_not_interruptions() {
         let mut recent = Recent::default();
         for outcome in [Outcome::Duplicate, Outcome::Added] {
             recent.record(&instance(1, "i"), Queue::Interruptions, &outcome, second(1));
@@ -266,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_written_is_told_once() {
+    fn returns_each_unwritten_interruption_once() {
         let (mut recent, mut reasons) = (Recent::default(), Reasons::default());
         let numbers =
             |changes: &RecentChanges| changes.0.iter().map(|(number, _)| *number).collect::<Vec<_>>();
@@ -281,7 +291,7 @@ mod tests {
         assert_eq!(numbers(&recent.take_changes()), [0, 1, 2]);
         add(&mut recent, 1_500);
         let changes = recent.take_changes();
-        assert_eq!(numbers(&changes), (503..1_503).collect::<Vec<_>>(), "the others are gone already");
+        assert_eq!(numbers(&changes), (503..1_503).collect::<Vec<_>>(), "earlier ones were dropped");
         let mut rows = changes.0;
         rows.reverse();
         let mut again = Recent::restore(rows);
@@ -292,12 +302,12 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_bounded() {
+    fn bounds_the_length_of_texts() {
         let (mut recent, mut reasons) = (Recent::default(), Reasons::default());
         let outcome = unattributed(1, &mut reasons);
         recent.record(&instance(1, &"ä".repeat(1_000_000)), Queue::Interruptions, &outcome, second(1));
         assert_eq!(rows(&recent, &reasons)[0].instance.as_deref(), Some(&*"ä".repeat(128)));
-        assert_eq!(cut(&format!("a{}", "ä".repeat(128))).len(), 255, "no character is cut in two");
+        assert_eq!(truncated(&format!("a{}", "ä".repeat(128))).len(), 255, "characters stay complete");
     }
 }
 
@@ -305,7 +315,7 @@ mod tests {
 mod tests_rows {
     use super::Row;
 
-    /// A row for tests.
+    /// Builds a row for tests.
     pub(super) fn row(id: &str, cluster: Option<&str>, zone: &str, machine_type: Option<&str>) -> Row {
         Row {
             time: None,
@@ -319,7 +329,7 @@ mod tests_rows {
             reason: "preempted".to_owned(),
             lifetime_seconds: Some(60.0),
             delay_seconds: None,
-            learnt_by: "message",
+            reported_by: "message",
             unattributed: None,
         }
     }

@@ -1,4 +1,4 @@
-//! The page: JSON for programs, a table for browsers.
+//! The page: JSON for programs, an HTML table for browsers.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,21 +13,21 @@ use serde::Serialize;
 use super::query::{Query, Sort};
 use super::{CAPACITY, PATH, Row};
 use crate::event::Reasons;
-use crate::state::Shared;
+use crate::state::SharedState;
 
-/// The route of the page, which shows what is in the state.
-pub(crate) fn route<T: fmt::Debug + Send + 'static>(state: Shared<T>, reasons: Reasons) -> Route {
+/// The route of the page.
+pub(crate) fn route<T: fmt::Debug + Send + 'static>(state: SharedState<T>, reasons: Reasons) -> Route {
     Route::read(PATH, "Interruptions", move |request: Request<()>| {
         let rows = {
             let state = state.lock();
             state.recent.rows(state.attribution.inventory(), &reasons)
         };
-        let response = answer(rows, request.uri().query().unwrap_or_default(), request.headers());
+        let response = respond(rows, request.uri().query().unwrap_or_default(), request.headers());
         Box::pin(async { response })
     })
 }
 
-fn answer(mut rows: Vec<Row>, query: &str, headers: &HeaderMap) -> Response<Bytes> {
+fn respond(mut rows: Vec<Row>, query: &str, headers: &HeaderMap) -> Response<Bytes> {
     let query = match Query::parse(query) {
         Ok(query) => query,
         Err(problem) => return typed(StatusCode::BAD_REQUEST, "text/plain; charset=utf-8", problem + "\n"),
@@ -79,10 +79,10 @@ fn table(mut rows: Vec<Row>, query: &Query) -> Response<Bytes> {
     page("Interruptions", &body)
 }
 
-/// The choice of a cluster. It keeps the order.
+/// Form to select a cluster. It keeps the sort order.
 fn form(clusters: &BTreeSet<String>, query: &Query) -> String {
     let mut options = "<option value=\"\">all</option>".to_owned();
-    // One that is asked for stays chosen, though nothing of it is there any more.
+    // A selected cluster stays in the list even if it has no rows.
     let chosen = query.cluster.iter().filter(|cluster| !clusters.contains(*cluster));
     for cluster in clusters.iter().chain(chosen) {
         let selected = if query.cluster.as_ref() == Some(cluster) { " selected" } else { "" };
@@ -96,7 +96,7 @@ fn form(clusters: &BTreeSet<String>, query: &Query) -> String {
     )
 }
 
-/// The columns and by which of them rows can be sorted.
+/// The columns, and the sort order of each sortable column.
 const COLUMNS: [(&str, Option<Sort>); 13] = [
     ("Time", Some(Sort::Time)),
     ("Instance", None),
@@ -109,7 +109,7 @@ const COLUMNS: [(&str, Option<Sort>); 13] = [
     ("Reason", None),
     ("Lifetime (s)", None),
     ("Delay (s)", None),
-    ("Learnt by", None),
+    ("Reported by", None),
     ("Unattributed", None),
 ];
 
@@ -145,7 +145,7 @@ fn line(row: &Row, sort: Sort) -> String {
         escape(&row.reason),
         number(row.lifetime_seconds, 0),
         number(row.delay_seconds, 3),
-        row.learnt_by.to_owned(),
+        row.reported_by.to_owned(),
         row.unattributed.unwrap_or_default().to_owned(),
     ];
     let class = if row.unattributed.is_some() { " class=\"warn\"" } else { "" };
@@ -157,21 +157,21 @@ mod tests {
     use super::super::tests_rows::row;
     use super::*;
 
-    fn ask(rows: &[Row], query: &str, accept: &'static str) -> (StatusCode, String, String) {
+    fn request_page(rows: &[Row], query: &str, accept: &'static str) -> (StatusCode, String, String) {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
-        let response = answer(rows.to_vec(), query, &headers);
+        let response = respond(rows.to_vec(), query, &headers);
         let content_type = response.headers()[CONTENT_TYPE].to_str().unwrap().to_owned();
         (response.status(), content_type, String::from_utf8(response.into_body().to_vec()).unwrap())
     }
 
     #[test]
-    fn hostile_names_are_escaped() {
+    fn escapes_hostile_names() {
         let hostile = "\"><script>alert(1)</script>&'";
         let rows = [row("1", Some(hostile), hostile, Some(hostile)), row("2", Some("good"), "z", Some("n2"))];
         let query = Query::link(Some(hostile), Sort::Zone);
         for query in ["", &query[1..]] {
-            let (status, content_type, text) = ask(&rows, query, "text/html");
+            let (status, content_type, text) = request_page(&rows, query, "text/html");
             assert_eq!((status, &*content_type), (StatusCode::OK, "text/html; charset=utf-8"));
             assert!(!text.contains("<script"), "{text}");
             assert!(text.contains("&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;&amp;&#39;</a>"), "{text}");
@@ -180,10 +180,10 @@ mod tests {
     }
 
     #[test]
-    fn programs_get_json_in_the_same_order() {
+    fn serves_json_in_the_requested_order() {
         let rows = [row("1", Some("b"), "z-1", Some("n2")), row("2", Some("a"), "z-2", None)];
         for accept in ["*/*", "application/json"] {
-            let (status, content_type, text) = ask(&rows, "sort=cluster", accept);
+            let (status, content_type, text) = request_page(&rows, "sort=cluster", accept);
             assert_eq!((status, &*content_type), (StatusCode::OK, "application/json"));
             let document: serde_json::Value = serde_json::from_str(&text).unwrap();
             let shown = document["interruptions"].as_array().unwrap();
@@ -193,8 +193,8 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_order_is_refused() {
-        let (status, _, text) = ask(&[], "sort=<b>", "text/html");
+    fn rejects_an_unknown_order() {
+        let (status, _, text) = request_page(&[], "sort=<b>", "text/html");
         assert_eq!(status, StatusCode::BAD_REQUEST);
         assert!(text.contains("allowed are time, cluster") && !text.contains("<b>"), "{text}");
     }

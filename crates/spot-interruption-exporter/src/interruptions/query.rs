@@ -1,10 +1,10 @@
-//! What a client asks of the page: one cluster or all of them, and in which order.
+//! Query parameters of the page: cluster and sort order.
 
 use form_urlencoded::Serializer;
 
-use super::{Row, cut};
+use super::{Row, truncated};
 
-/// The order of the rows. Rows that are equal in it come newest first.
+/// The sort order of the rows. Equal rows are sorted by time, newest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sort {
     Time,
@@ -16,7 +16,7 @@ pub(super) enum Sort {
 impl Sort {
     const ALL: [Self; 4] = [Self::Time, Self::Cluster, Self::Zone, Self::MachineType];
 
-    /// The word in the query.
+    /// The value of the query parameter.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Time => "time",
@@ -30,22 +30,22 @@ impl Sort {
 /// `?cluster=…&sort=…`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Query {
-    /// `None` is all of them, and those that belong to none.
+    /// `None` selects all clusters, and rows without a cluster.
     pub(super) cluster: Option<String>,
     pub(super) sort: Sort,
 }
 
 impl Query {
-    /// Parses the query of a URL. Unknown parameters are for somebody else.
+    /// Parses the query of a URL. Unknown parameters are ignored.
     ///
     /// # Errors
-    /// There is no such order.
+    /// Returns an error if the sort order is unknown.
     pub(super) fn parse(query: &str) -> Result<Self, String> {
         let mut parsed = Self { cluster: None, sort: Sort::Time };
         for (key, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*key {
-                // A form sends the empty one for "all".
-                "cluster" => parsed.cluster = (!value.is_empty()).then(|| cut(&value)),
+                // The form sends an empty value for "all".
+                "cluster" => parsed.cluster = (!value.is_empty()).then(|| truncated(&value)),
                 "sort" if value.is_empty() => parsed.sort = Sort::Time,
                 "sort" => {
                     let known = Sort::ALL.into_iter().find(|sort| sort.name() == value);
@@ -59,7 +59,7 @@ impl Query {
         Ok(parsed)
     }
 
-    /// Picks and orders the rows, which come newest first.
+    /// Filters and sorts rows, which are sorted newest first.
     pub(super) fn apply(&self, rows: &mut Vec<Row>) {
         if let Some(cluster) = &self.cluster {
             rows.retain(|row| row.cluster.as_ref() == Some(cluster));
@@ -70,14 +70,14 @@ impl Query {
             Sort::Zone => |row| &row.zone,
             Sort::MachineType => |row| &row.machine_type,
         };
-        // What is not known comes last.
+        // Unknown values are last.
         rows.sort_by(|a, b| {
             let (a, b) = (column(a), column(b));
             a.is_none().cmp(&b.is_none()).then_with(|| a.cmp(b))
         });
     }
 
-    /// A relative link to the same page with this query.
+    /// A relative link to the page with this query.
     pub(super) fn link(cluster: Option<&str>, sort: Sort) -> String {
         let mut query = Serializer::for_suffix("?".to_owned(), 1);
         if let Some(cluster) = cluster {
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_query_is_parsed() {
+    fn parses_a_query() {
         let all = Query { cluster: None, sort: Sort::Time };
         for query in ["", "cluster=", "cluster=&sort=", "sort=time", "page=2"] {
             assert_eq!(Query::parse(query).as_ref(), Ok(&all), "{query}");
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_picked_and_ordered() {
+    fn filters_and_sorts_rows() {
         // Newest first.
         let all = vec![
             row("1", Some("b"), "z-2", Some("n2")),

@@ -1,69 +1,70 @@
-//! Interruptions: what one does to an instance, and how long it is remembered.
+//! Interruptions: their effect on an instance, and how long they are remembered.
 
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::{Inventory, Key, Moment, ProfileId, State};
+use super::{InstanceKey, InstanceState, Inventory, Moment, ProfileId};
 use crate::event::InterruptionReason;
 use crate::instance::InstanceRef;
 
-/// A listing that begins so long after an interruption shows what came after it. Stopping an
-/// instance takes some seconds, and clocks disagree.
+/// A listing that starts this long after an interruption shows the state after it. Stopping an instance takes some
+/// seconds, and clocks differ.
 const LISTING_MARGIN: Duration = Duration::from_secs(60);
 
-/// What an interruption is counted under.
+/// The result of an interruption of a known instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Interrupted {
-    /// The labels.
+    /// The labels to count it under.
     pub profile: ProfileId,
-    /// When the instance was created. Absent too when the instance had been interrupted before: its age belongs to
-    /// the first time.
+    /// Creation time of the instance. `None` also for the second interruption of an instance, because the time belongs
+    /// to its first run.
     pub created_at: Option<Timestamp>,
 }
 
-/// An interruption, as it is remembered of an instance.
+/// The last interruption of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loss {
-    /// Why. Absent where a state that was written by version 0.1.0 does not tell.
+    /// The reason. `None` in a state written by version 0.1.0.
     pub reason: Option<InterruptionReason>,
-    /// When, according to the event.
+    /// Time of the event.
     pub at: Option<Timestamp>,
 }
 
-/// What an interruption does to a known instance.
+/// The effect of an interruption on a known instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interruption {
-    /// It is to be counted.
+    /// The interruption is to be counted.
     New(Interrupted),
-    /// The same loss was told by another method before, and the instance was not seen running since.
+    /// The same loss was reported by another method, and the instance was not seen running since.
     Repeated,
 }
 
 #[derive(Debug)]
-pub(super) struct Lost {
+pub(super) struct RecordedLoss {
     pub(super) loss: Loss,
-    /// When it was heard of.
-    pub(super) heard: Instant,
-    /// When the instance is to be forgotten.
+    /// When the event was received.
+    pub(super) received_at: Instant,
+    /// When the instance is removed.
     pub(super) until: Instant,
 }
 
-impl Lost {
-    /// Whether a listing that began at a moment shows what came after the interruption.
+impl RecordedLoss {
+    /// Whether a listing that started at this moment shows the state after the interruption.
     pub(super) fn is_before(&self, listing: Moment) -> bool {
         let by_event = self.loss.at.is_some_and(|at| {
             Duration::try_from(listing.timestamp.duration_since(at)).is_ok_and(|age| age >= LISTING_MARGIN)
         });
-        by_event || listing.instant.saturating_duration_since(self.heard) >= LISTING_MARGIN
+        by_event || listing.instant.saturating_duration_since(self.received_at) >= LISTING_MARGIN
     }
 }
 
 impl Inventory {
-    /// Marks an instance as interrupted and says what to count it under, or `None` when it is not known.
+    /// Marks an instance as interrupted and returns the labels to count it under. Returns `None` if the instance is
+    /// unknown.
     ///
-    /// An instance can be interrupted more than once: it may be started again under the same id. By another method it
-    /// is another one only if the instance was seen running in between.
+    /// An instance can be interrupted more than once, because it can be started again under its id. An interruption by
+    /// another method is a new one only if the instance was seen running in between.
     pub fn interrupt(
         &mut self,
         instance: &InstanceRef<'_>,
@@ -71,7 +72,7 @@ impl Inventory {
         now: Instant,
     ) -> Option<Interruption> {
         let key = self.find(instance)?;
-        self.learn_id(key, instance.id);
+        self.set_id(key, instance.id);
         let tracked = self.at(key);
         let profile = tracked.profile;
         let created_at = tracked.created_at.and_then(|time| Timestamp::from_microsecond(time.get()).ok());
@@ -80,19 +81,19 @@ impl Inventory {
                 return Some(Interruption::Repeated);
             }
             lost.loss = Loss { at: loss.at.max(lost.loss.at), ..loss };
-            lost.heard = now;
-            self.touch(key);
+            lost.received_at = now;
+            self.mark_changed(key);
             return Some(Interruption::New(Interrupted { profile, created_at: None }));
         }
-        self.update(key, |tracked| tracked.state = State::Interrupted);
+        self.update(key, |tracked| tracked.state = InstanceState::Interrupted);
         let until = now + self.tombstone_ttl;
-        self.losses.insert(key, Lost { loss, heard: now, until });
+        self.losses.insert(key, RecordedLoss { loss, received_at: now, until });
         self.tombstones.push(until, key);
         Some(Interruption::New(Interrupted { profile, created_at }))
     }
 
-    /// Whether an instance is known to have been interrupted for that reason at about that time, and was not seen running
-    /// since. Absent times are compatible with any.
+    /// Whether an instance was interrupted for this reason at about this time and was not seen running since. A missing
+    /// time matches every time.
     #[must_use]
     pub fn is_same_loss(
         &self,
@@ -100,7 +101,8 @@ impl Inventory {
         reason: InterruptionReason,
         at: Option<Timestamp>,
     ) -> bool {
-        let Some(Lost { loss, .. }) = self.find(instance).and_then(|key| self.losses.get(&key)) else {
+        let Some(RecordedLoss { loss, .. }) = self.find(instance).and_then(|key| self.losses.get(&key))
+        else {
             return false;
         };
         let is_near =
@@ -108,7 +110,7 @@ impl Inventory {
         is_near && loss.reason.is_none_or(|known| known == reason)
     }
 
-    /// Removes the tombstones whose time has come.
+    /// Removes the tombstones that have expired, and instances in no scope without recent activity.
     pub fn expire(&mut self, now: Instant) {
         while let Some(key) = self.tombstones.pop_due(now) {
             if self.losses.get(&key).is_some_and(|lost| lost.until <= now) {
@@ -116,26 +118,26 @@ impl Inventory {
             }
         }
         let (tracked, scopes) = (&self.tracked, &mut self.scopes);
-        scopes.stamp(now, |key| {
+        scopes.record_activity(now, |key| {
             tracked.get(key as usize).map(|tracked| (tracked.profile.index(), tracked.is_project_known))
         });
         while let Some(key) = self.scopes.pop_due(now) {
-            // A tombstone is removed in its own time.
-            if self.at(key).state != State::Interrupted {
+            // A tombstone is removed when it expires.
+            if self.at(key).state != InstanceState::Interrupted {
                 self.remove(key);
             }
         }
     }
 
-    /// When the next instance is to be forgotten for want of news.
+    /// When the next instance is removed.
     #[must_use]
     pub fn next_expiry(&self) -> Option<Instant> {
         [self.tombstones.next_end(), self.scopes.next_due()].into_iter().flatten().min()
     }
 
-    /// An interrupted instance runs again.
-    pub(super) fn revive(&mut self, key: Key) {
+    /// Marks an interrupted instance as running again.
+    pub(super) fn mark_running(&mut self, key: InstanceKey) {
         self.losses.remove(&key);
-        self.update(key, |tracked| tracked.state = State::Running);
+        self.update(key, |tracked| tracked.state = InstanceState::Running);
     }
 }

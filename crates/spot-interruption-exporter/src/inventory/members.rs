@@ -1,22 +1,22 @@
-//! Which instances are in which project, so that a listing of one costs what is in it, and not what is in all.
+//! The instances of each project, so that the cost of a listing depends only on the instances of its project.
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{Key, Profile, ProfileId};
+use super::{InstanceKey, Profile, ProfileId};
 
 /// The instances of each project.
 #[derive(Debug, Default)]
 pub(super) struct Members {
-    /// The number of each project.
+    /// Project name to project number.
     numbers: HashMap<Box<str>, usize>,
-    /// By the number of a profile: the number of its project.
+    /// Project number of each profile.
     by_profile: Vec<usize>,
-    /// By the number of a project.
-    keys: Vec<BTreeSet<Key>>,
+    /// Instances of each project number.
+    keys: Vec<BTreeSet<InstanceKey>>,
 }
 
 impl Members {
-    /// Takes note of new profiles. What is in them is added afterwards.
+    /// Adds new profiles. Their instances are added afterwards.
     pub(super) fn add_profiles(&mut self, profiles: &[Profile]) {
         for profile in &profiles[self.by_profile.len().min(profiles.len())..] {
             let number = match self.numbers.get(&profile.project) {
@@ -31,18 +31,18 @@ impl Members {
         }
     }
 
-    /// There is an instance of a profile.
-    pub(super) fn insert(&mut self, profile: ProfileId, key: Key) {
+    /// Adds an instance.
+    pub(super) fn insert(&mut self, profile: ProfileId, key: InstanceKey) {
         self.keys[self.by_profile[profile.index()]].insert(key);
     }
 
-    /// There is no such instance any more.
-    pub(super) fn remove(&mut self, profile: ProfileId, key: Key) {
+    /// Removes an instance.
+    pub(super) fn remove(&mut self, profile: ProfileId, key: InstanceKey) {
         self.keys[self.by_profile[profile.index()]].remove(&key);
     }
 
-    /// An instance turns out to be of another profile.
-    pub(super) fn change(&mut self, before: ProfileId, after: ProfileId, key: Key) {
+    /// Moves an instance to another profile.
+    pub(super) fn change(&mut self, before: ProfileId, after: ProfileId, key: InstanceKey) {
         if self.by_profile[before.index()] != self.by_profile[after.index()] {
             self.remove(before, key);
             self.insert(after, key);
@@ -50,7 +50,7 @@ impl Members {
     }
 
     /// The instances of a project.
-    pub(super) fn of(&self, project: &str) -> impl Iterator<Item = Key> {
+    pub(super) fn in_project(&self, project: &str) -> impl Iterator<Item = InstanceKey> {
         self.numbers.get(project).into_iter().flat_map(|number| self.keys[*number].iter().copied())
     }
 }
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn instances_are_found_by_project() {
+    fn finds_instances_by_project() {
         let mut members = Members::default();
         let profiles = [profile("a", "1"), profile("b", "1"), profile("a", "2")];
         members.add_profiles(&profiles[..1]);
@@ -81,14 +81,14 @@ mod tests {
         members.insert(first, 7);
         members.insert(second, 3);
         members.insert(other, 5);
-        let of = |members: &Members, project| members.of(project).collect::<Vec<_>>();
-        assert_eq!(of(&members, "a"), [3, 7]);
-        assert_eq!(of(&members, "b"), [5]);
-        assert!(of(&members, "c").is_empty());
+        let in_project = |members: &Members, project| members.in_project(project).collect::<Vec<_>>();
+        assert_eq!(in_project(&members, "a"), [3, 7]);
+        assert_eq!(in_project(&members, "b"), [5]);
+        assert!(in_project(&members, "c").is_empty());
         members.change(first, second, 7);
         members.change(second, other, 3);
         members.remove(other, 5);
-        assert_eq!(of(&members, "a"), [7]);
-        assert_eq!(of(&members, "b"), [3]);
+        assert_eq!(in_project(&members, "a"), [7]);
+        assert_eq!(in_project(&members, "b"), [3]);
     }
 }

@@ -1,24 +1,24 @@
-//! Which instances are known, and what of: the answer to "whose instance was that?".
+//! The known instances and their labels.
 //!
-//! Instances become known by creation events, by resyncs (listings of everything that exists) and by look-ups, in
-//! any order and more than once. An instance is found by its id where both sides have one, else by zone and name.
-//! Managed instance groups give the name of a deleted instance to its successor, so a name belongs to one instance
-//! at a time, the newest; its predecessors remain known by id.
+//! Instances become known by creation events, listings and lookups, in any order and more than once. An instance is
+//! identified by its id if both sides have one, otherwise by zone and name. Managed instance groups reuse the name of a
+//! deleted instance, so a name refers to one instance at a time, the newest. Its predecessors are still found by id.
 //!
-//! An instance leaves in two ways. Interrupted, it stays for a while as a tombstone, so that what else is said of
-//! it still finds it; if it is created again meanwhile, or listed as running later than it was interrupted, it runs
-//! again. Otherwise it leaves when two resyncs of its [`Scope`] in a row have not listed it: one can miss an
-//! instance that is just being made. One in no scope leaves a day after the last sign of it.
+//! An instance is removed in one of two ways. An interrupted instance stays known for a while as a tombstone, so that
+//! later messages about it still find it. If it is created again in this time, or listed as running after the
+//! interruption, it is running again. Any other instance is removed when two listings of its [`Scope`] in a row did not
+//! contain it, because one listing can miss an instance that is just being created. An instance in no scope is removed
+//! a day after the last event about it.
 //!
-//! There can be a hundred thousand instances, so each costs little: what they have in common is kept once, as a
-//! [`Profile`], and so is the name, which the instance and the index share.
+//! There can be 100,000 instances, so each must be small: common labels are stored once, as a [`Profile`], and the
+//! instance and the index share the name.
 
 mod interruption;
+mod listings;
 mod members;
 mod names;
 mod profile;
 mod record;
-mod resync;
 mod scope;
 mod tracked;
 
@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use slab::Slab;
 
-use self::interruption::Lost;
+use self::interruption::RecordedLoss;
 pub use self::interruption::{Interrupted, Interruption, Loss};
 use self::members::Members;
 use self::profile::Profiles;
@@ -38,61 +38,61 @@ pub use self::profile::{Profile, ProfileId};
 pub use self::record::{InstanceRecord, InvalidRecord, InventoryChanges, InventoryRecord};
 use self::scope::Scopes;
 pub use self::scope::{Scope, UNLISTED_TTL, Unseen};
-pub use self::tracked::State;
-use self::tracked::{Sighting, Tracked};
+pub use self::tracked::InstanceState;
+use self::tracked::{ListingStatus, Tracked};
 use crate::instance::{Instance, InstanceId, InstanceRef};
 use crate::timeline::Timeline;
 
 /// All known instances.
 #[derive(Debug)]
 pub struct Inventory {
-    /// Names the project of instances whose source did not.
+    /// Project of instances whose source does not contain it.
     project: Box<str>,
     tombstone_ttl: Duration,
     tracked: Slab<Tracked>,
-    by_id: HashMap<InstanceId, Key>,
-    /// Instances of one name are in different zones or projects.
-    by_name: BTreeSet<(Arc<str>, Key)>,
+    by_id: HashMap<InstanceId, InstanceKey>,
+    /// Instances with the same name are in different zones or projects.
+    by_name: BTreeSet<(Arc<str>, InstanceKey)>,
     profiles: Profiles,
-    /// The instances by project.
+    /// Instances by project.
     members: Members,
-    /// By profile: how many spot instances run.
+    /// Number of running spot instances by profile.
     spot_running: Vec<u32>,
     clusters: Clusters,
-    /// Of the interrupted instances.
-    losses: HashMap<Key, Lost>,
-    /// Appointments to look whether an interrupted instance is to be forgotten. Those of an instance that runs again
-    /// stay behind and mean nothing.
-    tombstones: Timeline<Key>,
-    /// What is listed.
+    /// The losses of interrupted instances.
+    losses: HashMap<InstanceKey, RecordedLoss>,
+    /// When to check whether a tombstone has expired. Entries of instances that run again are ignored.
+    tombstones: Timeline<InstanceKey>,
+    /// The listed scopes.
     scopes: Scopes,
-    /// What is not written down as it is now, where it is written down at all.
+    /// Changes since the last commit, if the state is durable.
     unwritten: Option<Unwritten>,
 }
 
 #[derive(Debug, Default)]
 struct Unwritten {
-    instances: HashSet<Key>,
-    /// The first profile and the first cluster.
+    instances: HashSet<InstanceKey>,
+    /// Number of profiles and clusters that are already written.
     profiles: usize,
     clusters: usize,
 }
 
-/// A moment by the clock that decides, and by the clock that events are labelled with.
+/// The current time by the monotonic clock, which is used for deadlines, and by the wall clock, which is compared with
+/// event times.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
-    /// Monotonic.
+    /// Monotonic time.
     pub instant: Instant,
-    /// Wall clock.
+    /// Wall-clock time.
     pub timestamp: Timestamp,
 }
 
-/// The position of an instance. Four bytes, since there are two or more of these for each.
-pub type Key = u32;
+/// Index of an instance. Four bytes, because each instance is stored in several indexes.
+pub type InstanceKey = u32;
 
 impl Inventory {
-    /// An empty inventory. Interrupted instances stay known for `tombstone_ttl`; instances whose source does not
-    /// name the project's id are labelled with `project`.
+    /// Creates an empty inventory. Interrupted instances stay known for `tombstone_ttl`. Instances whose source does
+    /// not contain the project's id are labelled with `project`.
     #[must_use]
     pub fn new(project: &str, tombstone_ttl: Duration) -> Self {
         Self {
@@ -112,7 +112,7 @@ impl Inventory {
         }
     }
 
-    /// How many instances are known, tombstones included.
+    /// Number of known instances, tombstones included.
     #[must_use]
     pub fn len(&self) -> usize {
         self.tracked.len()
@@ -124,61 +124,61 @@ impl Inventory {
         self.tracked.is_empty()
     }
 
-    /// Every cluster that was ever known, in the order in which they became so. It only grows.
+    /// All clusters ever known, in the order of discovery. Clusters are never removed.
     #[must_use]
     pub fn clusters(&self) -> &[Arc<str>] {
         &self.clusters.list
     }
 
-    /// Every profile that was ever known, by its number. It only grows.
+    /// All profiles ever known, by number. Profiles are never removed.
     #[must_use]
     pub fn profiles(&self) -> &[Profile] {
         self.profiles.all()
     }
 
-    /// One profile.
+    /// Returns a profile.
     ///
     /// # Panics
     ///
-    /// When the id is another inventory's.
+    /// If the id belongs to another inventory.
     #[must_use]
     pub fn profile(&self, id: ProfileId) -> &Profile {
         self.profiles.get(id)
     }
 
-    /// By the profile's number: how many spot instances run.
+    /// Number of running spot instances, by profile number.
     #[must_use]
     pub fn spot_running(&self) -> &[u32] {
         &self.spot_running
     }
 
-    /// Notes that a cluster exists, before any of its instances is known.
+    /// Adds a cluster before any of its instances is known.
     pub fn add_cluster(&mut self, cluster: &str) {
         self.clusters.insert(cluster);
     }
 
-    /// Adds an instance that was created. One that is known already is completed instead, so that the order in
-    /// which events and listings arrive does not matter. One outside any cluster is not kept, but takes the name.
+    /// Adds a created instance. A known instance is completed, so the order of events and listings does not matter. An
+    /// instance outside any cluster is not stored, but takes over its name.
     pub fn add(&mut self, instance: &Instance<'_>) {
         if instance.cluster.is_none() {
-            return self.pass_name_on(instance);
+            return self.supersede_holder(instance);
         }
         match self.find(&instance.instance) {
-            // A name that was interrupted and is created again is a successor's, unless the id says otherwise.
+            // If the name of an interrupted instance is created again, it is a new instance, unless the ids are equal.
             Some(key)
-                if self.at(key).state == State::Interrupted
+                if self.at(key).state == InstanceState::Interrupted
                     && !self.at(key).has_same_id(&instance.instance) =>
             {
                 self.insert(instance);
             }
             Some(key) => {
                 let lost_at = self.losses.get(&key).map(|lost| lost.loss.at);
-                // Hand-made events have no time, and come in any order.
+                // Hand-made events have no time and arrive in any order.
                 let is_later = |at: Option<Timestamp>| {
                     at.zip(instance.created_at).is_some_and(|(lost, created)| created > lost)
                 };
                 if instance.running && lost_at.is_some_and(is_later) {
-                    self.revive(key);
+                    self.mark_running(key);
                 }
                 self.complete(key, instance);
             }
@@ -186,48 +186,49 @@ impl Inventory {
         }
     }
 
-    /// Adds an instance that was looked up: it exists at this moment, and whether it runs is known.
+    /// Adds an instance that was looked up: it exists now, and its status is current.
     pub fn observe(&mut self, instance: &Instance<'_>) {
         self.observe_at(instance, None);
     }
 
-    /// Adds an instance that the resync of a scope has listed. One that runs although it was interrupted well before
-    /// the listing began was started again.
+    /// Adds an instance from the listing of a scope. If it runs although it was interrupted well before the listing
+    /// started, it was started again.
     pub fn list(&mut self, scope: &Scope, instance: &Instance<'_>) {
-        self.observe_at(instance, self.scopes.begun(scope));
+        self.observe_at(instance, self.scopes.listing_started(scope));
     }
 
     fn observe_at(&mut self, instance: &Instance<'_>, listing: Option<Moment>) {
         if instance.cluster.is_none() {
-            return self.pass_name_on(instance);
+            return self.supersede_holder(instance);
         }
         let Some(key) = self.find(&instance.instance) else { return self.insert(instance) };
         let lost = self.losses.get(&key);
         if instance.running && listing.zip(lost).is_some_and(|(listing, lost)| lost.is_before(listing)) {
-            self.revive(key);
+            self.mark_running(key);
         }
         self.update(key, |tracked| {
-            // What is observed may be older than the interruption.
-            if tracked.state != State::Interrupted {
-                tracked.state = if instance.running { State::Running } else { State::Stopped };
+            // The observation may be older than the interruption.
+            if tracked.state != InstanceState::Interrupted {
+                tracked.state =
+                    if instance.running { InstanceState::Running } else { InstanceState::Stopped };
             }
         });
         self.complete(key, instance);
-        // What exists has its name, even if events had it that the name was passed on.
+        // An existing instance has its name, even if events suggested that another instance has taken it.
         self.claim_name(key);
     }
 
-    /// An instance whose creation was announced and then failed does not run. Only an id says that it is really
-    /// the same: the next attempt has the same name.
+    /// Marks an instance as not running whose announced creation has failed. Only an id identifies it, because the next
+    /// attempt uses the same name.
     pub fn withdraw(&mut self, instance: &InstanceRef<'_>) {
         if let Some(key) = instance.id.and_then(|id| self.find_by_id(id)) {
-            self.stop(key);
+            self.mark_stopped(key);
         }
     }
 
-    /// The instance at a position. Positions come from the indices, which [`Self::remove`] keeps free of those
-    /// that are no more.
-    fn at(&self, key: Key) -> &Tracked {
+    /// Returns the instance at an index. The callers take the index from maps, from which [`Self::remove`] deletes
+    /// removed instances.
+    fn at(&self, key: InstanceKey) -> &Tracked {
         &self.tracked[key as usize]
     }
 
@@ -238,36 +239,36 @@ impl Inventory {
             name: instance.instance.name.as_deref().unwrap_or_default().into(),
             created_at: microseconds(instance),
             profile,
-            state: if instance.running { State::Running } else { State::Stopped },
-            sighting: Sighting::Recent,
+            state: if instance.running { InstanceState::Running } else { InstanceState::Stopped },
+            listing_status: ListingStatus::Seen,
             spot: instance.spot,
             is_project_known: instance.instance.project.is_some(),
         };
         if tracked.is_running_spot() {
             self.spot_running[profile.index()] += 1;
         }
-        // Left alone, the slab would double, and up to half of the largest allocation would lie idle.
+        // By default the slab doubles, which would leave up to half of the largest allocation unused.
         if self.tracked.len() == self.tracked.capacity() {
             self.tracked.reserve_exact((self.tracked.len() / 8).max(64));
         }
-        let key = self.tracked.insert(tracked) as Key;
+        let key = self.tracked.insert(tracked) as InstanceKey;
         self.members.insert(profile, key);
-        self.touch(key);
-        self.note_sign(key);
-        self.learn_id(key, instance.instance.id);
+        self.mark_changed(key);
+        self.note_activity(key);
+        self.set_id(key, instance.instance.id);
         self.claim_name(key);
     }
 
-    /// Adds to a known instance what a description says of it.
-    fn complete(&mut self, key: Key, instance: &Instance<'_>) {
-        self.learn_id(key, instance.instance.id);
+    /// Completes a known instance with the fields of a description.
+    fn complete(&mut self, key: InstanceKey, instance: &Instance<'_>) {
+        self.set_id(key, instance.instance.id);
         let known = self.at(key).profile;
         let profile = self.intern(instance, Some(known));
         let name = instance.instance.name.as_deref().filter(|name| *self.at(key).name != **name);
         let is_renamed = name.is_some() || self.profile(profile).zone != self.profile(known).zone;
         if is_renamed {
-            self.unname(key);
-            self.touch(key);
+            self.unindex_name(key);
+            self.mark_changed(key);
         }
         self.update(key, |tracked| {
             if let Some(name) = name {
@@ -275,11 +276,11 @@ impl Inventory {
             }
             tracked.created_at = microseconds(instance).or(tracked.created_at);
             tracked.profile = profile;
-            tracked.sighting = Sighting::Recent;
+            tracked.listing_status = ListingStatus::Seen;
             tracked.spot |= instance.spot;
             tracked.is_project_known |= instance.instance.project.is_some();
         });
-        self.note_sign(key);
+        self.note_activity(key);
         if is_renamed {
             self.claim_name(key);
         }
@@ -291,12 +292,12 @@ impl Inventory {
         profile
     }
 
-    /// The profile of an instance that was not created: it makes no cluster known.
+    /// The profile of an instance that was not created. It makes no cluster known.
     pub fn profile_of_failure(&mut self, instance: &Instance<'_>) -> ProfileId {
         self.profile_of(instance, None)
     }
 
-    /// The profile of a spot instance that is known.
+    /// The profile of a known spot instance.
     #[must_use]
     pub fn spot_profile(&self, instance: &InstanceRef<'_>) -> Option<ProfileId> {
         let tracked = self.at(self.find(instance)?);
@@ -313,8 +314,8 @@ impl Inventory {
         profile
     }
 
-    /// Changes an instance and keeps the number of running spot instances right.
-    fn update(&mut self, key: Key, change: impl FnOnce(&mut Tracked)) {
+    /// Changes an instance and updates the number of running spot instances.
+    fn update(&mut self, key: InstanceKey, change: impl FnOnce(&mut Tracked)) {
         let tracked = &mut self.tracked[key as usize];
         if tracked.is_running_spot() {
             self.spot_running[tracked.profile.index()] -= 1;
@@ -327,29 +328,29 @@ impl Inventory {
             self.spot_running[tracked.profile.index()] += 1;
         }
         if is_changed {
-            self.touch(key);
+            self.mark_changed(key);
         }
     }
 
-    /// Notes that an instance is to be written down anew.
-    fn touch(&mut self, key: Key) {
+    /// Notes that an instance has changed since the last commit.
+    fn mark_changed(&mut self, key: InstanceKey) {
         if let Some(unwritten) = &mut self.unwritten {
             unwritten.instances.insert(key);
         }
     }
 
-    fn stop(&mut self, key: Key) {
+    fn mark_stopped(&mut self, key: InstanceKey) {
         self.update(key, |tracked| {
-            if tracked.state == State::Running {
-                tracked.state = State::Stopped;
+            if tracked.state == InstanceState::Running {
+                tracked.state = InstanceState::Stopped;
             }
         });
     }
 
-    fn remove(&mut self, key: Key) {
-        self.unname(key);
-        self.stop(key);
-        self.touch(key);
+    fn remove(&mut self, key: InstanceKey) {
+        self.unindex_name(key);
+        self.mark_stopped(key);
+        self.mark_changed(key);
         self.losses.remove(&key);
         self.scopes.forget(key);
         let tracked = self.tracked.remove(key as usize);
@@ -360,7 +361,7 @@ impl Inventory {
     }
 }
 
-/// Half the size of a timestamp, and the start of 1970 can stand for "unknown".
+/// Half the size of a timestamp. Zero, the start of 1970, represents an unknown time.
 fn microseconds(instance: &Instance<'_>) -> Option<NonZeroI64> {
     instance.created_at.and_then(|time| NonZeroI64::new(time.as_microsecond()))
 }

@@ -1,16 +1,16 @@
-//! What instances have in common: a cluster has thousands of nodes and a handful of these.
+//! Labels shared by many instances: a cluster has thousands of nodes and few profiles.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::instance::Instance;
 
-/// The labels that an instance's interruption is counted under. Unknown ones are empty.
+/// The labels of an interruption of an instance. Unknown labels are empty.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Profile {
     /// The Kubernetes cluster.
     pub cluster: Box<str>,
-    /// The region or zone of its control plane.
+    /// The region or zone of the cluster's control plane.
     pub location: Box<str>,
     /// The node pool.
     pub node_pool: Box<str>,
@@ -22,15 +22,14 @@ pub struct Profile {
     pub project: Box<str>,
 }
 
-/// A [`Profile`], by number. Numbers are given from zero upwards and never taken back, so that they can index a
-/// list of metric handles.
+/// Number of a [`Profile`]. Numbers start at zero and are never reused, so they can index a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProfileId(u32);
 
 impl ProfileId {
     /// The id of the profile at an index of [`Inventory::profiles`](super::Inventory::profiles).
     pub(crate) fn of(index: usize) -> Self {
-        // There are never more profiles than ids: ids are what profiles are numbered with.
+        // Profiles are numbered with `u32`, so there are never more.
         Self(u32::try_from(index).unwrap_or(u32::MAX))
     }
 
@@ -41,7 +40,7 @@ impl ProfileId {
     }
 }
 
-/// All profiles ever seen. They only grow, as do the time series that are made of them.
+/// All profiles ever known. Profiles are never removed, like the time series that they label.
 #[derive(Debug, Default)]
 pub(super) struct Profiles {
     list: Vec<Profile>,
@@ -57,8 +56,8 @@ impl Profiles {
         &self.list[id.index()]
     }
 
-    /// The profile of a described instance. What the description leaves open is taken from what was `known` of the
-    /// instance before, and a project that nobody has named is `project`.
+    /// Returns the profile of a described instance. Missing fields are taken from the `known` profile of the instance,
+    /// and a missing project is `project`.
     pub(super) fn intern(
         &mut self,
         instance: &Instance<'_>,
@@ -66,16 +65,16 @@ impl Profiles {
         project: &str,
     ) -> ProfileId {
         let known = known.map(|id| self.get(id));
-        let told = |told: &Option<Cow<'_, str>>, field: fn(&Profile) -> &str, default: &str| {
-            told.as_deref().or(known.map(field)).unwrap_or(default).into()
+        let value_of = |value_of: &Option<Cow<'_, str>>, field: fn(&Profile) -> &str, default: &str| {
+            value_of.as_deref().or(known.map(field)).unwrap_or(default).into()
         };
         let profile = Profile {
-            cluster: told(&instance.cluster, |profile| &profile.cluster, ""),
-            location: told(&instance.location, |profile| &profile.location, ""),
-            node_pool: told(&instance.node_pool, |profile| &profile.node_pool, ""),
-            machine_type: told(&instance.machine_type, |profile| &profile.machine_type, ""),
-            zone: told(&instance.instance.zone, |profile| &profile.zone, ""),
-            project: told(&instance.instance.project, |profile| &profile.project, project),
+            cluster: value_of(&instance.cluster, |profile| &profile.cluster, ""),
+            location: value_of(&instance.location, |profile| &profile.location, ""),
+            node_pool: value_of(&instance.node_pool, |profile| &profile.node_pool, ""),
+            machine_type: value_of(&instance.machine_type, |profile| &profile.machine_type, ""),
+            zone: value_of(&instance.instance.zone, |profile| &profile.zone, ""),
+            project: value_of(&instance.instance.project, |profile| &profile.project, project),
         };
         match self.ids.get(&profile) {
             Some(id) => *id,
@@ -83,9 +82,9 @@ impl Profiles {
         }
     }
 
-    /// Adds a profile that is not there yet.
+    /// Adds a new profile.
     pub(super) fn push(&mut self, profile: Profile) -> ProfileId {
-        // Memory ends long before the numbers do.
+        // Memory is exhausted long before `u32`.
         let id = ProfileId(self.list.len() as u32);
         self.ids.insert(profile.clone(), id);
         self.list.push(profile);

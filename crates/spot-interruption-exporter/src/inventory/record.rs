@@ -1,4 +1,4 @@
-//! The inventory as it is written down and read back.
+//! The inventory in the form of the durable state.
 
 use std::collections::HashMap;
 use std::num::NonZeroI64;
@@ -7,61 +7,64 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 use thiserror::Error;
 
-use super::{Inventory, Key, Loss, Lost, Profile, ProfileId, Sighting, State, Tracked, Unwritten};
+use super::{
+    InstanceKey, InstanceState, Inventory, ListingStatus, Loss, Profile, ProfileId, RecordedLoss, Tracked,
+    Unwritten,
+};
 use crate::instance::InstanceId;
 use crate::timeline::{Timeline, TimelineChanges};
 
 /// One instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceRecord {
-    /// Its id.
+    /// The instance id.
     pub id: Option<InstanceId>,
-    /// Its name, or nothing when only the id is known.
+    /// The name, or an empty text if only the id is known.
     pub name: Box<str>,
-    /// Whether the name means this instance, rather than a successor.
+    /// Whether the name currently refers to this instance, not to a successor.
     pub has_name: bool,
-    /// Its creation, in microseconds since 1970.
+    /// Creation time in microseconds since 1970.
     pub created_at: Option<NonZeroI64>,
-    /// Its labels.
+    /// The labels.
     pub profile: ProfileId,
-    /// Whether it runs.
-    pub state: State,
-    /// Whether it can be preempted.
+    /// Whether the instance is running, stopped or interrupted.
+    pub state: InstanceState,
+    /// Whether the instance can be preempted.
     pub spot: bool,
-    /// Whether its source told the project's id.
+    /// Whether the project's id is from the source, not a default.
     pub is_project_known: bool,
-    /// Its interruption, if that is its state and was written down.
+    /// The interruption, if the instance is interrupted and the interruption was stored.
     pub loss: Option<Loss>,
 }
 
-/// Everything.
+/// The whole inventory.
 #[derive(Debug, Default)]
 pub struct InventoryRecord {
-    /// Every profile, in the order of their numbers.
+    /// All profiles, by number.
     pub profiles: Vec<Profile>,
-    /// Every cluster, in the order in which they became known.
+    /// All clusters, in the order of discovery.
     pub clusters: Vec<String>,
-    /// The instances, each with its position.
-    pub instances: Vec<(Key, InstanceRecord)>,
-    /// The tombstones: positions of instances that are or were interrupted.
-    pub tombstones: Timeline<Key>,
+    /// The instances, each with its key.
+    pub instances: Vec<(InstanceKey, InstanceRecord)>,
+    /// The tombstones: keys of instances that are or were interrupted.
+    pub tombstones: Timeline<InstanceKey>,
 }
 
-/// What has become different since the inventory was last written down.
+/// Changes since the last commit.
 #[derive(Debug)]
 pub struct InventoryChanges {
-    /// New profiles, the first of which has this number.
+    /// The number of the first new profile, and the new profiles.
     pub profiles: (usize, Vec<Profile>),
-    /// New clusters, the first of which has this number.
+    /// The number of the first new cluster, and the new clusters.
     pub clusters: (usize, Vec<String>),
-    /// Positions whose instance is another now, or is no more.
-    pub instances: Vec<(Key, Option<InstanceRecord>)>,
-    /// Tombstones, by the position of their instance.
-    pub tombstones: TimelineChanges<Key>,
+    /// Keys of changed instances; `None` for removed ones.
+    pub instances: Vec<(InstanceKey, Option<InstanceRecord>)>,
+    /// Changes of the tombstones.
+    pub tombstones: TimelineChanges<InstanceKey>,
 }
 
 impl InventoryChanges {
-    /// Whether nothing has become different.
+    /// Whether nothing has changed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.profiles.1.is_empty()
@@ -71,27 +74,27 @@ impl InventoryChanges {
     }
 }
 
-/// A record contradicts itself, so it was not written by [`Inventory::take_changes`].
+/// The record is inconsistent, so it was not written by [`Inventory::take_changes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum InvalidRecord {
-    /// An instance has a profile that is not there.
-    #[error("an instance has a profile that is not recorded")]
+    /// An instance refers to a missing profile.
+    #[error("an instance refers to a profile that is not recorded")]
     NoSuchProfile,
-    /// Two instances have one position.
+    /// Two instances have the same key.
     #[error("an instance is recorded twice")]
     Twice,
-    /// An interrupted instance has no tombstone, and would never be forgotten.
+    /// An interrupted instance has no tombstone and would never be removed.
     #[error("an interrupted instance has no tombstone")]
     Tombstones,
 }
 
 impl Inventory {
-    /// The inventory that was written down. From now on it notes what changes. Of interruptions it is known when they
-    /// were, not when they were heard of: that is taken to be `now`.
+    /// Restores the inventory from the durable state and starts to track changes. The time at which interruptions were
+    /// received is not stored; `now` is used instead.
     ///
     /// # Errors
     ///
-    /// The record contradicts itself.
+    /// Returns an error if the record is inconsistent.
     pub fn restore(
         project: &str,
         tombstone_ttl: Duration,
@@ -106,8 +109,8 @@ impl Inventory {
             inventory.clusters.insert(cluster);
         }
         inventory.spot_running.resize(inventory.profiles().len(), 0);
-        // The last one of each, if it was interrupted more than once.
-        let ends: HashMap<Key, Instant> =
+        // The latest end of each key, if it was interrupted more than once.
+        let ends: HashMap<InstanceKey, Instant> =
             record.tombstones.entries().map(|entry| (entry.value, entry.end)).collect();
         let mut holders = Vec::new();
         let mut instances = Vec::with_capacity(record.instances.len());
@@ -116,35 +119,36 @@ impl Inventory {
                 return Err(InvalidRecord::NoSuchProfile);
             }
             holders.extend(instance.has_name.then_some(key));
-            if instance.state == State::Interrupted {
+            if instance.state == InstanceState::Interrupted {
                 let loss = instance.loss.unwrap_or(Loss { reason: None, at: None });
                 let until = *ends.get(&key).ok_or(InvalidRecord::Tombstones)?;
-                inventory.losses.insert(key, Lost { loss, heard: now, until });
+                inventory.losses.insert(key, RecordedLoss { loss, received_at: now, until });
             }
             instances.push((key as usize, instance));
         }
         let number = instances.len();
-        let ids: Vec<_> = instances.iter().map(|(key, instance)| (*key as Key, instance.id)).collect();
+        let ids: Vec<_> =
+            instances.iter().map(|(key, instance)| (*key as InstanceKey, instance.id)).collect();
         inventory.tracked =
             instances.into_iter().map(|(key, instance)| (key, Tracked::from(instance))).collect::<Slab<_>>();
         if inventory.tracked.len() != number {
             return Err(InvalidRecord::Twice);
         }
         for (key, id) in ids {
-            inventory.learn_id(key, id);
+            inventory.set_id(key, id);
             let tracked = inventory.at(key);
             let (profile, is_running) = (tracked.profile, tracked.is_running_spot());
             inventory.spot_running[profile.index()] += u32::from(is_running);
         }
         for key in holders {
-            inventory.give_name(key);
+            inventory.index_name(key);
         }
         inventory.scopes.add_profiles(inventory.profiles.all());
         inventory.members.add_profiles(inventory.profiles.all());
         for (key, tracked) in &inventory.tracked {
-            inventory.members.insert(tracked.profile, key as Key);
+            inventory.members.insert(tracked.profile, key as InstanceKey);
             if !inventory.scopes.is_listed(tracked.profile.index(), tracked.is_project_known) {
-                inventory.scopes.sign_of_unlisted(key as Key);
+                inventory.scopes.note_unlisted_activity(key as InstanceKey);
             }
         }
         inventory.tombstones = record.tombstones;
@@ -156,10 +160,10 @@ impl Inventory {
         Ok(inventory)
     }
 
-    /// What has become different since the last time that this was asked. It counts as written down from now on.
+    /// Returns the changes since the last call, for a commit.
     pub fn take_changes(&mut self, now: Instant) -> InventoryChanges {
         let unwritten = self.unwritten.take().unwrap_or_default();
-        let record = |key: Key| {
+        let record = |key: InstanceKey| {
             let tracked = self.tracked.get(key as usize)?;
             Some(InstanceRecord {
                 id: tracked.id,
@@ -190,7 +194,7 @@ impl Inventory {
         changes
     }
 
-    /// Whether [`take_changes`](Self::take_changes) has more to tell than what time brings about by itself.
+    /// Whether [`take_changes`](Self::take_changes) would return more than expired entries.
     pub fn has_changes(&self) -> bool {
         self.unwritten.as_ref().is_some_and(|unwritten| {
             !unwritten.instances.is_empty()
@@ -203,13 +207,13 @@ impl Inventory {
 impl From<InstanceRecord> for Tracked {
     fn from(record: InstanceRecord) -> Self {
         Self {
-            // The index of ids gets to know it when it is learned.
+            // Set later by `set_id`, which also updates the index of ids.
             id: None,
             name: record.name.into(),
             created_at: record.created_at,
             profile: record.profile,
             state: record.state,
-            sighting: Sighting::Recorded,
+            listing_status: ListingStatus::Restored,
             spot: record.spot,
             is_project_known: record.is_project_known,
         }

@@ -1,24 +1,24 @@
-//! Which part of the world a listing covers, and what becomes of instances in no such part.
+//! The scopes of listings, and the instances in no scope.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Key, Moment, Profile};
+use super::{InstanceKey, Moment, Profile};
 
-/// How long an instance in no scope is kept after the last sign of it: no listing tells whether it still exists.
+/// How long an instance in no scope stays known after its last activity. No listing shows whether it still exists.
 pub const UNLISTED_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Names of projects in no scope that are remembered, so that each is reported once.
-const MOST_UNLISTED: usize = 1_000;
+/// Maximum number of remembered projects in no scope, each of which is reported once.
+const MAX_UNLISTED: usize = 1_000;
 
-/// What one listing covers: a project. An instance is in the scope that its [`Profile`] says.
+/// What one listing covers: a project. The [`Profile`] of an instance contains its scope.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope(Arc<str>);
 
 impl Scope {
-    /// The project of that id.
+    /// The scope of a project id.
     pub fn project(id: impl Into<Arc<str>>) -> Self {
         Self(id.into())
     }
@@ -36,7 +36,7 @@ impl fmt::Display for Scope {
     }
 }
 
-/// The parts of a scope that a listing could not see. What is in them is not taken for gone.
+/// The parts of a scope that could not be listed. Their instances are not considered gone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unseen {
     zones: BTreeSet<Box<str>>,
@@ -44,23 +44,23 @@ pub struct Unseen {
 }
 
 impl Unseen {
-    /// A zone, or all zones of a region.
+    /// Adds a zone, or all zones of a region.
     pub fn add_zone(&mut self, zone_or_region: &str) {
         self.zones.insert(zone_or_region.into());
     }
 
-    /// Nobody knows which part.
+    /// Adds the whole scope, because the part is unknown.
     pub fn add_everything(&mut self) {
         self.everything = true;
     }
 
-    /// Adds the parts that another page of the listing could not see.
+    /// Adds the parts of another page.
     pub fn extend(&mut self, other: Self) {
         self.zones.extend(other.zones);
         self.everything |= other.everything;
     }
 
-    /// Whether the listing has seen all there is.
+    /// Whether the listing was complete.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.zones.is_empty() && !self.everything
@@ -74,48 +74,48 @@ impl Unseen {
     }
 }
 
-/// The scopes, with the resyncs that run and the instances that are in none.
+/// The scopes, their running listings, and the instances in no scope.
 #[derive(Debug, Default)]
 pub(super) struct Scopes {
-    /// When the resync of each scope that runs began.
-    resyncs: HashMap<Scope, Option<Moment>>,
-    /// By the number of a profile: whether it is in a scope.
+    /// Start of the running listing of each scope.
+    listings: HashMap<Scope, Option<Moment>>,
+    /// By profile number: whether the profile is in a scope.
     is_listed: Vec<bool>,
     unlisted: Unlisted,
-    /// Projects in no scope that were met.
-    projects_met: HashSet<Box<str>>,
+    /// Known projects in no scope.
+    unlisted_projects: HashSet<Box<str>>,
     /// Those of them that were not reported yet.
-    news: Vec<Scope>,
+    unreported: Vec<Scope>,
 }
 
 /// Instances in no scope.
 #[derive(Debug, Default)]
 struct Unlisted {
-    last_signs: HashMap<Key, Instant>,
-    by_last_sign: BTreeSet<(Instant, Key)>,
-    /// Of these there was a sign since the time was last told.
-    signs: Vec<Key>,
+    last_activity: HashMap<InstanceKey, Instant>,
+    by_last_activity: BTreeSet<(Instant, InstanceKey)>,
+    /// Instances with activity since the last call of [`record_activity`](Scopes::record_activity).
+    active: Vec<InstanceKey>,
 }
 
 impl Scopes {
     pub(super) fn one(project: &str) -> Self {
-        let resyncs = HashMap::from([(Scope::project(project), None)]);
-        Self { resyncs, ..Self::default() }
+        let listings = HashMap::from([(Scope::project(project), None)]);
+        Self { listings, ..Self::default() }
     }
 
-    /// Replaces the scopes. The resyncs of those that stay go on.
+    /// Replaces the scopes. Running listings of remaining scopes continue.
     pub(super) fn set(&mut self, scopes: impl IntoIterator<Item = Scope>, profiles: &[Profile]) {
-        let mut before = std::mem::take(&mut self.resyncs);
+        let mut before = std::mem::take(&mut self.listings);
         let kept = scopes.into_iter().map(|scope| {
-            let resync = before.remove(&scope).flatten();
-            (scope, resync)
+            let listing = before.remove(&scope).flatten();
+            (scope, listing)
         });
-        self.resyncs = kept.collect();
+        self.listings = kept.collect();
         self.is_listed.clear();
         self.add_profiles(profiles);
     }
 
-    /// Takes note of new profiles.
+    /// Adds new profiles.
     pub(super) fn add_profiles(&mut self, profiles: &[Profile]) {
         for profile in &profiles[self.is_listed.len().min(profiles.len())..] {
             self.is_listed.push(self.contains(&profile.project));
@@ -123,90 +123,94 @@ impl Scopes {
     }
 
     pub(super) fn contains(&self, project: &str) -> bool {
-        // A map of scopes can be asked only by a scope; there are few, and fewer new profiles.
-        self.resyncs.keys().any(|scope| scope.name() == project)
+        // A linear search: scopes are few, and new profiles are rare.
+        self.listings.keys().any(|scope| scope.name() == project)
     }
 
-    /// Whether a listing tells of instances of a profile. With more than one scope, it takes to know the project.
+    /// Whether a listing covers instances of a profile. With more than one scope, the project must be known.
     pub(super) fn is_listed(&self, profile: usize, is_project_known: bool) -> bool {
         self.is_listed.get(profile).copied().unwrap_or_default()
-            && (is_project_known || self.resyncs.len() == 1)
+            && (is_project_known || self.listings.len() == 1)
     }
 
-    /// The resync of a scope begins. Says whether there is such a scope.
-    pub(super) fn begin(&mut self, scope: &Scope, now: Moment) -> bool {
-        self.resyncs.get_mut(scope).is_some_and(|resync| {
-            *resync = Some(now);
+    /// Starts the listing of a scope. Returns whether the scope exists.
+    pub(super) fn begin_listing(&mut self, scope: &Scope, now: Moment) -> bool {
+        self.listings.get_mut(scope).is_some_and(|listing| {
+            *listing = Some(now);
             true
         })
     }
 
-    /// The resync of a scope ends. Says whether one had begun.
-    pub(super) fn end(&mut self, scope: &Scope) -> bool {
-        self.resyncs.get_mut(scope).and_then(Option::take).is_some()
+    /// Ends the listing of a scope. Returns whether one was running.
+    pub(super) fn end_listing(&mut self, scope: &Scope) -> bool {
+        self.listings.get_mut(scope).and_then(Option::take).is_some()
     }
 
-    /// When the resync of a scope began.
-    pub(super) fn begun(&self, scope: &Scope) -> Option<Moment> {
-        self.resyncs.get(scope).copied().flatten()
+    /// When the listing of a scope started.
+    pub(super) fn listing_started(&self, scope: &Scope) -> Option<Moment> {
+        self.listings.get(scope).copied().flatten()
     }
 
-    /// Remembers a project in no scope, to be reported once.
-    pub(super) fn meet(&mut self, project: &str) {
-        if self.projects_met.len() < MOST_UNLISTED
-            && !self.projects_met.contains(project)
+    /// Notes a project. If it is in no scope, it is reported once.
+    pub(super) fn note_project(&mut self, project: &str) {
+        if self.unlisted_projects.len() < MAX_UNLISTED
+            && !self.unlisted_projects.contains(project)
             && !self.contains(project)
         {
-            self.projects_met.insert(project.into());
-            self.news.push(Scope::project(project));
+            self.unlisted_projects.insert(project.into());
+            self.unreported.push(Scope::project(project));
         }
     }
 
-    pub(super) fn take_news(&mut self) -> Vec<Scope> {
-        std::mem::take(&mut self.news)
+    pub(super) fn take_unlisted(&mut self) -> Vec<Scope> {
+        std::mem::take(&mut self.unreported)
     }
 
-    /// There is a sign of an instance in no scope.
-    pub(super) fn sign_of_unlisted(&mut self, key: Key) {
-        self.unlisted.signs.push(key);
+    /// Notes activity of an instance in no scope.
+    pub(super) fn note_unlisted_activity(&mut self, key: InstanceKey) {
+        self.unlisted.active.push(key);
     }
 
-    /// Stamps the signs since it was last told the time with that time. `describe` gives the number of an instance's
-    /// profile and whether its project is known, while the instance is there.
-    pub(super) fn stamp(&mut self, now: Instant, describe: impl Fn(Key) -> Option<(usize, bool)>) {
-        for key in std::mem::take(&mut self.unlisted.signs) {
+    /// Sets the time of the noted activity to `now`. `describe` returns the profile number of an instance and whether
+    /// its project is known, or `None` if the instance was removed.
+    pub(super) fn record_activity(
+        &mut self,
+        now: Instant,
+        describe: impl Fn(InstanceKey) -> Option<(usize, bool)>,
+    ) {
+        for key in std::mem::take(&mut self.unlisted.active) {
             self.forget(key);
             let Some((profile, is_project_known)) = describe(key) else { continue };
             if !self.is_listed(profile, is_project_known) {
-                self.unlisted.last_signs.insert(key, now);
-                self.unlisted.by_last_sign.insert((now, key));
+                self.unlisted.last_activity.insert(key, now);
+                self.unlisted.by_last_activity.insert((now, key));
             }
         }
     }
 
-    /// Whether an instance was in no scope when the time was last told.
-    pub(super) fn is_unlisted(&self, key: Key) -> bool {
-        self.unlisted.last_signs.contains_key(&key)
+    /// Whether an instance was in no scope at the last call of [`record_activity`](Self::record_activity).
+    pub(super) fn is_unlisted(&self, key: InstanceKey) -> bool {
+        self.unlisted.last_activity.contains_key(&key)
     }
 
-    /// The next instance in no scope of which there was no sign for long.
-    pub(super) fn pop_due(&mut self, now: Instant) -> Option<Key> {
-        let &(sign, key) = self.unlisted.by_last_sign.first()?;
-        (now.saturating_duration_since(sign) >= UNLISTED_TTL).then(|| {
+    /// Returns the next instance in no scope whose time has expired.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<InstanceKey> {
+        let &(last, key) = self.unlisted.by_last_activity.first()?;
+        (now.saturating_duration_since(last) >= UNLISTED_TTL).then(|| {
             self.forget(key);
             key
         })
     }
 
-    /// When [`pop_due`](Self::pop_due) has something to tell.
+    /// When the next instance in no scope expires.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.unlisted.by_last_sign.first().map(|(sign, _)| *sign + UNLISTED_TTL)
+        self.unlisted.by_last_activity.first().map(|(last, _)| *last + UNLISTED_TTL)
     }
 
-    /// An instance is gone, or in a scope now.
-    pub(super) fn forget(&mut self, key: Key) {
-        if let Some(sign) = self.unlisted.last_signs.remove(&key) {
-            self.unlisted.by_last_sign.remove(&(sign, key));
+    /// Removes an instance that is gone or in a scope now.
+    pub(super) fn forget(&mut self, key: InstanceKey) {
+        if let Some(last) = self.unlisted.last_activity.remove(&key) {
+            self.unlisted.by_last_activity.remove(&(last, key));
         }
     }
 }
@@ -216,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_zone_or_its_region_is_unseen() {
+    fn covers_a_zone_or_all_zones_of_a_region() {
         let mut unseen = Unseen::default();
         assert!(unseen.is_empty() && !unseen.covers("europe-west1-b"));
         unseen.add_zone("europe-west1-b");

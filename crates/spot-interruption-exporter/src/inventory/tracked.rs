@@ -1,4 +1,4 @@
-//! What is kept of one instance.
+//! Data of one instance.
 
 use std::num::NonZeroI64;
 use std::sync::Arc;
@@ -6,54 +6,54 @@ use std::sync::Arc;
 use super::ProfileId;
 use crate::instance::{InstanceId, InstanceRef};
 
-/// One instance, in forty bytes and its name.
+/// One instance: forty bytes, plus its name.
 #[derive(Debug)]
 pub(super) struct Tracked {
-    /// Given by the provider; hand-made events do without.
+    /// The provider's id. Hand-made events have none.
     pub(super) id: Option<InstanceId>,
     /// Empty when only the id is known.
     pub(super) name: Arc<str>,
-    /// In microseconds since 1970.
+    /// Microseconds since 1970.
     pub(super) created_at: Option<NonZeroI64>,
     pub(super) profile: ProfileId,
-    pub(super) state: State,
-    pub(super) sighting: Sighting,
+    pub(super) state: InstanceState,
+    pub(super) listing_status: ListingStatus,
     pub(super) spot: bool,
-    /// Whether its source told the project's id. If not, the project is compatible with any.
+    /// Whether the project's id is from the source. If not, the instance matches every project.
     pub(super) is_project_known: bool,
 }
 
-/// What is known of an instance's life.
+/// State of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// As far as is known.
+pub enum InstanceState {
+    /// Running, as far as is known.
     Running,
-    /// Terminated, or succeeded by another instance of its name.
+    /// Terminated, or superseded by another instance with its name.
     Stopped,
-    /// A tombstone.
+    /// Interrupted: a tombstone.
     Interrupted,
 }
 
-/// What the resyncs say about an instance.
+/// Whether listings contain an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sighting {
-    /// Seen, or heard of, since the last resync began.
-    Recent,
-    /// Not yet seen by the resync that runs.
-    Outstanding,
-    /// Not seen by the last complete one.
+pub(super) enum ListingStatus {
+    /// Listed, or reported by an event, since the last listing started.
+    Seen,
+    /// Not contained in the running listing so far.
+    Pending,
+    /// Not contained in the last complete listing.
     Missed,
-    /// Not heard of since it was read from a record, which may be old.
-    Recorded,
+    /// Restored from the durable state, which may be old, and not seen since.
+    Restored,
 }
 
 impl Tracked {
     pub(super) fn is_running_spot(&self) -> bool {
-        self.spot && self.state == State::Running
+        self.spot && self.state == InstanceState::Running
     }
 
-    /// What changes and is written down, but for the names.
-    pub(super) fn written(&self) -> (Option<NonZeroI64>, ProfileId, State, bool, bool) {
+    /// The stored fields that can change, except the name.
+    pub(super) fn written(&self) -> (Option<NonZeroI64>, ProfileId, InstanceState, bool, bool) {
         (self.created_at, self.profile, self.state, self.spot, self.is_project_known)
     }
 
@@ -61,7 +61,7 @@ impl Tracked {
         self.id.is_some() && self.id == instance.id
     }
 
-    /// As far as one can tell: hand-made events have no time.
+    /// Whether this instance is newer. `false` if a creation time is unknown, as for hand-made events.
     pub(super) fn is_newer_than(&self, created_at: Option<NonZeroI64>) -> bool {
         self.created_at.zip(created_at).is_some_and(|(own, other)| own > other)
     }
@@ -71,9 +71,9 @@ impl Tracked {
 mod tests {
     use super::*;
 
-    /// A hundred thousand instances have to fit into 40 MiB together with everything else.
+    /// 100,000 instances must fit into 40 MiB, everything else included.
     #[test]
-    fn an_instance_takes_forty_bytes_and_its_name() {
+    fn instance_takes_forty_bytes_plus_its_name() {
         assert_eq!(size_of::<Tracked>(), 40);
     }
 }

@@ -1,4 +1,4 @@
-//! The families that show what is known and counted.
+//! Metric families of the pipeline's state.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -16,25 +16,25 @@ use crate::event::{FailureReason, Reasons};
 use crate::inventory::{Profile, ProfileId};
 use crate::ledger::{Bounds, DELIVERY, LIFETIME, Ledger, OUTCOMES, Tally};
 use crate::source::Queue;
-use crate::state::{Shared, State};
+use crate::state::{PipelineState, SharedState};
 
-/// What the families of the state are labelled with.
+/// Labels of the families.
 #[derive(Debug, Clone)]
 pub struct Labels {
-    /// The name of the label that names a cluster.
+    /// Name of the label that contains the cluster.
     pub cluster: Arc<str>,
     /// The reasons of interruptions.
     pub reasons: Reasons,
-    /// The names of the subscriptions, creations first.
+    /// Names of the subscriptions, creations first.
     pub subscriptions: Vec<Arc<str>>,
 }
 
-/// The families of the state.
+/// The metric families of the state.
 #[derive(Debug)]
 pub struct StateFamilies<T> {
-    /// What they show.
-    pub state: Shared<T>,
-    /// Under which labels.
+    /// The state to export.
+    pub state: SharedState<T>,
+    /// Labels of the families.
     pub labels: Labels,
 }
 
@@ -43,7 +43,7 @@ impl<T: fmt::Debug + Send + 'static> Collector for StateFamilies<T> {
         let labels = &self.labels;
         let state = &mut *self.state.lock();
         state.notice();
-        let State { attribution, ledger, shown, .. } = state;
+        let PipelineState { attribution, ledger, shown, .. } = state;
         let inventory = attribution.inventory();
         let profiles = inventory.profiles();
         let encoder = &mut encoder;
@@ -72,7 +72,7 @@ impl<T: fmt::Debug + Send + 'static> Collector for StateFamilies<T> {
         counters(
             encoder,
             "spot_interruptions",
-            "Interruptions in detail: which machines, where, and why",
+            "Interruptions by cluster, location, node pool, machine type, zone, project and reason",
             labels.detailed(ledger, profiles, shown),
         )?;
         counters(
@@ -92,8 +92,7 @@ impl<T: fmt::Debug + Send + 'static> Collector for StateFamilies<T> {
                 .filter(|(_, shown)| **shown)
                 .map(|((profile, running), _)| (labels.of(profile, None), Number(f64::from(*running)))),
         )?;
-        // Like the counts, they are there from the moment the cluster is known: a series that appears with its first
-        // observation hides it from `increase()`.
+        // Exported as soon as the cluster is known: `increase()` would miss the first observation of a new series.
         let mut clusters = inventory.clusters().iter().peekable();
         if clusters.peek().is_some() {
             let mut family = encoder.encode_descriptor(
@@ -110,7 +109,7 @@ impl<T: fmt::Debug + Send + 'static> Collector for StateFamilies<T> {
         }
         let delivery = encoder.encode_descriptor(
             "spot_interruption_delivery_seconds",
-            "Time from an interruption, by its timestamp, to its being counted",
+            "Time from the timestamp of an interruption until it was counted",
             None,
             MetricType::Histogram,
         )?;
@@ -118,7 +117,7 @@ impl<T: fmt::Debug + Send + 'static> Collector for StateFamilies<T> {
         counters(
             encoder,
             "spot_interruption_exporter_messages",
-            "Messages that were dealt with, by what they amounted to",
+            "Messages processed, by outcome",
             labels.subscriptions.iter().zip(&ledger.messages).flat_map(|(subscription, counts)| {
                 OUTCOMES.iter().zip(counts).map(move |(outcome, count)| {
                     ([("subscription", &**subscription), ("outcome", *outcome)], *count)
@@ -128,7 +127,7 @@ impl<T: fmt::Debug + Send + 'static> Collector for StateFamilies<T> {
         counters(
             encoder,
             "spot_interruption_exporter_operations",
-            "Operations of Compute Engine that were dealt with, by what they amounted to",
+            "Operations of Compute Engine processed, by outcome",
             (0..OUTCOMES.len()).map(|outcome| {
                 let count = [Queue::Operations, Queue::Reconciled]
                     .map(|queue| ledger.messages[queue as usize][outcome])
@@ -140,26 +139,26 @@ impl<T: fmt::Debug + Send + 'static> Collector for StateFamilies<T> {
         counter(
             encoder,
             "spot_interruption_exporter_reconciled",
-            "Interruptions that Pub/Sub missed and that were counted by their operations",
+            "Interruptions whose Pub/Sub message was missing and that were counted by their operations",
             ledger.reconciled(),
         )?;
         gauge(
             encoder,
             "spot_interruption_exporter_inventory_instances",
-            "Instances that are known, interrupted ones included until they are forgotten",
+            "Known instances, including interrupted ones until they are removed",
             Some(Number(inventory.len() as f64)),
         )?;
         gauge(
             encoder,
             "spot_interruption_exporter_held_interruptions",
-            "Interruptions that wait for their instance to become known",
+            "Interruptions that are held until their instance becomes known",
             Some(Number(attribution.held_interruptions() as f64)),
         )
     }
 }
 
 impl Labels {
-    /// A series for each profile that is shown, and each reason.
+    /// A series for each shown profile and each reason.
     fn detailed<'a>(
         &'a self,
         ledger: &'a Ledger,
@@ -176,7 +175,7 @@ impl Labels {
         })
     }
 
-    /// A series for each kind of node that is shown or has failed, and each reason.
+    /// A series for each shown or failed kind of node and each reason.
     fn failures<'a>(
         &'a self,
         ledger: &Ledger,
@@ -188,7 +187,7 @@ impl Labels {
             shown.iter().enumerate().filter(|(_, shown)| **shown).map(|(index, _)| ProfileId::of(index));
         let failed = ledger.creation_failures.keys().map(|(profile, _)| *profile);
         for profile in shown.chain(failed).collect::<BTreeSet<_>>() {
-            // Profiles have more labels than these.
+            // Profiles with equal values of these labels are added up.
             let Some(Profile { cluster, node_pool, machine_type, zone, .. }) = profiles.get(profile.index())
             else {
                 continue;
@@ -213,7 +212,7 @@ impl Labels {
     }
 }
 
-/// The labels of a profile, and of a reason where there is one.
+/// The labels of a profile and optionally a reason.
 struct Detailed<'a> {
     cluster_label: &'a str,
     profile: &'a Profile,

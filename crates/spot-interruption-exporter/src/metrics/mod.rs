@@ -1,4 +1,4 @@
-//! The metrics.
+//! Prometheus metrics.
 
 mod families;
 mod own;

@@ -1,4 +1,4 @@
-//! The families about what the exporter itself does: streams, listings, look-ups, commits.
+//! Metrics about the exporter itself: streams, listings, lookups, commits.
 
 use exporter_common::durable::StateMetrics;
 use jiff::Timestamp;
@@ -11,21 +11,21 @@ use prometheus_client::registry::Registry;
 use super::scopes::ScopeStates;
 use crate::instance::Instance;
 
-/// Handles of the families about what the exporter itself does.
+/// Handles of the metrics about the exporter itself.
 #[derive(Debug, Clone)]
 pub struct OwnMetrics {
     restarts: Family<SubscriptionLabel, Counter>,
-    resyncs: Family<OutcomeLabel, Counter>,
-    /// The scopes whose instances are listed.
+    listings: Family<OutcomeLabel, Counter>,
+    /// States of the scopes' instance listings.
     pub(crate) scopes: ScopeStates,
     searches: Family<OutcomeLabel, Counter>,
-    /// The scopes whose operations are listed.
+    /// States of the scopes' operations listings.
     pub(crate) operations: ScopeStates,
     operation_listings: Family<OutcomeLabel, Counter>,
-    last_resync: Gauge,
+    set_last_listing: Gauge,
     lookups: Family<OutcomeLabel, Counter>,
     rate_limits: Counter,
-    given_back: Counter,
+    count_given_back: Counter,
     pub(crate) state: StateMetrics,
 }
 
@@ -52,19 +52,19 @@ const MISSING: OutcomeLabel = OutcomeLabel { outcome: "missing" };
 const FAILED: OutcomeLabel = OutcomeLabel { outcome: "failed" };
 
 impl OwnMetrics {
-    /// Registers the families, each series from zero on.
+    /// Registers the families. Every series starts at zero.
     pub fn register(registry: &mut Registry, subscriptions: &[&str]) -> Self {
         let metrics = Self {
             restarts: Family::default(),
-            resyncs: Family::default(),
+            listings: Family::default(),
             scopes: ScopeStates::of_instances(),
             searches: Family::default(),
             operations: ScopeStates::of_operations(),
             operation_listings: Family::default(),
-            last_resync: Gauge::default(),
+            set_last_listing: Gauge::default(),
             lookups: Family::default(),
             rate_limits: Counter::default(),
-            given_back: Counter::default(),
+            count_given_back: Counter::default(),
             state: StateMetrics::default(),
         };
         for &subscription in subscriptions {
@@ -77,24 +77,24 @@ impl OwnMetrics {
         }
         for outcome in [SUCCESS, PARTIAL, FAILURE] {
             drop(metrics.operation_listings.get_or_create(&outcome));
-            drop(metrics.resyncs.get_or_create(&outcome));
+            drop(metrics.listings.get_or_create(&outcome));
         }
         for outcome in [FOUND, MISSING, FAILED] {
             drop(metrics.lookups.get_or_create(&outcome));
         }
         registry.register(
             "spot_interruption_exporter_stream_restarts",
-            "Times that the stream of a subscription ended and was opened anew",
+            "Times that the stream of a subscription ended and was reopened",
             metrics.restarts.clone(),
         );
         registry.register(
             "spot_interruption_exporter_resyncs",
             "Listings of all instances of a project, by outcome",
-            metrics.resyncs.clone(),
+            metrics.listings.clone(),
         );
         registry.register(
             "spot_interruption_exporter_scopes",
-            "Projects whose instances are listed, by what came of the last listing; partial where a zone did not answer",
+            "Projects whose instances are listed, by state of the last listing; partial if a zone did not respond",
             metrics.scopes.gauge(),
         );
         registry.register(
@@ -104,12 +104,12 @@ impl OwnMetrics {
         );
         registry.register(
             "spot_interruption_exporter_last_resync_timestamp_seconds",
-            "End of the last listing of all instances that did not fail, of the project for which that is longest ago, in Unix seconds; 0 before the first",
-            metrics.last_resync.clone(),
+            "End of the last listing of all instances that did not fail, of the project with the oldest one, in Unix seconds; 0 before the first",
+            metrics.set_last_listing.clone(),
         );
         registry.register(
             "spot_interruption_exporter_operations_scopes",
-            "Projects whose operations are listed, by what came of the last listing; off where the permission is missing",
+            "Projects whose operations are listed, by state of the last listing; off if the permission is missing",
             metrics.operations.gauge(),
         );
         registry.register(
@@ -119,62 +119,62 @@ impl OwnMetrics {
         );
         registry.register(
             "spot_interruption_exporter_lookups",
-            "Requests for single instances that an event is about, by outcome",
+            "Lookups of single instances that an event is about, by outcome",
             metrics.lookups.clone(),
         );
         registry.register(
             "spot_interruption_exporter_compute_rate_limits",
-            "Answers of the Compute API that asked to wait before the next request, which is done",
+            "Responses of the Compute API that requested a delay before the next request",
             metrics.rate_limits.clone(),
         );
         registry.register(
             "spot_interruption_exporter_messages_given_back",
-            "Messages of held events that went back to Pub/Sub to make room for others; they come again",
-            metrics.given_back.clone(),
+            "Messages of held events that were returned to Pub/Sub to make room for others; they are delivered again",
+            metrics.count_given_back.clone(),
         );
         metrics.state.register(registry, "spot_interruption_exporter");
         metrics
     }
 
-    /// Counts and logs a stream that ended.
-    pub(crate) fn stream_restarted(&self, subscription: &str, reason: &str) {
+    /// Counts and logs the end of a stream.
+    pub(crate) fn count_stream_restart(&self, subscription: &str, reason: &str) {
         self.restarts.get_or_create(&SubscriptionLabel { subscription: subscription.to_owned() }).inc();
-        tracing::warn!(subscription, reason, "the stream ended, opening it anew");
+        tracing::warn!(subscription, reason, "the stream ended and is reopened");
     }
 
     /// Counts a listing that did not fail.
-    pub(crate) fn resynced(&self, is_complete: bool) {
-        self.resyncs.get_or_create(if is_complete { &SUCCESS } else { &PARTIAL }).inc();
+    pub(crate) fn count_listing(&self, is_complete: bool) {
+        self.listings.get_or_create(if is_complete { &SUCCESS } else { &PARTIAL }).inc();
     }
 
-    /// Counts a listing that failed.
-    pub(crate) fn resync_failed(&self) {
-        self.resyncs.get_or_create(&FAILURE).inc();
+    /// Counts a failed listing.
+    pub(crate) fn count_failed_listing(&self) {
+        self.listings.get_or_create(&FAILURE).inc();
     }
 
-    /// Takes note of the end of the last listing, of the scope for which that is longest ago.
-    pub(crate) fn last_resync(&self, end: Timestamp) {
-        self.last_resync.set(end.as_second());
+    /// Sets the end of the last listing, of the scope with the oldest one.
+    pub(crate) fn set_last_listing(&self, end: Timestamp) {
+        self.set_last_listing.set(end.as_second());
     }
 
     /// Counts a search for scopes.
-    pub(crate) fn searched(&self, is_success: bool) {
+    pub(crate) fn count_search(&self, is_success: bool) {
         self.searches.get_or_create(if is_success { &SUCCESS } else { &FAILURE }).inc();
     }
 
-    /// Counts a listing of operations that did not fail.
-    pub(crate) fn operations_listed(&self, is_complete: bool) {
+    /// Counts an operations listing that did not fail.
+    pub(crate) fn count_operations_listing(&self, is_complete: bool) {
         self.operation_listings.get_or_create(if is_complete { &SUCCESS } else { &PARTIAL }).inc();
     }
 
-    /// Counts a listing of operations that failed.
-    pub(crate) fn operations_failed(&self) {
+    /// Counts a failed operations listing.
+    pub(crate) fn count_failed_operations_listing(&self) {
         self.operation_listings.get_or_create(&FAILURE).inc();
     }
 
-    /// Counts a look-up by what came of it.
-    pub(crate) fn looked_up<E>(&self, answer: &Result<Option<Instance<'static>>, E>) {
-        let outcome = match answer {
+    /// Counts a lookup by its outcome.
+    pub(crate) fn count_lookup<E>(&self, result: &Result<Option<Instance<'static>>, E>) {
+        let outcome = match result {
             Ok(Some(_)) => FOUND,
             Ok(None) => MISSING,
             Err(_) => FAILED,
@@ -182,13 +182,13 @@ impl OwnMetrics {
         self.lookups.get_or_create(&outcome).inc();
     }
 
-    /// Counts an answer of the API with `Retry-After`.
-    pub(crate) fn api_rate_limited(&self) {
+    /// Counts a response of the API with `Retry-After`.
+    pub(crate) fn count_rate_limit(&self) {
         self.rate_limits.inc();
     }
 
-    /// Counts messages that go back to their queue.
-    pub(crate) fn given_back(&self, messages: usize) {
-        self.given_back.inc_by(messages as u64);
+    /// Counts messages that are returned to their queue.
+    pub(crate) fn count_given_back(&self, messages: usize) {
+        self.count_given_back.inc_by(messages as u64);
     }
 }

@@ -1,4 +1,4 @@
-//! How the scopes are: numbers for the metrics, and some names for a person who looks.
+//! State of the scopes' listings: numbers for metrics, names for the landing page.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,26 +8,26 @@ use prometheus_client::metrics::gauge::Gauge;
 use super::own::StateLabel;
 use crate::inventory::Scope;
 
-/// Scopes in a state that are remembered by name.
+/// Maximum number of scope names remembered for a state.
 const NAMED: usize = 10;
 
-/// How the last listing of a scope went.
+/// Result of the last listing of a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScopeState {
-    /// It listed the whole scope.
+    /// The whole scope was listed.
     Complete,
-    /// It listed what could be seen.
+    /// Some parts of the scope could not be listed.
     Partial,
-    /// It failed.
+    /// The listing failed.
     Failing,
-    /// The exporter may not list it.
+    /// The exporter lacks the permission to list.
     Off,
 }
 
 impl ScopeState {
     const ALL: [Self; 4] = [Self::Complete, Self::Partial, Self::Failing, Self::Off];
 
-    /// The value of the label `state`.
+    /// Value of the label `state`.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -39,34 +39,34 @@ impl ScopeState {
     }
 }
 
-/// The scopes by state.
+/// Number of scopes by state.
 #[derive(Debug, Clone)]
 pub(crate) struct ScopeStates {
-    /// Those that can be.
+    /// States that can occur.
     states: &'static [ScopeState],
     gauge: Family<StateLabel, Gauge>,
     last: Arc<Mutex<ScopeSummary>>,
 }
 
-/// The scopes by state, at one moment.
+/// Number of scopes by state, at one moment.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct ScopeSummary([InState; ScopeState::ALL.len()]);
+pub(crate) struct ScopeSummary([ScopesInState; ScopeState::ALL.len()]);
 
 /// The scopes in one state.
 #[derive(Debug, Clone, Default, PartialEq)]
-struct InState {
+struct ScopesInState {
     number: usize,
-    /// The first of them.
+    /// Names of the first scopes.
     named: Vec<Scope>,
 }
 
 impl ScopeStates {
-    /// Of the instances of scopes.
+    /// States of instance listings.
     pub(super) fn of_instances() -> Self {
         Self::new(&[ScopeState::Complete, ScopeState::Partial, ScopeState::Failing])
     }
 
-    /// Of their operations.
+    /// States of operations listings.
     pub(super) fn of_operations() -> Self {
         Self::new(&ScopeState::ALL)
     }
@@ -79,16 +79,16 @@ impl ScopeStates {
         Self { states, gauge, last: Arc::default() }
     }
 
-    /// The gauge, to be registered.
+    /// The gauge to register.
     pub(super) fn gauge(&self) -> Family<StateLabel, Gauge> {
         self.gauge.clone()
     }
 
-    /// Takes note of the state of every scope that was listed so far.
+    /// Sets the state of each scope that was listed so far.
     pub(crate) fn set<'a>(&self, scopes: impl Iterator<Item = (&'a Scope, ScopeState)>) -> ScopeSummary {
         let mut summary = ScopeSummary::default();
         for (scope, state) in scopes {
-            let InState { number, named } = &mut summary.0[state as usize];
+            let ScopesInState { number, named } = &mut summary.0[state as usize];
             *number += 1;
             if named.len() < NAMED && state != ScopeState::Complete {
                 named.push(scope.clone());
@@ -102,27 +102,27 @@ impl ScopeStates {
         summary
     }
 
-    /// What was last taken note of, state by state: the state, the number of scopes, and their names.
+    /// Returns for each state the number of scopes and their names.
     pub(crate) fn by_state(&self) -> Vec<(ScopeState, usize, String)> {
         let summary = self.lock();
         self.states.iter().map(|state| (*state, summary.number(*state), summary.names(*state))).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, ScopeSummary> {
-        // An update is one assignment.
+        // A poisoned lock is safe to use: each update is one assignment.
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ScopeSummary {
-    /// How many scopes are in a state.
+    /// Number of scopes in a state.
     pub(crate) fn number(&self, state: ScopeState) -> usize {
         self.0[state as usize].number
     }
 
-    /// The first scopes in a state, and how many more there are.
+    /// Names of the first scopes in a state, and the number of others.
     fn names(&self, state: ScopeState) -> String {
-        let InState { number, named } = &self.0[state as usize];
+        let ScopesInState { number, named } = &self.0[state as usize];
         let mut names: Vec<String> = named.iter().map(ToString::to_string).collect();
         let others = number - named.len();
         if others > 0 {
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ten_scopes_are_named() {
+    fn names_at_most_ten_scopes() {
         let states = ScopeStates::of_instances();
         let scopes: Vec<Scope> =
             (10..22).map(|number| Scope::project(format!("p{number}").as_str())).collect();
@@ -148,7 +148,7 @@ mod tests {
         let named: Vec<String> = (10..20).map(|number| format!("p{number}")).collect();
         let expected = format!("{}, and 2 more", named.join(", "));
         let by_state = states.by_state();
-        assert_eq!(by_state.len(), 3, "instances are never off");
+        assert_eq!(by_state.len(), 3, "instance listings are never off");
         assert_eq!(by_state[2], (ScopeState::Failing, 12, expected));
         assert_eq!(states.gauge.get_or_create(&StateLabel { state: "failing" }).get(), 12);
         states.set([(&complete, ScopeState::Complete)].into_iter());

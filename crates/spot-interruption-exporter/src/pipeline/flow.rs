@@ -1,41 +1,41 @@
-//! How much is outstanding: messages that the queues have delivered and that are not acknowledged yet.
+//! Flow control: counts the messages that the queues have delivered and that are not acknowledged yet.
 //!
-//! A queue bounds it and delivers nothing beyond. Interruptions that are held count as well, for up to the whole grace, so
-//! many of instances that nobody knows would keep everything else away. So what is held may take half of the bound
-//! while others wait, and the rest goes back to its queue for a while.
+//! A queue limits outstanding messages and then delivers no more. Held interruptions count for up to the whole grace,
+//! so many interruptions of unknown instances would block all other messages. Therefore held messages may use half of
+//! the limit while other messages wait. The rest is returned to the queue for a while.
 
 use std::time::Duration;
 
-use super::Ticket;
+use super::DeliveryToken;
 use crate::attribution::{Attribution, Choice};
 use crate::source::{OUTSTANDING_BYTES, OUTSTANDING_MESSAGES, Queue};
 use tokio::time::Instant;
 
-/// What a queue counts of a message beside its data, or nearly so: its id, its time, attributes.
-const OVERHEAD: usize = 128;
+/// Approximate bytes that a queue counts for a message in addition to its data: id, time, attributes.
+const MESSAGE_OVERHEAD: usize = 128;
 
-/// The wait before it is tried again to make room.
-const RETRY: Duration = Duration::from_millis(100);
+/// Delay before the next attempt to make room.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Messages and their bytes.
+/// Number of messages and their bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Load {
     messages: usize,
     bytes: usize,
 }
 
-/// The bound.
-const MOST: Load = Load { messages: OUTSTANDING_MESSAGES, bytes: OUTSTANDING_BYTES };
+/// The limit of a queue.
+const MAX_OUTSTANDING: Load = Load { messages: OUTSTANDING_MESSAGES, bytes: OUTSTANDING_BYTES };
 
 impl Load {
     fn add(&mut self, size: usize) {
         self.messages += 1;
-        self.bytes += size + OVERHEAD;
+        self.bytes += size + MESSAGE_OVERHEAD;
     }
 
     fn remove(&mut self, size: usize) {
         self.messages = self.messages.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(size + OVERHEAD);
+        self.bytes = self.bytes.saturating_sub(size + MESSAGE_OVERHEAD);
     }
 
     fn exceeds(&self, other: &Self) -> bool {
@@ -43,31 +43,31 @@ impl Load {
     }
 }
 
-/// How much is outstanding, by queue.
+/// Outstanding messages by queue.
 #[derive(Debug, Default)]
-pub(super) struct Flow {
+pub(super) struct FlowControl {
     outstanding: [Load; Queue::ALL.len()],
-    /// What of it has had no effect yet.
+    /// Outstanding messages without effect so far.
     held: [Load; Queue::ALL.len()],
     largest: [usize; Queue::ALL.len()],
     retry_at: Option<Instant>,
 }
 
-impl Flow {
-    /// A message came.
-    pub(super) fn took(&mut self, queue: Queue, size: usize) {
+impl FlowControl {
+    /// Notes a received message.
+    pub(super) fn received(&mut self, queue: Queue, size: usize) {
         let index = queue as usize;
         self.outstanding[index].add(size);
         self.held[index].add(size);
-        self.largest[index] = self.largest[index].max(size + OVERHEAD);
+        self.largest[index] = self.largest[index].max(size + MESSAGE_OVERHEAD);
     }
 
-    /// A message had its effect.
+    /// Notes that a message has had its effect.
     pub(super) fn resolved(&mut self, queue: Queue, size: usize) {
         self.held[queue as usize].remove(size);
     }
 
-    /// A message that had its effect is acknowledged.
+    /// Notes that a message was acknowledged.
     pub(super) fn acknowledged(&mut self, queue: Queue, size: usize) {
         self.outstanding[queue as usize].remove(size);
     }
@@ -77,13 +77,13 @@ impl Flow {
         self.retry_at
     }
 
-    /// Takes out what is held beyond half of the bound, if the bound is reached. To be dropped by the caller, which
-    /// brings the messages back.
+    /// If the limit is reached, removes held messages beyond half of the limit. The caller drops them, which returns
+    /// them to their queue.
     pub(super) fn make_room<T>(
         &mut self,
-        attribution: &mut Attribution<Ticket<T>>,
+        attribution: &mut Attribution<DeliveryToken<T>>,
         now: Instant,
-    ) -> Vec<Ticket<T>> {
+    ) -> Vec<DeliveryToken<T>> {
         let mut returned = Vec::new();
         if self.retry_at.is_some_and(|at| now < at) {
             return returned;
@@ -91,41 +91,41 @@ impl Flow {
         self.retry_at = None;
         for queue in [Queue::Creations, Queue::Interruptions] {
             let index = queue as usize;
-            let half = Load { messages: MOST.messages / 2, bytes: MOST.bytes / 2 };
+            let half = Load { messages: MAX_OUTSTANDING.messages / 2, bytes: MAX_OUTSTANDING.bytes / 2 };
             if !self.is_exhausted(index) || !self.held[index].exceeds(&half) {
                 continue;
             }
             let mut rest = self.held[index];
-            let tickets = attribution.give_back(now.into_std(), |ticket, duplicates| {
+            let deliveries = attribution.give_back(now.into_std(), |delivery, duplicates| {
                 if !rest.exceeds(&half) {
                     return Choice::Stop;
                 }
-                if ticket.queue != queue || !ticket.may_go_back() {
+                if delivery.queue != queue || !delivery.may_go_back() {
                     return Choice::Keep;
                 }
-                for ticket in duplicates.iter().chain([ticket]) {
-                    rest.remove(ticket.size);
+                for delivery in duplicates.iter().chain([delivery]) {
+                    rest.remove(delivery.size);
                 }
                 Choice::Return
             });
-            for ticket in &tickets {
-                self.held[ticket.queue as usize].remove(ticket.size);
-                self.outstanding[ticket.queue as usize].remove(ticket.size);
+            for delivery in &deliveries {
+                self.held[delivery.queue as usize].remove(delivery.size);
+                self.outstanding[delivery.queue as usize].remove(delivery.size);
             }
             if self.held[index].exceeds(&half) {
-                self.retry_at = Some(now + RETRY);
+                self.retry_at = Some(now + RETRY_INTERVAL);
             }
-            returned.extend(tickets);
+            returned.extend(deliveries);
         }
         returned
     }
 
-    /// Whether others may wait in the queue. It stops a little below the bound rather than to exceed it, and counts what
-    /// it has not been told of yet.
+    /// Whether further messages may be waiting in the queue. The queue stops slightly below the limit, and it counts
+    /// messages that are not received here yet.
     fn is_exhausted(&self, index: usize) -> bool {
         let Load { messages, bytes } = self.outstanding[index];
-        messages >= MOST.messages - MOST.messages / 100
-            || bytes >= MOST.bytes - MOST.bytes / 20
-            || bytes + self.largest[index] > MOST.bytes
+        messages >= MAX_OUTSTANDING.messages - MAX_OUTSTANDING.messages / 100
+            || bytes >= MAX_OUTSTANDING.bytes - MAX_OUTSTANDING.bytes / 20
+            || bytes + self.largest[index] > MAX_OUTSTANDING.bytes
     }
 }

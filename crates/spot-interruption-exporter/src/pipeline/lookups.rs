@@ -1,8 +1,8 @@
-//! When which instance is asked for.
+//! Schedules lookups.
 //!
-//! All look-ups share one service, so they share its troubles: after an error of the service nobody asks until the
-//! backoff is over, or until the service wants to be asked again, and then one look-up at a time, until one succeeds.
-//! A bucket of tokens keeps the requests below what the quota of a project allows, whatever comes.
+//! All lookups use one service. After an error of the service all lookups pause for a backoff, or for the time that the
+//! service requested. Then one lookup at a time is tried until one succeeds. A token bucket keeps the request rate
+//! below the quota of a project.
 
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
@@ -16,49 +16,49 @@ use tokio::time::Instant;
 use crate::attribution::{Attribution, Lookup, LookupId};
 use crate::instance::Instance;
 use crate::metrics::OwnMetrics;
-use crate::source::{Affects, LookUp, LookUpError};
+use crate::source::{Affects, InstanceLookup, LookupError};
 
-/// Look-ups that may run at the same time.
-const CONCURRENT: usize = 16;
+/// Maximum number of concurrent lookups.
+const MAX_CONCURRENT: usize = 16;
 
-/// The sustained rate of requests, and how many may come at once after a quiet time. Google Cloud
-/// allows a project 25 requests a second, which others share.
+/// Sustained request rate, and the burst after an idle time. Google Cloud allows 25 requests per second and project,
+/// shared with other clients.
 const REQUEST_INTERVAL: Duration = Duration::from_millis(50);
 const BURST: u32 = 200;
 
-/// The wait after an error of the service.
+/// Delay after an error of the service.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
 
-/// The longest that a service may ask to be left alone.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3_600);
+/// Maximum delay accepted from a `Retry-After` header.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3_600);
 
-/// The wait before a look-up whose own answer was of no use is repeated, at first.
+/// First delay before a lookup is repeated whose response was not usable.
 const FIRST_INSTANCE_PAUSE: Duration = Duration::from_secs(2);
 
-/// What became of a look-up.
-pub(super) type Answered = (Job, Result<Option<Instance<'static>>, LookUpError>);
+/// A lookup and its result.
+pub(super) type LookupResult = (Job, Result<Option<Instance<'static>>, LookupError>);
 
-/// A look-up and how often it failed by itself.
+/// A lookup and the number of its own failures.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) lookup: Lookup,
     failures: u32,
 }
 
-/// The look-ups that run, and those that are to be repeated.
+/// Running lookups, and lookups to be repeated.
 #[derive(Debug)]
 pub(super) struct Lookups {
-    running: JoinSet<Answered>,
-    /// By the time at which they are due.
-    again: BTreeMap<(Instant, u64), Job>,
-    numbers: u64,
-    /// Nobody asks before then.
-    closed_until: Option<Instant>,
-    /// The last answer was an error of the service.
-    failing: bool,
+    running: JoinSet<LookupResult>,
+    /// Ordered by due time.
+    retries: BTreeMap<(Instant, u64), Job>,
+    last_number: u64,
+    /// No lookup starts before this moment.
+    paused_until: Option<Instant>,
+    /// Whether the last result was an error of the service.
+    is_failing: bool,
     backoff: Backoff,
-    rate: Rate,
+    bucket: TokenBucket,
     condition: Option<Condition>,
 }
 
@@ -66,112 +66,112 @@ impl Lookups {
     pub(super) fn new(condition: Option<Condition>) -> Self {
         Self {
             running: JoinSet::new(),
-            again: BTreeMap::new(),
-            numbers: 0,
-            closed_until: None,
-            failing: false,
-            backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
-            rate: Rate::new(Instant::now()),
+            retries: BTreeMap::new(),
+            last_number: 0,
+            paused_until: None,
+            is_failing: false,
+            backoff: Backoff::new(FIRST_PAUSE, MAX_PAUSE),
+            bucket: TokenBucket::new(Instant::now()),
             condition,
         }
     }
 
-    /// When [`start`](Self::start) has something to do, if no look-up ends before. `has_new` says that there are some
-    /// that were not asked for yet.
+    /// When [`start`](Self::start) has something to do, if no running lookup ends before. `has_new` is true if
+    /// instances wait for their first lookup.
     pub(super) fn next_start(&self, has_new: bool, now: Instant) -> Option<Instant> {
-        if self.running.len() >= self.places() {
+        if self.running.len() >= self.max_concurrent() {
             return None;
         }
-        let due = self.again.first_key_value().map(|((at, _), _)| *at);
+        let due = self.retries.first_key_value().map(|((at, _), _)| *at);
         let wanted = if has_new { Some(now) } else { due };
-        wanted.map(|at| at.max(self.rate.next()).max(self.closed_until.unwrap_or(at)))
+        wanted.map(|at| at.max(self.bucket.next()).max(self.paused_until.unwrap_or(at)))
     }
 
-    /// Starts look-ups while they are allowed: those that are to be repeated, then new ones. What is not asked for yet
-    /// waits in the state machine, which forgets it when it is settled otherwise.
-    pub(super) fn start<T, L: LookUp>(
+    /// Starts as many lookups as allowed: first those to be repeated, then new ones. New lookups wait in the state
+    /// machine, which drops them if their instance becomes known in another way.
+    pub(super) fn start<T, L: InstanceLookup>(
         &mut self,
         attribution: &mut Attribution<T>,
         service: &L,
         now: Instant,
     ) {
-        while self.running.len() < self.places()
-            && self.rate.next() <= now
-            && self.closed_until.is_none_or(|until| until <= now)
+        while self.running.len() < self.max_concurrent()
+            && self.bucket.next() <= now
+            && self.paused_until.is_none_or(|until| until <= now)
         {
             let Some(job) = self.next_job(attribution, now) else { return };
-            self.rate.take(now);
+            self.bucket.take(now);
             let service = service.clone();
             self.running.spawn(async move {
-                let answer = service.look_up(&job.lookup).await;
-                (job, answer)
+                let result = service.lookup(&job.lookup).await;
+                (job, result)
             });
         }
     }
 
     fn next_job<T>(&mut self, attribution: &mut Attribution<T>, now: Instant) -> Option<Job> {
         loop {
-            let is_due = self.again.first_key_value().is_some_and(|((at, _), _)| *at <= now);
-            let again = if is_due { self.again.pop_first().map(|(_, job)| job) } else { None };
+            let is_due = self.retries.first_key_value().is_some_and(|((at, _), _)| *at <= now);
+            let retry = if is_due { self.retries.pop_first().map(|(_, job)| job) } else { None };
             let new = || attribution.poll_lookup(now.into_std()).map(|lookup| Job { lookup, failures: 0 });
-            let job = again.or_else(new)?;
-            if Instant::from_std(job.lookup.deadline) > now && attribution.wants(job.lookup.id) {
+            let job = retry.or_else(new)?;
+            if Instant::from_std(job.lookup.deadline) > now && attribution.is_wanted(job.lookup.id) {
                 return Some(job);
             }
         }
     }
 
-    /// Waits for the next answer; without a look-up that runs there is none.
+    /// Waits for the next result. Returns `None` if no lookup is running.
     ///
     /// # Panics
-    /// With the look-up, if that panicked: a defect of this program.
-    pub(super) async fn answered(&mut self) -> Option<Answered> {
-        self.running.join_next().await.map(|answered: Result<Answered, JoinError>| {
-            answered.unwrap_or_else(|error| resume_unwind(error.into_panic()))
+    /// If the lookup panicked, which is a defect of this program.
+    pub(super) async fn next_result(&mut self) -> Option<LookupResult> {
+        self.running.join_next().await.map(|next_result: Result<LookupResult, JoinError>| {
+            next_result.unwrap_or_else(|error| resume_unwind(error.into_panic()))
         })
     }
 
-    /// Learns from an answer, and gives it out if it is one.
+    /// Processes a result. Returns it if the lookup succeeded, and schedules a retry otherwise.
     pub(super) fn take(
         &mut self,
-        (mut job, answer): Answered,
+        (mut job, result): LookupResult,
         metrics: &OwnMetrics,
         now: Instant,
     ) -> Option<(LookupId, Option<Instance<'static>>)> {
-        metrics.looked_up(&answer);
-        let LookUpError { reason, retry_after, affects } = match answer {
+        metrics.count_lookup(&result);
+        let LookupError { reason, retry_after, affects } = match result {
             Ok(found) => {
-                self.works();
+                self.note_success();
                 return Some((job.lookup.id, found));
             }
             Err(error) => error,
         };
         let (zone, instance) = (&job.lookup.zone, &job.lookup.instance);
-        tracing::debug!(zone, instance, reason, "cannot look an instance up, trying again");
+        tracing::debug!(zone, instance, reason, "cannot look up an instance, retrying");
         let at = match affects {
-            Affects::Service => self.fails(&reason, retry_after, now),
+            Affects::Service => self.note_service_error(&reason, retry_after, now),
             Affects::Instance => {
-                self.works();
+                self.note_success();
                 job.failures += 1;
                 let step = FIRST_INSTANCE_PAUSE.saturating_mul(1 << (job.failures - 1).min(8));
-                now + step.min(LONGEST_PAUSE)
+                now + step.min(MAX_PAUSE)
             }
         };
-        self.numbers += 1;
-        self.again.insert((at, self.numbers), job);
+        self.last_number += 1;
+        self.retries.insert((at, self.last_number), job);
         None
     }
 
-    /// After an error of the service one look-up tries whether it is over.
-    fn places(&self) -> usize {
-        if self.failing { 1 } else { CONCURRENT }
+    /// After an error of the service, one lookup at a time checks whether the service works again.
+    fn max_concurrent(&self) -> usize {
+        if self.is_failing { 1 } else { MAX_CONCURRENT }
     }
 
-    fn works(&mut self) {
+    fn note_success(&mut self) {
         self.backoff.reset();
-        if self.failing {
-            self.failing = false;
-            self.closed_until = None;
+        if self.is_failing {
+            self.is_failing = false;
+            self.paused_until = None;
             tracing::info!("instances can be looked up again");
             if let Some(condition) = &self.condition {
                 condition.ready();
@@ -179,21 +179,21 @@ impl Lookups {
         }
     }
 
-    /// Says when the service may be asked again. Look-ups that ran at the same time and failed alike are one failure.
-    fn fails(&mut self, reason: &str, retry_after: Option<Duration>, now: Instant) -> Instant {
-        let is_closed = self.closed_until.is_some_and(|until| until > now);
-        let pause = match (retry_after, is_closed) {
-            // Not all in step: others were told the same.
-            (Some(told), _) => told.min(LONGEST_RETRY_AFTER) + Backoff::new(FIRST_PAUSE, FIRST_PAUSE).pause(),
+    /// Returns when the service may be queried again. Concurrent lookups with the same error count as one failure.
+    fn note_service_error(&mut self, reason: &str, retry_after: Option<Duration>, now: Instant) -> Instant {
+        let is_paused = self.paused_until.is_some_and(|until| until > now);
+        let pause = match (retry_after, is_paused) {
+            // Jitter, because other clients received the same delay.
+            (Some(wait), _) => wait.min(MAX_RETRY_AFTER) + Backoff::new(FIRST_PAUSE, FIRST_PAUSE).pause(),
             (None, false) => self.backoff.pause(),
             (None, true) => Duration::ZERO,
         };
-        let until = (now + pause).max(self.closed_until.unwrap_or(now));
-        self.closed_until = Some(until);
-        if !self.failing {
+        let until = (now + pause).max(self.paused_until.unwrap_or(now));
+        self.paused_until = Some(until);
+        if !self.is_failing {
             tracing::warn!(reason, seconds = pause.as_secs_f64(), "instances cannot be looked up now");
         }
-        self.failing = true;
+        self.is_failing = true;
         if let Some(condition) = &self.condition {
             condition.missing(format!("Compute API, looking instances up: {reason}"));
         }
@@ -201,18 +201,18 @@ impl Lookups {
     }
 }
 
-/// A bucket of tokens, as the moment at which it would be full again.
+/// Token bucket, represented by the moment at which it would be full again.
 #[derive(Debug)]
-struct Rate {
+struct TokenBucket {
     full_at: Instant,
 }
 
-impl Rate {
+impl TokenBucket {
     fn new(now: Instant) -> Self {
         Self { full_at: now }
     }
 
-    /// When the next request may be made.
+    /// When the next request may be sent.
     fn next(&self) -> Instant {
         self.full_at.checked_sub(REQUEST_INTERVAL * (BURST - 1)).unwrap_or(self.full_at)
     }
@@ -227,14 +227,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_come_in_a_burst_and_then_at_the_rate() {
+    fn allows_a_burst_and_then_a_steady_rate() {
         let start = Instant::now() + Duration::from_secs(60);
-        let mut rate = Rate::new(start);
+        let mut bucket = TokenBucket::new(start);
         let mut taken = Vec::new();
         let mut now = start;
         for _ in 0..BURST + 40 {
-            now = now.max(rate.next());
-            rate.take(now);
+            now = now.max(bucket.next());
+            bucket.take(now);
             taken.push(now - start);
         }
         let burst = BURST as usize;

@@ -1,9 +1,9 @@
-//! The way of an event, from top to bottom: decode, attribute, record, acknowledge.
+//! The path of an event: decode, attribute, record, acknowledge.
 //!
-//! Whatever arrives - a message, a page of a listing, an answer to a look-up - is an [`Input`], and one loop takes
-//! them in turn. Nothing is acknowledged before it is recorded, and nothing
-//! is recorded twice, because only this loop does either. With durable state, what is recorded passes through the
-//! [`Journal`] before it counts and is acknowledged; the loop goes on meanwhile.
+//! Everything that arrives (a message, a page of a listing, the result of a lookup) is an [`Input`], and one loop
+//! processes the inputs in order. Only this loop records and acknowledges, so nothing is acknowledged before it is
+//! recorded, and nothing is recorded twice. With durable state, records pass through the [`Journal`] before they are
+//! counted and acknowledged; the loop continues meanwhile.
 
 mod cursors;
 mod flow;
@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use self::cursors::Cursors;
-use self::flow::Flow;
+use self::flow::FlowControl;
 use self::lookups::Lookups;
 
 use crate::attribution::{Outcome, Resolved};
@@ -30,58 +30,58 @@ use crate::instance::CompactRef;
 use crate::interruption_log::{InterruptionLog, subject};
 use crate::inventory::{Moment, Scope};
 use crate::metrics::OwnMetrics;
-use crate::source::{Acknowledge, Attempts, Confirmation, Decode, Input, LookUp, Queue};
-use crate::state::{Shared, State};
+use crate::source::{Acknowledge, Attempts, Confirmation, Decode, Input, InstanceLookup, Queue};
+use crate::state::{PipelineState, SharedState};
 
-/// A message's handle and where it came from: what the state machine keeps for us.
+/// A message's token and its origin, kept by the state machine until the message is resolved.
 #[derive(Debug)]
-pub struct Ticket<T> {
+pub struct DeliveryToken<T> {
     queue: Queue,
     message_id: String,
-    /// In bytes.
+    /// Size of the payload in bytes.
     size: usize,
-    /// What the log says of an interruption's instance.
+    /// The instance for the log line of an interruption.
     subject: CompactRef,
     attempts: Option<Attempts>,
-    /// The scope and the listing that has offered the operation, if it is one.
-    offered: Option<(Scope, u64)>,
+    /// For an operation: its scope and the number of the listing that contained it.
+    listing: Option<(Scope, u64)>,
     token: T,
 }
 
-impl<T> Ticket<T> {
-    /// Whether the message can come again without being half way to the dead letters.
+impl<T> DeliveryToken<T> {
+    /// Whether the message can be redelivered without coming close to the dead-letter limit.
     fn may_go_back(&self) -> bool {
-        self.attempts.is_none_or(|Attempts { made, most }| made < most / 2)
+        self.attempts.is_none_or(|Attempts { made, max }| made < max / 2)
     }
 }
 
-/// Inputs that are taken in one go, under one lock.
+/// Maximum number of inputs processed in one batch, under one lock.
 const BATCH: usize = 256;
 
-/// Messages that may wait for a commit. The queue bounds what is outstanding, but while nothing can be written, the
-/// same messages come again and again.
-const UNSAFE_MESSAGES: usize = 50_000;
+/// Maximum number of messages that wait for a commit. The queue limits outstanding messages, but while commits fail,
+/// the same messages are delivered again and again.
+const MAX_UNSAFE_MESSAGES: usize = 50_000;
 
-/// While nothing is taken, how often to look whether the exporter stops.
-const CLOSED_CHECK: Duration = Duration::from_millis(100);
+/// How often to check for shutdown while no input is accepted.
+const SHUTDOWN_CHECK: Duration = Duration::from_millis(100);
 
 /// The pipeline.
 #[derive(Debug)]
 pub struct Pipeline<T, P, S: Commit = Store> {
-    /// What is known and counted.
-    pub state: Shared<Ticket<T>>,
+    /// Instances, events and counts.
+    pub state: SharedState<DeliveryToken<T>>,
     /// The reasons of interruptions.
     pub reasons: Reasons,
-    /// Who reads messages and looks instances up.
+    /// Decodes messages and looks up instances.
     pub provider: P,
-    /// Whether instances can be looked up.
+    /// Readiness condition of lookups.
     pub lookups_condition: Option<Condition>,
-    /// Is told of projects in no scope that events are about, each once.
+    /// Receives projects that events name and that are in no scope, each once.
     pub unlisted: mpsc::UnboundedSender<Scope>,
-    /// Where look-ups are counted.
+    /// Counts lookups.
     pub metrics: OwnMetrics,
-    /// Where the state is durable.
-    pub journal: Option<Journal<Ticket<T>, S>>,
+    /// Writes the durable state, if configured.
+    pub journal: Option<Journal<DeliveryToken<T>, S>>,
 }
 
 /// Acknowledgements that the queue has not confirmed yet.
@@ -93,12 +93,16 @@ impl Confirmations {
         self.0.spawn(confirmation);
     }
 
-    /// Waits for the next one, and takes with it whatever has come; without any it never completes.
+    /// Waits for the next confirmation and processes all that have arrived. Never completes without pending
+    /// confirmations.
     async fn next(&mut self) {
         let Some(mut confirmed) = self.0.join_next().await else { return std::future::pending().await };
         loop {
             if let Ok(Err(reason)) = confirmed {
-                tracing::debug!(reason, "an acknowledgement is not confirmed; the message may come again");
+                tracing::debug!(
+                    reason,
+                    "an acknowledgement is not confirmed; the message may be delivered again"
+                );
             }
             match self.0.try_join_next() {
                 Some(next) => confirmed = next,
@@ -109,29 +113,29 @@ impl Confirmations {
 }
 
 impl Drop for Confirmations {
-    /// A client may hand a message back whose acknowledgement is not waited for any more.
+    /// Lets pending acknowledgements continue: aborting one could return its message to the queue.
     fn drop(&mut self) {
         self.0.detach_all();
     }
 }
 
-impl<T: Acknowledge, P: Decode + LookUp, S: Commit> Pipeline<T, P, S> {
-    /// Runs until every sender of inputs is gone and the queues have confirmed the acknowledgements. Look-ups that still
-    /// run are given up then.
+impl<T: Acknowledge, P: Decode + InstanceLookup, S: Commit> Pipeline<T, P, S> {
+    /// Runs until all senders of inputs are dropped and the queues have confirmed the acknowledgements. Running lookups
+    /// are then cancelled.
     ///
     /// # Panics
-    /// With a look-up or a commit that panicked: a defect of this program, which is not to go on.
+    /// If a lookup or a commit panicked, which is a defect of this program.
     pub async fn run(mut self, mut inputs: mpsc::Receiver<Input<T>>) {
         let mut journal = self.journal.take();
         let mut lookups = Lookups::new(self.lookups_condition.take());
-        let mut flow = Flow::default();
+        let mut flow = FlowControl::default();
         let mut cursors = Cursors::default();
         let mut confirmations = Confirmations::default();
         let mut batch = Vec::with_capacity(BATCH);
         let mut gathered = Gathered::default();
         let mut log = InterruptionLog::new(self.reasons.clone());
         loop {
-            let is_full = gathered.tickets.len() >= UNSAFE_MESSAGES;
+            let is_full = gathered.deliveries.len() >= MAX_UNSAFE_MESSAGES;
             let deadline = self.next_deadline(&lookups, &flow);
             let commit = journal.as_ref().and_then(|journal| journal.next_commit(&gathered, &self.state));
             let left_out = log.next_flush().map(Instant::from_std);
@@ -154,14 +158,14 @@ impl<T: Acknowledge, P: Decode + LookUp, S: Commit> Pipeline<T, P, S> {
                         break;
                     }
                 }
-                () = sleep(CLOSED_CHECK), if is_full => {
+                () = sleep(SHUTDOWN_CHECK), if is_full => {
                     if inputs.is_closed() {
                         break;
                     }
                 }
-                Some(answered) = lookups.answered() => {
-                    let answer = lookups.take(answered, &self.metrics, Instant::now());
-                    batch.extend(answer.map(|(id, found)| match found {
+                Some(result) = lookups.next_result() => {
+                    let result = lookups.take(result, &self.metrics, Instant::now());
+                    batch.extend(result.map(|(id, found)| match found {
                         Some(instance) => Input::Found(id, Box::new(instance)),
                         None => Input::NotFound(id),
                     }));
@@ -170,18 +174,18 @@ impl<T: Acknowledge, P: Decode + LookUp, S: Commit> Pipeline<T, P, S> {
                 () = confirmations.next() => {}
                 () = timer => {}
             }
-            let is_safe = gathered.tickets.is_empty() && journal.as_ref().is_none_or(Journal::is_idle);
+            let is_safe = gathered.deliveries.is_empty() && journal.as_ref().is_none_or(Journal::is_idle);
             self.state.lock().attribution.note_backlog(!inputs.is_empty(), Instant::now().into_std());
             let returned = self.take(&mut batch, &mut gathered, &mut flow, &mut cursors, &mut log, is_safe);
-            // Dropped, they go back to their queues.
-            self.metrics.given_back(returned.len());
+            // Dropping the messages returns them to their queues.
+            self.metrics.count_given_back(returned.len());
             drop(returned);
             match &mut journal {
                 Some(journal) => journal.proceed(&mut gathered, &self.state),
                 None => {
-                    let Gathered { ledger, tickets, .. } = mem::take(&mut gathered);
+                    let Gathered { ledger, deliveries, .. } = mem::take(&mut gathered);
                     self.state.lock().ledger.add(&ledger);
-                    acknowledge(tickets, &mut flow, &mut confirmations);
+                    acknowledge(deliveries, &mut flow, &mut confirmations);
                 }
             }
             lookups.start(&mut self.state.lock().attribution, &self.provider, Instant::now());
@@ -195,8 +199,8 @@ impl<T: Acknowledge, P: Decode + LookUp, S: Commit> Pipeline<T, P, S> {
         }
     }
 
-    /// When there is something to do, if nothing happens before.
-    fn next_deadline(&self, lookups: &Lookups, flow: &Flow) -> Option<Instant> {
+    /// The next time at which something is due, if no input arrives before.
+    fn next_deadline(&self, lookups: &Lookups, flow: &FlowControl) -> Option<Instant> {
         let now = Instant::now();
         let state = self.state.lock();
         let attribution = state.attribution.next_deadline(now.into_std()).map(Instant::from_std);
@@ -204,24 +208,24 @@ impl<T: Acknowledge, P: Decode + LookUp, S: Commit> Pipeline<T, P, S> {
         [attribution, lookup, flow.next_retry()].into_iter().flatten().min()
     }
 
-    /// Takes a batch, and gathers what is recorded now. `is_safe` says that nothing of what was gathered before still
-    /// waits. What is returned is to go back to its queue.
+    /// Processes a batch and gathers the records. `is_safe` is true if no earlier record waits for a commit. Returns
+    /// the messages to be returned to their queue.
     fn take(
         &self,
         batch: &mut Vec<Input<T>>,
-        gathered: &mut Gathered<Ticket<T>>,
-        flow: &mut Flow,
+        gathered: &mut Gathered<DeliveryToken<T>>,
+        flow: &mut FlowControl,
         cursors: &mut Cursors,
         interruptions: &mut InterruptionLog,
         is_safe: bool,
-    ) -> Vec<Ticket<T>> {
+    ) -> Vec<DeliveryToken<T>> {
         let now = Instant::now();
         let (instant, timestamp) = (now.into_std(), Timestamp::now());
         let mut state = self.state.lock();
-        let State { attribution, recent, last, .. } = &mut *state;
+        let PipelineState { attribution, recent, last, .. } = &mut *state;
         if is_safe {
             let decided = attribution.decided(instant);
-            attribution.settle(decided, instant);
+            attribution.mark_safe(decided, instant);
         }
         attribution.tick(instant);
         for input in batch.drain(..) {
@@ -229,82 +233,82 @@ impl<T: Acknowledge, P: Decode + LookUp, S: Commit> Pipeline<T, P, S> {
                 Input::Message { queue, id, data, attempts, token } => {
                     let parsed = self.provider.decode(queue, &data);
                     let size = data.len();
-                    flow.took(queue, size);
+                    flow.received(queue, size);
                     last.note_taken(queue, instant);
                     let subject = parsed.as_ref().map(subject).unwrap_or_default();
-                    let ticket = Ticket {
+                    let delivery = DeliveryToken {
                         queue,
                         message_id: id.clone(),
                         size,
                         subject,
                         attempts,
-                        offered: None,
+                        listing: None,
                         token,
                     };
-                    attribution.message(&id, parsed, ticket, instant);
+                    attribution.message(&id, parsed, delivery, instant);
                 }
                 Input::Scopes { scopes, are_more_pending } => {
                     attribution.set_scopes(scopes, are_more_pending, instant);
                 }
-                Input::ListingBegun(scope) => {
-                    attribution.begin_resync(&scope, Moment { instant, timestamp });
+                Input::ListingStarted(scope) => {
+                    attribution.begin_listing(&scope, Moment { instant, timestamp });
                 }
-                Input::Listed(scope, instances) => {
+                Input::ListingPage(scope, instances) => {
                     for instance in &instances {
                         attribution.list(&scope, instance, instant);
                     }
                 }
                 Input::ListingFinished { scope, unseen, gone } => {
-                    // A listing whose author is gone was still complete.
-                    let _ = gone.send(attribution.finish_resync(&scope, &unseen, instant));
+                    // The listing is complete even if its task has ended.
+                    let _ = gone.send(attribution.finish_listing(&scope, &unseen, instant));
                 }
-                Input::ListingFailed(scope) => attribution.fail_resync(&scope),
-                Input::Offered { scope, listing, wait, operations } => {
-                    cursors.offered(&scope, listing, operations.len());
+                Input::ListingFailed(scope) => attribution.fail_listing(&scope),
+                Input::Operations { scope, listing, wait, operations } => {
+                    cursors.received(&scope, listing, operations.len());
                     for (entry, token) in operations {
-                        let ticket = Ticket {
+                        let delivery = DeliveryToken {
                             queue: if wait { Queue::Reconciled } else { Queue::Operations },
                             message_id: entry.operation_id.as_deref().unwrap_or_default().to_owned(),
                             size: 0,
                             subject: subject(&entry),
                             attempts: None,
-                            offered: Some((scope.clone(), listing)),
+                            listing: Some((scope.clone(), listing)),
                             token,
                         };
-                        flow.took(ticket.queue, 0);
-                        last.note_taken(ticket.queue, instant);
-                        attribution.operation(entry, wait, ticket, instant);
+                        flow.received(delivery.queue, 0);
+                        last.note_taken(delivery.queue, instant);
+                        attribution.operation(entry, wait, delivery, instant);
                     }
                 }
-                Input::OperationsListed { scope, listing, cursor } => {
-                    let cursor = cursors.ended(&scope, listing, cursor);
+                Input::OperationsListingFinished { scope, listing, cursor } => {
+                    let cursor = cursors.finished(&scope, listing, cursor);
                     gathered.cursors.extend(cursor.map(|cursor| (scope, cursor)));
                 }
-                Input::OfferedUntil(moment) => attribution.operations_offered(moment),
+                Input::OperationsReceivedUntil(moment) => attribution.operations_received(moment),
                 Input::Found(lookup, instance) => attribution.found(lookup, &instance, instant),
                 Input::NotFound(lookup) => attribution.not_found(lookup),
             }
         }
-        while let Some(Resolved { token: ticket, outcome }) = attribution.poll_resolved() {
-            gathered.ledger.record(ticket.queue, &outcome, timestamp);
+        while let Some(Resolved { token: delivery, outcome }) = attribution.poll_resolved() {
+            gathered.ledger.record(delivery.queue, &outcome, timestamp);
             if matches!(outcome, Outcome::Counted(_) | Outcome::Unattributed { .. }) {
-                last.note_interruption(ticket.queue, instant);
+                last.note_interruption(delivery.queue, instant);
             }
             let inventory = attribution.inventory();
-            interruptions.write(&ticket.subject, &outcome, inventory, (instant, timestamp));
-            recent.record(&ticket.subject, ticket.queue, &outcome, timestamp);
-            log(&ticket.message_id, &outcome);
-            flow.resolved(ticket.queue, ticket.size);
-            if let Some((scope, listing)) = &ticket.offered
+            interruptions.write(&delivery.subject, &outcome, inventory, (instant, timestamp));
+            recent.record(&delivery.subject, delivery.queue, &outcome, timestamp);
+            log(&delivery.message_id, &outcome);
+            flow.resolved(delivery.queue, delivery.size);
+            if let Some((scope, listing)) = &delivery.listing
                 && let Some(cursor) = cursors.resolved(scope, *listing)
             {
                 gathered.cursors.insert(scope.clone(), cursor);
             }
-            gathered.tickets.push(ticket);
+            gathered.deliveries.push(delivery);
         }
         interruptions.flush(instant);
         for scope in attribution.take_unlisted() {
-            // Without a receiver nobody wants to know.
+            // Without a receiver no task needs the projects.
             let _ = self.unlisted.send(scope);
         }
         let returned = flow.make_room(attribution, now);
@@ -313,10 +317,14 @@ impl<T: Acknowledge, P: Decode + LookUp, S: Commit> Pipeline<T, P, S> {
     }
 }
 
-fn acknowledge<T: Acknowledge>(tickets: Vec<Ticket<T>>, flow: &mut Flow, confirmations: &mut Confirmations) {
-    for ticket in tickets {
-        flow.acknowledged(ticket.queue, ticket.size);
-        if let Some(confirmation) = ticket.token.acknowledge() {
+fn acknowledge<T: Acknowledge>(
+    deliveries: Vec<DeliveryToken<T>>,
+    flow: &mut FlowControl,
+    confirmations: &mut Confirmations,
+) {
+    for delivery in deliveries {
+        flow.acknowledged(delivery.queue, delivery.size);
+        if let Some(confirmation) = delivery.token.acknowledge() {
             confirmations.add(confirmation);
         }
     }
@@ -325,18 +333,18 @@ fn acknowledge<T: Acknowledge>(tickets: Vec<Ticket<T>>, flow: &mut Flow, confirm
 fn log(message_id: &str, outcome: &Outcome) {
     match outcome {
         Outcome::Invalid(reason) => {
-            tracing::warn!(message_id, %reason, "a message cannot be read and is dropped");
+            tracing::warn!(message_id, %reason, "a message cannot be decoded and is dropped");
         }
         Outcome::Counted(_) | Outcome::Unattributed { .. } => {
-            tracing::debug!(message_id, outcome = outcome.label(), "an interruption is dealt with");
+            tracing::debug!(message_id, outcome = outcome.label(), "processed an interruption");
         }
         Outcome::Added => tracing::debug!(message_id, "added an instance"),
         Outcome::CreationFailed { reason, .. } => {
             tracing::debug!(message_id, reason = reason.label(), "the creation of a spot node failed");
         }
-        Outcome::Duplicate => tracing::debug!(message_id, "an event came again"),
+        Outcome::Duplicate => tracing::debug!(message_id, "received a duplicate event"),
         Outcome::Ignored(reason) => {
-            tracing::debug!(message_id, reason = reason.label(), "a message is of no consequence");
+            tracing::debug!(message_id, reason = reason.label(), "a message has no effect");
         }
     }
 }

@@ -1,16 +1,16 @@
-//! The cloud providers: where messages and instances come from.
+//! The cloud providers: sources of messages and instances.
 //!
-//! One loop takes what all providers deliver, so there is one type of token and one of provider: enums rather
-//! than trait objects, for a decoded message borrows from its bytes.
+//! One loop processes the messages of all providers, so there is one type of token and one of provider. They are enums
+//! and not trait objects, because a decoded message borrows from its bytes.
 
 pub mod google;
 
 use crate::attribution::Lookup;
 use crate::event::{Entry, Invalid};
 use crate::instance::Instance;
-use crate::source::{Acknowledge, Confirmation, Decode, LookUp, LookUpError, Queue};
+use crate::source::{Acknowledge, Confirmation, Decode, InstanceLookup, LookupError, Queue};
 
-/// Reads the messages of a provider and looks its instances up.
+/// Decodes the messages of a provider and looks up its instances.
 #[derive(Debug, Clone)]
 pub(crate) enum Provider {
     /// Google Cloud.
@@ -25,20 +25,20 @@ impl Decode for Provider {
     }
 }
 
-impl LookUp for Provider {
-    async fn look_up(&self, lookup: &Lookup) -> Result<Option<Instance<'static>>, LookUpError> {
+impl InstanceLookup for Provider {
+    async fn lookup(&self, lookup: &Lookup) -> Result<Option<Instance<'static>>, LookupError> {
         match self {
-            Self::Google(google) => google.look_up(lookup).await,
+            Self::Google(google) => google.lookup(lookup).await,
         }
     }
 }
 
-/// The handle of a message.
+/// The token of a message.
 #[derive(Debug)]
 pub(crate) enum Token {
-    /// A message of Pub/Sub.
+    /// Acknowledges a message of Pub/Sub.
     Pubsub(google::pubsub::Handler),
-    /// An operation, which is listed and has none.
+    /// An operation: it is listed and needs no acknowledgement.
     Operation,
 }
 

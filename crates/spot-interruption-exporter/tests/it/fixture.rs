@@ -83,7 +83,7 @@ impl Fixture {
     /// Marks all decided outcomes as committed.
     fn commit(&mut self) {
         let decided = self.attribution.decided(self.now);
-        self.attribution.settle(decided, self.now);
+        self.attribution.mark_safe(decided, self.now);
     }
 
     /// Returns the current time. The clock starts at `at(0)`.
@@ -94,12 +94,12 @@ impl Fixture {
 
     pub(crate) fn begin_listing(&mut self) {
         let moment = self.moment();
-        self.attribution.begin_resync(&scope(), moment);
+        self.attribution.begin_listing(&scope(), moment);
     }
 
     /// Finishes a complete listing. Returns the number of instances that were removed.
     pub(crate) fn finish_listing(&mut self) -> usize {
-        self.attribution.finish_resync(&scope(), &Unseen::default(), self.now)
+        self.attribution.finish_listing(&scope(), &Unseen::default(), self.now)
     }
 
     pub(crate) fn next_token(&mut self) -> u32 {

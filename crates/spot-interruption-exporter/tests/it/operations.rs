@@ -83,9 +83,9 @@ fn an_operation_received_long_after_its_message_is_a_duplicate() {
     fixture.advance(2 * WINDOW + TOMBSTONE);
     assert_eq!(fixture.receive_operation(operation(1, "n", "op"), false), outcomes(&[(2, "duplicate")]));
     // After the operation was received, the event expires.
-    fixture.attribution.operations_offered(fixture.now);
+    fixture.attribution.operations_received(fixture.now);
     fixture.advance(2 * OPERATION_LATENESS);
-    fixture.attribution.operations_offered(fixture.now);
+    fixture.attribution.operations_received(fixture.now);
     fixture.advance(Duration::ZERO);
     fixture.list_all(&[node(1, "n", "a")]);
     assert_eq!(fixture.receive_operation(operation(1, "n", "op"), false), outcomes(&[(3, "counted a")]));
@@ -195,7 +195,7 @@ impl History {
             }
         }
         self.last_listing = self.now;
-        fixture.attribution.operations_offered(fixture.now);
+        fixture.attribution.operations_received(fixture.now);
     }
 }
 

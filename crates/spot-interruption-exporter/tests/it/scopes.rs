@@ -27,11 +27,11 @@ fn scopes(projects: &[&str]) -> Vec<Scope> {
 fn list(fixture: &mut Fixture, project: &str, seen: &[Instance<'_>], unseen: &Unseen) -> usize {
     let scope = Scope::project(project);
     let moment = fixture.moment();
-    fixture.attribution.begin_resync(&scope, moment);
+    fixture.attribution.begin_listing(&scope, moment);
     for instance in seen {
         fixture.attribution.list(&scope, instance, fixture.now);
     }
-    fixture.attribution.finish_resync(&scope, unseen, fixture.now)
+    fixture.attribution.finish_listing(&scope, unseen, fixture.now)
 }
 
 fn counts(fixture: &mut Fixture) -> (usize, u32) {
@@ -60,9 +60,9 @@ fn counts_missed_listings_per_project() {
     assert_eq!(counts(&mut fixture), (2, 2));
     // A listing of `p` that fails, with complete listings of the other project in between.
     let moment = fixture.moment();
-    fixture.attribution.begin_resync(&Scope::project("p"), moment);
+    fixture.attribution.begin_listing(&Scope::project("p"), moment);
     assert_eq!([fixture.list_all(&[]), fixture.list_all(&[])], [0, 1]);
-    fixture.attribution.fail_resync(&Scope::project("p"));
+    fixture.attribution.fail_listing(&Scope::project("p"));
     assert_eq!(counts(&mut fixture), (1, 1));
     let unseen = Unseen::default();
     assert_eq!([list(&mut fixture, "p", &[], &unseen), list(&mut fixture, "p", &[], &unseen)], [0, 1]);
@@ -154,14 +154,14 @@ fn the_initial_listing_is_complete_when_every_scope_was_tried() {
     let now = fixture.now;
     fixture.attribution.set_scopes(scopes(&["mock-project", "p"]), true, now);
     fixture.list_all(&[]);
-    fixture.attribution.fail_resync(&Scope::project("p"));
-    assert!(!fixture.attribution.is_seeded(), "discovery is not complete");
+    fixture.attribution.fail_listing(&Scope::project("p"));
+    assert!(!fixture.attribution.is_initial_listing_done(), "discovery is not complete");
     fixture.attribution.set_scopes(scopes(&["mock-project", "p", "q"]), false, now);
-    assert!(!fixture.attribution.is_seeded());
-    fixture.attribution.fail_resync(&Scope::project("q"));
-    assert!(fixture.attribution.is_seeded());
+    assert!(!fixture.attribution.is_initial_listing_done());
+    fixture.attribution.fail_listing(&Scope::project("q"));
+    assert!(fixture.attribution.is_initial_listing_done());
     fixture.attribution.set_scopes(scopes(&["mock-project", "r"]), false, now);
-    assert!(fixture.attribution.is_seeded(), "a project added later does not reset it");
+    assert!(fixture.attribution.is_initial_listing_done(), "a project added later does not reset it");
 }
 
 /// Projects: one that is always listed, one that always fails, one that is added later and one that is removed.
@@ -283,7 +283,7 @@ fn apply(fixture: &mut Fixture, step: &Step, listed: &BTreeSet<usize>) {
         }
         Step::Begin(project) => {
             let moment = fixture.moment();
-            fixture.attribution.begin_resync(&scope(project), moment);
+            fixture.attribution.begin_listing(&scope(project), moment);
         }
         Step::List(id) => {
             let project = project_of(id);
@@ -294,9 +294,9 @@ fn apply(fixture: &mut Fixture, step: &Step, listed: &BTreeSet<usize>) {
             if !is_seen {
                 unseen.add_zone("europe-west1");
             }
-            fixture.attribution.finish_resync(&scope(project), &unseen, fixture.now);
+            fixture.attribution.finish_listing(&scope(project), &unseen, fixture.now);
         }
-        Step::Fail(project) => fixture.attribution.fail_resync(&scope(project)),
+        Step::Fail(project) => fixture.attribution.fail_listing(&scope(project)),
         Step::SetListed(..) => {
             let scopes: Vec<Scope> = listed.iter().map(|project| scope(*project)).collect();
             fixture.attribution.set_scopes(scopes, false, fixture.now);

@@ -15,9 +15,9 @@ use spot_interruption_exporter::metrics::{Labels, OwnMetrics, StateFamilies};
 use spot_interruption_exporter::pipeline::Pipeline;
 use spot_interruption_exporter::provider::google::audit_log::{self, InterruptionMethods};
 use spot_interruption_exporter::source::{
-    Acknowledge, Confirmation, Decode, Input, LookUp, LookUpError, Queue,
+    Acknowledge, Confirmation, Decode, Input, InstanceLookup, LookupError, Queue,
 };
-use spot_interruption_exporter::state::Shared;
+use spot_interruption_exporter::state::SharedState;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -40,20 +40,20 @@ impl Decode for EmptyProvider {
     }
 }
 
-impl LookUp for EmptyProvider {
-    async fn look_up(&self, _: &Lookup) -> Result<Option<Instance<'static>>, LookUpError> {
+impl InstanceLookup for EmptyProvider {
+    async fn lookup(&self, _: &Lookup) -> Result<Option<Instance<'static>>, LookupError> {
         Ok(None)
     }
 }
 
-fn state<T>() -> Shared<T> {
+fn state<T>() -> SharedState<T> {
     let settings = Settings {
         project: "example-project".to_owned(),
         attribution_grace: Duration::from_secs(60),
         dedup_window: Duration::from_secs(600),
         tombstone_ttl: Duration::from_secs(600),
     };
-    Shared::new(Attribution::new(settings), Ledger::default())
+    SharedState::new(Attribution::new(settings), Ledger::default())
 }
 
 #[tokio::test]

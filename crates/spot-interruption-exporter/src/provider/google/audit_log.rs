@@ -1,9 +1,9 @@
-//! Turns the bytes of a message into an event, or into the reason why it holds none.
+//! Decodes the bytes of a message into an event, or into the reason why the message is not an event.
 //!
-//! The messages are Cloud Logging's `LogEntry` with a Cloud Audit `AuditLog` inside, and the hand-made ones that
-//! users publish to try things out, which hold only the few fields that matter. So every field is optional here
-//! until an event cannot do without it, and a field of an unexpected type is like one that is absent. What is not
-//! asked for is stepped over without being built: a creation's request may carry megabytes of start-up scripts.
+//! Messages are `LogEntry` objects of Cloud Logging that contain a Cloud Audit `AuditLog`. Users also publish hand-made
+//! messages with only the few fields that matter. So every field is optional here until an event needs it, and a field
+//! of an unexpected type counts as absent. Other fields are skipped without being built: the request of a creation can
+//! contain megabytes of start-up scripts.
 
 use std::borrow::Cow;
 use std::mem;
@@ -20,21 +20,21 @@ use crate::instance::{InstanceId, InstanceRef};
 use crate::lenient::{self, Lenient, Object};
 use crate::provider::google::resource::Resource;
 
-/// A log entry, but none of an audit log.
+/// A log entry that is not an audit log entry.
 pub const NO_PROTO_PAYLOAD: Invalid = Invalid::NotAnEvent {
     label: "no_proto_payload",
     text: "not an audit log entry: `protoPayload` is missing",
 };
 
-/// JSON, but no object.
+/// JSON that is not an object.
 pub const NOT_AN_OBJECT: Invalid =
-    Invalid::NotAnEvent { label: "not_an_object", text: "not a log entry: the message is no JSON object" };
+    Invalid::NotAnEvent { label: "not_an_object", text: "not a log entry: the message is not a JSON object" };
 
-/// It does not say what happened.
+/// The entry contains no method.
 pub const NO_METHOD_NAME: Invalid =
     Invalid::NotAnEvent { label: "no_method_name", text: "`protoPayload.methodName` is missing" };
 
-/// It does not say to which instance it happened.
+/// The entry names no instance.
 pub const NO_INSTANCE: Invalid = Invalid::NotAnEvent {
     label: "no_instance",
     text: "no instance is named: neither `protoPayload.resourceName` nor `protoPayload.response.targetLink` nor \
@@ -47,16 +47,16 @@ pub const MALFORMED_LABELS: Invalid = Invalid::NotAnEvent {
     text: "`protoPayload.request.labels` is neither a list nor an object",
 };
 
-/// Reads one message.
+/// Decodes a message.
 ///
 /// # Errors
 ///
-/// What stands in the way of reading an event. Such a message never becomes better by being delivered again.
+/// Returns an error if the message is not an event. A redelivery would not change that.
 pub fn parse<'a>(bytes: &'a [u8], methods: &InterruptionMethods) -> Result<Entry<'a>, Invalid> {
     parse_with(bytes, methods, &ProjectNumbers::default())
 }
 
-/// Reads one message, with the ids of projects by their numbers, which it may add to.
+/// Decodes a message. Adds project numbers found in it to `numbers`, and uses them where the message has no project id.
 pub(super) fn parse_with<'a>(
     bytes: &'a [u8],
     methods: &InterruptionMethods,
@@ -84,31 +84,31 @@ pub(super) fn parse_with<'a>(
     Ok(Entry { insert_id: entry.insert_id, operation_id: entry.operation.id, timestamp, event })
 }
 
-/// The methods that count as interruptions, and the value of the `reason` label for each.
+/// The methods that count as interruptions, each with its value of the `reason` label.
 #[derive(Debug, Clone)]
 pub struct InterruptionMethods {
     methods: Vec<(Box<str>, InterruptionReason)>,
     reasons: Reasons,
 }
 
-/// Why a list of interruption methods cannot be used.
+/// Why a list of interruption methods is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum InvalidMethods {
-    /// Nothing would ever count.
+    /// The list is empty, so nothing would be counted.
     #[error("at least one method is needed, such as `compute.instances.preempted`")]
     Empty,
-    /// The last part of the name becomes a label value.
-    #[error("`{0}` is no method name: it has to end in letters, such as `compute.instances.preempted`")]
+    /// The last part of the name cannot be a label value.
+    #[error("`{0}` is not a method name: it has to end in letters, such as `compute.instances.preempted`")]
     NotAMethod(String),
 }
 
 impl InterruptionMethods {
-    /// The reasons are the last parts of the methods in snake case: `compute.instances.hostError` counts as
-    /// `host_error`. Methods that end alike share a reason.
+    /// Creates the set. A reason is the last part of the method in snake case: `compute.instances.hostError` counts as
+    /// `host_error`. Methods with the same last part share a reason.
     ///
     /// # Errors
     ///
-    /// When the list is empty, or holds something that is no method name.
+    /// Returns an error if the list is empty or contains an invalid method name.
     pub fn new<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Result<Self, InvalidMethods> {
         let mut this = Self { methods: Vec::new(), reasons: Reasons::default() };
         for name in names {
@@ -123,20 +123,20 @@ impl InterruptionMethods {
         if this.methods.is_empty() { Err(InvalidMethods::Empty) } else { Ok(this) }
     }
 
-    /// The reason that a method stands for, if it is an interruption. The API's version does not matter, neither
-    /// here nor in the list.
+    /// Returns the reason of a method, if it counts as an interruption. API versions are ignored, both here and in the
+    /// list.
     #[must_use]
     pub fn reason(&self, method: &str) -> Option<InterruptionReason> {
         let method = unversioned(method);
         self.methods.iter().find(|(name, _)| **name == *method).map(|(_, reason)| *reason)
     }
 
-    /// The methods, without versions.
+    /// The methods without versions.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.methods.iter().map(|(name, _)| &**name)
     }
 
-    /// The reasons that the methods stand for.
+    /// The reasons of the methods.
     #[must_use]
     pub fn reasons(&self) -> &Reasons {
         &self.reasons
@@ -151,7 +151,7 @@ impl Default for InterruptionMethods {
     }
 }
 
-/// A method's name without the version of the API through which it was called.
+/// Removes the API version from a method name.
 fn unversioned(method: &str) -> &str {
     let prefixes = ["v1.", "beta.", "alpha."];
     prefixes.into_iter().find_map(|prefix| method.strip_prefix(prefix)).unwrap_or(method)
@@ -168,7 +168,7 @@ fn snake_case(camel: &str) -> String {
     snake
 }
 
-/// The two ways of making instances.
+/// The two methods that create instances.
 #[derive(Clone, Copy, PartialEq)]
 enum Creation {
     Insert,
@@ -199,7 +199,7 @@ fn creation<'a>(
     let is_described = is_described || properties.is_there;
     let resource = if properties.is_there { properties.fields } else { resource };
     if let Some(code) = status.code.filter(|code| *code != 0) {
-        // A bulk insert names no instance, but the zone that was to have them.
+        // The entry of a bulk insert names no instance, but the zone of its instances.
         let named = InstanceRef { zone: zone.map(Cow::Owned), ..InstanceRef::default() };
         return Ok(Event::CreationFailed(FailedCreation {
             is_described,
@@ -231,31 +231,32 @@ fn creation<'a>(
     })
 }
 
-/// Why a creation failed. Compute Engine tells a stockout from a quota in words only: both have the code `RESOURCE_EXHAUSTED`.
+/// Classifies the error of a creation. Stockouts and exhausted quotas both have the code `RESOURCE_EXHAUSTED`; only the
+/// message distinguishes them.
 fn failure_reason(code: i64, message: &str) -> FailureReason {
     const PERMISSION_DENIED: i64 = 7;
     const UNAUTHENTICATED: i64 = 16;
     let message = message.to_ascii_uppercase();
-    let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    if says(&["RESOURCE_POOL_EXHAUSTED", "STOCKOUT", "ENOUGH RESOURCES", "RESOURCES_UNAVAILABLE"]) {
+    let mentions = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    if mentions(&["RESOURCE_POOL_EXHAUSTED", "STOCKOUT", "ENOUGH RESOURCES", "RESOURCES_UNAVAILABLE"]) {
         FailureReason::Stockout
-    } else if says(&["QUOTA"]) {
+    } else if mentions(&["QUOTA"]) {
         FailureReason::Quota
-    } else if [PERMISSION_DENIED, UNAUTHENTICATED].contains(&code) || says(&["PERMISSION", "FORBIDDEN"]) {
+    } else if [PERMISSION_DENIED, UNAUTHENTICATED].contains(&code) || mentions(&["PERMISSION", "FORBIDDEN"]) {
         FailureReason::Permission
     } else {
         FailureReason::Other
     }
 }
 
-/// The zone in the path of a zone's collection, such as the one that a bulk insert goes to.
+/// The zone in the path of a zone's collection, such as the target of a bulk insert.
 fn zone_of(path: &str) -> Option<&str> {
     let (_, zone) = path.split_once("/zones/")?;
     zone.split('/').next().filter(|zone| !zone.is_empty())
 }
 
-/// The instance that an entry is about. Its name stands in up to three places and its id in two; a place that is
-/// empty, or that names something else, leaves the word to the next.
+/// The instance of an entry. Up to three fields contain its name and two contain its id. If a field is empty or names
+/// something else, the next one is used.
 fn instance<'a>(entry: &mut RawEntry<'a>, numbers: &ProjectNumbers) -> Option<InstanceRef<'a>> {
     let (payload, labels) = (&mut entry.payload.fields, &mut entry.resource.labels);
     let paths = [&payload.resource_name, &payload.response.target_link];
@@ -265,7 +266,7 @@ fn instance<'a>(entry: &mut RawEntry<'a>, numbers: &ProjectNumbers) -> Option<In
     if let Some(named) = payload.resource_name.take().and_then(instance_from_path) {
         found = found.or(named);
     }
-    // The target of a bulk insert is the project: neither the link nor the id is an instance's then.
+    // The target of a bulk insert is the project; neither the link nor the id identifies an instance.
     let target = payload.response.target_link.take().and_then(instance_from_path);
     if let Some(target) = target.filter(|target| found.name.is_none() || found.name == target.name) {
         found = found.or(InstanceRef { id: payload.response.target_id, ..target });
@@ -278,7 +279,7 @@ fn instance<'a>(entry: &mut RawEntry<'a>, numbers: &ProjectNumbers) -> Option<In
         name: payload.request.resource.name.take(),
     });
     match (number, &found.project) {
-        (Some(number), Some(id)) => numbers.learn(number, id),
+        (Some(number), Some(id)) => numbers.insert(number, id),
         (Some(number), None) => found.project = numbers.id(number).map(|id| Cow::Owned((*id).to_owned())),
         (None, _) => {}
     }
@@ -403,12 +404,12 @@ impl<'de> Lenient<'de> for Option<i64> {
     }
 }
 
-/// The request of a creation is the instance to be, except that a bulk insert puts it one level down.
+/// The request of a creation describes the instance. In a bulk insert, the description is nested one level deeper.
 #[derive(Default)]
 struct Request<'a> {
     resource: Resource<'a>,
     properties: Object<Resource<'a>>,
-    /// Whether the request is repeated in this entry: later entries of an operation have only its `@type`.
+    /// Whether the entry contains the request. Later entries of an operation contain only its `@type`.
     is_described: bool,
 }
 

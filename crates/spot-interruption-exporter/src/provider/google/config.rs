@@ -1,4 +1,4 @@
-//! The options about Google Cloud, as written and as validated.
+//! Options of Google Cloud: as written, and validated.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ use super::names::is_project_id;
 
 const DEFAULT_RESYNC_INTERVAL: Duration = Duration::from_secs(600);
 
-const NO_PROJECT: &str = "is no project id; allowed is one such as my-project-123";
+const NOT_A_PROJECT_ID: &str = "is not a project id; allowed is an id such as my-project-123";
 
-/// What counts as an interruption unless something else is configured.
+/// Default of `interruption_methods`.
 pub(crate) const DEFAULT_METHOD: &str = "compute.instances.preempted";
 
-/// Where the Pub/Sub emulator listens, as every Pub/Sub client reads it.
+/// Variable with the address of the Pub/Sub emulator, common to all Pub/Sub clients.
 const EMULATOR_HOST: &str = "PUBSUB_EMULATOR_HOST";
 
 /// The options as written.
@@ -58,14 +58,14 @@ pub(crate) struct GcpWritten {
     asset_endpoint: Option<String>,
 }
 
-/// What Compute Engine's operations are listed for.
+/// Purpose of listing Compute Engine's operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OperationsMode {
-    /// To find interruptions that Pub/Sub misses.
+    /// Finds interruptions whose Pub/Sub message is missing.
     Reconcile,
-    /// In place of Pub/Sub.
+    /// Replaces Pub/Sub.
     Source,
-    /// They are not listed.
+    /// Operations are not listed.
     Off,
 }
 
@@ -74,9 +74,9 @@ impl OperationsMode {
         match text.trim() {
             "reconcile" => Ok(Self::Reconcile),
             "source" => Ok(Self::Source),
-            // YAML takes a bare `off` for this.
+            // YAML parses an unquoted `off` as `false`.
             "off" | "false" => Ok(Self::Off),
-            _ => Err("is no mode; allowed are reconcile, source and off".to_owned()),
+            _ => Err("is not a mode; allowed are reconcile, source and off".to_owned()),
         }
     }
 
@@ -97,45 +97,47 @@ pub struct Subscriptions {
     pub interruptions: SubscriptionName,
 }
 
-/// The options, validated.
+/// The validated options.
 #[derive(Debug, Clone)]
 pub struct GoogleConfig {
-    /// The project that gives short names of subscriptions their full ones.
+    /// The project of subscriptions that are given by their short names.
     pub project: String,
-    /// The projects whose instances are listed, that one among them.
+    /// The projects to list, including `project`.
     pub projects: Vec<String>,
     /// Folders and organisations whose projects are listed too, such as `folders/1`.
     pub discover: Vec<String>,
-    /// Narrows the search for those projects.
+    /// Query that narrows the search for those projects.
     pub discover_query: Option<String>,
-    /// The Cloud Asset API, where it is not Google's own.
+    /// Endpoint of the Cloud Asset API, if not Google's.
     pub asset_endpoint: Option<Endpoint>,
-    /// The subscriptions, unless operations take their place.
+    /// The subscriptions, unless operations replace them.
     pub subscriptions: Option<Subscriptions>,
-    /// What Compute Engine's operations are listed for.
+    /// Purpose of listing Compute Engine's operations.
     pub operations: OperationsMode,
-    /// The time between two listings of them.
+    /// Interval between two operations listings.
     pub operations_interval: Duration,
-    /// Pub/Sub, where it is not Google's own.
+    /// Endpoint of Pub/Sub, if not Google's.
     pub pubsub_endpoint: Option<Endpoint>,
-    /// The Compute API, where it is not Google's own.
+    /// Endpoint of the Compute API, if not Google's.
     pub compute_endpoint: Option<Endpoint>,
-    /// The time between two listings of all instances.
+    /// Interval between two listings of all instances.
     pub resync_interval: Duration,
-    /// What counts as an interruption.
+    /// The methods that count as interruptions.
     pub methods: InterruptionMethods,
 }
 
 impl GoogleConfig {
-    /// What tells the subscriptions apart in metrics, creations first: their names, in full where the short ones are
-    /// the same.
+    /// Values of the `subscription` label, creations first: the short names, or the full names if the short ones are
+    /// equal.
     pub(crate) fn subscription_labels(&self) -> Vec<&str> {
         let Some(Subscriptions { creations, interruptions }) = &self.subscriptions else { return Vec::new() };
-        let alike = creations.short() == interruptions.short();
-        [creations, interruptions].map(|name| if alike { name.full() } else { name.short() }).to_vec()
+        let same_short_name = creations.short() == interruptions.short();
+        [creations, interruptions]
+            .map(|name| if same_short_name { name.full() } else { name.short() })
+            .to_vec()
     }
 
-    /// The rows of the table of options.
+    /// The settings of these options.
     pub(crate) fn settings(option: impl Fn(&'static str, &'static str) -> Setting) -> Vec<Setting> {
         vec![
             option("project_name", "Id of the project whose instances are watched (required)"),
@@ -149,22 +151,22 @@ impl GoogleConfig {
             ),
             option(
                 "pubsub.endpoint",
-                "URL of Pub/Sub in place of Google's; http:// goes without credentials",
+                "URL of Pub/Sub in place of Google's; http:// is used without credentials",
             ),
             option(
                 "compute.endpoint",
-                "URL of the Compute API in place of Google's; http:// goes without credentials",
+                "URL of the Compute API in place of Google's; http:// is used without credentials",
             ),
             option("compute.resync_interval", "Time between two listings of all instances")
                 .default(format_duration(DEFAULT_RESYNC_INTERVAL)),
             option(
                 "compute.operations",
-                "What Compute Engine's own operations are listed for: reconcile finds interruptions that Pub/Sub misses \
-                 (the default with subscriptions), source takes the place of Pub/Sub (the default without), off",
+                "Purpose of listing Compute Engine's operations: reconcile finds interruptions whose Pub/Sub message is \
+                 missing (the default with subscriptions), source replaces Pub/Sub (the default without), off",
             ),
             option(
                 "compute.operations_interval",
-                "Time between two listings of operations; 5m, or 30s as source",
+                "Time between two listings of operations; 5m, or 30s with source",
             ),
             option(
                 "gcp.projects",
@@ -177,17 +179,19 @@ impl GoogleConfig {
             ),
             option(
                 "gcp.discover_query",
-                "Narrows the search for those projects, in Cloud Asset Inventory's language: labels.env:prod",
+                "Query that narrows the search for those projects, in Cloud Asset Inventory's language: labels.env:prod",
             ),
             option(
                 "gcp.asset_endpoint",
-                "URL of the Cloud Asset API in place of Google's; http:// goes without credentials",
+                "URL of the Cloud Asset API in place of Google's; http:// is used without credentials",
             ),
         ]
     }
 
+    /// Validates the options.
+    ///
     /// # Errors
-    /// A value cannot be used.
+    /// Returns an error if a value is invalid.
     pub(crate) fn validate<W>(
         loaded: &Loaded<W>,
         written: &Written<'_>,
@@ -197,13 +201,13 @@ impl GoogleConfig {
         let emulator = environment.get(EMULATOR_HOST)?.map(|host| emulator(&host)).transpose()?;
         let project = loaded.required("project_name", project_name, |text| {
             let text = text.trim();
-            if is_project(text) { Ok(text.to_owned()) } else { Err(NO_PROJECT.to_owned()) }
+            if is_project(text) { Ok(text.to_owned()) } else { Err(NOT_A_PROJECT_ID.to_owned()) }
         })?;
         let mut projects = vec![project.clone()];
         for id in entries(gcp.projects.as_ref()) {
-            // A number would be listed as a project of its own, beside the one that events name by its id.
+            // A number would be listed as a separate project, because events name the same project by its id.
             if !is_project(id) || !is_project_id(id) {
-                return Err(loaded.invalid("gcp.projects", id, NO_PROJECT));
+                return Err(loaded.invalid("gcp.projects", id, NOT_A_PROJECT_ID));
             }
             if !projects.iter().any(|known| known == id) {
                 projects.push(id.to_owned());
@@ -214,7 +218,7 @@ impl GoogleConfig {
             let is_parent =
                 matches!(parent.split_once('/'), Some(("folders" | "organizations", id)) if is_number(id));
             if !is_parent {
-                let problem = "is no folder and no organisation; allowed is one such as folders/123456 or \
+                let problem = "is not a folder or an organisation; allowed is an id such as folders/123456 or \
                                organizations/123456";
                 return Err(loaded.invalid("gcp.discover", parent, problem));
             }
@@ -222,7 +226,9 @@ impl GoogleConfig {
         }
         let discover_query = loaded.optional("gcp.discover_query", gcp.discover_query.as_ref(), |text| {
             if discover.is_empty() {
-                return Err("narrows nothing; allowed is a query beside gcp.discover".to_owned());
+                return Err(
+                    "has no effect without gcp.discover; allowed is a query beside gcp.discover".to_owned()
+                );
             }
             Ok(text.trim().to_owned())
         })?;
@@ -266,12 +272,12 @@ impl GoogleConfig {
 pub struct SubscriptionName(String);
 
 impl SubscriptionName {
-    /// As Pub/Sub wants it.
+    /// The full name.
     pub fn full(&self) -> &str {
         &self.0
     }
 
-    /// Its last part, for labels and messages.
+    /// The last part of the name, for labels and messages.
     pub fn short(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or(&self.0)
     }
@@ -289,38 +295,38 @@ impl SubscriptionName {
             ["projects", project, "subscriptions", name] if is_project(project) && is_name(name) => {
                 Ok(Self(text.to_owned()))
             }
-            _ => Err(format!("is no subscription; {ALLOWED}")),
+            _ => Err(format!("is not a subscription; {ALLOWED}")),
         }
     }
 }
 
-/// The address of a service in place of Google's.
+/// URL of a service in place of Google's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint(String);
 
 impl Endpoint {
-    /// As a URL without a slash at its end; its scheme is in small letters.
+    /// The URL without a trailing slash, its scheme in lower case.
     pub fn url(&self) -> &str {
         &self.0
     }
 
-    /// Whether requests go without credentials: a token on a plain connection could be read by anyone.
+    /// Whether requests are sent without credentials, because anyone could read a token on an unencrypted connection.
     pub fn is_plain(&self) -> bool {
         self.0.starts_with("http://")
     }
 
-    /// Whether it is a plain one on this very host, such as an emulator.
+    /// Whether it is an unencrypted endpoint on this host, such as an emulator.
     pub fn is_local(&self) -> bool {
         self.is_plain() && self.0.parse().is_ok_and(|uri| is_on_this_host(&uri))
     }
 
     fn new(uri: &Uri) -> Self {
-        // What decides about credentials is not how somebody writes it.
+        // The scheme decides about credentials, so its case must not matter.
         Self(uri.to_string().trim_end_matches('/').to_owned())
     }
 }
 
-/// Both subscriptions or none.
+/// Both subscriptions, or `None` if neither is set.
 fn subscriptions<W>(
     loaded: &Loaded<W>,
     written: &PubsubWritten,
@@ -346,7 +352,7 @@ fn subscriptions<W>(
         return Err(loaded.invalid(
             creations.0,
             both.creations.full(),
-            "is the subscription of interruptions as well; allowed are two different ones",
+            "is also the subscription of interruptions; allowed are two different subscriptions",
         ));
     }
     Ok(Some(both))
@@ -361,7 +367,7 @@ fn operations<W>(
     let mode = loaded.optional(key, written.operations.as_ref(), |text| {
         let mode = OperationsMode::parse(text)?;
         if mode != OperationsMode::Source && !has_subscriptions {
-            return Err("leaves nothing that tells of interruptions; allowed is source, or the two \
+            return Err("leaves no source of interruptions; allowed is source, or the two \
                         subscriptions pubsub.instance_creation_subscription_name and \
                         pubsub.instance_interruption_subscription_name"
                 .to_owned());
@@ -380,7 +386,7 @@ fn methods<W>(loaded: &Loaded<W>, written: Option<&TextList>) -> Result<Interrup
         loaded.invalid(
             "interruption_methods",
             &names.join(", "),
-            &format!("cannot be used; allowed is a list: {error}"),
+            &format!("is not valid; allowed is a list of methods: {error}"),
         )
     })
 }
@@ -389,13 +395,13 @@ fn emulator(host: &str) -> Result<Endpoint, ConfigError> {
     const ALLOWED: &str = "allowed is HOST:PORT such as localhost:8085";
     let host = host.trim();
     let url = if host.contains("://") { host.to_owned() } else { format!("http://{host}") };
-    // It is not repeated, since a URL may hold a password.
+    // The value is not part of the error, because a URL can contain a password.
     let url = parse_url(&url)
         .map_err(|problem| ConfigError::new(format!("variable {EMULATOR_HOST} {problem}; {ALLOWED}")))?;
     Ok(Endpoint::new(&url))
 }
 
-/// The entries of a list, without white space and empty ones.
+/// The entries of a list, trimmed, without empty ones.
 fn entries(list: Option<&TextList>) -> impl Iterator<Item = &str> {
     let entries = list.into_iter().flat_map(|TextList(entries)| entries);
     entries.map(|entry| entry.trim()).filter(|entry| !entry.is_empty())
@@ -405,7 +411,7 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Project ids are lower case; an older kind has a domain before a colon.
+/// Project ids are lower case; legacy ones have a domain before a colon.
 fn is_project(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-:._".contains(c))
 }
@@ -415,7 +421,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_endpoint_is_plain_however_it_is_written() {
+    fn endpoint_is_plain_however_it_is_written() {
         for (text, url, plain, local) in [
             ("http://127.0.0.1:8086/", "http://127.0.0.1:8086", true, true),
             (" HTTP://Emulator:80 ", "http://Emulator:80", true, false),

@@ -1,6 +1,7 @@
-//! Finds the projects of folders and organisations, by [searches] of Cloud Asset Inventory.
+//! Finds the projects of folders and organisations by [searches] in Cloud Asset Inventory.
 //!
-//! Only projects are searched for: their instances are listed by the Compute API, for the inventory's index lags behind.
+//! Only projects are searched. Their instances are listed by the Compute API, because the index of Cloud Asset
+//! Inventory is delayed.
 //!
 //! [searches]: https://cloud.google.com/asset-inventory/docs/reference/rest/v1/TopLevel/searchAllResources
 
@@ -21,53 +22,53 @@ use super::names::{ProjectNumbers, is_project_id, project_number};
 use super::page::Pages;
 use super::rest::{Failure, Rest};
 
-/// Where the API is, unless something else is configured.
-const GOOGLE: &str = "https://cloudasset.googleapis.com";
+/// URL of the API if no endpoint is configured.
+const DEFAULT_ENDPOINT: &str = "https://cloudasset.googleapis.com";
 
 const PROJECTS: &str = "cloudresourcemanager.googleapis.com/Project";
 
-/// The most that is read of a page, in bytes.
-const LARGEST_PAGE: usize = 16 * 1024 * 1024;
+/// Maximum size of a page in bytes.
+const MAX_PAGE_BYTES: usize = 16 * 1024 * 1024;
 
-/// The time between two searches.
+/// Interval between two searches.
 const INTERVAL: Duration = Duration::from_secs(3_600);
 
-/// The least time between two searches, when events are about projects that are not known.
-const LEAST_INTERVAL: Duration = Duration::from_secs(60);
+/// Minimum interval between two searches that are triggered by events of unknown projects.
+const MIN_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The wait before a search is repeated that has failed.
+/// Delay before a failed search is repeated.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
+const MAX_PAUSE: Duration = Duration::from_secs(5 * 60);
 
-/// Searches now and then.
+/// Repeats the search for projects.
 #[derive(Debug)]
 pub(super) struct Discovery {
     search: Arc<Search>,
     running: JoinSet<Result<BTreeSet<String>, Failure>>,
     next: Instant,
-    /// When the last search began.
+    /// Start of the last search.
     last: Option<Instant>,
-    /// Something new is to be found since then.
+    /// Whether another search was requested since its start.
     is_wanted: bool,
     backoff: Backoff,
 }
 
-/// What is searched for, and where.
+/// What to search for, and where.
 #[derive(Debug)]
 pub(super) struct Search {
     /// Folders and organisations, such as `folders/1`.
     pub(super) parents: Vec<String>,
-    /// Narrows the search.
+    /// Query that narrows the search.
     pub(super) query: Option<String>,
     pub(super) endpoint: Option<Endpoint>,
     pub(super) credentials: Credentials,
     pub(super) client: OnceCell<Rest>,
-    /// Learns the numbers of the projects.
+    /// Receives the numbers of the projects.
     pub(super) numbers: ProjectNumbers,
 }
 
 impl Discovery {
-    /// The first search is due at once.
+    /// The first search is due immediately.
     pub(super) fn new(search: Search) -> Self {
         Self {
             search: Arc::new(search),
@@ -75,19 +76,18 @@ impl Discovery {
             next: Instant::now(),
             last: None,
             is_wanted: false,
-            backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
+            backoff: Backoff::new(FIRST_PAUSE, MAX_PAUSE),
         }
     }
 
-    /// Waits for the end of the next search, and gives the ids of the projects that it has found. May be dropped and
-    /// called again.
+    /// Waits until the next search ends and returns the ids of the found projects. Cancel safe.
     ///
     /// # Errors
-    /// The search has failed.
+    /// Returns an error if the search has failed.
     ///
     /// # Panics
-    /// With the search, if that panicked: a defect of this program.
-    pub(super) async fn searched(&mut self) -> Result<BTreeSet<String>, Failure> {
+    /// If the search panicked, which is a defect of this program.
+    pub(super) async fn count_search(&mut self) -> Result<BTreeSet<String>, Failure> {
         if self.running.is_empty() {
             sleep_until(self.next).await;
             self.last = Some(Instant::now());
@@ -111,20 +111,22 @@ impl Discovery {
         found
     }
 
-    /// Something is to be found that the last search did not find.
+    /// Requests a search before the interval ends, because an event named an unknown project.
     pub(super) fn search_soon(&mut self) {
         self.is_wanted = true;
-        let earliest = self.last.map_or_else(Instant::now, |last| last + LEAST_INTERVAL);
+        let earliest = self.last.map_or_else(Instant::now, |last| last + MIN_INTERVAL);
         self.next = self.next.min(earliest);
     }
 }
 
 impl Search {
-    /// The ids of all projects.
+    /// Searches once. Returns the ids of all projects.
     async fn run(&self) -> Result<BTreeSet<String>, Failure> {
         let client = self
             .client
-            .get_or_try_init(async || Rest::new(GOOGLE, self.endpoint.as_ref(), self.credentials.clone()))
+            .get_or_try_init(async || {
+                Rest::new(DEFAULT_ENDPOINT, self.endpoint.as_ref(), self.credentials.clone())
+            })
             .await?;
         let mut found = BTreeSet::new();
         for parent in &self.parents {
@@ -139,15 +141,16 @@ impl Search {
                 if !token.is_empty() {
                     query.push(("pageToken", &token));
                 }
-                let answer = client.get(&["v1", kind, &method], &query, LARGEST_PAGE).await;
-                let page = answer.and_then(|answer| Ok(Page::parse(&answer.body)?)).map_err(|failure| {
-                    Failure { reason: format!("{parent}: {}", failure.reason), ..failure }
-                })?;
+                let response = client.get(&["v1", kind, &method], &query, MAX_PAGE_BYTES).await;
+                let page =
+                    response.and_then(|response| Ok(Page::parse(&response.body)?)).map_err(|failure| {
+                        Failure { reason: format!("{parent}: {}", failure.reason), ..failure }
+                    })?;
                 for project in page.results.into_iter().flatten() {
                     let (id, number) = project.names();
                     let Some(id) = id.filter(|_| project.is_active()) else { continue };
                     if let Some(number) = number {
-                        self.numbers.learn(number, id);
+                        self.numbers.insert(number, id);
                     }
                     found.insert(id.to_owned());
                 }
@@ -164,14 +167,14 @@ impl Search {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Page {
-    results: Option<Vec<Found>>,
+    results: Option<Vec<FoundProject>>,
     next_page_token: Option<String>,
 }
 
-/// A project that was found.
+/// A project in the results.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Found {
+struct FoundProject {
     /// `//cloudresourcemanager.googleapis.com/projects/ID`
     name: Option<String>,
     /// `projects/NUMBER`
@@ -187,24 +190,24 @@ struct Attributes {
 }
 
 impl Page {
-    fn parse(answer: &[u8]) -> Result<Self, String> {
-        serde_json::from_slice(answer)
-            .map_err(|error| format!("the answer is no list of search results: {error}"))
+    fn parse(response: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(response)
+            .map_err(|error| format!("the response is not a list of search results: {error}"))
     }
 }
 
-impl Found {
-    /// Whether it is not about to be deleted.
+impl FoundProject {
+    /// Whether the project is not marked for deletion.
     fn is_active(&self) -> bool {
         self.state.as_deref().is_none_or(|state| state == "ACTIVE")
     }
 
     /// The id and the number.
     fn names(&self) -> (Option<&str>, Option<u64>) {
-        let told =
+        let attribute =
             self.additional_attributes.as_ref().and_then(|attributes| attributes.project_id.as_deref());
         let named = self.name.as_deref().and_then(|name| name.rsplit_once("/projects/")).map(|(_, id)| id);
-        let id = told.or(named).filter(|id| !id.is_empty() && is_project_id(id));
+        let id = attribute.or(named).filter(|id| !id.is_empty() && is_project_id(id));
         (id, self.project.as_deref().and_then(project_number))
     }
 }
@@ -214,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_result_names_a_project() {
+    fn reads_the_id_and_number_of_a_project() {
         let page = Page::parse(
             br#"{"results": [
                 {"name": "//cloudresourcemanager.googleapis.com/projects/a", "project": "projects/1", "state": "ACTIVE",
@@ -225,20 +228,20 @@ mod tests {
         )
         .unwrap();
         let found = page.results.unwrap();
-        let names: Vec<_> = found.iter().map(Found::names).collect();
+        let names: Vec<_> = found.iter().map(FoundProject::names).collect();
         let expected =
             [(Some("a"), Some(1)), (Some("b"), None), (Some("c"), None), (None, None), (None, None)];
         assert_eq!(names, expected);
-        let active: Vec<_> = found.iter().map(Found::is_active).collect();
+        let active: Vec<_> = found.iter().map(FoundProject::is_active).collect();
         assert_eq!(active, [true, false, true, true, true]);
         assert_eq!(page.next_page_token.as_deref(), Some("t"));
     }
 
     #[test]
-    fn what_is_no_page_is_refused() {
-        for answer in ["", "null", "[]", "<html>", r#"{"results": {}}"#, r#"{"results": [7]}"#] {
-            let error = Page::parse(answer.as_bytes()).unwrap_err();
-            assert!(error.starts_with("the answer is no list of search results: "), "{error}");
+    fn rejects_a_response_that_is_not_a_page() {
+        for response in ["", "null", "[]", "<html>", r#"{"results": {}}"#, r#"{"results": [7]}"#] {
+            let error = Page::parse(response.as_bytes()).unwrap_err();
+            assert!(error.starts_with("the response is not a list of search results: "), "{error}");
         }
     }
 }

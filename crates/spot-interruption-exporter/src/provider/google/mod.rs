@@ -1,20 +1,20 @@
-//! Google Cloud: messages from Pub/Sub, instances from the Compute API.
+//! Google Cloud: messages from Pub/Sub, instances and operations from the Compute API.
 
 pub mod audit_log;
 pub(crate) mod compute;
 pub mod config;
 pub(crate) mod credentials;
 mod discovery;
-mod listing;
+mod instance_page;
+mod instances;
 mod names;
-mod operation;
+mod operation_page;
 mod operations;
 mod page;
 mod probe;
 pub(crate) mod pubsub;
 pub mod resource;
 mod rest;
-mod resync;
 mod schedule;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,42 +29,42 @@ use tokio_util::sync::CancellationToken;
 use self::audit_log::InterruptionMethods;
 use self::compute::Compute;
 use self::config::{GoogleConfig, OperationsMode, Subscriptions};
-use self::credentials::Access;
+use self::credentials::SharedCredentials;
 use self::discovery::{Discovery, Search};
+use self::instances::{Conditions, InstanceListings};
 use self::names::ProjectNumbers;
-use self::operations::Operations;
+use self::operations::OperationsListings;
 use self::pubsub::{Flush, Subscription};
-use self::resync::{Conditions, Resync};
 use super::Token;
 use crate::attribution::Lookup;
 use crate::event::{Entry, Invalid};
 use crate::instance::Instance;
 use crate::inventory::Scope;
 use crate::metrics::OwnMetrics;
-use crate::source::{Decode, Input, LookUp, LookUpError, Queue};
+use crate::source::{Decode, Input, InstanceLookup, LookupError, Queue};
 
-/// Google Cloud as it is configured: reads log entries, looks instances up in the Compute API, and starts what feeds the
+/// The configured Google Cloud provider: decodes log entries, looks up instances, and starts the tasks that feed the
 /// pipeline.
 #[derive(Debug, Clone)]
 pub(crate) struct Google {
     methods: InterruptionMethods,
     compute: Compute,
     numbers: ProjectNumbers,
-    access: Access,
+    access: SharedCredentials,
     metrics: OwnMetrics,
 }
 
-/// What the tasks that feed the pipeline need.
+/// Dependencies of the tasks that feed the pipeline.
 pub(crate) struct Feed<'a> {
     pub(crate) supervisor: &'a mut Supervisor,
     pub(crate) readiness: &'a Readiness,
     pub(crate) inputs: mpsc::Sender<Input<Token>>,
-    /// How far the operations of projects are dealt with.
+    /// For each project, the time up to which its operations are processed.
     pub(crate) cursors: BTreeMap<Scope, Timestamp>,
-    /// Projects that events are about and that are not listed.
+    /// Projects that events name and that are in no scope.
     pub(crate) unlisted: mpsc::UnboundedReceiver<Scope>,
     pub(crate) stop: CancellationToken,
-    /// How long messages may be held.
+    /// How long messages can be held.
     pub(crate) grace: Duration,
 }
 
@@ -76,9 +76,9 @@ pub(crate) struct Feeding {
 }
 
 impl Google {
-    /// Nothing is connected yet.
+    /// Creates the provider. It connects on the first request.
     pub(crate) fn new(config: &GoogleConfig, metrics: OwnMetrics) -> Self {
-        let access = Access::default();
+        let access = SharedCredentials::default();
         let endpoint = config.compute_endpoint.clone();
         let credentials = access.to(endpoint.as_ref());
         let is_only = config.projects.len() == 1 && config.discover.is_empty();
@@ -88,7 +88,7 @@ impl Google {
         Self { methods: config.methods.clone(), compute, numbers, access, metrics }
     }
 
-    /// Starts to consume the subscriptions and to list instances.
+    /// Starts to consume the subscriptions and to list instances and operations.
     pub(crate) fn start(&self, config: &GoogleConfig, feed: Feed<'_>) -> Feeding {
         let Feed { supervisor, readiness, inputs, unlisted, cursors, stop, grace } = feed;
         let labels = config.subscription_labels();
@@ -132,7 +132,7 @@ impl Google {
             whole: readiness.optional_condition("scopes"),
             discovery: discovery.is_some().then(|| readiness.optional_condition("discovery")),
         };
-        let resync = Resync {
+        let instances = InstanceListings {
             compute: self.compute.clone(),
             interval: config.resync_interval,
             configured: config.projects.clone(),
@@ -143,7 +143,7 @@ impl Google {
             listed,
             unlisted,
         };
-        let mut listings = vec![supervisor.spawn("resync", resync.run())];
+        let mut listings = vec![supervisor.spawn("instances", instances.run())];
         if config.operations != OperationsMode::Off {
             let condition = match config.operations {
                 OperationsMode::Source => readiness.condition(
@@ -152,7 +152,7 @@ impl Google {
                 ),
                 _ => readiness.optional_condition("reconcile"),
             };
-            let operations = Operations {
+            let operations = OperationsListings {
                 compute: self.compute.clone(),
                 methods: self.methods.clone(),
                 mode: config.operations,
@@ -170,8 +170,7 @@ impl Google {
 }
 
 impl Feeding {
-    /// Once the feeding is to stop: waits until nothing is consumed any more, and returns what flushes the
-    /// acknowledgements.
+    /// Stops the listings, waits until the consumers have stopped, and returns the pending acknowledgements.
     pub(crate) async fn stopped(self) -> Vec<Flush> {
         for listing in self.listings {
             listing.abort();
@@ -190,8 +189,8 @@ impl Decode for Google {
     }
 }
 
-impl LookUp for Google {
-    async fn look_up(&self, lookup: &Lookup) -> Result<Option<Instance<'static>>, LookUpError> {
-        self.compute.look_up(lookup).await
+impl InstanceLookup for Google {
+    async fn lookup(&self, lookup: &Lookup) -> Result<Option<Instance<'static>>, LookupError> {
+        self.compute.lookup(lookup).await
     }
 }

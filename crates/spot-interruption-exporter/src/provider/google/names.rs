@@ -1,4 +1,4 @@
-//! Names in Google's APIs: what the paths of resources say.
+//! Names in the resource paths of Google's APIs.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::instance::InstanceRef;
 
-/// Reads `projects/P/zones/Z/instances/N`, also as the end of a URL. A path to anything else, such as the
-/// collection that a bulk insert goes to, is `None`.
+/// Parses `projects/P/zones/Z/instances/N`, also at the end of a URL. Returns `None` for other paths, such as the
+/// collection of a bulk insert.
 pub(super) fn instance_from_path(path: Cow<'_, str>) -> Option<InstanceRef<'_>> {
     match path {
         Cow::Borrowed(path) => {
@@ -19,7 +19,7 @@ pub(super) fn instance_from_path(path: Cow<'_, str>) -> Option<InstanceRef<'_>> 
                 name: Some(name.into()),
             })
         }
-        // A path with escapes in its JSON had to be copied, so its parts cannot be borrowed.
+        // A path with JSON escapes was copied, so its parts cannot be borrowed.
         Cow::Owned(path) => {
             let (project, zone, name) = split_path(&path)?;
             Some(InstanceRef {
@@ -43,24 +43,24 @@ fn split_path(path: &str) -> Option<(Option<&str>, &str, &str)> {
     Some((project, zone, name))
 }
 
-/// Whether this is a project's id rather than its number. An id starts with a letter.
+/// Whether this is a project's id, not its number. Ids start with a letter.
 pub(super) fn is_project_id(project: &str) -> bool {
     !project.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The project's number in the path of a resource, where it has that instead of the id.
+/// The project number in a resource path, if the path has a number instead of an id.
 pub(super) fn project_number(path: &str) -> Option<u64> {
     let mut parts = path.split('/').skip_while(|part| *part != "projects");
     parts.nth(1)?.parse().ok()
 }
 
-/// The zone or region in the name or URL of a part of a project, such as `zones/europe-west1-b`.
+/// The zone or region in a name or URL, such as `zones/europe-west1-b`.
 pub(super) fn unseen_part(name: &str) -> Option<&str> {
     let mut parts = name.split('/').skip_while(|part| !["zones", "regions"].contains(part));
     parts.nth(1).filter(|zone| !zone.is_empty())
 }
 
-/// What follows the last slash: the name at the end of a resource's URL.
+/// The text after the last slash: the name at the end of a resource URL.
 pub(super) fn last_segment(path: Cow<'_, str>) -> Option<Cow<'_, str>> {
     let name = match path {
         Cow::Borrowed(path) => Cow::Borrowed(path.rsplit_once('/').map_or(path, |(_, name)| name)),
@@ -72,24 +72,24 @@ pub(super) fn last_segment(path: Cow<'_, str>) -> Option<Cow<'_, str>> {
     (!name.is_empty()).then_some(name)
 }
 
-/// Numbers of projects that are remembered.
-const MOST_NUMBERS: usize = 100_000;
+/// Maximum number of remembered project numbers.
+const MAX_NUMBERS: usize = 100_000;
 
-/// The ids of projects by their numbers, as far as they were seen together: some log entries give the number only.
-/// Clones share them.
+/// Project ids by project number, as far as both were seen together. Some log entries contain only the number. Clones
+/// share the map.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ProjectNumbers(Arc<Mutex<HashMap<u64, Arc<str>>>>);
 
 impl ProjectNumbers {
-    /// A project of that number has that id.
-    pub(super) fn learn(&self, number: u64, id: &str) {
+    /// Stores the id of a project number.
+    pub(super) fn insert(&self, number: u64, id: &str) {
         let mut ids = self.lock();
-        if ids.get(&number).is_none_or(|known| **known != *id) && ids.len() < MOST_NUMBERS {
+        if ids.get(&number).is_none_or(|known| **known != *id) && ids.len() < MAX_NUMBERS {
             ids.insert(number, id.into());
         }
     }
 
-    /// The id of the project of a number.
+    /// The id of a project number.
     pub(super) fn id(&self, number: u64) -> Option<Arc<str>> {
         self.lock().get(&number).cloned()
     }

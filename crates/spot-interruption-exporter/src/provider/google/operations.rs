@@ -1,9 +1,9 @@
-//! Lists Compute Engine's own operations of every project again and again: preemptions, whether or not Pub/Sub tells of
-//! them, and in place of Pub/Sub creations too.
+//! Lists Compute Engine's operations of every project at intervals: preemptions, whether Pub/Sub reports them or not,
+//! and, in place of Pub/Sub, creations.
 //!
-//! Each listing overlaps the one before, since operations appear late and out of order. Each operation is passed to the
-//! pipeline once, and the pipeline drops those whose event it has counted. The cursor of a project is a time by the API's
-//! clock, taken from the `Date` header of its answers, so the clock of this host does not matter.
+//! Listings overlap, because operations appear late and out of order. Each operation is sent to the pipeline once, and
+//! the pipeline drops those whose event is already counted. The cursor of a project is a time by the API's clock, from
+//! the `Date` header of its responses, so the clock of this host does not matter.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout};
 use super::audit_log::InterruptionMethods;
 use super::compute::Compute;
 use super::config::OperationsMode;
-use super::operation::{INSERT, Operation};
+use super::operation_page::{INSERT, Operation};
 use super::page::{Page, Pages};
 use super::rest::Failure;
 use super::schedule::{Outcome, Schedule};
@@ -28,57 +28,57 @@ use crate::metrics::{OwnMetrics, ScopeState};
 use crate::provider::Token;
 use crate::source::Input;
 
-/// The filter sent to the API begins this much earlier than needed, since it may compare times as text in another time
-/// zone. The exact comparison happens here.
+/// The filter sent to the API starts this much earlier than needed, because the API may compare times as texts in
+/// another time zone. The exact comparison is done here.
 const MARGIN: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The most operations that the API lists. A listing of so many may lack some.
-const MOST_LISTED: usize = 5_000;
+/// Maximum number of operations that the API lists. A listing with this many may be incomplete.
+const MAX_LISTED: usize = 5_000;
 
-/// The longest that the listing of a project may take, over all its pages.
+/// Maximum time for the listing of a project, all pages included.
 const LISTING_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
-/// The time after which a project whose operations may not be listed is asked again.
+/// Interval between attempts for a project whose operations cannot be listed.
 const OFF_INTERVAL: Duration = Duration::from_secs(10 * 60);
 
-/// Lists the operations of every project and offers them to the pipeline.
+/// Lists the operations of every project and sends them to the pipeline.
 #[derive(Debug)]
-pub(super) struct Operations {
+pub(super) struct OperationsListings {
     pub(super) compute: Compute,
     pub(super) methods: InterruptionMethods,
-    /// Whether they stand in for lost messages, or for Pub/Sub.
+    /// Whether operations replace lost messages, or Pub/Sub.
     pub(super) mode: OperationsMode,
-    /// The time between two listings of a project.
+    /// Interval between two listings of a project.
     pub(super) interval: Duration,
-    /// How far each project's operations are dealt with, from the durable state.
+    /// For each project, the time up to which its operations are processed, from the durable state.
     pub(super) cursors: BTreeMap<Scope, Timestamp>,
     pub(super) condition: Condition,
     pub(super) metrics: OwnMetrics,
     pub(super) inputs: mpsc::Sender<Input<Token>>,
-    /// What is listed.
+    /// The scopes to list.
     pub(super) scopes: watch::Receiver<BTreeSet<Scope>>,
 }
 
-/// A project.
+/// State of a project.
 #[derive(Debug)]
 struct Project {
-    /// Everything that happened before is offered, but for what appears late. By the API's clock.
+    /// Time by the API's clock up to which operations were sent, except operations that appear late.
     cursor: Option<Timestamp>,
-    /// When the exporter began to watch the project, by this host's clock.
+    /// When the exporter started to watch the project, by this host's clock.
     watched_since: Timestamp,
-    /// What happened before is not wanted, by the API's clock.
+    /// Operations before this time by the API's clock are not needed.
     floor: Option<Timestamp>,
-    /// Operations since a little before the cursor that were offered.
-    offered: HashMap<String, Timestamp>,
-    /// When the last complete listing began. Before the first there is nothing to wait for, unless the listing goes on
-    /// where another process ended.
+    /// Sent operations, from slightly before the cursor.
+    sent: HashMap<String, Timestamp>,
+    /// Start of the last complete listing. Before the first listing there is nothing to wait for, unless a cursor from
+    /// an earlier process exists.
     listed_at: Option<Instant>,
 }
 
-/// The projects, with the listings that run.
+/// The projects with their running listings.
 type Projects = Schedule<Project, Result<Listed, Failure>>;
 
-/// What a listing is to have.
+/// Request for a listing.
 #[derive(Debug)]
 struct Wanted {
     cursor: Option<Timestamp>,
@@ -86,24 +86,24 @@ struct Wanted {
     watched_since: Timestamp,
 }
 
-/// A listing that has ended.
+/// A finished listing.
 #[derive(Debug)]
 struct Listed {
     operations: Vec<Operation>,
-    /// What it had everything from.
+    /// The time from which the listing is complete.
     from: Timestamp,
-    /// When it began, by the API's clock.
+    /// Start of the listing by the API's clock.
     date: Timestamp,
     began: Instant,
-    /// Why it is only a part.
+    /// Why the listing is partial.
     partial: Option<String>,
 }
 
-impl Operations {
+impl OperationsListings {
     /// Runs until the pipeline ends.
     ///
     /// # Panics
-    /// With a listing that panicked: a defect of this program.
+    /// If a listing panicked, which is a defect of this program.
     pub(super) async fn run(mut self) {
         let mut projects = Projects::new();
         let mut number = 0;
@@ -124,7 +124,7 @@ impl Operations {
                 })
             };
             tokio::select! {
-                (scope, listed) = projects.next_ended(list) => {
+                (scope, listed) = projects.next_result(list) => {
                     number += 1;
                     if self.take(&scope, &mut projects, number, listed).await.is_err() {
                         return;
@@ -148,12 +148,12 @@ impl Operations {
             cursor: self.cursors.get(scope).copied(),
             watched_since: Timestamp::now(),
             floor: None,
-            offered: HashMap::new(),
+            sent: HashMap::new(),
             listed_at: (!self.cursors.contains_key(scope)).then(Instant::now),
         });
     }
 
-    /// Passes on what a listing has that was not offered before.
+    /// Sends the operations of a listing that were not sent before.
     async fn take(
         &self,
         scope: &Scope,
@@ -164,34 +164,34 @@ impl Operations {
         let name = scope.name();
         let listed = match listed {
             Ok(listed) => listed,
-            // Without the API there are no operations. Whether there should be, the listing of instances says.
+            // Without the API there are no operations. The instance listing reports whether the API should be enabled.
             Err(Failure { is_disabled: true, .. }) => {
                 projects.succeeded(scope, OFF_INTERVAL);
-                self.metrics.operations_listed(true);
+                self.metrics.count_operations_listing(true);
                 let Some(project) = projects.get_mut(scope) else { return Ok(()) };
                 project.listed_at = Some(Instant::now());
-                return self.note_offered(projects).await;
+                return self.report_progress(projects).await;
             }
             Err(failure) => {
-                let is_off = self.mode == OperationsMode::Reconcile && is_refusal(&failure);
+                let is_off = self.mode == OperationsMode::Reconcile && is_rejection(&failure);
                 let line = match is_off {
                     true => projects.impaired(scope, OFF_INTERVAL, Outcome::Off(failure.reason.clone())),
                     false => projects.failed(scope, &failure),
                 };
-                self.metrics.operations_failed();
+                self.metrics.count_failed_operations_listing();
                 let reason = failure.reason;
                 if is_off && line.is_some() {
                     tracing::warn!(
                         project = name,
                         reason,
-                        "operations may not be listed: interruptions that Pub/Sub misses are not noticed"
+                        "operations may not be listed: interruptions whose Pub/Sub message is missing are not noticed"
                     );
                 } else if let Some(LogLine::Failed | LogLine::OtherReason { .. }) = line {
                     tracing::warn!(project = name, reason, "cannot list operations");
                 } else {
                     tracing::debug!(project = name, reason, "cannot list operations");
                 }
-                return self.note_offered(projects).await;
+                return self.report_progress(projects).await;
             }
         };
         let Listed { operations, from, date, began, partial } = listed;
@@ -199,14 +199,14 @@ impl Operations {
             None => projects.succeeded(scope, self.interval),
             Some(reason) => projects.impaired(scope, self.interval, Outcome::Partial(reason.clone())),
         };
-        self.metrics.operations_listed(partial.is_none());
+        self.metrics.count_operations_listing(partial.is_none());
         let Some(project) = projects.get_mut(scope) else { return Ok(()) };
         project.floor.get_or_insert(from);
-        project.offered.retain(|_, at| *at >= from);
+        project.sent.retain(|_, at| *at >= from);
         let mut fresh = Vec::new();
         for operation in operations {
-            if operation.at >= from && !project.offered.contains_key(&operation.name) {
-                project.offered.insert(operation.name.clone(), operation.at);
+            if operation.at >= from && !project.sent.contains_key(&operation.name) {
+                project.sent.insert(operation.name.clone(), operation.at);
                 fresh.extend(operation.entry(&self.methods));
             }
         }
@@ -218,7 +218,7 @@ impl Operations {
         }
         match (&partial, line) {
             (Some(reason), Some(_)) => {
-                tracing::warn!(project = name, reason, "listed a part of the operations");
+                tracing::warn!(project = name, reason, "listed the operations partially");
             }
             (None, Some(_)) => {
                 tracing::info!(project = name, "operations are listed again");
@@ -230,28 +230,30 @@ impl Operations {
         if count > 0 {
             let operations = fresh.into_iter().map(|entry| (entry, Token::Operation)).collect();
             let wait = self.mode == OperationsMode::Reconcile;
-            let offered = Input::Offered { scope: scope.clone(), listing: number, wait, operations };
-            self.inputs.send(offered).await?;
+            let sent = Input::Operations { scope: scope.clone(), listing: number, wait, operations };
+            self.inputs.send(sent).await?;
         }
-        self.inputs.send(Input::OperationsListed { scope: scope.clone(), listing: number, cursor }).await?;
-        self.note_offered(projects).await
+        self.inputs
+            .send(Input::OperationsListingFinished { scope: scope.clone(), listing: number, cursor })
+            .await?;
+        self.report_progress(projects).await
     }
 
-    /// Tells the pipeline up to when the operations of all projects were offered.
-    async fn note_offered(&self, projects: &Projects) -> Result<(), mpsc::error::SendError<Input<Token>>> {
+    /// Reports to the pipeline up to when the operations of all projects were sent.
+    async fn report_progress(&self, projects: &Projects) -> Result<(), mpsc::error::SendError<Input<Token>>> {
         let listed = projects.iter().map(|(scope, project)| match projects.outcome(scope) {
             // There is nothing to wait for.
             Some(Outcome::Off(_)) => Some(Instant::now()),
             _ => project.listed_at,
         });
-        // `None`, the least of all, if there is one that is not known yet.
+        // `None`, the minimum, if a project was not listed yet.
         match listed.min().unwrap_or_else(|| Some(Instant::now())) {
-            Some(until) => self.inputs.send(Input::OfferedUntil(until.into_std())).await,
+            Some(until) => self.inputs.send(Input::OperationsReceivedUntil(until.into_std())).await,
             None => Ok(()),
         }
     }
 
-    /// Tells metrics and `/ready` how the projects are.
+    /// Updates metrics and `/ready`.
     fn report(&self, projects: &Projects) {
         let states = self.metrics.operations.set(projects.states());
         let complete = states.number(ScopeState::Complete);
@@ -261,30 +263,31 @@ impl Operations {
         let number = projects.len();
         let tried = complete + partial + failing + off;
         let problems = projects.problems(|_| true);
-        let troubled = partial + failing + off;
-        let text = format!("Compute API, listing operations of {troubled} of {number} projects: {problems}");
+        let impaired = partial + failing + off;
+        let text = format!("Compute API, listing operations of {impaired} of {number} projects: {problems}");
         match self.mode {
-            // They are what counts interruptions: those that are listed suffice, as for instances.
+            // In this mode operations are the source of counts. As for instances, some listed projects are enough to be
+            // ready.
             OperationsMode::Source if complete + partial > 0 && tried == number => self.condition.ready(),
-            OperationsMode::Source if troubled == 0 => {
+            OperationsMode::Source if impaired == 0 => {
                 self.condition.missing("Compute API: the first listing of operations is not complete yet");
             }
-            _ if troubled > 0 => self.condition.missing(text),
+            _ if impaired > 0 => self.condition.missing(text),
             _ => self.condition.ready(),
         }
     }
 }
 
-/// Whether the API refuses, rather than being in trouble.
-fn is_refusal(failure: &Failure) -> bool {
-    let refusals = [
+/// Whether the API rejects the request, in contrast to a temporary error.
+fn is_rejection(failure: &Failure) -> bool {
+    let rejections = [
         StatusCode::BAD_REQUEST,
         StatusCode::FORBIDDEN,
         StatusCode::NOT_FOUND,
         StatusCode::METHOD_NOT_ALLOWED,
         StatusCode::NOT_IMPLEMENTED,
     ];
-    failure.retry_after.is_none() && failure.status.is_some_and(|status| refusals.contains(&status))
+    failure.retry_after.is_none() && failure.status.is_some_and(|status| rejections.contains(&status))
 }
 
 /// Lists the operations of one project.
@@ -296,13 +299,13 @@ struct Lister {
     scope: Scope,
 }
 
-/// The pages of one question, put together.
+/// The combined pages of a request.
 #[derive(Debug, Default)]
 struct Gathered {
     operations: Vec<Operation>,
     zones: BTreeSet<String>,
     reason: Option<String>,
-    /// By the API's clock, when the first page was made.
+    /// Time of the first page by the API's clock.
     date: Option<Timestamp>,
 }
 
@@ -334,22 +337,22 @@ impl Lister {
         Ok(Listed { operations, from, date: date.unwrap_or(began_at), began, partial })
     }
 
-    /// All operations of a type since a moment, and some from before.
+    /// Lists the operations of a type since `from`, and some earlier ones.
     async fn gather(&self, kind: &str, from: Timestamp) -> Result<Gathered, Failure> {
         let all = self.pages(kind, from.checked_sub(MARGIN).unwrap_or(from), None).await?;
-        if all.operations.len() < MOST_LISTED {
+        if all.operations.len() < MAX_LISTED {
             return Ok(all);
         }
         let all = self.pages(kind, from, None).await?;
-        if all.operations.len() < MOST_LISTED {
+        if all.operations.len() < MAX_LISTED {
             return Ok(all);
         }
         let mut gathered = Gathered { date: all.date, reason: all.reason, ..Gathered::default() };
         for zone in &all.zones {
             let mut part = self.pages(kind, from, Some(zone)).await?;
             gathered.reason = gathered.reason.or(part.reason);
-            if part.operations.len() >= MOST_LISTED {
-                let reason = format!("zones/{zone}: more operations than the API lists, some are missing");
+            if part.operations.len() >= MAX_LISTED {
+                let reason = format!("zones/{zone}: more operations than the API lists; some are missing");
                 gathered.reason.get_or_insert(reason);
             }
             gathered.operations.append(&mut part.operations);
@@ -377,8 +380,8 @@ impl Lister {
 }
 
 impl Wanted {
-    /// The moment from which operations are wanted, by the API's clock, which says that it is `date` when it is `now`
-    /// here.
+    /// The time from which operations are needed, by the API's clock. `date` is the API's time when this host's time is
+    /// `now`.
     fn from(&self, now: Timestamp, date: Option<Timestamp>) -> Timestamp {
         let skew = date.map(|date| date.duration_since(now)).unwrap_or_default();
         let since = self.watched_since.checked_add(skew).unwrap_or(self.watched_since);

@@ -1,7 +1,7 @@
-//! A small question to Pub/Sub, beside the stream: whether it answers, and whether the subscription gets messages.
+//! Probes a subscription, in addition to the stream: is Pub/Sub reachable, and does the subscription receive messages?
 //!
-//! A stream stays open and silent when the topic is deleted, so only what Pub/Sub says of the subscription tells that
-//! nothing will come any more.
+//! A stream stays open without messages when the topic is deleted. Only the definition of the subscription shows that
+//! no message will arrive.
 
 use std::error::Error;
 use std::mem;
@@ -22,60 +22,60 @@ use tonic::{Code, Request, Status};
 use crate::provider::google::config::{Endpoint, SubscriptionName};
 use crate::provider::google::credentials::{headers, one_line, reason};
 
-/// What Pub/Sub writes in the place of a topic that was deleted.
+/// Topic name that Pub/Sub returns after the topic was deleted.
 const DELETED_TOPIC: &str = "_deleted-topic_";
 
-const GOOGLE: &str = "https://pubsub.googleapis.com";
+const DEFAULT_ENDPOINT: &str = "https://pubsub.googleapis.com";
 
-/// No answer within this time means that there is none to come.
+/// Time limit of a probe.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a probe found.
+/// Result of a probe.
 #[derive(Debug)]
-pub(crate) enum Finding {
-    /// Pub/Sub answers. It may say no to the question: consuming needs another permission than asking.
+pub(crate) enum ProbeResult {
+    /// Pub/Sub responds. It may deny the request: consuming requires another permission.
     Reachable,
-    /// Pub/Sub answers that new messages do not come to this stream, for this reason.
+    /// Pub/Sub responds, and new messages do not arrive on this stream; contains the reason.
     Undelivered(String),
-    /// Pub/Sub answers that there is no such subscription, or that we are nobody.
+    /// The subscription does not exist, or the client is not authenticated.
     Refused(String),
-    /// Pub/Sub does not answer, or only that it cannot.
+    /// Pub/Sub does not respond, or responds that it is unavailable.
     Unreachable(String),
 }
 
-/// Asks Pub/Sub for a subscription.
+/// Requests the definition of a subscription.
 #[derive(Debug)]
 pub(crate) struct Probe {
     transport: Transport,
     channel: Mutex<Channel>,
     credentials: Credentials,
-    said: Said,
+    log: ProbeLog,
 }
 
-/// What was logged about a subscription, so that it is logged once. Clones share it.
+/// What was logged about a subscription, so that it is logged once. Clones share the state.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Said(Arc<Mutex<SaidOnce>>);
+pub(crate) struct ProbeLog(Arc<Mutex<Logged>>);
 
 #[derive(Debug, Default)]
-struct SaidOnce {
-    /// That it may not be asked for.
+struct Logged {
+    /// Whether the missing permission was logged.
     forbidden: bool,
-    /// Which filter it has.
+    /// The logged filter.
     filter: String,
-    /// Why it gets no messages.
+    /// The logged reason why no messages arrive.
     undelivered: Option<String>,
-    /// After how many deliveries a message goes to the dead letters.
-    most_attempts: Option<i32>,
+    /// Number of deliveries after which a message is moved to the dead-letter topic.
+    max_attempts: Option<i32>,
 }
 
 impl Probe {
-    /// No connection is made yet.
+    /// Creates a probe. It connects on the first request.
     pub(crate) fn new(
         endpoint: Option<&Endpoint>,
         credentials: Credentials,
-        said: Said,
+        log: ProbeLog,
     ) -> Result<Self, String> {
-        let url = endpoint.map_or(GOOGLE, Endpoint::url).to_owned();
+        let url = endpoint.map_or(DEFAULT_ENDPOINT, Endpoint::url).to_owned();
         let mut transport =
             Transport::from_shared(url).map_err(|error| reason(&error))?.connect_timeout(TIMEOUT);
         if !endpoint.is_some_and(Endpoint::is_plain) {
@@ -84,30 +84,30 @@ impl Probe {
                 .map_err(|error| reason(&error))?;
         }
         let channel = Mutex::new(transport.connect_lazy());
-        Ok(Self { transport, channel, credentials, said })
+        Ok(Self { transport, channel, credentials, log })
     }
 
-    pub(crate) async fn ask(&self, subscription: &SubscriptionName) -> Finding {
+    pub(crate) async fn run(&self, subscription: &SubscriptionName) -> ProbeResult {
         let headers = match headers(&self.credentials).await {
             Ok(headers) => headers,
-            Err(reason) => return Finding::Unreachable(reason),
+            Err(reason) => return ProbeResult::Unreachable(reason),
         };
         match timeout(TIMEOUT, self.get(subscription, headers)).await {
             Ok(Ok(definition)) => {
                 let problem = delivery_problem(&definition);
-                self.said.described(subscription, &definition, problem.as_deref());
-                problem.map_or(Finding::Reachable, Finding::Undelivered)
+                self.log.described(subscription, &definition, problem.as_deref());
+                problem.map_or(ProbeResult::Reachable, ProbeResult::Undelivered)
             }
             Ok(Err(status)) => {
                 if status.code() == Code::PermissionDenied {
-                    self.said.forbidden(subscription);
+                    self.log.forbidden(subscription);
                 }
-                verdict(&status)
+                classify(&status)
             }
             Err(_) => {
-                // The connection may be dead without knowing it, and would stay so.
+                // The connection may be dead without an error, so it is replaced.
                 self.reconnect();
-                Finding::Unreachable(format!("no answer within {} s", TIMEOUT.as_secs()))
+                ProbeResult::Unreachable(format!("no response within {} s", TIMEOUT.as_secs()))
             }
         }
     }
@@ -128,19 +128,19 @@ impl Probe {
     }
 }
 
-impl Said {
-    /// Logs what has become different about a subscription since it was last described.
+impl ProbeLog {
+    /// Logs changes of a subscription since its last definition.
     fn described(&self, name: &SubscriptionName, definition: &Definition, problem: Option<&str>) {
-        let mut said = self.lock();
+        let mut log = self.lock();
         let subscription = name.full();
-        if said.undelivered.as_deref() != problem {
+        if log.undelivered.as_deref() != problem {
             match problem {
-                Some(reason) => tracing::error!(subscription, reason, "no message arrives any more"),
+                Some(reason) => tracing::error!(subscription, reason, "no more messages arrive"),
                 None => tracing::info!(subscription, "messages arrive again"),
             }
-            said.undelivered = problem.map(str::to_owned);
+            log.undelivered = problem.map(str::to_owned);
         }
-        if said.filter != definition.filter {
+        if log.filter != definition.filter {
             let filter = &definition.filter;
             if !filter.is_empty() {
                 tracing::warn!(
@@ -149,43 +149,43 @@ impl Said {
                     "the subscription drops messages that its filter rejects"
                 );
             }
-            said.filter.clone_from(filter);
+            log.filter.clone_from(filter);
         }
         let dead_letters = definition.dead_letter_policy.as_ref();
-        said.most_attempts = dead_letters.map(|policy| policy.max_delivery_attempts);
+        log.max_attempts = dead_letters.map(|policy| policy.max_delivery_attempts);
     }
 
-    /// After how many deliveries a message goes to the dead letters, as far as is known.
-    pub(crate) fn most_attempts(&self) -> Option<i32> {
-        self.lock().most_attempts
+    /// Number of deliveries after which a message is moved to the dead-letter topic, if known.
+    pub(crate) fn max_attempts(&self) -> Option<i32> {
+        self.lock().max_attempts
     }
 
-    /// Logs that the subscription cannot be looked at.
+    /// Logs that the permission to read the subscription is missing.
     fn forbidden(&self, name: &SubscriptionName) {
         if !mem::replace(&mut self.lock().forbidden, true) {
             tracing::warn!(
                 subscription = name.full(),
-                "the permission pubsub.subscriptions.get is missing: it would not be seen if the topic were deleted \
-                 or the subscription detached"
+                "the permission pubsub.subscriptions.get is missing: a deleted topic or a detached subscription would \
+                 not be noticed"
             );
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, SaidOnce> {
+    fn lock(&self) -> MutexGuard<'_, Logged> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Why a subscription of this definition gets no messages, or not through a stream.
+/// Why no messages arrive on a stream of this subscription.
 fn delivery_problem(definition: &Definition) -> Option<String> {
     let pushed_to = definition.push_config.as_ref().map(|push| &*push.push_endpoint).unwrap_or_default();
     if definition.topic == DELETED_TOPIC {
         return Some(format!(
-            "its topic was deleted ({DELETED_TOPIC}); create the topic and the subscription anew"
+            "its topic was deleted ({DELETED_TOPIC}); create the topic and the subscription again"
         ));
     }
     if definition.detached {
-        return Some("it is detached from its topic; create it anew".to_owned());
+        return Some("it is detached from its topic; create it again".to_owned());
     }
     if !pushed_to.is_empty() {
         return Some(one_line(&format!("its messages are pushed to {pushed_to}; change its type to pull")));
@@ -200,20 +200,20 @@ fn delivery_problem(definition: &Definition) -> Option<String> {
         .then(|| "it is in the state RESOURCE_ERROR: Pub/Sub cannot deliver its messages".to_owned())
 }
 
-fn verdict(status: &Status) -> Finding {
+fn classify(status: &Status) -> ProbeResult {
     let code = google_cloud_gax::error::rpc::Code::from(status.code() as i32);
-    // Of a failure on the way, the message is only the outermost layer.
-    let words = status.source().map_or_else(|| status.message().to_owned(), chain);
-    let reason = one_line(&format!("{code}: {words}"));
+    // The message of a transport error is only its outermost layer.
+    let text = status.source().map_or_else(|| status.message().to_owned(), chain);
+    let reason = one_line(&format!("{code}: {text}"));
     match status.code() {
-        Code::NotFound | Code::InvalidArgument | Code::Unauthenticated => Finding::Refused(reason),
+        Code::NotFound | Code::InvalidArgument | Code::Unauthenticated => ProbeResult::Refused(reason),
         Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => {
-            Finding::Unreachable(reason)
+            ProbeResult::Unreachable(reason)
         }
-        // The stream's client takes these for troubles that pass, and tries again without a word.
-        Code::Internal | Code::ResourceExhausted | Code::Aborted => Finding::Unreachable(reason),
-        // Whatever else is the matter with the question, such as a missing permission, Pub/Sub is there.
-        _ => Finding::Reachable,
+        // The stream's client treats these as transient and retries without reporting them.
+        Code::Internal | Code::ResourceExhausted | Code::Aborted => ProbeResult::Unreachable(reason),
+        // Other errors, such as a missing permission, show that Pub/Sub is reachable.
+        _ => ProbeResult::Reachable,
     }
 }
 
@@ -223,7 +223,7 @@ mod tests {
     use google_cloud_googleapis::pubsub::v1::{BigQueryConfig, CloudStorageConfig, PushConfig};
 
     #[test]
-    fn what_keeps_messages_from_a_stream() {
+    fn detects_why_no_messages_arrive() {
         let working = || Definition {
             topic: "projects/p/topics/t".to_owned(),
             state: State::Active.into(),
@@ -232,13 +232,13 @@ mod tests {
             ..Definition::default()
         };
         assert_eq!(delivery_problem(&working()), None);
-        // Google's emulator leaves the state out.
+        // Google's emulator omits the state.
         assert_eq!(delivery_problem(&Definition { state: 0, ..working() }), None);
         let push =
             PushConfig { push_endpoint: "https://example.test/push".to_owned(), ..PushConfig::default() };
         let table = BigQueryConfig { table: "p.d.t".to_owned(), ..BigQueryConfig::default() };
         let bucket = CloudStorageConfig { bucket: "b".to_owned(), ..CloudStorageConfig::default() };
-        for (definition, words) in [
+        for (definition, text) in [
             (
                 Definition { topic: DELETED_TOPIC.to_owned(), ..working() },
                 "topic was deleted (_deleted-topic_)",
@@ -250,7 +250,7 @@ mod tests {
             (Definition { state: State::ResourceError.into(), ..working() }, "RESOURCE_ERROR"),
         ] {
             let problem = delivery_problem(&definition).unwrap();
-            assert!(problem.contains(words), "{problem}");
+            assert!(problem.contains(text), "{problem}");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The Compute Engine API's JSON for an instance.
+//! The JSON of an instance in the Compute Engine API.
 //!
-//! The same shape arrives from two sides: as an answer of `instances.get` and `instances.aggregatedList`, where
-//! labels are an object, and as the `request` of a creation's log entry, where they are a list of keys and values.
-//! Both are read here, so that a node means the same whichever way it becomes known.
+//! The same structure arrives from two sources: in responses of `instances.get` and `instances.aggregatedList`, where
+//! labels are an object, and as the `request` in the log entry of a creation, where labels are a list of keys and
+//! values. Both are parsed here, so that a node has the same labels from either source.
 
 use std::borrow::Cow;
 use std::mem;
@@ -14,13 +14,12 @@ use super::names::{instance_from_path, last_segment};
 use crate::instance::{Instance, InstanceId, InstanceRef};
 use crate::lenient::{self, Lenient};
 
-/// The fields of an instance that matter here. Unknown ones are passed over, and so are known ones of an unexpected
-/// type.
+/// The fields of an instance that are used. Unknown fields, and fields of an unexpected type, are ignored.
 #[derive(Debug, Clone, Default)]
 pub struct Resource<'a> {
-    /// The id.
+    /// The instance id.
     pub id: Option<InstanceId>,
-    /// The name.
+    /// The instance name.
     pub name: Option<Cow<'a, str>>,
     /// The zone, or its URL.
     pub zone: Option<Cow<'a, str>>,
@@ -28,22 +27,22 @@ pub struct Resource<'a> {
     pub self_link: Option<Cow<'a, str>>,
     /// The machine type, or its URL.
     pub machine_type: Option<Cow<'a, str>>,
-    /// When it was created, by RFC 3339.
+    /// Creation time in RFC 3339.
     pub creation_timestamp: Option<Cow<'a, str>>,
-    /// Such as `RUNNING`.
+    /// Status such as `RUNNING`.
     pub status: Option<Cow<'a, str>>,
     /// The labels.
     pub labels: Labels<'a>,
-    /// What says whether it can be preempted.
+    /// Provisioning model and preemptibility.
     pub scheduling: Scheduling<'a>,
 }
 
 impl<'a> Resource<'a> {
-    /// The field mask with which the API gives just the fields that are read.
+    /// Field mask with the fields that are used.
     pub(crate) const FIELDS: &'static str = "id,name,zone,selfLink,machineType,creationTimestamp,status,labels,\
                                              scheduling(provisioningModel,preemptible)";
 
-    /// What an answer of the Compute API says, or `None` where it names no instance.
+    /// Converts a response of the Compute API. Returns `None` if it identifies no instance.
     #[must_use]
     pub fn into_instance(mut self) -> Option<Instance<'a>> {
         let instance = InstanceRef {
@@ -58,7 +57,7 @@ impl<'a> Resource<'a> {
         instance.identifies().then(|| self.describe(instance, created_at))
     }
 
-    /// The description of an instance whose identity and age are known from elsewhere: a request names no id.
+    /// Describes an instance with a given identity and creation time: a request contains no id.
     pub(crate) fn describe(self, instance: InstanceRef<'a>, created_at: Option<Timestamp>) -> Instance<'a> {
         let provisioning = self.scheduling.is_spot();
         let mut description = Instance {
@@ -68,18 +67,18 @@ impl<'a> Resource<'a> {
             created_at,
             ..Instance::default()
         };
-        // A node that was made from another pool's template carries that pool's labels, so what is scheduled decides.
+        // A node created from the template of another pool has that pool's labels, so `scheduling` takes precedence.
         description.spot = provisioning.or(self.labels.is_spot()).unwrap_or_default();
         self.labels.apply(&mut description);
         description
     }
 
-    /// Whether it says that it cannot be preempted, rather than leaving it open.
+    /// Whether the instance explicitly cannot be preempted.
     pub(crate) fn is_on_demand(&self) -> bool {
         self.scheduling.is_spot().or(self.labels.is_spot()) == Some(false)
     }
 
-    /// Whether the labels were something that cannot hold labels, such as a number.
+    /// Whether the labels had a type that cannot contain labels, such as a number.
     pub(crate) fn has_malformed_labels(&self) -> bool {
         self.labels.malformed
     }
@@ -110,7 +109,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Resource<'a> {
     }
 }
 
-/// Protobuf's JSON writes 64-bit numbers as text, others write them as numbers. Both are read.
+/// Protobuf's JSON encodes 64-bit numbers as text, other encoders as numbers. Both are accepted.
 impl<'de> Lenient<'de> for Option<InstanceId> {
     fn text(&mut self, text: Cow<'de, str>) {
         *self = text.parse().ok().and_then(InstanceId::new);
@@ -121,17 +120,17 @@ impl<'de> Lenient<'de> for Option<InstanceId> {
     }
 }
 
-/// How an instance is scheduled.
+/// Scheduling options of an instance.
 #[derive(Debug, Clone, Default)]
 pub struct Scheduling<'a> {
     /// `SPOT` or `STANDARD`.
     pub provisioning_model: Option<Cow<'a, str>>,
-    /// Set for spot instances too.
+    /// Also set for spot instances.
     pub preemptible: bool,
 }
 
 impl Scheduling<'_> {
-    /// `None` where it does not say.
+    /// Whether the instance is spot; `None` if unknown.
     fn is_spot(&self) -> Option<bool> {
         let model = self.provisioning_model.as_deref().map(is_spot);
         if self.preemptible { Some(true) } else { model }
@@ -148,28 +147,28 @@ impl<'de> Lenient<'de> for Scheduling<'de> {
     }
 }
 
-/// Whether an instance of this status runs, or is about to.
+/// Whether an instance with this status is running or starting.
 fn is_running(status: &str) -> bool {
     !matches!(status, "DEPROVISIONING" | "STOPPED" | "STOPPING" | "SUSPENDED" | "SUSPENDING" | "TERMINATED")
 }
 
-/// `SPOT`, and `preemptible`, the name of its predecessor.
+/// `SPOT`, or `preemptible`, its predecessor.
 fn is_spot(model: &str) -> bool {
     model.eq_ignore_ascii_case("spot") || model.eq_ignore_ascii_case("preemptible")
 }
 
-/// Keys of Karpenter's label for the node pool, the first of which to be found wins. Compute Engine's labels allow
-/// neither dots nor slashes, so its provider for Google Cloud writes hyphens.
+/// Keys of Karpenter's node pool label, in order of precedence. Labels of Compute Engine allow neither dots nor
+/// slashes, so Karpenter's provider for Google Cloud uses hyphens.
 const KARPENTER_NODE_POOL: [&str; 3] =
     ["karpenter-sh-nodepool", "karpenter.sh/nodepool", "karpenter-sh_nodepool"];
 
-/// The labels that GKE and Karpenter put on the instances of their nodes. Others are passed over.
+/// The labels that GKE and Karpenter set on the instances of their nodes. Other labels are ignored.
 #[derive(Debug, Clone, Default)]
 pub struct Labels<'a> {
     cluster: Option<Cow<'a, str>>,
     location: Option<Cow<'a, str>>,
     gke_node_pool: Option<Cow<'a, str>>,
-    /// By the spelling of its key, as in [`KARPENTER_NODE_POOL`].
+    /// One entry for each key in [`KARPENTER_NODE_POOL`].
     karpenter_node_pool: [Option<Cow<'a, str>>; KARPENTER_NODE_POOL.len()],
     provisioning_model: Option<Cow<'a, str>>,
     malformed: bool,
@@ -189,7 +188,7 @@ impl<'a> Labels<'a> {
         }
     }
 
-    /// `None` where they do not say.
+    /// Whether the labels describe a spot instance; `None` if unknown.
     fn is_spot(&self) -> Option<bool> {
         self.provisioning_model.as_deref().map(is_spot)
     }
@@ -197,7 +196,7 @@ impl<'a> Labels<'a> {
     fn apply(self, instance: &mut Instance<'a>) {
         instance.cluster = self.cluster;
         instance.location = self.location;
-        // Karpenter makes nodes from the template of a pool of GKE's, whose label then says nothing of theirs.
+        // Karpenter creates nodes from the template of a GKE node pool, whose label does not apply to them.
         instance.node_pool = self.karpenter_node_pool.into_iter().flatten().next().or(self.gke_node_pool);
     }
 }

@@ -1,9 +1,9 @@
-//! Questions to Google's APIs over HTTP, with a bound on the time and on the size of every answer.
+//! Requests to Google's APIs over HTTP, with limits on time and response size.
 //!
-//! Google's own client has neither the bound on size nor the [partial answers] that keep what is of no interest,
-//! such as the start-up scripts of every node, off the wire.
+//! Google's own client has neither a size limit nor [partial responses], which omit unused fields such as the start-up
+//! scripts of every node.
 //!
-//! [partial answers]: https://cloud.google.com/compute/docs/api/how-tos/performance#partial-response
+//! [partial responses]: https://cloud.google.com/compute/docs/api/how-tos/performance#partial-response
 
 use std::time::{Duration, SystemTime};
 
@@ -21,13 +21,13 @@ use reqwest::{Client, Response, Url};
 use crate::provider::google::config::Endpoint;
 use crate::provider::google::credentials::{headers, one_line, reason};
 
-/// How long an answer may take, to its last byte.
+/// Time limit of a request, up to the last byte of its response.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The most that is read of an error, in bytes.
-const LARGEST_ERROR: usize = 64 * 1024;
+/// Maximum size of an error response in bytes.
+const MAX_ERROR_BYTES: usize = 64 * 1024;
 
-/// The API.
+/// A client of one API.
 #[derive(Debug)]
 pub(super) struct Rest {
     http: Client,
@@ -35,24 +35,24 @@ pub(super) struct Rest {
     credentials: Credentials,
 }
 
-/// What the API answered.
+/// A successful response.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct ApiResponse {
     pub(super) body: Bytes,
-    /// When, by its own clock.
+    /// Time of the response by the API's clock.
     pub(super) date: Option<Timestamp>,
 }
 
-/// Why there is no answer.
+/// Why a request failed.
 #[derive(Debug)]
 pub(super) struct Failure {
-    /// For `/ready` and the log, in the API's words where it answered.
+    /// Description for `/ready` and the log, with the API's message if it responded.
     pub(super) reason: String,
-    /// What it answered with; `None` where it did not answer.
+    /// Status of the response; `None` if there was none.
     pub(super) status: Option<StatusCode>,
-    /// How long it asks not to be asked again.
+    /// Delay that the API requested before the next request.
     pub(super) retry_after: Option<Duration>,
-    /// The API is not enabled in the project.
+    /// Whether the API is not enabled in the project.
     pub(super) is_disabled: bool,
 }
 
@@ -63,7 +63,7 @@ impl From<String> for Failure {
 }
 
 impl Rest {
-    /// Nothing is connected yet. The endpoint takes the place of Google's own.
+    /// Creates a client. It connects on the first request. `endpoint` replaces Google's URL.
     pub(super) fn new(
         google: &str,
         endpoint: Option<&Endpoint>,
@@ -73,24 +73,24 @@ impl Rest {
         let base: Url = base.parse().map_err(|error| format!("{base}: {error}"))?;
         let mut http = Client::builder()
             .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
-            // The API does not redirect, and whoever does is not to be told a token.
+            // The API does not redirect, and a redirect must not receive the token.
             .redirect(Policy::none())
             .timeout(TIMEOUT);
         if endpoint.is_some_and(Endpoint::is_local) {
-            // Without TLS and proxies it does not matter whether this host has root certificates.
+            // Without TLS and proxies, root certificates are not needed.
             http = http.no_proxy().tls_certs_only([]);
         }
         let http = http.build().map_err(|error| reason(&error))?;
         Ok(Self { http, base, credentials })
     }
 
-    /// The answer to `GET PATH?QUERY`, of at most so many bytes. It is asked for once.
+    /// Sends `GET PATH?QUERY` once and returns the response, of at most `max_bytes` bytes.
     pub(super) async fn get(
         &self,
         path: &[&str],
         query: &[(&str, &str)],
-        most: usize,
-    ) -> Result<Answer, Failure> {
+        max_bytes: usize,
+    ) -> Result<ApiResponse, Failure> {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
@@ -99,49 +99,50 @@ impl Rest {
             url.query_pairs_mut().extend_pairs(query);
         }
         let request = self.http.get(url).headers(headers(&self.credentials).await?);
-        let answer = request.send().await.map_err(broken)?;
-        let status = answer.status();
+        let response = request.send().await.map_err(describe_failure)?;
+        let status = response.status();
         if status == StatusCode::OK {
-            let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok());
+            let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
             let date = date.and_then(|date| rfc2822::parse(date).ok()).map(|date| date.timestamp());
-            return Ok(Answer { body: read(answer, most).await?, date });
+            return Ok(ApiResponse { body: read(response, max_bytes).await?, date });
         }
-        let retry_after = upstream::retry_after(answer.headers(), SystemTime::now());
-        // An error that cannot be read is still an error.
-        let words = read(answer, LARGEST_ERROR).await.unwrap_or_default();
+        let retry_after = upstream::retry_after(response.headers(), SystemTime::now());
+        // An error response is an error even if its body cannot be read.
+        let text = read(response, MAX_ERROR_BYTES).await.unwrap_or_default();
         Err(Failure {
-            reason: refusal(status, &words),
+            reason: describe_error(status, &text),
             status: Some(status),
             retry_after,
-            is_disabled: status == StatusCode::FORBIDDEN && says_disabled(&words),
+            is_disabled: status == StatusCode::FORBIDDEN && is_api_disabled(&text),
         })
     }
 }
 
-async fn read(answer: Response, most: usize) -> Result<Bytes, String> {
-    let body = reqwest::Body::from(answer);
-    upstream::read(body, most).await.map_err(|error| match error {
-        ReadError::Broken(error) => broken(error),
+async fn read(response: Response, max_bytes: usize) -> Result<Bytes, String> {
+    let body = reqwest::Body::from(response);
+    upstream::read(body, max_bytes).await.map_err(|error| match error {
+        ReadError::Broken(error) => describe_failure(error),
         too_large @ ReadError::TooLarge(_) => too_large.to_string(),
     })
 }
 
-/// The URL is left out: it is long, and no news.
-fn broken(error: reqwest::Error) -> String {
+/// The URL is omitted, because it is long and known.
+fn describe_failure(error: reqwest::Error) -> String {
     if error.is_timeout() {
-        return format!("no answer within {} s", TIMEOUT.as_secs());
+        return format!("no response within {} s", TIMEOUT.as_secs());
     }
     reason(&error.without_url())
 }
 
-/// Whether an error says that the API is not enabled in the project: the code of `ErrorInfo`, or that of older errors.
-fn says_disabled(body: &[u8]) -> bool {
-    let words = String::from_utf8_lossy(body);
-    words.contains("SERVICE_DISABLED") || words.contains("accessNotConfigured")
+/// Whether an error reports that the API is not enabled in the project: by the code of `ErrorInfo`, or by that of
+/// legacy errors.
+fn is_api_disabled(body: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(body);
+    text.contains("SERVICE_DISABLED") || text.contains("accessNotConfigured")
 }
 
-/// A status, with the code and the words of Google's errors where the body has them.
-fn refusal(status: StatusCode, body: &Bytes) -> String {
+/// The status, with the code and message of Google's error format if the body contains them.
+fn describe_error(status: StatusCode, body: &Bytes) -> String {
     let mut reason = format!("HTTP {}", status.as_u16());
     if let Ok(Status { code, message, .. }) = Status::try_from(body) {
         if code != Code::Unknown {
@@ -159,15 +160,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_has_the_apis_words() {
-        let said = |body: &'static str| refusal(StatusCode::FORBIDDEN, &Bytes::from(body));
+    fn error_contains_the_message_of_the_api() {
+        let error_of = |body: &'static str| describe_error(StatusCode::FORBIDDEN, &Bytes::from(body));
         let whole = r#"{"error": {"code": 403, "message": "No\nway", "status": "PERMISSION_DENIED"}}"#;
-        assert_eq!(said(whole), "HTTP 403 PERMISSION_DENIED: No way");
-        assert_eq!(said(r#"{"error": {"code": 403, "message": "No way"}}"#), "HTTP 403: No way");
+        assert_eq!(error_of(whole), "HTTP 403 PERMISSION_DENIED: No way");
+        assert_eq!(error_of(r#"{"error": {"code": 403, "message": "No way"}}"#), "HTTP 403: No way");
         let disabled = r#"{"error": {"code": 403, "errors": [{"reason": "accessNotConfigured"}]}}"#;
-        assert!(says_disabled(disabled.as_bytes()) && !says_disabled(whole.as_bytes()));
+        assert!(is_api_disabled(disabled.as_bytes()) && !is_api_disabled(whole.as_bytes()));
         for other in ["", "<html>", "{}", "[]", r#"{"error": "no"}"#] {
-            assert_eq!(said(other), "HTTP 403", "{other}");
+            assert_eq!(error_of(other), "HTTP 403", "{other}");
         }
     }
 }

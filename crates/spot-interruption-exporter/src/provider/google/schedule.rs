@@ -1,6 +1,6 @@
-//! When which project is asked for something that is asked for again and again.
+//! Schedule of periodic requests about each project.
 //!
-//! Each project has its own time, its own backoff and its own history of failures; four are asked at the same time.
+//! Each project has its own due time, backoff and failure log. Four requests run at the same time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
@@ -15,31 +15,31 @@ use super::rest::Failure;
 use crate::inventory::Scope;
 use crate::metrics::ScopeState;
 
-/// Projects that are asked at the same time.
-const CONCURRENT: usize = 4;
+/// Maximum number of concurrent requests.
+const MAX_CONCURRENT: usize = 4;
 
-/// The wait before a project is asked anew after a failure.
+/// Delay before a failed request is repeated.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
 
-/// Projects that are named in a text, before the number of the others is.
+/// Maximum number of projects named in a description.
 const NAMED: usize = 3;
 
-/// The projects, with what else is known of each, and the requests that run. `R` is what a request brings.
+/// The projects, each with data `T`, and the running requests. `R` is the result of a request.
 #[derive(Debug)]
 pub(super) struct Schedule<T, R> {
     entries: BTreeMap<Scope, Entry<T>>,
     running: JoinSet<(Scope, R)>,
 }
 
-/// What came of the last request about a project.
+/// Outcome of the last request about a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
     Complete,
-    /// Why it brought only a part.
+    /// Why the result was partial.
     Partial(String),
     Failed(String),
-    /// Why the exporter may not ask.
+    /// Why the exporter may not send the request.
     Off(String),
 }
 
@@ -53,7 +53,7 @@ impl Outcome {
         }
     }
 
-    /// Why it is not complete.
+    /// Why the outcome is not complete.
     pub(super) fn problem(&self) -> Option<&str> {
         match self {
             Self::Complete => None,
@@ -77,7 +77,7 @@ impl<T, R: Send + 'static> Schedule<T, R> {
         Self { entries: BTreeMap::new(), running: JoinSet::new() }
     }
 
-    /// Makes the projects these, new ones due at once, and returns those that are gone.
+    /// Sets the projects. New ones are due immediately. Returns those that were removed.
     pub(super) fn set(&mut self, scopes: &BTreeSet<Scope>, new: impl Fn(&Scope) -> T) -> Vec<Scope> {
         let gone: Vec<Scope> = self.entries.keys().filter(|scope| !scopes.contains(scope)).cloned().collect();
         self.entries.retain(|scope, _| scopes.contains(scope));
@@ -85,7 +85,7 @@ impl<T, R: Send + 'static> Schedule<T, R> {
             self.entries.entry(scope.clone()).or_insert_with(|| Entry {
                 is_running: false,
                 due: Instant::now(),
-                backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
+                backoff: Backoff::new(FIRST_PAUSE, MAX_PAUSE),
                 log: FailureLog::default(),
                 outcome: None,
                 data: new(scope),
@@ -114,40 +114,40 @@ impl<T, R: Send + 'static> Schedule<T, R> {
         self.entries.get_mut(scope).map(|entry| &mut entry.data)
     }
 
-    /// What came of the last request about each project.
+    /// The outcome of the last request about each project.
     pub(super) fn outcomes(&self) -> impl Iterator<Item = (&Scope, Option<&Outcome>)> {
         self.entries.iter().map(|(scope, entry)| (scope, entry.outcome.as_ref()))
     }
 
-    /// What came of the last request about a project.
+    /// The outcome of the last request about a project.
     pub(super) fn outcome(&self, scope: &Scope) -> Option<&Outcome> {
         self.entries.get(scope)?.outcome.as_ref()
     }
 
-    /// The state of each project that was asked.
+    /// The state of each project that was requested.
     pub(super) fn states(&self) -> impl Iterator<Item = (&Scope, ScopeState)> {
         self.outcomes().filter_map(|(scope, outcome)| Some((scope, outcome?.state())))
     }
 
-    /// Asks whatever is due, and waits until a request has ended. Nothing is lost if the future is dropped before.
+    /// Starts the requests that are due, and waits until one ends. Cancel safe.
     ///
     /// # Panics
-    /// With a request that panicked: a defect of this program.
-    pub(super) async fn next_ended<F>(&mut self, mut ask: impl FnMut(&Scope, &T) -> F) -> (Scope, R)
+    /// If a request panicked, which is a defect of this program.
+    pub(super) async fn next_result<F>(&mut self, mut request: impl FnMut(&Scope, &T) -> F) -> (Scope, R)
     where
         F: Future<Output = R> + Send + 'static,
     {
         loop {
             let now = Instant::now();
-            while self.running.len() < CONCURRENT {
+            while self.running.len() < MAX_CONCURRENT {
                 let due = self.entries.iter_mut().filter(|(_, entry)| !entry.is_running && entry.due <= now);
                 let Some((scope, entry)) = due.min_by_key(|(_, entry)| entry.due) else { break };
                 entry.is_running = true;
-                let (scope, request) = (scope.clone(), ask(scope, &entry.data));
+                let (scope, request) = (scope.clone(), request(scope, &entry.data));
                 self.running.spawn(async move { (scope, request.await) });
             }
             let waiting = self.entries.values().filter(|entry| !entry.is_running);
-            let due = waiting.map(|entry| entry.due).min().filter(|_| self.running.len() < CONCURRENT);
+            let due = waiting.map(|entry| entry.due).min().filter(|_| self.running.len() < MAX_CONCURRENT);
             let due = async {
                 match due {
                     Some(due) => sleep_until(due).await,
@@ -163,7 +163,7 @@ impl<T, R: Send + 'static> Schedule<T, R> {
         }
     }
 
-    /// A request has succeeded. The next one is due after the interval. Returns the line to log.
+    /// Notes a success. The next request is due after the interval. Returns the line to log.
     pub(super) fn succeeded(&mut self, scope: &Scope, interval: Duration) -> Option<LogLine> {
         let now = Instant::now();
         let entry = self.entries.get_mut(scope)?;
@@ -174,8 +174,7 @@ impl<T, R: Send + 'static> Schedule<T, R> {
         entry.log.succeeded(now)
     }
 
-    /// A request has had an outcome that is not all there is, without being worth a retry. Like
-    /// [`succeeded`](Self::succeeded), but what is logged is the reason.
+    /// Notes an incomplete outcome that is not worth a retry. Like [`succeeded`](Self::succeeded), but logs the reason.
     pub(super) fn impaired(
         &mut self,
         scope: &Scope,
@@ -192,8 +191,8 @@ impl<T, R: Send + 'static> Schedule<T, R> {
         line
     }
 
-    /// A request has failed. The next one is due after the backoff, or when the API wants to be asked. Returns the line
-    /// to log.
+    /// Notes a failure. The next request is due after the backoff, or after the delay that the API requested. Returns
+    /// the line to log.
     pub(super) fn failed(&mut self, scope: &Scope, failure: &Failure) -> Option<LogLine> {
         let now = Instant::now();
         let entry = self.entries.get_mut(scope)?;
@@ -203,14 +202,14 @@ impl<T, R: Send + 'static> Schedule<T, R> {
         entry.log.failed(&failure.reason, now)
     }
 
-    /// The next request is due no earlier than after a time.
+    /// Delays the next request at least by `time`.
     pub(super) fn postpone(&mut self, scope: &Scope, time: Duration) {
         if let Some(entry) = self.entries.get_mut(scope) {
             entry.due = entry.due.max(Instant::now() + time);
         }
     }
 
-    /// The first projects with an outcome that is wanted, each with its problem, and the number of the others.
+    /// Describes the first projects with a matching state, and the number of others.
     pub(super) fn problems(&self, wanted: impl Fn(ScopeState) -> bool) -> String {
         let outcomes = self.outcomes().filter_map(|(scope, outcome)| Some((scope, outcome?)));
         let wanted = outcomes.filter(|(_, outcome)| wanted(outcome.state()));

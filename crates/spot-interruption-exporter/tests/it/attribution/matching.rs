@@ -45,9 +45,9 @@ fn omits_a_negative_lifetime() {
 #[test]
 fn attributes_to_listed_instances() {
     let mut fixture = Fixture::without_listing();
-    assert!(!fixture.attribution.is_seeded());
+    assert!(!fixture.attribution.is_initial_listing_done());
     fixture.list_all(&[node(1, "n1", "a")]);
-    assert!(fixture.attribution.is_seeded());
+    assert!(fixture.attribution.is_initial_listing_done());
     assert_eq!(fixture.deliver("m1", interruption(named(1, "n1"))), outcomes(&[(1, "counted a")]));
 }
 

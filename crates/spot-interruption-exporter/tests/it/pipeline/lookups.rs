@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn busy(retry_after: Option<u64>) -> LookUpError {
-    LookUpError::service("HTTP 429", retry_after.map(Duration::from_secs))
+fn busy(retry_after: Option<u64>) -> LookupError {
+    LookupError::service("HTTP 429", retry_after.map(Duration::from_secs))
 }
 
 #[tokio::test(start_paused = true)]
@@ -52,7 +52,7 @@ async fn retries_lookups_one_at_a_time_with_backoff() {
 #[tokio::test(start_paused = true)]
 async fn an_unusable_response_does_not_delay_other_lookups() {
     let service = Service::new(|lookup| match lookup.instance.as_str() {
-        "n1" => Err(LookUpError::instance("not JSON")),
+        "n1" => Err(LookupError::instance("not JSON")),
         _ => Ok(None),
     });
     let running = Running::start(SECOND, &service, None);

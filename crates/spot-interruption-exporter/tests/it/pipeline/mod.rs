@@ -22,12 +22,12 @@ use spot_interruption_exporter::instance::Instance;
 use spot_interruption_exporter::inventory::{Scope, Unseen};
 use spot_interruption_exporter::ledger::Ledger;
 use spot_interruption_exporter::metrics::OwnMetrics;
-use spot_interruption_exporter::pipeline::{Pipeline, Ticket};
+use spot_interruption_exporter::pipeline::{DeliveryToken, Pipeline};
 use spot_interruption_exporter::provider::google::audit_log::{self, InterruptionMethods};
 use spot_interruption_exporter::source::{
-    Acknowledge, Attempts, Confirmation, Decode, Input, LookUp, LookUpError, Queue,
+    Acknowledge, Attempts, Confirmation, Decode, Input, InstanceLookup, LookupError, Queue,
 };
-use spot_interruption_exporter::state::Shared;
+use spot_interruption_exporter::state::SharedState;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, advance, sleep, timeout};
@@ -84,7 +84,7 @@ impl Drop for Token {
     }
 }
 
-type LookUpResult = Result<Option<Instance<'static>>, LookUpError>;
+type LookUpResult = Result<Option<Instance<'static>>, LookupError>;
 
 /// A simulated Compute API that records the time of each request.
 #[derive(Clone)]
@@ -114,8 +114,8 @@ impl Decode for Service {
     }
 }
 
-impl LookUp for Service {
-    async fn look_up(&self, lookup: &Lookup) -> LookUpResult {
+impl InstanceLookup for Service {
+    async fn lookup(&self, lookup: &Lookup) -> LookUpResult {
         self.requests.lock().unwrap().push(Instant::now());
         sleep(10 * MILLISECOND).await;
         (self.respond)(lookup)
@@ -162,7 +162,7 @@ impl Commit for Disk {
 
 /// A running pipeline.
 struct Running {
-    state: Shared<Ticket<Token>>,
+    state: SharedState<DeliveryToken<Token>>,
     inputs: mpsc::Sender<Input<Token>>,
     mailbox: Mailbox,
     task: JoinHandle<()>,
@@ -180,7 +180,7 @@ impl Running {
             dedup_window: window,
             tombstone_ttl: TOMBSTONE,
         };
-        let state = Shared::new(Attribution::new(settings), Ledger::default());
+        let state = SharedState::new(Attribution::new(settings), Ledger::default());
         let metrics = OwnMetrics::register(&mut Registry::default(), &["creations", "interruptions"]);
         let journal = disk.map(|disk| {
             Journal::new(disk.clone(), Readiness::default().condition("state", "state"), &metrics)
@@ -216,8 +216,8 @@ impl Running {
     async fn list(&self, instances: Vec<Instance<'static>>) {
         let (gone, complete) = oneshot::channel();
         let scope = Scope::project("mock-project");
-        self.send(Input::ListingBegun(scope.clone())).await;
-        self.send(Input::Listed(scope.clone(), instances)).await;
+        self.send(Input::ListingStarted(scope.clone())).await;
+        self.send(Input::ListingPage(scope.clone(), instances)).await;
         self.send(Input::ListingFinished { scope, unseen: Unseen::default(), gone }).await;
         complete.await.unwrap();
     }

@@ -34,7 +34,7 @@ impl FakePubSub {
             let made = i32::try_from(deliveries.len()).unwrap();
             let mut message = interruption(number, running.token(&format!("m{number}")));
             if let Input::Message { attempts, .. } = &mut message {
-                *attempts = self.attempts.map(|most| Attempts { made, most });
+                *attempts = self.attempts.map(|most| Attempts { made, max: most });
             }
             running.send(message).await;
         }

@@ -95,8 +95,12 @@ async fn names_the_key_and_the_source_of_an_error() {
     let without = PUBLISHED.replace("  instance_creation_subscription_name: sie-creation-subscription\n", "");
     assert_rejected(&without, &[], &["pubsub.instance_creation_subscription_name is required"]).await;
     let twice = PUBLISHED.replace("sie-creation-subscription", "sie-interruption-subscription");
-    assert_rejected(&twice, &[], &["instance_creation_subscription_name", "allowed are two different ones"])
-        .await;
+    assert_rejected(
+        &twice,
+        &[],
+        &["instance_creation_subscription_name", "allowed are two different subscriptions"],
+    )
+    .await;
     for (from, to, parts) in [
         ("log_level: debug", "log_level: loud", &["log_level from file /", "allowed are trace"][..]),
         ("port: 8090", "port: 99999", &["prometheus.port from file /", "65535"]),
@@ -107,7 +111,7 @@ async fn names_the_key_and_the_source_of_an_error() {
         ("path: /metrics", "path: /a/../b", &["prometheus.path", "such as /metrics"]),
         ("path: /metrics", "path: '/a b'", &["prometheus.path", "such as /metrics"]),
         ("path: /metrics", "path: /metrics?all=1", &["prometheus.path", "such as /metrics"]),
-        ("path: /metrics", "cluster_label: zone", &["prometheus.cluster_label", "another label's name"]),
+        ("path: /metrics", "cluster_label: zone", &["prometheus.cluster_label", "the name of another label"]),
         ("path: /metrics", "cluster_label: 1st", &["prometheus.cluster_label", "letters, digits"]),
         ("path: /metrics", "address: localhost", &["prometheus.address", "HOST:PORT"]),
         (
@@ -115,7 +119,7 @@ async fn names_the_key_and_the_source_of_an_error() {
             "topics/x",
             &["instance_creation_subscription_name", "projects/P/subscriptions/S"],
         ),
-        ("project_name: example-project", "project_name: a/b", &["project_name", "no project id"]),
+        ("project_name: example-project", "project_name: a/b", &["project_name", "is not a project id"]),
         ("log_level: debug", "attribution_grace: -1s", &["attribution_grace", "negative"]),
         (
             "log_level: debug",
@@ -124,7 +128,7 @@ async fn names_the_key_and_the_source_of_an_error() {
         ),
         ("log_level: debug", "compute: {endpoint: compute}", &["compute.endpoint", "http or https URL"]),
         ("log_level: debug", "interruption_methods: []", &["interruption_methods"]),
-        ("log_level: debug", "state: {path: ' '}", &["state.path", "that of a directory"]),
+        ("log_level: debug", "state: {path: ' '}", &["state.path", "the path of a directory"]),
         ("log_level: debug", "attribution: 1s", &["unknown key attribution"]),
     ] {
         assert_rejected(&PUBLISHED.replace(from, to), &[], parts).await;

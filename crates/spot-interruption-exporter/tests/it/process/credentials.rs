@@ -127,7 +127,7 @@ async fn recovers_when_the_metadata_server_hangs() {
     // The first request is never answered, and no other request is sent while it is pending.
     google.metadata.override_reply(Reply::Hold(Hold::new()).once());
     let exporter = google.exporter().await;
-    let parts = ["Pub/Sub subscription", "Compute API", "no access token: nothing came within 5 s"];
+    let parts = ["Pub/Sub subscription", "Compute API", "no access token: no response within 5 s"];
     wait_until_unready(&exporter, &parts).await;
     google.assert_interruption_counted(&exporter).await;
     google.metadata.wait_for(2).await;

@@ -24,7 +24,7 @@ async fn listings_wait_for_retry_after() {
     let exporter = services.exporter(&[]).await;
     let reason = exporter.readiness(503).await;
     assert!(reason.contains("Compute API"), "{reason}");
-    exporter.log("asks not to be asked for a while").await;
+    exporter.log("limits the request rate, requests are paused").await;
     let reason = exporter.readiness(503).await;
     assert!(reason.contains("429 RESOURCE_EXHAUSTED"), "{reason}");
     exporter.readiness(200).await;

@@ -83,7 +83,7 @@ async fn logs_how_many_lines_a_burst_omits() {
     exporter.exit().await;
     let last: Value = serde_json::from_str(&exporter.log("\"stopped\"").await).unwrap();
     assert_eq!(last["interruptions"], 500);
-    let left_out: u64 = lines(&exporter, "further interruptions within a second are not logged one by one")
+    let left_out: u64 = lines(&exporter, "further interruptions in this second were not logged individually")
         .iter()
         .filter_map(|line| line["left_out"].as_u64())
         .sum();

@@ -95,17 +95,17 @@ async fn check_recovery_of_pubsub(weather: NetworkConditions, reason: &str) {
 
 #[tokio::test]
 async fn recovers_when_requests_to_pubsub_are_lost() {
-    check_recovery_of_pubsub(NetworkConditions::Partition(End::Service), "no answer within 5 s").await;
+    check_recovery_of_pubsub(NetworkConditions::Partition(End::Service), "no response within 5 s").await;
 }
 
 #[tokio::test]
 async fn recovers_when_responses_of_pubsub_are_lost() {
-    check_recovery_of_pubsub(NetworkConditions::Partition(End::Client), "no answer within 5 s").await;
+    check_recovery_of_pubsub(NetworkConditions::Partition(End::Client), "no response within 5 s").await;
 }
 
 #[tokio::test]
 async fn recovers_from_half_open_connections_to_pubsub() {
-    check_recovery_of_pubsub(NetworkConditions::HalfOpen, "no answer within 5 s").await;
+    check_recovery_of_pubsub(NetworkConditions::HalfOpen, "no response within 5 s").await;
 }
 
 #[tokio::test]
@@ -144,12 +144,12 @@ async fn check_recovery_of_compute(weather: NetworkConditions, reason: &str) {
 
 #[tokio::test]
 async fn recovers_when_requests_to_compute_are_lost() {
-    check_recovery_of_compute(NetworkConditions::Partition(End::Service), "no answer within 30 s").await;
+    check_recovery_of_compute(NetworkConditions::Partition(End::Service), "no response within 30 s").await;
 }
 
 #[tokio::test]
 async fn recovers_from_half_open_connections_to_compute() {
-    check_recovery_of_compute(NetworkConditions::HalfOpen, "no answer within 30 s").await;
+    check_recovery_of_compute(NetworkConditions::HalfOpen, "no response within 30 s").await;
 }
 
 #[tokio::test]

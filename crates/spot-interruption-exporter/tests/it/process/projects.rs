@@ -153,7 +153,7 @@ async fn an_unreachable_zone_makes_its_project_partial() {
     assert_eq!((spot("team-a")(&scrape), spot("ours")(&scrape)), (2.0, 1.0));
     let impaired = exporter.readiness(200).await;
     assert!(
-        impaired.contains("1 of 2 projects listed in part: team-a: ") && impaired.contains(ZONE),
+        impaired.contains("1 of 2 projects listed partially: team-a: ") && impaired.contains(ZONE),
         "{impaired}"
     );
 }
@@ -273,10 +273,10 @@ async fn rejects_invalid_project_settings() {
     let services = Services::sandbox().await;
     for (key, value, problem) in [
         (LIST, "team-a,Team B", "gcp.projects"),
-        (LIST, "123456", "is no project id"),
+        (LIST, "123456", "is not a project id"),
         (DISCOVER, "folder/7", "gcp.discover"),
-        (DISCOVER, "folders/x", "allowed is one such as folders/123456"),
-        ("SIE_GCP__DISCOVER_QUERY", "state:ACTIVE", "narrows nothing"),
+        (DISCOVER, "folders/x", "allowed is an id such as folders/123456"),
+        ("SIE_GCP__DISCOVER_QUERY", "state:ACTIVE", "has no effect without gcp.discover"),
         ("SIE_GCP__ASSET_ENDPOINT", "assets", "gcp.asset_endpoint"),
     ] {
         let mut command = services.command();

@@ -22,7 +22,7 @@ async fn is_not_ready_after_a_topic_is_deleted() {
         assert!(reason.contains(&services.subscription(EventKind::Interruption)), "{reason}");
         assert!(reason.contains("topic was deleted (_deleted-topic_)"), "{reason}");
         assert!(!reason.contains(&services.subscription(EventKind::Creation)), "{reason}");
-        let line = exporter.log("no message arrives any more").await;
+        let line = exporter.log("no more messages arrive").await;
         assert!(line.contains("_deleted-topic_") && line.contains("\"ERROR\""), "{line}");
         assert_eq!(exporter.get("/health").await.status, 200);
 
@@ -33,7 +33,7 @@ async fn is_not_ready_after_a_topic_is_deleted() {
         services.preempted(&[instance]).await;
         exporter.scraped("it is counted", |scrape| scrape.sample(&total("before")) == Some(1.0)).await;
         let log = exporter.log_text();
-        assert_eq!(count_lines(&log, "no message arrives any more"), 1, "{log}");
+        assert_eq!(count_lines(&log, "no more messages arrive"), 1, "{log}");
     }
 }
 

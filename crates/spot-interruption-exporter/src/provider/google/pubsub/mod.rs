@@ -1,11 +1,11 @@
-//! One subscription: a streaming pull that is kept open, and the knowledge whether it can be.
+//! A subscription: keeps a streaming pull open and reports whether Pub/Sub is reachable.
 //!
-//! Google's client reopens a stream by itself after errors that pass, without a word, and waits up to a minute
-//! to do so. So beside the stream runs a [`Probe`]: a small question about the subscription now and then. It tells
-//! whether Pub/Sub can be reached, and once it can be again, the stream is opened anew at once. A stream on which
-//! nothing has come for long is opened anew as well: its connection may be dead without knowing it.
+//! Google's client reopens a stream after transient errors without reporting them, after up to a minute. Therefore a
+//! [`Probe`] requests the subscription's definition at intervals. It detects whether Pub/Sub is reachable, and when it
+//! is reachable again, the stream is reopened immediately. A stream without messages for a long time is reopened as
+//! well, because its connection may be dead.
 //!
-//! A stream that ended still has acknowledgements to send, so what became of it is kept until it has.
+//! A stream that ended may still have acknowledgements to send, so its shutdown handle is kept until they are sent.
 
 mod supervision;
 
@@ -24,43 +24,43 @@ use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use self::supervision::{Ask, End, Report, Watch};
+use self::supervision::{StreamEnd, StreamObserver, StreamWatch, SubscriptionProbe};
 use crate::metrics::OwnMetrics;
 use crate::provider::Token;
 use crate::provider::google::config::{Endpoint, SubscriptionName};
-use crate::provider::google::credentials::{explain, reason};
-use crate::provider::google::probe::{Finding, Probe, Said};
+use crate::provider::google::credentials::{describe_error, reason};
+use crate::provider::google::probe::{Probe, ProbeLog, ProbeResult};
 use crate::source::{Attempts, Confirmation, Input, OUTSTANDING_BYTES, OUTSTANDING_MESSAGES, Queue};
 
-/// How long a crashed exporter's messages stay away; the least that Pub/Sub allows.
+/// Time until messages of a crashed exporter are delivered again; the minimum that Pub/Sub allows.
 const LEASE: Duration = Duration::from_secs(10);
 
-/// How much longer than the grace a message may stay leased: it stays so for as long as it is held.
-const LEASE_BEYOND_GRACE: Duration = Duration::from_secs(3_600);
+/// How much longer than the grace a message can stay leased. Held messages are leased the whole time.
+const EXTRA_LEASE: Duration = Duration::from_secs(3_600);
 
-/// The least number of deliveries after which Pub/Sub can be told to move a message to the dead letters.
-const LEAST_ATTEMPTS: i32 = 5;
+/// The minimum of `max_delivery_attempts` that Pub/Sub allows.
+const MIN_ATTEMPTS: i32 = 5;
 
-/// Messages that are taken in a row before other tasks have their turn. Google's client deals with new messages before
-/// acknowledgements, at most 128 of both in a turn: on a busy processor acknowledgements would wait for as long as messages
-/// come, leases would end meanwhile, and the same messages would come again without end.
-const TURN: usize = 32;
+/// Messages received before yielding to other tasks. Google's client processes new messages before acknowledgements, at
+/// most 128 of both at a time. On a busy CPU, acknowledgements would wait while messages arrive; leases would expire
+/// and the same messages would be delivered again and again.
+const MESSAGES_PER_TURN: usize = 32;
 
-/// How long the making of a client may take.
+/// Time limit for creating a client.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The wait before a stream that ended is opened anew.
+/// Delay before a stream that ended is reopened.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+const MAX_PAUSE: Duration = Duration::from_secs(15);
 
-/// A subscription and what is needed to consume it.
+/// A subscription and the dependencies of its consumer.
 #[derive(Debug)]
 pub(crate) struct Subscription {
     pub(crate) queue: Queue,
     pub(crate) name: SubscriptionName,
-    /// The value of the `subscription` label.
+    /// Value of the `subscription` label.
     pub(crate) label: String,
-    /// How long messages may be held.
+    /// How long messages can be held.
     pub(crate) grace: Duration,
     pub(crate) endpoint: Option<Endpoint>,
     pub(crate) credentials: Credentials,
@@ -69,8 +69,7 @@ pub(crate) struct Subscription {
     pub(crate) inputs: mpsc::Sender<Input<Token>>,
 }
 
-/// What is left to do when nothing is consumed any more: acknowledgements of the last stream, and of those that broke
-/// before.
+/// Pending acknowledgements at shutdown: those of the last stream and of earlier broken streams.
 #[derive(Debug, Default)]
 pub(crate) struct Flush {
     last: Option<ShutdownToken>,
@@ -78,7 +77,7 @@ pub(crate) struct Flush {
 }
 
 impl Flush {
-    /// Waits until the acknowledgements are sent and what is not acknowledged is handed back.
+    /// Waits until the acknowledgements are sent and unacknowledged messages are returned.
     pub(crate) async fn finish(mut self) {
         if let Some(last) = &self.last {
             last.shutdown().await;
@@ -86,29 +85,29 @@ impl Flush {
         while self.broken.join_next().await.is_some() {}
     }
 
-    /// A stream broke. It has sent what it had to when the last of its messages is dealt with.
+    /// Keeps a broken stream until the last of its messages is processed.
     fn keep(&mut self, stream: ShutdownToken) {
         while self.broken.try_join_next().is_some() {}
         self.broken.spawn(async move { stream.shutdown().await });
     }
 }
 
-/// When a stream that ended is opened anew.
+/// Delays between attempts to open a stream.
 #[derive(Debug)]
 struct Reopening {
     backoff: Backoff,
-    /// The last stream never counted as open.
+    /// Whether the last stream was never open.
     failing: bool,
 }
 
 impl Reopening {
     fn new() -> Self {
-        Self { backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE), failing: false }
+        Self { backoff: Backoff::new(FIRST_PAUSE, MAX_PAUSE), failing: false }
     }
 
-    /// How long to wait now that a stream broke, after so much time.
+    /// Notes that a stream ended after `lasted`, and returns the delay before the next one.
     fn broken(&mut self, was_open: bool, lasted: Duration) -> Duration {
-        if was_open && lasted > LONGEST_PAUSE {
+        if was_open && lasted > MAX_PAUSE {
             self.backoff.reset();
         }
         self.failing = !was_open;
@@ -117,78 +116,77 @@ impl Reopening {
 }
 
 impl Subscription {
-    /// Consumes until `stop` is cancelled, and returns what flushes the acknowledgements. A dropped connection, a missing
-    /// subscription or a missing permission is waited out.
+    /// Consumes until `stop` is cancelled, and returns the pending acknowledgements. Connection errors, a missing
+    /// subscription and a missing permission are retried.
     pub(crate) async fn consume(self, stop: CancellationToken) -> Flush {
         let mut reopening = Reopening::new();
         let mut flush = Flush::default();
-        let said = Said::default();
+        let log = ProbeLog::default();
         loop {
-            let opened = Instant::now();
+            let opened_at = Instant::now();
             let connected = tokio::select! {
                 connected = self.connect() => connected,
                 () = stop.cancelled() => return flush,
             };
-            let probe = Probe::new(self.endpoint.as_ref(), self.credentials.clone(), said.clone());
+            let probe = Probe::new(self.endpoint.as_ref(), self.credentials.clone(), log.clone());
             let (end, was_open) = match (connected, probe) {
                 (Ok(subscriber), Ok(probe)) => {
-                    let stream = self.stream(&subscriber, &probe, &said, reopening.failing, stop.clone());
+                    let stream = self.stream(&subscriber, &probe, &log, reopening.failing, stop.clone());
                     let (end, was_open, token) = stream.await;
-                    if matches!(end, End::Stopped) {
+                    if matches!(end, StreamEnd::Stopped) {
                         flush.last = Some(token);
                         return flush;
                     }
                     flush.keep(token);
                     (end, was_open)
                 }
-                (Err(reason), _) | (_, Err(reason)) => (End::Broken(reason), false),
+                (Err(reason), _) | (_, Err(reason)) => (StreamEnd::Broken(reason), false),
             };
-            let End::Broken(reason) = end else { continue };
+            let StreamEnd::Broken(reason) = end else { continue };
             self.missing(&reason);
-            self.metrics.stream_restarted(&self.label, &reason);
+            self.metrics.count_stream_restart(&self.label, &reason);
             tokio::select! {
-                () = sleep(reopening.broken(was_open, opened.elapsed())) => {}
+                () = sleep(reopening.broken(was_open, opened_at.elapsed())) => {}
                 () = stop.cancelled() => return flush,
             }
         }
     }
 
-    /// One stream, from its opening to its end. Says whether it counted as open, too.
+    /// Runs one stream until it ends. Also returns whether it was ever open.
     async fn stream(
         &self,
         subscriber: &Subscriber,
         probe: &Probe,
-        said: &Said,
+        log: &ProbeLog,
         failing: bool,
         stop: CancellationToken,
-    ) -> (End, bool, ShutdownToken) {
+    ) -> (StreamEnd, bool, ShutdownToken) {
         let mut stream = subscriber
             .subscribe(self.name.full())
             .set_max_lease_extension(LEASE)
-            .set_max_lease(self.grace + LEASE_BEYOND_GRACE)
+            .set_max_lease(self.grace + EXTRA_LEASE)
             .set_max_outstanding_messages(OUTSTANDING_MESSAGES as i64)
             .set_max_outstanding_bytes(OUTSTANDING_BYTES as i64)
-            // To hand back at once what is not acknowledged would hand back what waits for a confirmation, too.
+            // An immediate return of unacknowledged messages would also return those that wait for a confirmation.
             .set_shutdown_behavior(ShutdownBehavior::WaitForProcessing)
             .build();
         let token = stream.shutdown_token();
-        let something_came = AtomicBool::new(false);
-        // The reading is one future that is only ever continued: to drop the client's `next` while it opens a
-        // stream would start the opening over.
+        let has_received = AtomicBool::new(false);
+        // One future reads the whole stream. Dropping the client's `next` while it opens a stream would restart the
+        // opening.
         let reading = pin!(async {
             let mut taken = 0_usize;
             loop {
                 match stream.next().await {
                     Some(Ok((message, handler))) => {
-                        something_came.store(true, Ordering::Relaxed);
+                        has_received.store(true, Ordering::Relaxed);
                         taken += 1;
-                        if taken.is_multiple_of(TURN) {
+                        if taken.is_multiple_of(MESSAGES_PER_TURN) {
                             yield_now().await;
                         }
-                        let attempts = handler.delivery_attempt().map(|made| Attempts {
-                            made,
-                            most: said.most_attempts().unwrap_or(LEAST_ATTEMPTS),
-                        });
+                        let attempts = handler
+                            .delivery_attempt()
+                            .map(|made| Attempts { made, max: log.max_attempts().unwrap_or(MIN_ATTEMPTS) });
                         let delivery = Input::Message {
                             queue: self.queue,
                             id: message.message_id,
@@ -200,17 +198,17 @@ impl Subscription {
                             return "the pipeline has ended".to_owned();
                         }
                     }
-                    Some(Err(error)) => return explain(&error),
+                    Some(Err(error)) => return describe_error(&error),
                     None => return "the stream was closed".to_owned(),
                 }
             }
         });
-        let mut watch = Watch::new(self, Question { probe, name: &self.name }, failing);
-        let end = watch.run(reading, &something_came, stop).await;
+        let mut watch = StreamWatch::new(self, ProbeOf { probe, name: &self.name }, failing);
+        let end = watch.run(reading, &has_received, stop).await;
         (end, watch.was_open(), token)
     }
 
-    /// Google's client of Pub/Sub.
+    /// Creates Google's client of Pub/Sub.
     async fn connect(&self) -> Result<Subscriber, String> {
         let mut subscriber = Subscriber::builder().with_credentials(self.credentials.clone());
         if let Some(endpoint) = &self.endpoint {
@@ -227,7 +225,7 @@ impl Subscription {
     }
 }
 
-impl Report for &Subscription {
+impl StreamObserver for &Subscription {
     fn open(&self) {
         self.condition.ready();
     }
@@ -241,20 +239,20 @@ impl Report for &Subscription {
     }
 }
 
-/// The question of a probe.
+/// A probe together with its subscription.
 #[derive(Debug)]
-struct Question<'a> {
+struct ProbeOf<'a> {
     probe: &'a Probe,
     name: &'a SubscriptionName,
 }
 
-impl Ask for Question<'_> {
-    async fn ask(&self) -> Finding {
-        self.probe.ask(self.name).await
+impl SubscriptionProbe for ProbeOf<'_> {
+    async fn probe(&self) -> ProbeResult {
+        self.probe.run(self.name).await
     }
 }
 
-/// Acknowledges a message. With exactly-once delivery it is safe only when Pub/Sub has confirmed it.
+/// Acknowledges a message. With exactly-once delivery, the acknowledgement is safe only when Pub/Sub has confirmed it.
 pub(crate) fn acknowledge(handler: Handler) -> Option<Confirmation> {
     match handler {
         Handler::ExactlyOnce(handler) => {
@@ -272,16 +270,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_that_was_open_for_long_begins_the_backoff_anew() {
+    fn stream_that_stayed_open_resets_the_backoff() {
         let mut reopening = Reopening::new();
-        let long = LONGEST_PAUSE + Duration::from_secs(1);
+        let long = MAX_PAUSE + Duration::from_secs(1);
         for _ in 0..10 {
-            // Not to get anywhere may take long, too.
+            // Failed attempts may take long, too.
             reopening.broken(false, long);
         }
         assert!(reopening.failing);
-        assert!(reopening.broken(true, FIRST_PAUSE) > LONGEST_PAUSE / 3, "it did not last");
-        assert!(!reopening.failing, "it was open");
+        assert!(reopening.broken(true, FIRST_PAUSE) > MAX_PAUSE / 3, "the stream was open too briefly");
+        assert!(!reopening.failing, "the stream was open");
         assert!(reopening.broken(true, long) <= FIRST_PAUSE);
         assert!(reopening.broken(false, FIRST_PAUSE) <= 2 * FIRST_PAUSE);
         assert!(reopening.failing);

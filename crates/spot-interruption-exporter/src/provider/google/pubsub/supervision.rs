@@ -1,4 +1,4 @@
-//! Watches a stream that is open: when does it have to be opened anew?
+//! Supervises an open stream and decides when to reopen it.
 
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,143 +7,143 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::provider::google::probe::Finding;
+use crate::provider::google::probe::ProbeResult;
 
-/// The time between probes of a subscription that works, and of one that does not.
+/// Interval between probes of a working and of a failing subscription.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 const PROBE_INTERVAL_FAILING: Duration = Duration::from_secs(1);
 
-/// A stream on which nothing has come for so long is opened anew.
-const WATCHDOG: Duration = Duration::from_secs(15 * 60);
+/// A stream without messages for this time is reopened.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
-/// A stream that was refused before has to stay open this long to count as open.
-const SETTLING: Duration = Duration::from_secs(2);
+/// After a rejection, a stream counts as open when it has stayed open for this time.
+const STABLE_AFTER: Duration = Duration::from_secs(2);
 
-/// Why a stream is not open any more.
+/// Why a stream ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum End {
-    /// The exporter stops.
+pub(super) enum StreamEnd {
+    /// The exporter shuts down.
     Stopped,
-    /// To be opened anew, for this reason.
+    /// An error; contains the reason. The stream is reopened.
     Broken(String),
-    /// To be opened anew, because nothing has come for long.
-    Quiet,
+    /// No message for a long time. The stream is reopened.
+    Idle,
 }
 
-/// The question beside the stream.
-pub(super) trait Ask {
-    async fn ask(&self) -> Finding;
+/// Checks the subscription.
+pub(super) trait SubscriptionProbe {
+    async fn probe(&self) -> ProbeResult;
 }
 
-/// Whom it concerns.
-pub(super) trait Report {
-    /// The stream counts as open.
+/// Receives the state of the stream.
+pub(super) trait StreamObserver {
+    /// The stream is open.
     fn open(&self);
-    /// It does not.
+    /// The stream is not open.
     fn missing(&self, reason: &str);
-    /// Pub/Sub cannot be reached since now.
+    /// Pub/Sub has become unreachable.
     fn unreachable(&self, reason: &str);
 }
 
-/// Watches one stream.
+/// Supervises one stream.
 #[derive(Debug)]
-pub(super) struct Watch<R, A> {
-    report: R,
-    question: A,
+pub(super) struct StreamWatch<R, A> {
+    observer: R,
+    probe: A,
     /// When the stream counts as open.
-    settled: Instant,
+    stable_at: Instant,
     was_open: bool,
-    /// When something came last, or may have come but for a failure.
-    heard: Instant,
+    /// When a message was last received, or Pub/Sub was last unreachable.
+    last_activity: Instant,
     unreachable: Option<String>,
 }
 
-impl<R: Report, A: Ask> Watch<R, A> {
-    /// `failing` says that the stream before was refused.
-    pub(super) fn new(report: R, question: A, failing: bool) -> Self {
+impl<R: StreamObserver, A: SubscriptionProbe> StreamWatch<R, A> {
+    /// Starts to supervise a stream. `failing` is true if the previous stream was rejected.
+    pub(super) fn new(observer: R, probe: A, failing: bool) -> Self {
         let now = Instant::now();
         Self {
-            report,
-            question,
-            settled: now + if failing { SETTLING } else { Duration::ZERO },
+            observer,
+            probe,
+            stable_at: now + if failing { STABLE_AFTER } else { Duration::ZERO },
             was_open: false,
-            heard: now,
+            last_activity: now,
             unreachable: None,
         }
     }
 
-    /// Whether the stream ever counted as open.
+    /// Whether the stream was ever open.
     pub(super) fn was_open(&self) -> bool {
         self.was_open
     }
 
-    /// Watches until the reading ends, which is continued meanwhile, or `stop` is cancelled.
+    /// Supervises the stream until `reading` ends or `stop` is cancelled. Polls `reading` meanwhile.
     pub(super) async fn run(
         &mut self,
         mut reading: Pin<&mut impl Future<Output = String>>,
-        something_came: &AtomicBool,
+        has_received: &AtomicBool,
         stop: CancellationToken,
-    ) -> End {
+    ) -> StreamEnd {
         loop {
             let found = {
-                let mut asking = pin!(self.question.ask());
+                let mut probing = pin!(self.probe.probe());
                 tokio::select! {
-                    reason = &mut reading => return End::Broken(reason),
-                    () = stop.cancelled() => return End::Stopped,
-                    found = &mut asking => found,
+                    reason = &mut reading => return StreamEnd::Broken(reason),
+                    () = stop.cancelled() => return StreamEnd::Stopped,
+                    found = &mut probing => found,
                 }
             };
-            let interval = match self.learn(found, something_came) {
+            let interval = match self.handle_probe(found, has_received) {
                 Ok(interval) => interval,
                 Err(end) => return end,
             };
             tokio::select! {
-                reason = &mut reading => return End::Broken(reason),
-                () = stop.cancelled() => return End::Stopped,
+                reason = &mut reading => return StreamEnd::Broken(reason),
+                () = stop.cancelled() => return StreamEnd::Stopped,
                 () = sleep_until(Instant::now() + interval) => {}
             }
-            if something_came.swap(false, Ordering::Relaxed) {
-                self.heard = Instant::now();
-            } else if self.heard.elapsed() > WATCHDOG {
-                return End::Quiet;
+            if has_received.swap(false, Ordering::Relaxed) {
+                self.last_activity = Instant::now();
+            } else if self.last_activity.elapsed() > IDLE_TIMEOUT {
+                return StreamEnd::Idle;
             }
         }
     }
 
-    /// Says when to ask again, or that the stream is to be opened anew.
-    fn learn(&mut self, found: Finding, something_came: &AtomicBool) -> Result<Duration, End> {
+    /// Returns the delay before the next probe, or that the stream has to be reopened.
+    fn handle_probe(&mut self, found: ProbeResult, has_received: &AtomicBool) -> Result<Duration, StreamEnd> {
         match found {
-            Finding::Reachable | Finding::Undelivered(_)
-                if self.unreachable.is_some() && !something_came.load(Ordering::Relaxed) =>
+            ProbeResult::Reachable | ProbeResult::Undelivered(_)
+                if self.unreachable.is_some() && !has_received.load(Ordering::Relaxed) =>
             {
-                // The client may be in the middle of a long wait of its own.
-                return Err(End::Broken(self.unreachable.take().unwrap_or_default()));
+                // The client may be waiting for a long time before its next attempt.
+                return Err(StreamEnd::Broken(self.unreachable.take().unwrap_or_default()));
             }
-            Finding::Reachable if Instant::now() >= self.settled => {
-                self.report.open();
+            ProbeResult::Reachable if Instant::now() >= self.stable_at => {
+                self.observer.open();
                 self.was_open = true;
                 self.unreachable = None;
                 return Ok(PROBE_INTERVAL);
             }
-            Finding::Reachable => {}
-            // What was published before can still arrive, so the stream stays open.
-            Finding::Undelivered(reason) => {
-                self.report.missing(&reason);
+            ProbeResult::Reachable => {}
+            // Earlier messages can still arrive, so the stream stays open.
+            ProbeResult::Undelivered(reason) => {
+                self.observer.missing(&reason);
                 self.unreachable = None;
                 return Ok(PROBE_INTERVAL);
             }
-            Finding::Refused(reason) => {
-                self.report.missing(&reason);
-                self.settled = Instant::now() + SETTLING;
+            ProbeResult::Refused(reason) => {
+                self.observer.missing(&reason);
+                self.stable_at = Instant::now() + STABLE_AFTER;
             }
-            Finding::Unreachable(reason) => {
-                self.report.missing(&reason);
+            ProbeResult::Unreachable(reason) => {
+                self.observer.missing(&reason);
                 if self.unreachable.is_none() {
-                    self.report.unreachable(&reason);
+                    self.observer.unreachable(&reason);
                 }
                 self.unreachable = Some(reason);
-                something_came.store(false, Ordering::Relaxed);
-                self.heard = Instant::now();
+                has_received.store(false, Ordering::Relaxed);
+                self.last_activity = Instant::now();
             }
         }
         Ok(PROBE_INTERVAL_FAILING)
@@ -158,11 +158,11 @@ mod tests {
 
     use tokio::time::timeout;
 
-    /// Answers with what a test says, by the time since its beginning.
+    /// Returns the scripted result for the time since the start of the test.
     struct Script<F>(Instant, F);
 
-    impl<F: Fn(Duration) -> Finding> Ask for Script<F> {
-        async fn ask(&self) -> Finding {
+    impl<F: Fn(Duration) -> ProbeResult> SubscriptionProbe for Script<F> {
+        async fn probe(&self) -> ProbeResult {
             self.1(self.0.elapsed())
         }
     }
@@ -170,7 +170,7 @@ mod tests {
     #[derive(Default)]
     struct Log(RefCell<Vec<String>>);
 
-    impl Report for &Log {
+    impl StreamObserver for &Log {
         fn open(&self) {
             self.0.borrow_mut().push("open".to_owned());
         }
@@ -180,74 +180,79 @@ mod tests {
         fn unreachable(&self, _: &str) {}
     }
 
-    /// Runs a watch for at most two hours of the paused clock, and says how it ended and when.
+    /// Supervises a stream for at most two hours of paused time, and returns how and when it ended.
     async fn watched(
         log: &Log,
         failing: bool,
         reading: impl Future<Output = String>,
-        something_came: &AtomicBool,
-        script: impl Fn(Duration) -> Finding,
-    ) -> (End, u64, bool) {
+        has_received: &AtomicBool,
+        script: impl Fn(Duration) -> ProbeResult,
+    ) -> (StreamEnd, u64, bool) {
         let began = Instant::now();
         let stop = CancellationToken::new();
-        let mut watch = Watch::new(log, Script(began, script), failing);
-        let end = timeout(Duration::from_secs(7_200), watch.run(pin!(reading), something_came, stop)).await;
-        let end = end.expect("the watch goes on for ever");
+        let mut watch = StreamWatch::new(log, Script(began, script), failing);
+        let end = timeout(Duration::from_secs(7_200), watch.run(pin!(reading), has_received, stop)).await;
+        let end = end.expect("the supervision does not end");
         (end, began.elapsed().as_secs(), watch.was_open())
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_quiet_stream_is_opened_anew_after_a_quarter_of_an_hour() {
-        let (log, came) = (Log::default(), AtomicBool::new(false));
+    async fn reopens_an_idle_stream_after_fifteen_minutes() {
+        let (log, received) = (Log::default(), AtomicBool::new(false));
         let script = |passed: Duration| {
-            // Something comes for the last time in the third minute.
-            came.fetch_or(passed < Duration::from_secs(180), Ordering::Relaxed);
-            Finding::Reachable
+            // The last message arrives in the third minute.
+            received.fetch_or(passed < Duration::from_secs(180), Ordering::Relaxed);
+            ProbeResult::Reachable
         };
-        let (end, seconds, was_open) = watched(&log, false, pending(), &came, script).await;
-        assert_eq!((end, was_open), (End::Quiet, true));
+        let (end, seconds, was_open) = watched(&log, false, pending(), &received, script).await;
+        assert_eq!((end, was_open), (StreamEnd::Idle, true));
         assert!((1_080..=1_100).contains(&seconds), "{seconds}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stream_is_opened_anew_when_pubsub_is_back() {
-        let (log, came) = (Log::default(), AtomicBool::new(false));
+    async fn reopens_the_stream_when_pubsub_is_reachable_again() {
+        let (log, received) = (Log::default(), AtomicBool::new(false));
         let script = |passed: Duration| match passed.as_secs() {
-            0..10 => Finding::Reachable,
-            10..3_600 => Finding::Unreachable("gone".to_owned()),
-            _ => Finding::Reachable,
+            0..10 => ProbeResult::Reachable,
+            10..3_600 => ProbeResult::Unreachable("gone".to_owned()),
+            _ => ProbeResult::Reachable,
         };
-        let (end, seconds, _) = watched(&log, false, pending(), &came, script).await;
-        assert_eq!(end, End::Broken("gone".to_owned()));
-        assert!((3_600..3_602).contains(&seconds), "silence is no news while nothing can come: {seconds}");
+        let (end, seconds, _) = watched(&log, false, pending(), &received, script).await;
+        assert_eq!(end, StreamEnd::Broken("gone".to_owned()));
+        assert!((3_600..3_602).contains(&seconds), "unreachable time does not count as idle: {seconds}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stream_that_was_refused_before_has_to_stay_open_for_a_while() {
+    async fn refused_stream_must_stay_open_before_it_counts_as_open() {
         for (failing, lasts, expected) in [(false, 1, true), (true, 1, false), (true, 3, true)] {
-            let (log, came) = (Log::default(), AtomicBool::new(false));
+            let (log, received) = (Log::default(), AtomicBool::new(false));
             let reading = async {
                 sleep_until(Instant::now() + Duration::from_secs(lasts) + Duration::from_millis(500)).await;
                 "refused".to_owned()
             };
-            let (end, _, was_open) = watched(&log, failing, reading, &came, |_| Finding::Reachable).await;
-            assert_eq!((end, was_open), (End::Broken("refused".to_owned()), expected), "{failing} {lasts}");
+            let (end, _, was_open) =
+                watched(&log, failing, reading, &received, |_| ProbeResult::Reachable).await;
+            assert_eq!(
+                (end, was_open),
+                (StreamEnd::Broken("refused".to_owned()), expected),
+                "{failing} {lasts}"
+            );
             assert_eq!(log.0.borrow().contains(&"open".to_owned()), expected);
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn stopping_ends_it_at_once() {
-        let (log, came) = (Log::default(), AtomicBool::new(false));
+    async fn stops_immediately_on_shutdown() {
+        let (log, received) = (Log::default(), AtomicBool::new(false));
         let stop = CancellationToken::new();
         let stopped = stop.clone();
-        let script = Script(Instant::now(), |_| Finding::Reachable);
-        let mut watch = Watch::new(&log, script, false);
+        let script = Script(Instant::now(), |_| ProbeResult::Reachable);
+        let mut watch = StreamWatch::new(&log, script, false);
         let mut reading = pin!(pending());
         let stopping = async {
             stop.cancel();
         };
-        let (end, ()) = tokio::join!(watch.run(reading.as_mut(), &came, stopped), stopping);
-        assert_eq!(end, End::Stopped);
+        let (end, ()) = tokio::join!(watch.run(reading.as_mut(), &received, stopped), stopping);
+        assert_eq!(end, StreamEnd::Stopped);
     }
 }

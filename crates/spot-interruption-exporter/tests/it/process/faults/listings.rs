@@ -8,7 +8,7 @@ async fn reports_a_zone_that_cannot_be_listed() {
     services.compute.set_unreachable([crate::process::services::ZONE]);
     let exporter = services.exporter(&[("SIE_COMPUTE__RESYNC_INTERVAL", "200ms")]).await;
     let impaired = exporter.readiness(200).await;
-    exporter.log("listed a part of the instances").await;
+    exporter.log("listed the instances partially").await;
     assert!(impaired.contains(crate::process::services::ZONE), "{impaired}");
     let partial = "spot_interruption_exporter_scopes{state=\"partial\"}";
     exporter.scraped("the listing is partial", |scrape| scrape.sample(partial) == Some(1.0)).await;

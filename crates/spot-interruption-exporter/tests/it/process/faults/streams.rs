@@ -34,7 +34,7 @@ async fn reconnects_when_a_connection_is_frozen() {
     services.pubsub().set_faults(Faults { freeze: true, ..Faults::default() });
     publish_burst(&mut services, &nodes);
     let line = exporter.log("Pub/Sub cannot be reached").await;
-    assert!(line.contains("no answer within"), "{line}");
+    assert!(line.contains("no response within"), "{line}");
     services.pubsub().clear_faults();
     wait_until_counted(&exporter, 1.0).await;
 }

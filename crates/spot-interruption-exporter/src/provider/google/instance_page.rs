@@ -1,7 +1,7 @@
 //! A page of `instances.aggregatedList`.
 //!
-//! What the exporter takes for a complete listing also says which instances are gone, so the [frame](super::page) of an
-//! answer is read strictly, and only the instances in it leniently.
+//! A complete listing also shows which instances are gone. Therefore the [structure](super::page) of a response is
+//! parsed strictly, and only its instances leniently.
 
 use super::page::{Item, Page};
 use crate::instance::Instance;
@@ -20,7 +20,7 @@ impl Item for Instance<'static> {
     }
 }
 
-/// The field mask for all that is read of a page.
+/// Field mask with all fields of a page that are used.
 pub(super) fn fields() -> String {
     let instance = Resource::FIELDS;
     format!("items/*/instances({instance}),items/*/warning/code,nextPageToken,unreachables,warning/code")
@@ -32,12 +32,12 @@ mod tests {
     use crate::instance::InstanceId;
     use crate::inventory::Unseen;
 
-    fn parse(answer: &str) -> InstancePage {
-        InstancePage::aggregated(answer.as_bytes()).unwrap_or_else(|error| panic!("{answer}: {error}"))
+    fn parse(response: &str) -> InstancePage {
+        InstancePage::aggregated(response.as_bytes()).unwrap_or_else(|error| panic!("{response}: {error}"))
     }
 
     #[test]
-    fn instances_are_read_from_every_scope() {
+    fn reads_instances_of_every_zone() {
         let page = parse(
             r#"{"kind": "compute#instanceAggregatedList", "nextPageToken": "Cg", "items": {
                 "zones/b": {"instances": [{"id": "7", "zone": "b", "name": "n"}, {"status": "RUNNING"}, {"id": "8"}]},
@@ -53,12 +53,12 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_reached_is_said() {
+    fn reports_unreachable_zones() {
         let mut zone = Unseen::default();
         zone.add_zone("b");
         let mut everything = Unseen::default();
         everything.add_everything();
-        for (answer, reason, unseen) in [
+        for (response, reason, unseen) in [
             (
                 r#"{"items": {"zones/b": {"warning": {"code": "UNREACHABLE"}}}}"#,
                 "zones/b: UNREACHABLE",
@@ -78,26 +78,26 @@ mod tests {
             ),
             (r#"{"items": {}, "warning": {"code": "UNREACHABLE"}}"#, "UNREACHABLE", &everything),
         ] {
-            let page = parse(answer);
-            assert_eq!((page.reason.as_deref(), &page.unseen), (Some(reason), unseen), "{answer}");
+            let page = parse(response);
+            assert_eq!((page.reason.as_deref(), &page.unseen), (Some(reason), unseen), "{response}");
         }
     }
 
     #[test]
-    fn an_empty_page_is_a_page() {
-        for answer in [
+    fn accepts_an_empty_page() {
+        for response in [
             "{}",
             r#"{"items": {}}"#,
             r#"{"items": null, "nextPageToken": "", "unreachables": [], "warning": {"code": "NO_RESULTS_ON_PAGE"}}"#,
         ] {
-            let page = parse(answer);
-            assert!(page.items.is_empty() && page.next.is_none() && page.unseen.is_empty(), "{answer}");
+            let page = parse(response);
+            assert!(page.items.is_empty() && page.next.is_none() && page.unseen.is_empty(), "{response}");
         }
     }
 
     #[test]
-    fn what_is_no_page_is_refused() {
-        for answer in [
+    fn rejects_a_response_that_is_not_a_page() {
+        for response in [
             "",
             "<html>",
             "null",
@@ -109,8 +109,8 @@ mod tests {
             r#"{"items": {}} trailing"#,
             r#"{"items": {"zones/b": {"instances": [{"id": "7"}"#,
         ] {
-            let error = InstancePage::aggregated(answer.as_bytes()).expect_err(answer);
-            assert!(error.starts_with("the answer is no list of instances: "), "{error}");
+            let error = InstancePage::aggregated(response.as_bytes()).expect_err(response);
+            assert!(error.starts_with("the response is not a list of instances: "), "{error}");
         }
     }
 }

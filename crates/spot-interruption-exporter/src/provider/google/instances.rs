@@ -1,7 +1,7 @@
-//! Lists the instances of every project again and again.
+//! Lists the instances of every project at intervals.
 //!
-//! Each project is a [`Scope`] of its own: listed on its own time, with its own backoff, and failing alone. Four are
-//! listed at the same time. The projects are those that are configured and those that [`Discovery`] finds.
+//! Each project is a separate [`Scope`] with its own schedule, backoff and failures. Four projects are listed at the
+//! same time. The projects are those in the configuration and those that [`Discovery`] finds.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -23,68 +23,68 @@ use crate::metrics::{OwnMetrics, ScopeState};
 use crate::provider::Token;
 use crate::source::Input;
 
-/// The longest that the listing of a project may take, over all its pages.
+/// Maximum time for the listing of a project, all pages included.
 const LISTING_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
-/// The wait before a project that was found, and may not be listed, is listed anew. There can be many of them.
+/// Delay before a discovered project is listed again that may not be listed. There can be many of them.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5 * 60);
 
-/// What `/ready` says of the listings.
+/// The readiness conditions of the listings.
 #[derive(Debug)]
 pub(super) struct Conditions {
-    /// There is a project that is listed, and each was tried.
+    /// At least one project is listed, and each was tried.
     pub(super) listed: Condition,
-    /// Every project is listed as a whole.
+    /// Every project is listed completely.
     pub(super) whole: Condition,
     /// Projects can be discovered.
     pub(super) discovery: Option<Condition>,
 }
 
-/// Lists every project and passes the instances to the pipeline.
+/// Lists the instances of every project and sends them to the pipeline.
 #[derive(Debug)]
-pub(super) struct Resync {
+pub(super) struct InstanceListings {
     pub(super) compute: Compute,
-    /// The time between two listings of a project.
+    /// Interval between two listings of a project.
     pub(super) interval: Duration,
-    /// The projects that are configured.
+    /// The configured projects.
     pub(super) configured: Vec<String>,
     pub(super) discovery: Option<Discovery>,
     pub(super) conditions: Conditions,
     pub(super) metrics: OwnMetrics,
     pub(super) inputs: mpsc::Sender<Input<Token>>,
-    /// Is told what is listed.
+    /// Publishes the scopes that are listed.
     pub(super) listed: watch::Sender<BTreeSet<Scope>>,
-    /// Projects that events are about and that are not listed.
+    /// Projects that events name and that are in no scope.
     pub(super) unlisted: mpsc::UnboundedReceiver<Scope>,
 }
 
-/// The projects, with the listings that run.
+/// The projects with their running listings.
 type Projects = Schedule<Project, Result<Listing, Failure>>;
 
-/// A listing that has ended, of the whole project or of a part.
+/// A finished listing, complete or partial.
 #[derive(Debug)]
 struct Listing {
     instances: usize,
-    /// How many instances it has shown to be gone.
+    /// Number of instances that were removed because the listing did not contain them.
     gone: usize,
-    /// Why it is only a part.
+    /// Why the listing is partial.
     partial: Option<String>,
     took: Duration,
 }
 
-/// A project.
+/// State of a project.
 #[derive(Debug)]
 struct Project {
     is_configured: bool,
-    /// The end of the last listing that did not fail.
+    /// End of the last listing that did not fail.
     listed_at: Option<Timestamp>,
 }
 
-impl Resync {
+impl InstanceListings {
     /// Runs until the pipeline ends.
     ///
     /// # Panics
-    /// With a listing that panicked: a defect of this program.
+    /// If a listing panicked, which is a defect of this program.
     pub(super) async fn run(mut self) {
         let mut projects = Projects::new();
         let mut unlisted = BTreeSet::new();
@@ -99,15 +99,15 @@ impl Resync {
                 let lister = Lister { compute: self.compute.clone(), inputs: self.inputs.clone() };
                 lister.run(scope.clone(), project.is_configured)
             };
-            let searched = async {
+            let count_search = async {
                 match &mut self.discovery {
-                    Some(discovery) => discovery.searched().await,
+                    Some(discovery) => discovery.count_search().await,
                     None => std::future::pending().await,
                 }
             };
             tokio::select! {
-                (scope, listed) = projects.next_ended(list) => self.note(&scope, &mut projects, listed),
-                found = searched => {
+                (scope, listed) = projects.next_result(list) => self.note(&scope, &mut projects, listed),
+                found = count_search => {
                     is_discovered = true;
                     if let Some(found) = self.note_search(found) {
                         self.set_projects(&mut projects, &found);
@@ -131,7 +131,7 @@ impl Resync {
         }
     }
 
-    /// Makes the projects those that are configured and those that were found.
+    /// Sets the projects to the configured and the discovered ones.
     fn set_projects(&self, projects: &mut Projects, found: &BTreeSet<String>) {
         let scopes = |ids: &mut dyn Iterator<Item = &String>| -> BTreeSet<Scope> {
             ids.map(|id| Scope::project(id.as_str())).collect()
@@ -141,12 +141,12 @@ impl Resync {
         let new = |scope: &Scope| Project { is_configured: configured.contains(scope), listed_at: None };
         for gone in projects.set(&all, new) {
             let project = gone.name();
-            tracing::warn!(project, "the project is not found any more and is not listed from now on");
+            tracing::warn!(project, "the project is no longer found and is not listed from now on");
         }
         self.listed.send_replace(all);
     }
 
-    /// Tells the pipeline what is listed.
+    /// Sends the scopes to the pipeline.
     async fn announce(
         &self,
         projects: &Projects,
@@ -156,9 +156,9 @@ impl Resync {
         self.inputs.send(Input::Scopes { scopes, are_more_pending: !is_discovered }).await
     }
 
-    /// Takes note of what came of a search for projects.
+    /// Processes the result of a search for projects.
     fn note_search(&self, found: Result<BTreeSet<String>, Failure>) -> Option<BTreeSet<String>> {
-        self.metrics.searched(found.is_ok());
+        self.metrics.count_search(found.is_ok());
         match found {
             Ok(found) => {
                 tracing::debug!(projects = found.len(), "searched for projects");
@@ -168,7 +168,7 @@ impl Resync {
                 Some(found)
             }
             Err(Failure { reason, .. }) => {
-                tracing::warn!(reason, "cannot search for projects; those that are known stay");
+                tracing::warn!(reason, "cannot search for projects; the known ones stay");
                 if let Some(condition) = &self.conditions.discovery {
                     condition.missing(format!("Cloud Asset API, searching for projects: {reason}"));
                 }
@@ -177,7 +177,7 @@ impl Resync {
         }
     }
 
-    /// Counts and logs what came of a listing, and decides when the next one is due.
+    /// Counts and logs the result of a listing, and schedules the next one.
     fn note(&self, scope: &Scope, projects: &mut Projects, listed: Result<Listing, Failure>) {
         let was_complete = projects.outcome(scope) == Some(&Outcome::Complete);
         let line = match &listed {
@@ -195,13 +195,13 @@ impl Resync {
         if is_refused && projects.get_mut(scope).is_some_and(|project| !project.is_configured) {
             projects.postpone(scope, REFUSED_PAUSE);
         }
-        // One that is not listed any more says nothing.
+        // The project may have been removed meanwhile.
         let Some(project) = projects.get_mut(scope) else { return };
         match listed {
             Ok(Listing { instances, gone, partial, took }) => {
                 let seconds = took.as_secs_f64();
                 project.listed_at = Some(Timestamp::now());
-                self.metrics.resynced(partial.is_none());
+                self.metrics.count_listing(partial.is_none());
                 if let Some(reason) = partial {
                     if line.is_some() {
                         tracing::warn!(
@@ -209,7 +209,7 @@ impl Resync {
                             reason,
                             instances,
                             gone,
-                            "listed a part of the instances"
+                            "listed the instances partially"
                         );
                     }
                 } else if gone > 0 || !was_complete {
@@ -219,7 +219,7 @@ impl Resync {
                 }
             }
             Err(Failure { reason, .. }) => {
-                self.metrics.resync_failed();
+                self.metrics.count_failed_listing();
                 match line {
                     Some(LogLine::StillFailing { failures, .. }) => {
                         tracing::warn!(project = name, reason, failures, "still cannot list all instances");
@@ -231,14 +231,14 @@ impl Resync {
         }
     }
 
-    /// Tells metrics and `/ready` how the projects are.
+    /// Updates metrics and `/ready`.
     fn report(&self, projects: &Projects, were_all_tried: bool) {
         let states = self.metrics.scopes.set(projects.states());
         let complete = states.number(ScopeState::Complete);
         let partial = states.number(ScopeState::Partial);
         let failing = states.number(ScopeState::Failing);
         if let Some(oldest) = projects.iter().filter_map(|(_, project)| project.listed_at).min() {
-            self.metrics.last_resync(oldest);
+            self.metrics.set_last_listing(oldest);
         }
         let failures = projects.problems(|state| state == ScopeState::Failing);
         let number = projects.len();
@@ -266,7 +266,7 @@ impl Resync {
         }
         if partial > 0 {
             let parts = projects.problems(|state| state == ScopeState::Partial);
-            impaired.push(format!("Compute API: {partial} of {number} projects listed in part: {parts}"));
+            impaired.push(format!("Compute API: {partial} of {number} projects listed partially: {parts}"));
         }
         match impaired.is_empty() {
             true => self.conditions.whole.ready(),
@@ -275,14 +275,14 @@ impl Resync {
     }
 }
 
-/// Names the projects that events are about and that are not listed, each once.
+/// Logs the projects that events name and that are not listed, each once.
 fn report_unlisted(unlisted: &mut BTreeSet<Scope>, projects: &Projects) {
     for scope in std::mem::take(unlisted) {
         if !projects.contains(&scope) {
             let project = scope.name();
             tracing::warn!(
                 project,
-                "events come from a project that is not listed: its nodes are known by events only; name it in gcp.projects"
+                "events come from a project that is not listed: its nodes are known by events only; add it to gcp.projects"
             );
         }
     }
@@ -299,14 +299,14 @@ impl Lister {
     async fn run(self, scope: Scope, is_configured: bool) -> Result<Listing, Failure> {
         let started = Instant::now();
         let listed = timeout(LISTING_TIMEOUT, self.list(&scope)).await.unwrap_or_else(|_| {
-            Err(Failure::from(format!("the list has not ended within {} s", LISTING_TIMEOUT.as_secs())))
+            Err(Failure::from(format!("the listing did not end within {} s", LISTING_TIMEOUT.as_secs())))
         });
         let (instances, unseen, partial) = match listed {
             Ok(listed) => listed,
-            // Without the API there are no instances. Of a project that was not asked for, that is no news.
+            // Without the API there are no instances. For a discovered project this is not an error.
             Err(Failure { is_disabled: true, .. }) if !is_configured => (0, Unseen::default(), None),
             Err(failure) => {
-                // Without a pipeline it does not matter.
+                // Without a pipeline the result is not needed.
                 let _ = self.inputs.send(Input::ListingFailed(scope)).await;
                 return Err(failure);
             }
@@ -319,9 +319,10 @@ impl Lister {
         Ok(Listing { instances, gone, partial, took })
     }
 
-    /// Passes on every page and says how many instances there were, and what could not be seen, and why.
+    /// Sends every page to the pipeline. Returns the number of instances, the parts that could not be listed, and the
+    /// reason.
     async fn list(&self, scope: &Scope) -> Result<(usize, Unseen, Option<String>), Failure> {
-        let _ = self.inputs.send(Input::ListingBegun(scope.clone())).await;
+        let _ = self.inputs.send(Input::ListingStarted(scope.clone())).await;
         let (mut count, mut unseen, mut partial) = (0, Unseen::default(), None);
         let mut token = String::new();
         let mut pages = Pages::default();
@@ -333,7 +334,7 @@ impl Lister {
             for instance in &mut page.items {
                 instance.instance.project = Some(scope.name().to_owned().into());
             }
-            let _ = self.inputs.send(Input::Listed(scope.clone(), page.items)).await;
+            let _ = self.inputs.send(Input::ListingPage(scope.clone(), page.items)).await;
             let Some(next) = page.next else { break };
             pages.follow(&next)?;
             token = next;

@@ -1,10 +1,10 @@
-//! What the exporter costs: the release binary as a process, against the simulated Pub/Sub and Compute API in
-//! another one.
+//! Cost of the exporter: runs the release binary as a process against a simulated Pub/Sub and Compute API in the
+//! benchmark's process.
 //!
-//! `cargo bench -p spot-interruption-exporter --bench storm` prints the table of `BENCHMARKS.md`. CPU time and memory
-//! are the exporter's own, from `/proc`. `EXPORTER` names another program to be measured, such as one out of an image.
+//! `cargo bench -p spot-interruption-exporter --bench burst` prints the table of `BENCHMARKS.md`. CPU time and memory
+//! of the exporter are read from `/proc`. The variable `EXPORTER` selects another program, such as one from an image.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for people at a terminal")]
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark run by hand")]
 
 mod exporter;
 
@@ -20,18 +20,18 @@ use tokio::runtime::Runtime;
 use self::exporter::{Exporter, PROJECT, pubsub, subscription, sum, topic};
 
 fn main() {
-    // Cargo runs bench targets in its tests as well, where nobody wants to wait for this.
+    // `cargo test` runs bench targets too; skip the measurement there.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     println!(
-        "| instances | interruptions | state | ready after | idle or seeded | after | peak | CPU a message | messages a second | commits | mean commit | file |"
+        "| instances | interruptions | state | ready after | idle or listed | after | peak | CPU a message | messages a second | commits | mean commit | file |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
     for state in [None, Some(tempfile::tempdir().unwrap())] {
         for (instances, interruptions) in [(0, 0), (20_000, 20_000), (100_000, 0), (100_000, 100_000)] {
-            // Each run begins without what the one before has written.
+            // Each run starts with an empty state directory.
             let state = state.as_ref().map(|state| state.path().join(format!("{instances}-{interruptions}")));
             measure(&runtime, instances, interruptions, state.as_deref());
         }
@@ -44,7 +44,7 @@ fn measure(runtime: &Runtime, instances: u64, interruptions: usize, state: Optio
     let nodes: Vec<Instance> = (1..=instances).map(node).collect();
     compute.insert_all(nodes.clone());
     let mut log = AuditLog::new(PROJECT, 1);
-    let storm: Vec<String> =
+    let burst: Vec<String> =
         nodes.iter().take(interruptions).map(|node| log.preempted(node).to_string()).collect();
 
     let began = Instant::now();
@@ -54,12 +54,12 @@ fn measure(runtime: &Runtime, instances: u64, interruptions: usize, state: Optio
         std::thread::sleep(Duration::from_millis(5));
     }
     let ready = began.elapsed();
-    let seeded = exporter.usage().resident;
+    let listed = exporter.usage().resident;
 
     let cpu = exporter.usage().cpu;
     let began = Instant::now();
     if interruptions > 0 {
-        pubsub.publish(&topic("interruption"), storm).unwrap();
+        pubsub.publish(&topic("interruption"), burst).unwrap();
         let drained = async {
             let drained = subscription("interruption");
             tokio::time::timeout(Duration::from_secs(300), pubsub.wait_until_drained(&drained)).await
@@ -78,7 +78,7 @@ fn measure(runtime: &Runtime, instances: u64, interruptions: usize, state: Optio
         "| {instances} | {interruptions} | {} | {:.2} s | {} | {} | {} | {:.1} us | {:.0} | {commits} | {:.1} ms | {} |",
         if state.is_some() { "durable" } else { "none" },
         ready.as_secs_f64(),
-        mebibytes(seeded),
+        mebibytes(listed),
         mebibytes(exporter.usage().resident),
         mebibytes(exporter.usage().peak),
         each(cpu.as_secs_f64() * 1e6),
@@ -88,7 +88,7 @@ fn measure(runtime: &Runtime, instances: u64, interruptions: usize, state: Optio
     );
 }
 
-/// Twenty clusters with three zones and four node pools each.
+/// A node of one of twenty clusters, with three zones and four node pools each.
 fn node(id: u64) -> Instance {
     let cluster = format!("cluster-{}", id % 20);
     let zone = ["europe-west1-b", "europe-west1-c", "europe-west1-d"][(id % 3) as usize];

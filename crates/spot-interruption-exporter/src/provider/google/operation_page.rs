@@ -1,6 +1,6 @@
-//! A page of `aggregated/operations`, or of a zone's, and what an operation of Compute Engine tells.
+//! A page of the operations of all zones or of one zone, and the event of an operation.
 //!
-//! Like a list of instances, the [frame](super::page) is read strictly and the operations in it leniently.
+//! As for instances, the [structure](super::page) is parsed strictly and the operations leniently.
 
 use std::borrow::Cow;
 
@@ -15,18 +15,18 @@ use crate::event::{Entry, Event};
 use crate::instance::{InstanceId, InstanceRef};
 use crate::lenient::{self, Lenient, Object};
 
-/// The type of an operation that creates something.
+/// Operation type of a creation.
 pub(super) const INSERT: &str = "insert";
 
-/// The fields that are read of an operation.
+/// The fields of an operation that are used.
 const FIELDS: &str = "name,operationType,targetLink,targetId,insertTime,error";
 
-/// The field mask for all that is read of a page.
+/// Field mask with all fields of an aggregated page that are used.
 pub(super) fn aggregated_fields() -> String {
     format!("items/*/operations({FIELDS}),items/*/warning/code,nextPageToken,unreachables,warning/code")
 }
 
-/// The field mask for all that is read of a zone's page.
+/// Field mask with all fields of a zone's page that are used.
 pub(super) fn zone_fields() -> String {
     format!("items({FIELDS}),nextPageToken,warning/code")
 }
@@ -44,7 +44,7 @@ impl Item for Operation {
     }
 }
 
-/// An operation, as far as it says something here.
+/// The fields of an operation that are used.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Operation {
     /// Unique in its project.
@@ -55,7 +55,7 @@ pub(super) struct Operation {
 }
 
 impl Operation {
-    /// The event that it tells of.
+    /// The event of the operation, if it is an interruption or a creation.
     pub(super) fn entry(self, methods: &InterruptionMethods) -> Option<Entry<'static>> {
         let event = match methods.reason(&self.kind) {
             Some(reason) => Event::Interruption { instance: self.instance, reason },
@@ -66,7 +66,7 @@ impl Operation {
     }
 }
 
-/// An operation as the API writes it.
+/// An operation as the API encodes it.
 #[derive(Default)]
 pub(super) struct RawOperation<'a> {
     name: Option<Cow<'a, str>>,
@@ -77,7 +77,7 @@ pub(super) struct RawOperation<'a> {
     error: Object<Anything>,
 }
 
-/// What it says does not matter.
+/// An object whose fields are skipped.
 #[derive(Default)]
 struct Anything;
 
@@ -106,7 +106,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawOperation<'a> {
 }
 
 impl RawOperation<'_> {
-    /// `None` for one that failed, that is about something else than an instance, or that lacks what tells it apart.
+    /// Returns `None` for an operation that failed, that is not about an instance, or that lacks a required field.
     fn into_operation(self) -> Option<Operation> {
         let target = instance_from_path(self.target_link?)?;
         let own = |text: Option<Cow<'_, str>>| text.map(|text| Cow::Owned(text.into_owned()));
@@ -134,7 +134,7 @@ mod tests {
         "1844488190000000001", "status": "DONE", "user": "system", "insertTime": "2025-05-07T08:20:20.201-07:00"}"#;
 
     #[test]
-    fn an_operation_names_an_instance_and_a_time() {
+    fn reads_the_instance_and_time_of_an_operation() {
         let failed = PREEMPTED.replace("\"kind\"", "\"error\": {\"errors\": []}, \"kind\"");
         let disk = PREEMPTED.replace("instances/gke", "disks/gke");
         let text = format!(
@@ -155,20 +155,20 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_reached_is_said() {
-        for (answer, reason) in [
+    fn reports_unreachable_zones() {
+        for (response, reason) in [
             (r#"{"items": {"zones/b": {"warning": {"code": "UNREACHABLE"}}}}"#, "zones/b: UNREACHABLE"),
             (r#"{"unreachables": ["projects/p/zones/b"]}"#, "projects/p/zones/b cannot be reached"),
             (r#"{"warning": {"code": "UNREACHABLE"}}"#, "UNREACHABLE"),
         ] {
-            let page = OperationPage::aggregated(answer.as_bytes()).unwrap();
-            assert!(page.reason.as_deref() == Some(reason) && !page.unseen.is_empty(), "{answer}");
+            let page = OperationPage::aggregated(response.as_bytes()).unwrap();
+            assert!(page.reason.as_deref() == Some(reason) && !page.unseen.is_empty(), "{response}");
         }
         assert_eq!(OperationPage::of_zone(br#"{"items": []}"#).unwrap().reason, None);
-        for answer in ["", "null", "[]", r#"{"items": 7}"#] {
+        for response in ["", "null", "[]", r#"{"items": 7}"#] {
             assert!(
-                OperationPage::aggregated(answer.as_bytes()).is_err()
-                    && OperationPage::of_zone(answer.as_bytes()).is_err()
+                OperationPage::aggregated(response.as_bytes()).is_err()
+                    && OperationPage::of_zone(response.as_bytes()).is_err()
             );
         }
     }
