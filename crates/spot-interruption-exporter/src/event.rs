@@ -167,7 +167,7 @@ impl From<serde_json::Error> for Invalid {
 
 /// Reason of an interruption: an index into [`Reasons`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct InterruptionReason(usize);
+pub struct InterruptionReason(u16);
 
 /// The reasons of interruptions: a closed set, the values of the `reason` label.
 #[derive(Debug, Clone, Default)]
@@ -182,18 +182,19 @@ impl Reasons {
         if index == self.labels.len() {
             self.labels.push(label.into());
         }
-        InterruptionReason(index)
+        // Reasons come from the configuration and from the durable state, so there are few.
+        InterruptionReason(u16::try_from(index).unwrap_or(u16::MAX))
     }
 
     /// All reasons.
     pub fn iter(&self) -> impl Iterator<Item = InterruptionReason> {
-        (0..self.labels.len()).map(InterruptionReason)
+        (0..=u16::MAX).take(self.labels.len()).map(InterruptionReason)
     }
 
     /// The value of the `reason` label.
     #[must_use]
     pub fn label(&self, reason: InterruptionReason) -> &str {
         // A reason of another set may be out of bounds; that must not panic.
-        self.labels.get(reason.0).map_or("", |label| label)
+        self.labels.get(usize::from(reason.0)).map_or("", |label| label)
     }
 }

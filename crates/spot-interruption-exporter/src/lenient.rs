@@ -39,6 +39,22 @@ pub(crate) trait Lenient<'de> {
     }
 }
 
+/// Implements [`Lenient`] for a struct with a lifetime: reads each named JSON field into a field of the struct and skips
+/// all others.
+macro_rules! fields {
+    ($type:ident { $($name:literal => $field:ident),+ $(,)? }) => {
+        impl<'de> $crate::lenient::Lenient<'de> for $type<'de> {
+            fn field<A: ::serde::de::MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
+                match name {
+                    $($name => $crate::lenient::value(object, &mut self.$field),)+
+                    _ => $crate::lenient::skip(object),
+                }
+            }
+        }
+    };
+}
+pub(crate) use fields;
+
 /// An object that records whether it was present.
 #[derive(Debug, Default)]
 pub(crate) struct Object<L> {

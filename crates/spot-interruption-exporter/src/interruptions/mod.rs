@@ -190,6 +190,9 @@ fn to_microseconds(time: Timestamp) -> Timestamp {
 /// Truncates the texts of a reference.
 fn bounded(instance: &CompactRef) -> CompactRef {
     let InstanceRef { id, project, zone, name } = instance.get();
+    if [&project, &zone, &name].into_iter().flatten().all(|text| text.len() <= TEXT_BYTES) {
+        return instance.clone();
+    }
     let [project, zone, name] = [project, zone, name].map(|text| text.map(|text| truncated(&text).into()));
     CompactRef::from(&InstanceRef { id, project, zone, name })
 }

@@ -40,7 +40,8 @@ pub enum Interruption {
     Repeated,
 }
 
-#[derive(Debug)]
+/// An interruption together with its times on this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RecordedLoss {
     pub(super) loss: Loss,
     /// When the event was received.
@@ -76,12 +77,12 @@ impl Inventory {
         let tracked = self.at(key);
         let profile = tracked.profile;
         let created_at = tracked.created_at.and_then(|time| Timestamp::from_microsecond(time.get()).ok());
-        if let Some(lost) = self.losses.get_mut(&key) {
-            if lost.loss.reason.zip(loss.reason).is_some_and(|(before, now)| before != now) {
+        if let Some(RecordedLoss { loss: before, until, .. }) = self.losses.get(key) {
+            if before.reason.zip(loss.reason).is_some_and(|(before, now)| before != now) {
                 return Some(Interruption::Repeated);
             }
-            lost.loss = Loss { at: loss.at.max(lost.loss.at), ..loss };
-            lost.received_at = now;
+            let loss = Loss { at: loss.at.max(before.at), ..loss };
+            self.losses.insert(key, RecordedLoss { loss, received_at: now, until });
             self.mark_changed(key);
             return Some(Interruption::New(Interrupted { profile, created_at: None }));
         }
@@ -101,8 +102,7 @@ impl Inventory {
         reason: InterruptionReason,
         at: Option<Timestamp>,
     ) -> bool {
-        let Some(RecordedLoss { loss, .. }) = self.find(instance).and_then(|key| self.losses.get(&key))
-        else {
+        let Some(RecordedLoss { loss, .. }) = self.find(instance).and_then(|key| self.losses.get(key)) else {
             return false;
         };
         let is_near =
@@ -113,7 +113,7 @@ impl Inventory {
     /// Removes the tombstones that have expired, and instances in no scope without recent activity.
     pub fn expire(&mut self, now: Instant) {
         while let Some(key) = self.tombstones.pop_due(now) {
-            if self.losses.get(&key).is_some_and(|lost| lost.until <= now) {
+            if self.losses.get(key).is_some_and(|lost| lost.until <= now) {
                 self.remove(key);
             }
         }
@@ -137,7 +137,7 @@ impl Inventory {
 
     /// Marks an interrupted instance as running again.
     pub(super) fn mark_running(&mut self, key: InstanceKey) {
-        self.losses.remove(&key);
+        self.losses.remove(key);
         self.update(key, |tracked| tracked.state = InstanceState::Running);
     }
 }

@@ -15,6 +15,7 @@
 
 mod interruption;
 mod listings;
+mod losses;
 mod members;
 mod names;
 mod profile;
@@ -32,6 +33,7 @@ use slab::Slab;
 
 use self::interruption::RecordedLoss;
 pub use self::interruption::{Interrupted, Interruption, Loss};
+use self::losses::Losses;
 use self::members::Members;
 use self::profile::Profiles;
 pub use self::profile::{Profile, ProfileId};
@@ -60,7 +62,7 @@ pub struct Inventory {
     spot_running: Vec<u32>,
     clusters: Clusters,
     /// The losses of interrupted instances.
-    losses: HashMap<InstanceKey, RecordedLoss>,
+    losses: Losses,
     /// When to check whether a tombstone has expired. Entries of instances that run again are ignored.
     tombstones: Timeline<InstanceKey>,
     /// The listed scopes.
@@ -105,7 +107,7 @@ impl Inventory {
             members: Members::default(),
             spot_running: Vec::new(),
             clusters: Clusters::default(),
-            losses: HashMap::new(),
+            losses: Losses::default(),
             tombstones: Timeline::default(),
             scopes: Scopes::one(project),
             unwritten: None,
@@ -172,7 +174,7 @@ impl Inventory {
                 self.insert(instance);
             }
             Some(key) => {
-                let lost_at = self.losses.get(&key).map(|lost| lost.loss.at);
+                let lost_at = self.losses.get(key).map(|lost| lost.loss.at);
                 // Hand-made events have no time and arrive in any order.
                 let is_later = |at: Option<Timestamp>| {
                     at.zip(instance.created_at).is_some_and(|(lost, created)| created > lost)
@@ -202,7 +204,7 @@ impl Inventory {
             return self.supersede_holder(instance);
         }
         let Some(key) = self.find(&instance.instance) else { return self.insert(instance) };
-        let lost = self.losses.get(&key);
+        let lost = self.losses.get(key);
         if instance.running && listing.zip(lost).is_some_and(|(listing, lost)| lost.is_before(listing)) {
             self.mark_running(key);
         }
@@ -351,7 +353,7 @@ impl Inventory {
         self.unindex_name(key);
         self.mark_stopped(key);
         self.mark_changed(key);
-        self.losses.remove(&key);
+        self.losses.remove(key);
         self.scopes.forget(key);
         let tracked = self.tracked.remove(key as usize);
         self.members.remove(tracked.profile, key);

@@ -174,7 +174,7 @@ impl Inventory {
                 state: tracked.state,
                 spot: tracked.spot,
                 is_project_known: tracked.is_project_known,
-                loss: self.losses.get(&key).map(|lost| lost.loss),
+                loss: self.losses.get(key).map(|lost| lost.loss),
             })
         };
         let changes = InventoryChanges {

@@ -1,5 +1,6 @@
 //! The scopes of listings, and the instances in no scope.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
@@ -26,6 +27,13 @@ impl Scope {
     /// The id of the project.
     #[must_use]
     pub fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A scope hashes and compares like its project id.
+impl Borrow<str> for Scope {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }
@@ -123,8 +131,7 @@ impl Scopes {
     }
 
     pub(super) fn contains(&self, project: &str) -> bool {
-        // A linear search: scopes are few, and new profiles are rare.
-        self.listings.keys().any(|scope| scope.name() == project)
+        self.listings.contains_key(project)
     }
 
     /// Whether a listing covers instances of a profile. With more than one scope, the project must be known.
@@ -154,8 +161,8 @@ impl Scopes {
     /// Notes a project. If it is in no scope, it is reported once.
     pub(super) fn note_project(&mut self, project: &str) {
         if self.unlisted_projects.len() < MAX_UNLISTED
-            && !self.unlisted_projects.contains(project)
             && !self.contains(project)
+            && !self.unlisted_projects.contains(project)
         {
             self.unlisted_projects.insert(project.into());
             self.unreported.push(Scope::project(project));

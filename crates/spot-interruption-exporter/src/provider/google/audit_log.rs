@@ -67,7 +67,10 @@ pub(super) fn parse_with<'a>(
     lenient::document(&mut json, &mut entry)?;
     json.end()?;
 
-    let Object { is_there: true, fields: mut entry } = entry else { return Err(NOT_AN_OBJECT) };
+    if !entry.is_there {
+        return Err(NOT_AN_OBJECT);
+    }
+    let entry = &mut entry.fields;
     if !entry.payload.is_there {
         return Err(NO_PROTO_PAYLOAD);
     }
@@ -75,13 +78,13 @@ pub(super) fn parse_with<'a>(
     let timestamp = entry.timestamp.take().and_then(|time| time.parse().ok());
     let event = match (methods.reason(&method), Creation::of(&method)) {
         (Some(reason), _) => {
-            let instance = instance(&mut entry, numbers).ok_or(NO_INSTANCE)?;
+            let instance = instance(entry, numbers).ok_or(NO_INSTANCE)?;
             Event::Interruption { instance, reason }
         }
-        (None, Some(kind)) => creation(&mut entry, kind, timestamp, numbers)?,
+        (None, Some(kind)) => creation(entry, kind, timestamp, numbers)?,
         (None, None) => Event::Ignored(Ignored::OtherMethod),
     };
-    Ok(Entry { insert_id: entry.insert_id, operation_id: entry.operation.id, timestamp, event })
+    Ok(Entry { insert_id: entry.insert_id.take(), operation_id: entry.operation.id.take(), timestamp, event })
 }
 
 /// The methods that count as interruptions, each with its value of the `reason` label.
@@ -295,18 +298,13 @@ struct RawEntry<'a> {
     payload: Object<Payload<'a>>,
 }
 
-impl<'de> Lenient<'de> for RawEntry<'de> {
-    fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
-        match name {
-            "insertId" => lenient::value(object, &mut self.insert_id),
-            "timestamp" => lenient::value(object, &mut self.timestamp),
-            "operation" => lenient::value(object, &mut self.operation),
-            "resource" => lenient::value(object, &mut self.resource),
-            "protoPayload" => lenient::value(object, &mut self.payload),
-            _ => lenient::skip(object),
-        }
-    }
-}
+lenient::fields!(RawEntry {
+    "insertId" => insert_id,
+    "timestamp" => timestamp,
+    "operation" => operation,
+    "resource" => resource,
+    "protoPayload" => payload,
+});
 
 #[derive(Default)]
 struct Operation<'a> {
@@ -314,29 +312,14 @@ struct Operation<'a> {
     last: bool,
 }
 
-impl<'de> Lenient<'de> for Operation<'de> {
-    fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
-        match name {
-            "id" => lenient::value(object, &mut self.id),
-            "last" => lenient::value(object, &mut self.last),
-            _ => lenient::skip(object),
-        }
-    }
-}
+lenient::fields!(Operation { "id" => id, "last" => last });
 
 #[derive(Default)]
 struct MonitoredResource<'a> {
     labels: ResourceLabels<'a>,
 }
 
-impl<'de> Lenient<'de> for MonitoredResource<'de> {
-    fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
-        match name {
-            "labels" => lenient::value(object, &mut self.labels),
-            _ => lenient::skip(object),
-        }
-    }
-}
+lenient::fields!(MonitoredResource { "labels" => labels });
 
 #[derive(Default)]
 struct ResourceLabels<'a> {
@@ -345,16 +328,11 @@ struct ResourceLabels<'a> {
     zone: Option<Cow<'a, str>>,
 }
 
-impl<'de> Lenient<'de> for ResourceLabels<'de> {
-    fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
-        match name {
-            "instance_id" => lenient::value(object, &mut self.instance_id),
-            "project_id" => lenient::value(object, &mut self.project_id),
-            "zone" => lenient::value(object, &mut self.zone),
-            _ => lenient::skip(object),
-        }
-    }
-}
+lenient::fields!(ResourceLabels {
+    "instance_id" => instance_id,
+    "project_id" => project_id,
+    "zone" => zone,
+});
 
 #[derive(Default)]
 struct Payload<'a> {
@@ -365,18 +343,13 @@ struct Payload<'a> {
     response: Response<'a>,
 }
 
-impl<'de> Lenient<'de> for Payload<'de> {
-    fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
-        match name {
-            "methodName" => lenient::value(object, &mut self.method),
-            "resourceName" => lenient::value(object, &mut self.resource_name),
-            "status" => lenient::value(object, &mut self.status),
-            "request" => lenient::value(object, &mut self.request),
-            "response" => lenient::value(object, &mut self.response),
-            _ => lenient::skip(object),
-        }
-    }
-}
+lenient::fields!(Payload {
+    "methodName" => method,
+    "resourceName" => resource_name,
+    "status" => status,
+    "request" => request,
+    "response" => response,
+});
 
 #[derive(Default)]
 struct Status<'a> {
@@ -384,15 +357,7 @@ struct Status<'a> {
     message: Option<Cow<'a, str>>,
 }
 
-impl<'de> Lenient<'de> for Status<'de> {
-    fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
-        match name {
-            "code" => lenient::value(object, &mut self.code),
-            "message" => lenient::value(object, &mut self.message),
-            _ => lenient::skip(object),
-        }
-    }
-}
+lenient::fields!(Status { "code" => code, "message" => message });
 
 impl<'de> Lenient<'de> for Option<i64> {
     fn text(&mut self, text: Cow<'de, str>) {
@@ -429,12 +394,4 @@ struct Response<'a> {
     target_id: Option<InstanceId>,
 }
 
-impl<'de> Lenient<'de> for Response<'de> {
-    fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
-        match name {
-            "targetLink" => lenient::value(object, &mut self.target_link),
-            "targetId" => lenient::value(object, &mut self.target_id),
-            _ => lenient::skip(object),
-        }
-    }
-}
+lenient::fields!(Response { "targetLink" => target_link, "targetId" => target_id });

@@ -5,7 +5,6 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use serde::de::MapAccess;
 use serde::{Deserialize, Deserializer};
 
 use super::audit_log::InterruptionMethods;
@@ -83,19 +82,14 @@ struct Anything;
 
 impl Lenient<'_> for Anything {}
 
-impl<'de> Lenient<'de> for RawOperation<'de> {
-    fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
-        match name {
-            "name" => lenient::value(object, &mut self.name),
-            "operationType" => lenient::value(object, &mut self.kind),
-            "targetLink" => lenient::value(object, &mut self.target_link),
-            "targetId" => lenient::value(object, &mut self.target_id),
-            "insertTime" => lenient::value(object, &mut self.insert_time),
-            "error" => lenient::value(object, &mut self.error),
-            _ => lenient::skip(object),
-        }
-    }
-}
+lenient::fields!(RawOperation {
+    "name" => name,
+    "operationType" => kind,
+    "targetLink" => target_link,
+    "targetId" => target_id,
+    "insertTime" => insert_time,
+    "error" => error,
+});
 
 impl<'de: 'a, 'a> Deserialize<'de> for RawOperation<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -84,22 +84,17 @@ impl<'a> Resource<'a> {
     }
 }
 
-impl<'de> Lenient<'de> for Resource<'de> {
-    fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
-        match name {
-            "id" => lenient::value(object, &mut self.id),
-            "name" => lenient::value(object, &mut self.name),
-            "zone" => lenient::value(object, &mut self.zone),
-            "selfLink" => lenient::value(object, &mut self.self_link),
-            "machineType" => lenient::value(object, &mut self.machine_type),
-            "creationTimestamp" => lenient::value(object, &mut self.creation_timestamp),
-            "status" => lenient::value(object, &mut self.status),
-            "labels" => lenient::value(object, &mut self.labels),
-            "scheduling" => lenient::value(object, &mut self.scheduling),
-            _ => lenient::skip(object),
-        }
-    }
-}
+lenient::fields!(Resource {
+    "id" => id,
+    "name" => name,
+    "zone" => zone,
+    "selfLink" => self_link,
+    "machineType" => machine_type,
+    "creationTimestamp" => creation_timestamp,
+    "status" => status,
+    "labels" => labels,
+    "scheduling" => scheduling,
+});
 
 impl<'de: 'a, 'a> Deserialize<'de> for Resource<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -137,15 +132,7 @@ impl Scheduling<'_> {
     }
 }
 
-impl<'de> Lenient<'de> for Scheduling<'de> {
-    fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
-        match name {
-            "provisioningModel" => lenient::value(object, &mut self.provisioning_model),
-            "preemptible" => lenient::value(object, &mut self.preemptible),
-            _ => lenient::skip(object),
-        }
-    }
-}
+lenient::fields!(Scheduling { "provisioningModel" => provisioning_model, "preemptible" => preemptible });
 
 /// Whether an instance with this status is running or starting.
 fn is_running(status: &str) -> bool {
@@ -239,12 +226,4 @@ struct Pair<'a> {
     value: Option<Cow<'a, str>>,
 }
 
-impl<'de> Lenient<'de> for Pair<'de> {
-    fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
-        match name {
-            "key" => lenient::value(object, &mut self.key),
-            "value" => lenient::value(object, &mut self.value),
-            _ => lenient::skip(object),
-        }
-    }
-}
+lenient::fields!(Pair { "key" => key, "value" => value });

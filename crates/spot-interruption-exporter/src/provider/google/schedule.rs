@@ -79,7 +79,8 @@ impl<T, R: Send + 'static> Schedule<T, R> {
 
     /// Sets the projects. New ones are due immediately. Returns those that were removed.
     pub(super) fn set(&mut self, scopes: &BTreeSet<Scope>, new: impl Fn(&Scope) -> T) -> Vec<Scope> {
-        let gone: Vec<Scope> = self.entries.keys().filter(|scope| !scopes.contains(scope)).cloned().collect();
+        let gone: Vec<Scope> =
+            self.entries.keys().filter(|scope| !scopes.contains(*scope)).cloned().collect();
         self.entries.retain(|scope, _| scopes.contains(scope));
         for scope in scopes {
             self.entries.entry(scope.clone()).or_insert_with(|| Entry {
