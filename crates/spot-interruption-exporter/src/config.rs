@@ -122,14 +122,14 @@ impl Config {
         settings.extend([
             option("prometheus.port", "Port to serve metrics on, on every interface")
                 .default(DEFAULT_PORT.to_string()),
-            option("prometheus.address", "Address to serve metrics on; wins over the port")
+            option("prometheus.address", "Address to serve metrics on; overrides prometheus.port")
                 .list_flag("web.listen-address")
                 .value_name("ADDRESS"),
             option("prometheus.path", "Path of the metrics")
                 .flag("web.telemetry-path")
                 .value_name("PATH")
                 .default(DEFAULT_PATH),
-            option("prometheus.cluster_label", "Name of the label that names the cluster")
+            option("prometheus.cluster_label", "Name of the label for the cluster")
                 .default(DEFAULT_CLUSTER_LABEL),
             option(
                 "state.path",

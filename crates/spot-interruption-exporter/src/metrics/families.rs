@@ -78,13 +78,13 @@ impl<T: fmt::Debug + Send + 'static> Collector for StateFamilies<T> {
         counters(
             encoder,
             "spot_creation_failures",
-            "Creations of spot nodes that failed, by what was to be created and why",
+            "Failed creations of spot nodes, by cluster, node pool, machine type, zone and reason",
             labels.failures(ledger, profiles, shown),
         )?;
         gauges(
             encoder,
             "spot_instances",
-            "Spot instances that are known to run",
+            "Running spot instances",
             profiles
                 .iter()
                 .zip(inventory.spot_running())

@@ -104,7 +104,7 @@ impl OwnMetrics {
         );
         registry.register(
             "spot_interruption_exporter_last_resync_timestamp_seconds",
-            "End of the last listing of all instances that did not fail, of the project with the oldest one, in Unix seconds; 0 before the first",
+            "Oldest of the times at which each project's instances were last listed successfully, in seconds since 1970; 0 before the first",
             metrics.set_last_listing.clone(),
         );
         registry.register(

@@ -140,14 +140,17 @@ impl GoogleConfig {
     /// The settings of these options.
     pub(crate) fn settings(option: impl Fn(&'static str, &'static str) -> Setting) -> Vec<Setting> {
         vec![
-            option("project_name", "Id of the project whose instances are watched (required)"),
+            option(
+                "project_name",
+                "Id of a project that is always listed; short subscription names and the durable state belong to it (required)",
+            ),
             option(
                 "pubsub.instance_creation_subscription_name",
-                "Subscription of creation events, a name or projects/P/subscriptions/S; without the two, operations are the source",
+                "Subscription of creation events: a name, or projects/P/subscriptions/S. Set both subscriptions or neither; without them, operations are the source",
             ),
             option(
                 "pubsub.instance_interruption_subscription_name",
-                "Subscription of interruption events, a name or projects/P/subscriptions/S",
+                "Subscription of interruption events: a name, or projects/P/subscriptions/S",
             ),
             option(
                 "pubsub.endpoint",
@@ -170,7 +173,7 @@ impl GoogleConfig {
             ),
             option(
                 "gcp.projects",
-                "Ids of further projects whose instances are listed; a list, separated by commas in the variable",
+                "Ids of further projects to list; a list, separated by commas in the variable",
             ),
             option(
                 "gcp.discover",
@@ -179,7 +182,7 @@ impl GoogleConfig {
             ),
             option(
                 "gcp.discover_query",
-                "Query that narrows the search for those projects, in Cloud Asset Inventory's language: labels.env:prod",
+                "Query that narrows the search for those projects, in the syntax of Cloud Asset Inventory, for example labels.env:prod",
             ),
             option(
                 "gcp.asset_endpoint",
