@@ -1,7 +1,7 @@
-//! Between being recorded and counting: with durable state, what the pipeline has recorded is written down first.
+//! With durable state, what the pipeline records is committed before it is counted.
 //!
-//! What is recorded while a commit runs is gathered for the next one. Nothing is acknowledged before it is safe, and the
-//! queues deliver no more than they let be outstanding.
+//! What is recorded while a commit runs is gathered for the next one. Messages are acknowledged after their commit. The
+//! memory is bounded, because the queues limit the number of unacknowledged messages.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -18,19 +18,19 @@ use crate::ledger::Ledger;
 use crate::metrics::OwnMetrics;
 use crate::state::{PipelineState, SharedState};
 
-/// Where batches are written down.
+/// A store of this exporter's batches.
 pub trait Commit: durable::Commit<Batch = Batch> {}
 
 impl<S: durable::Commit<Batch = Batch>> Commit for S {}
 
-/// What is recorded, and does not count yet.
+/// What is recorded but not committed yet.
 #[derive(Debug)]
 pub struct Gathered<T> {
     /// The counts.
     pub ledger: Ledger,
-    /// The messages that they come from.
+    /// The messages to acknowledge after the commit.
     pub deliveries: Vec<T>,
-    /// How far the operations of scopes are dealt with.
+    /// By scope, the time up to which its operations are processed.
     pub cursors: BTreeMap<Scope, Timestamp>,
 }
 
@@ -41,16 +41,16 @@ impl<T> Default for Gathered<T> {
 }
 
 impl<T> Gathered<T> {
-    /// Whether there is something to write.
-    fn is_wanted(&self, state: &SharedState<T>) -> bool {
+    /// Returns whether there is something to commit.
+    fn has_changes(&self, state: &SharedState<T>) -> bool {
         !self.deliveries.is_empty()
             || !self.cursors.is_empty()
             || state.lock().attribution.inventory().has_changes()
     }
 
-    /// Takes what is to be written now, and what waits until it is safe.
+    /// Takes the batch to commit, and what waits for the commit.
     fn take(&mut self, state: &SharedState<T>, now: std::time::Instant) -> Option<(Batch, Pending<T>)> {
-        if !self.is_wanted(state) {
+        if !self.has_changes(state) {
             return None;
         }
         let Self { ledger, deliveries, cursors } = mem::take(self);
@@ -62,7 +62,7 @@ impl<T> Gathered<T> {
     }
 }
 
-/// What waits for a commit.
+/// What waits for the running commit.
 #[derive(Debug)]
 struct Pending<T> {
     deliveries: Vec<T>,
@@ -70,7 +70,7 @@ struct Pending<T> {
 }
 
 impl<T> Pending<T> {
-    /// Counts what is safe now, and returns its tickets.
+    /// Counts the committed batch, and returns the messages to acknowledge.
     fn count(self, batch: &Batch, state: &SharedState<T>) -> Vec<T> {
         let mut state = state.lock();
         state.ledger.add(&batch.ledger);
@@ -79,51 +79,51 @@ impl<T> Pending<T> {
     }
 }
 
-/// Writes down what is recorded. `T` is a message's ticket, `S` is where it is written.
+/// Commits what is recorded. `T` identifies a message to acknowledge, `S` is the store.
 #[derive(Debug)]
 pub struct Journal<T, S: Commit = Store>(durable::Journal<Pending<T>, S>);
 
 impl<T, S: Commit> Journal<T, S> {
-    /// Writes into a store. The condition holds for as long as that succeeds.
+    /// Creates a journal for a store. `condition` is ready while commits succeed.
     pub fn new(store: S, condition: Condition, metrics: &OwnMetrics) -> Self {
         Self(durable::Journal::new(store, condition, metrics.state.clone()))
     }
 
-    /// Whether everything that was passed to it is safe.
+    /// Returns whether no commit is running or waiting for a retry.
     pub(crate) fn is_idle(&self) -> bool {
         self.0.is_idle()
     }
 
-    /// When [`proceed`](Self::proceed) has a commit to begin, if nothing happens before.
+    /// Returns when to call [`start_if_due`](Self::start_if_due) next, or `None` if no commit is to be started.
     pub(crate) fn next_commit(&self, gathered: &Gathered<T>, state: &SharedState<T>) -> Option<Instant> {
-        self.0.next_commit(gathered.is_wanted(state))
+        self.0.next_commit(gathered.has_changes(state))
     }
 
-    /// Begins a commit of what is gathered, if it is time for one.
-    pub(crate) fn proceed(&mut self, gathered: &mut Gathered<T>, state: &SharedState<T>) {
+    /// Starts a commit of what is gathered, if one is due.
+    pub(crate) fn start_if_due(&mut self, gathered: &mut Gathered<T>, state: &SharedState<T>) {
         self.0.start_if_due(|now| gathered.take(state, now));
     }
 
-    /// Completes when the commit that runs has ended, and returns the tickets of what is safe now. Without one it
-    /// never does. May be dropped and called again.
+    /// Waits until the running commit finishes, and returns the messages to acknowledge; none if the commit failed. Never
+    /// completes if no commit is running. Cancel safe.
     ///
     /// # Panics
-    /// With the commit, if that panicked.
+    /// Panics if the commit panicked.
     pub(crate) async fn committed(&mut self, state: &SharedState<T>) -> Vec<T> {
         let committed = self.0.committed().await;
         committed.map(|(batch, pending)| pending.count(&batch, state)).unwrap_or_default()
     }
 
-    /// Writes down what is left, once, and returns the tickets of what is safe.
+    /// Commits what is left, with one attempt, and returns the messages to acknowledge.
     pub(crate) async fn finish(self, mut gathered: Gathered<T>, state: &SharedState<T>) -> Vec<T> {
-        let mut safe = Vec::new();
-        let is_safe = self.0.finish(
+        let mut committed = Vec::new();
+        let is_complete = self.0.finish(
             |now| gathered.take(state, now),
-            |batch, pending| safe.extend(pending.count(&batch, state)),
+            |batch, pending| committed.extend(pending.count(&batch, state)),
         );
-        if !is_safe.await {
-            tracing::warn!("the last events could not be written; their messages will come again");
+        if !is_complete.await {
+            tracing::warn!("the last events could not be committed; their messages will be redelivered");
         }
-        safe
+        committed
     }
 }

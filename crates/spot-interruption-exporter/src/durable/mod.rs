@@ -1,4 +1,4 @@
-//! Durable state: what is known and counted, kept on disk by [`exporter_common::durable`].
+//! Durable state: the inventory, the counts and the ids of events, stored on disk by [`exporter_common::durable`].
 
 pub mod journal;
 mod recent;

@@ -1,5 +1,5 @@
-//! The last interruptions by name. Each has one of a fixed number of places, and the newest takes that of the oldest, so
-//! the table never grows beyond what the page shows, and a commit writes what is new.
+//! The table of recent interruptions: a ring buffer with as many rows as the page shows. A new row replaces the oldest
+//! one, so the table does not grow and a commit writes only new rows.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use crate::interruptions::{CAPACITY, Interruption, Recent, RecentChanges};
 use crate::inventory::ProfileId;
 use crate::source::Queue;
 
-/// By place: the number, the instance's id, its project, zone and name, the times of the event and of the decision in
-/// microseconds since 1970, the profile, the reason, the lifetime in seconds, the queue, and why it belongs to no known
-/// cluster. Files of 0.1.0 do not have it.
+/// By index: the number, the instance's id, its project, zone and name, the times of the event and of the decision in
+/// microseconds since 1970, the profile, the reason, the lifetime in seconds, the queue, and why the cluster is unknown.
+/// Files of version 0.1.0 lack this table.
 const RECENT: TableDefinition<'_, u32, RecentRow<'_>> = TableDefinition::new("recent_interruptions");
 type RecentRow<'a> = (
     u64,
@@ -31,6 +31,7 @@ type RecentRow<'a> = (
     Option<&'a str>,
 );
 
+/// Writes the new rows.
 pub(super) fn write(
     transaction: &WriteTransaction,
     changes: &RecentChanges,
@@ -61,7 +62,7 @@ pub(super) fn write(
     Ok(())
 }
 
-/// What was written. Reasons that `reasons` lacks are added to it.
+/// Reads the table. Adds unknown reasons to `reasons`.
 pub(super) fn read(
     transaction: &ReadTransaction,
     profiles: usize,
@@ -70,17 +71,17 @@ pub(super) fn read(
     let Some(table) = open_if_exists(transaction, RECENT)? else { return Ok(Recent::default()) };
     let mut rows = Vec::new();
     for row in table.iter()? {
-        let (place, row) = row?;
+        let (index, row) = row?;
         let row = row.value();
         let number = row.0;
         let interruption = interruption(row, profiles, reasons)
-            .ok_or_else(|| StoreError::Record(format!("interruption {} of the page", place.value())))?;
+            .ok_or_else(|| StoreError::Record(format!("interruption {} of the page", index.value())))?;
         rows.push((number, interruption));
     }
     Ok(Recent::restore(rows))
 }
 
-/// `None` for a row that nobody has written.
+/// Converts a row. Returns `None` if it is invalid.
 fn interruption(row: RecentRow<'_>, profiles: usize, reasons: &mut Reasons) -> Option<Interruption> {
     let (_, id, texts, at, decided_at, profile, reason, lifetime, queue, cause) = row;
     let [project, zone, name] = texts.map(|text| (!text.is_empty()).then_some(text.into()));

@@ -1,4 +1,4 @@
-//! Opening what is known and counted, and what a commit of it is.
+//! Opens the durable state, and defines the data of one commit.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,18 +17,18 @@ use crate::ledger::Ledger;
 /// An open state directory.
 pub type Store = durable::Store<StateTables>;
 
-/// One commit's worth.
+/// The data of one commit.
 #[derive(Debug)]
 pub struct Batch {
-    /// What is to be counted.
+    /// The counts to add.
     pub ledger: Ledger,
-    /// What has become different.
+    /// The changes of inventory and ids.
     pub changes: Changes,
-    /// How far the operations of scopes are dealt with.
+    /// By scope, the time up to which its operations are processed.
     pub cursors: BTreeMap<Scope, Timestamp>,
-    /// Interruptions that were not written before.
+    /// The new rows of the table of recent interruptions.
     pub recent: RecentChanges,
-    /// The moment of the attempt to write it.
+    /// The time of the current attempt to write it.
     pub now: Instant,
 }
 
@@ -37,7 +37,7 @@ impl durable::Batch for Batch {
         self.now
     }
 
-    /// The windows of ids begin now, and not when the first attempt failed.
+    /// Delays the expiry of ids, because their windows start with the commit.
     fn renew(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.now);
         let Changes { interruptions, creations, by_message, operations, .. } = &mut self.changes;
@@ -48,26 +48,26 @@ impl durable::Batch for Batch {
     }
 }
 
-/// What was opened.
+/// The opened state.
 #[derive(Debug)]
 pub struct Opened<T> {
-    /// Where it goes on.
+    /// The store for further commits.
     pub store: Store,
-    /// What was known.
+    /// The inventory and the ids of events.
     pub attribution: Attribution<T>,
-    /// What was counted.
+    /// The counts.
     pub ledger: Ledger,
-    /// How far the operations of scopes are dealt with.
+    /// By scope, the time up to which its operations are processed.
     pub cursors: BTreeMap<Scope, Timestamp>,
-    /// The last interruptions by name.
+    /// The recent interruptions.
     pub recent: Recent,
 }
 
-/// Opens a directory, or makes it, and reads what it holds. Reasons that are counted there and not configured any more
-/// are added to `reasons`.
+/// Opens a directory, or creates it, and reads its state. Adds stored reasons that are not configured any more to
+/// `reasons`. An unusable file is set aside, which is logged.
 ///
 /// # Errors
-/// The directory cannot be used. A file in it that cannot be believed is no error: it is set aside, and logged.
+/// Returns an error if the directory cannot be used, is in use, or belongs to another project.
 pub fn open<T>(
     directory: &Path,
     settings: &Settings,
@@ -75,7 +75,7 @@ pub fn open<T>(
     now: Instant,
 ) -> Result<Opened<T>, durable::OpenError> {
     let opened = Store::open(directory, &settings.project, now, |transaction, clock| {
-        // What a failed attempt has learned is forgotten with it.
+        // A clone, so that a failed attempt does not add reasons.
         let mut extended = reasons.clone();
         let Contents { record, ledger, cursors, recent } = tables::read(transaction, clock, &mut extended)?;
         let attribution = Attribution::restore(settings.clone(), record, now)

@@ -1,4 +1,4 @@
-//! What the database holds, row by row.
+//! The tables of the durable state.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -9,9 +9,7 @@ use exporter_common::durable::{
     write_timeline,
 };
 use jiff::Timestamp;
-use redb::{
-    Key as TableKey, ReadTransaction, ReadableTable, Table, TableDefinition, Value, WriteTransaction,
-};
+use redb::{Key, ReadTransaction, ReadableTable, Table, TableDefinition, Value, WriteTransaction};
 
 use super::recent;
 use super::store::Batch;
@@ -26,23 +24,23 @@ use crate::inventory::{
 };
 use crate::ledger::{Interruptions, Ledger, OUTCOMES, Tally};
 
-/// Further numbers beside those of every store.
-const KEY: [&str; 2] = ["hash_key_0", "hash_key_1"];
+/// Names of this exporter's numbers, in addition to those of every store.
+const HASH_KEY: [&str; 2] = ["hash_key_0", "hash_key_1"];
 const UNATTRIBUTED: &str = "unattributed";
 
-/// By number: cluster, location, node pool, machine type, zone and project.
+/// Profiles by number: cluster, location, node pool, machine type, zone and project.
 const PROFILES: TableDefinition<'_, u32, [&str; 6]> = TableDefinition::new("profiles");
 
-/// By number.
+/// Clusters by number.
 const CLUSTERS: TableDefinition<'_, u32, &str> = TableDefinition::new("clusters");
 
-/// By position: the instance's id, name, whether it has the name, creation in microseconds since 1970, profile, state,
+/// Instances by key: id, name, whether the instance has the name, creation in microseconds since 1970, profile, state,
 /// whether it is a spot instance, whether its project is known.
 const INSTANCES: TableDefinition<'_, InstanceKey, InstanceRow<'_>> = TableDefinition::new("instances");
 type InstanceRow<'a> = (Option<u64>, &'a str, bool, Option<i64>, u32, u8, bool, bool);
 
-/// By position of an interrupted instance: the reason, and the time in microseconds since 1970. Version 0.1.0 had no such
-/// table and does not miss it, so it changes nothing about the version of the others.
+/// By key of an interrupted instance: the reason, and the time in microseconds since 1970. Files of version 0.1.0 lack
+/// this table. Version 0.1.0 also ignores it, so the version of the tables is unchanged.
 const LOSSES: TableDefinition<'_, InstanceKey, LossRow<'_>> = TableDefinition::new("losses");
 type LossRow<'a> = (&'a str, Option<i64>);
 
@@ -50,26 +48,27 @@ type LossRow<'a> = (&'a str, Option<i64>);
 const TOMBSTONES: u8 = 0;
 const INTERRUPTION_IDS: u8 = 1;
 const CREATION_IDS: u8 = 2;
-const TOLD_IDS: u8 = 3;
+const MESSAGE_IDS: u8 = 3;
 const OPERATION_IDS: u8 = 4;
 
-/// By profile and reason: how many, and the sum and the buckets of lifetimes.
+/// Interruptions by profile and reason: count, and the sum and buckets of lifetimes.
 const INTERRUPTIONS: TableDefinition<'_, (u32, &str), (u64, f64, [u64; 13])> =
     TableDefinition::new("interruptions");
 
-/// By profile and reason: how many creations failed. Files of 0.1.0 do not have it.
+/// Failed creations by profile and reason. Files of version 0.1.0 lack this table.
 const CREATION_FAILURES: TableDefinition<'_, (u32, &str), u64> = TableDefinition::new("creation_failures");
 
-/// Sum and buckets of the times of delivery.
+/// Sum and buckets of delivery times.
 const DELIVERY: TableDefinition<'_, (), (f64, [u64; 13])> = TableDefinition::new("delivery");
 
-/// By source and outcome.
+/// Numbers of messages by source and outcome.
 const MESSAGES: TableDefinition<'_, (u8, &str), u64> = TableDefinition::new("messages");
 
-/// By scope: up to when its operations are dealt with, in microseconds since 1970. Files of 0.1.0 do not have it.
+/// By scope: the time up to which its operations are processed, in microseconds since 1970. Files of version 0.1.0 lack
+/// this table.
 const CURSORS: TableDefinition<'_, &str, i64> = TableDefinition::new("cursors");
 
-/// What writes to the tables.
+/// Creates and writes the tables.
 #[derive(Debug)]
 pub struct StateTables {
     pub(super) reasons: Reasons,
@@ -84,7 +83,7 @@ impl Tables for StateTables {
     fn create(transaction: &WriteTransaction) -> Result<(), StoreError> {
         let HashKey(first, second) = HashKey::random();
         let mut numbers = transaction.open_table(NUMBERS)?;
-        for (name, number) in [(KEY[0], first), (KEY[1], second), (UNATTRIBUTED, 0)] {
+        for (name, number) in [(HASH_KEY[0], first), (HASH_KEY[1], second), (UNATTRIBUTED, 0)] {
             numbers.insert(name, number)?;
         }
         transaction.open_table(PROFILES)?;
@@ -105,7 +104,7 @@ impl Tables for StateTables {
         write_timeline(transaction, TOMBSTONES, &inventory.tombstones, clock)?;
         write_timeline(transaction, INTERRUPTION_IDS, interruptions, clock)?;
         write_timeline(transaction, CREATION_IDS, creations, clock)?;
-        write_timeline(transaction, TOLD_IDS, by_message, clock)?;
+        write_timeline(transaction, MESSAGE_IDS, by_message, clock)?;
         write_timeline(transaction, OPERATION_IDS, operations, clock)?;
         let mut cursors = transaction.open_table(CURSORS)?;
         for (scope, cursor) in &batch.cursors {
@@ -116,7 +115,7 @@ impl Tables for StateTables {
     }
 }
 
-/// What the tables hold.
+/// The content of the tables.
 pub(super) struct Contents {
     pub(super) record: Record,
     pub(super) ledger: Ledger,
@@ -124,7 +123,7 @@ pub(super) struct Contents {
     pub(super) recent: Recent,
 }
 
-/// Everything that is known and counted. Reasons that `reasons` lacks are added to it.
+/// Reads all tables. Adds unknown reasons to `reasons`.
 pub(super) fn read(
     transaction: &ReadTransaction,
     clock: &Clock,
@@ -149,10 +148,10 @@ pub(super) fn read(
     };
     let ids = |timeline| read_timeline(transaction, timeline, clock, Some);
     let record = Record {
-        key: HashKey(number(transaction, KEY[0])?, number(transaction, KEY[1])?),
+        key: HashKey(number(transaction, HASH_KEY[0])?, number(transaction, HASH_KEY[1])?),
         interruptions: ids(INTERRUPTION_IDS)?,
         creations: ids(CREATION_IDS)?,
-        by_message: ids(TOLD_IDS)?,
+        by_message: ids(MESSAGE_IDS)?,
         operations: ids(OPERATION_IDS)?,
         inventory,
     };
@@ -171,7 +170,7 @@ fn read_cursors(transaction: &ReadTransaction) -> Result<BTreeMap<Scope, Timesta
     for row in table.iter()? {
         let (scope, cursor) = row?;
         let cursor = Timestamp::from_microsecond(cursor.value())
-            .map_err(|error| StoreError::Record(format!("a cursor is no time: {error}")))?;
+            .map_err(|error| StoreError::Record(format!("a cursor is not a valid time: {error}")))?;
         cursors.insert(Scope::project(scope.value()), cursor);
     }
     Ok(cursors)
@@ -252,7 +251,7 @@ fn read_instances(
             0 => InstanceState::Running,
             1 => InstanceState::Stopped,
             2 => InstanceState::Interrupted,
-            other => return Err(StoreError::Record(format!("an instance has the state {other}"))),
+            other => return Err(StoreError::Record(format!("an instance has the unknown state {other}"))),
         };
         instances.push((
             key.value(),
@@ -312,7 +311,7 @@ fn read_ledger(
         let (key, row) = row?;
         let (profile, reason) = key.value();
         if profile as usize >= profiles {
-            return Err(StoreError::Record("an interruption has a profile that is not recorded".to_owned()));
+            return Err(StoreError::Record("an interruption refers to an unknown profile".to_owned()));
         }
         let key = (ProfileId::of(profile as usize), reasons.labelled(reason));
         ledger.interruptions.insert(key, interruptions_of(row.value()));
@@ -323,7 +322,9 @@ fn read_ledger(
             let (profile, label) = key.value();
             let reason = FailureReason::ALL.into_iter().find(|reason| reason.label() == label);
             let Some(reason) = reason.filter(|_| (profile as usize) < profiles) else {
-                return Err(StoreError::Record("a failed creation of no profile".to_owned()));
+                return Err(StoreError::Record(
+                    "a failed creation refers to an unknown profile or reason".to_owned(),
+                ));
             };
             ledger.creation_failures.insert((ProfileId::of(profile as usize), reason), count.value());
         }
@@ -349,8 +350,8 @@ fn tally_of((sum, buckets): (f64, [u64; 13])) -> Tally {
     Tally { sum, buckets }
 }
 
-/// Adds to a number, which is made if there is none; adding nothing writes nothing.
-fn add<'k, K: TableKey + 'static>(
+/// Adds to a number, and creates it if it is missing. Adding 0 writes nothing.
+fn add<'k, K: Key + 'static>(
     table: &mut Table<'_, K, u64>,
     key: impl Borrow<K::SelfType<'k>>,
     number: u64,
@@ -362,7 +363,7 @@ fn add<'k, K: TableKey + 'static>(
     Ok(())
 }
 
-/// The rows of a table that is numbered from zero.
+/// Reads the rows of a table whose keys are numbered from zero without gaps.
 fn in_order<V: Value + 'static, R>(
     transaction: &ReadTransaction,
     definition: TableDefinition<'_, u32, V>,

@@ -181,7 +181,7 @@ impl<T: Acknowledge, P: Decode + InstanceLookup, S: Commit> Pipeline<T, P, S> {
             self.metrics.count_given_back(returned.len());
             drop(returned);
             match &mut journal {
-                Some(journal) => journal.proceed(&mut gathered, &self.state),
+                Some(journal) => journal.start_if_due(&mut gathered, &self.state),
                 None => {
                     let Gathered { ledger, deliveries, .. } = mem::take(&mut gathered);
                     self.state.lock().ledger.add(&ledger);
