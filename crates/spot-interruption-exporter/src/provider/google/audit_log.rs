@@ -62,10 +62,13 @@ pub(super) fn parse_with<'a>(
     methods: &InterruptionMethods,
     numbers: &ProjectNumbers,
 ) -> Result<Entry<'a>, Invalid> {
-    let mut json = serde_json::Deserializer::from_slice(bytes);
     let mut entry: Object<RawEntry<'a>> = Object::default();
-    lenient::document(&mut json, &mut entry)?;
-    json.end()?;
+    match str::from_utf8(bytes) {
+        // It is faster to validate the whole message once than each of its texts.
+        Ok(text) => read(serde_json::Deserializer::from_str(text), &mut entry)?,
+        // Invalid UTF-8 is accepted in fields that are skipped.
+        Err(_) => read(serde_json::Deserializer::from_slice(bytes), &mut entry)?,
+    }
 
     if !entry.is_there {
         return Err(NOT_AN_OBJECT);
@@ -85,6 +88,14 @@ pub(super) fn parse_with<'a>(
         (None, None) => Event::Ignored(Ignored::OtherMethod),
     };
     Ok(Entry { insert_id: entry.insert_id.take(), operation_id: entry.operation.id.take(), timestamp, event })
+}
+
+fn read<'a, R: serde_json::de::Read<'a>>(
+    mut json: serde_json::Deserializer<R>,
+    entry: &mut Object<RawEntry<'a>>,
+) -> Result<(), serde_json::Error> {
+    lenient::document(&mut json, entry)?;
+    json.end()
 }
 
 /// The methods that count as interruptions, each with its value of the `reason` label.
@@ -395,3 +406,27 @@ struct Response<'a> {
 }
 
 lenient::fields!(Response { "targetLink" => target_link, "targetId" => target_id });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepts_invalid_utf_8_only_in_skipped_fields() {
+        let message = |user: &[u8], name: &[u8]| {
+            let parts: [&[u8]; 5] = [
+                br#"{"user": ""#,
+                user,
+                br#"", "protoPayload": {"methodName": "compute.instances.preempted", "resourceName": "projects/p/zones/z/instances/"#,
+                name,
+                br#""}}"#,
+            ];
+            parts.concat()
+        };
+        let methods = InterruptionMethods::default();
+        let (valid, skipped) = (message(b"a", b"n"), message(b"\xff", b"n"));
+        assert!(matches!(parse(&valid, &methods).unwrap().event, Event::Interruption { .. }));
+        assert_eq!(parse(&skipped, &methods), parse(&valid, &methods));
+        assert!(matches!(parse(&message(b"a", b"\xff"), &methods), Err(Invalid::NotJson { .. })));
+    }
+}
