@@ -1,5 +1,6 @@
-// Checks the arguments of every google resource and data source without the provider: unknown and missing arguments, and
-// repeated blocks. Rejects resources that manage all members of a role, because an apply would remove other grants.
+// Checks the arguments of every google and aws resource and data source without the providers: unknown and missing arguments,
+// and repeated blocks. Rejects resources that manage all members of a role or all policies of an identity, because an apply
+// would remove those of others.
 //
 //     node check_arguments.mjs DIRECTORY...
 
@@ -8,12 +9,16 @@ import { join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
 
 import { require } from "./npm_packages.mjs";
-import { schemaOf } from "./provider_schema.mjs";
+import { PROVIDERS, schemaOf } from "./provider_schema.mjs";
 
 const { parse } = require("@cdktf/hcl2json");
 
 const META_ARGUMENTS = new Set(["count", "for_each", "depends_on", "provider", "lifecycle", "provisioner", "connection"]);
-const AUTHORITATIVE = /_iam_(binding|policy)$/;
+// Types that remove what Terraform does not manage, and what to use instead.
+const AUTHORITATIVE = [
+  { type: /^google_.*_iam_(binding|policy)$/, complaint: "manages every member of a role; use _iam_member" },
+  { type: /^aws_iam_policy_attachment$|^aws_iam_.*_exclusive$/, complaint: "manages every policy or member; use aws_iam_role_policy" },
+];
 
 /** Returns the complaints about the text of a .tf file, and the number of checked blocks. */
 export async function check(file, text) {
@@ -22,11 +27,13 @@ export async function check(file, text) {
   let blocks = 0;
   for (const [kind, data] of [["resource", false], ["data", true]]) {
     for (const [type, named] of Object.entries(parsed[kind] ?? {})) {
-      if (!type.startsWith("google_")) continue;
+      if (!PROVIDERS.some((prefix) => type.startsWith(`${prefix}_`))) continue;
       for (const [name, bodies] of Object.entries(named)) {
         const address = `${file}: ${data ? "data." : ""}${type}.${name}`;
         blocks += 1;
-        if (!data && AUTHORITATIVE.test(type)) complaints.push(`${address}: manages every member of a role; use _iam_member`);
+        for (const { type: authoritative, complaint } of data ? [] : AUTHORITATIVE) {
+          if (authoritative.test(type)) complaints.push(`${address}: ${complaint}`);
+        }
         const schema = schemaOf(type, { data });
         if (!schema) complaints.push(`${address}: no such type`);
         else for (const body of bodies) complaints.push(...complaintsAbout(address, withoutMeta(body), schema));
@@ -88,7 +95,7 @@ if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) 
     blocks += found.blocks;
   }
   for (const complaint of complaints) console.error(complaint);
-  console.log(`${blocks} google resources and data sources in ${files.length} files, ${complaints.length} complaints`);
+  console.log(`${blocks} resources and data sources in ${files.length} files, ${complaints.length} complaints`);
   // Without checked blocks, the check is not meaningful.
   process.exitCode = complaints.length > 0 || blocks === 0 ? 1 : 0;
 }

@@ -37,6 +37,27 @@ resource "terraform_data" "other" {
 }
 `;
 
+const AWS = `
+resource "aws_sqs_queue" "q" {
+  for_each = toset(["eu-central-1"])
+  region   = each.key
+  name     = "q"
+  tags     = {}
+}
+
+resource "aws_cloudwatch_event_target" "t" {
+  rule = "r"
+  arn  = "a"
+  role_arn = "b"
+
+  retry_policy {
+    maximum_retry_attempts = 1
+  }
+}
+
+data "aws_caller_identity" "current" {}
+`;
+
 const MISTAKES = {
   "ack_deadline_secs is unknown": GOOD.replace("ack_deadline_seconds", "ack_deadline_secs"),
   "topic is missing": GOOD.replace(/  topic .*\n/, ""),
@@ -55,10 +76,19 @@ const MISTAKES = {
       role    = "roles/pubsub.publisher"
       members = []
     }`,
+  "fifo_queues is unknown": AWS.replace("tags ", "fifo_queues "),
+  "arn is missing": AWS.replace(/  arn .*\n/, ""),
+  "retry_policy: maximum_retries is unknown": AWS.replace("maximum_retry_attempts", "maximum_retries"),
+  "manages every policy or member; use aws_iam_role_policy": `
+    resource "aws_iam_policy_attachment" "a" {
+      name       = "a"
+      policy_arn = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+    }`,
 };
 
 test("no complaint about valid arguments", async () => {
   assert.deepEqual(await check("good.tf", GOOD), { complaints: [], blocks: 2 });
+  assert.deepEqual(await check("good.tf", AWS), { complaints: [], blocks: 3 });
 });
 
 for (const [complaint, text] of Object.entries(MISTAKES)) {

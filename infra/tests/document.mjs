@@ -1,4 +1,4 @@
-// Generates the tables of inputs and outputs in infra/gcp/README.md from variables.tf and outputs.tf.
+// Generates the tables of inputs and outputs in a module's README.md from its variables.tf and outputs.tf.
 //
 //     node document.mjs MODULE            compares; exits with status 1 and prints the first difference
 //     node document.mjs MODULE --write    writes

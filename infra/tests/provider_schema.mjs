@@ -1,19 +1,22 @@
-// The schema of a resource or data source of the google provider: arguments, required arguments, blocks and computed
-// attributes. It is read from the type declarations of the npm package @cdktf/provider-google, which are generated from the
-// provider's schema.
+// The schema of a resource or data source of the google or aws provider: arguments, required arguments, blocks and computed
+// attributes. It is read from the type declarations of the npm packages @cdktf/provider-google and @cdktf/provider-aws, which
+// are generated from the providers' schemas (google 7.x, aws 6.25.0).
 
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 import { resolve } from "./npm_packages.mjs";
 
-const LIBRARY = join(dirname(resolve("@cdktf/provider-google/package.json")), "lib");
+/** The providers whose schemas are known, by the prefix of their types. */
+export const PROVIDERS = ["google", "aws"];
 
 const loaded = new Map();
 
-/** The schema of a type such as google_pubsub_topic, or null if there is no such type. */
+/** The schema of a type such as google_pubsub_topic or aws_sqs_queue, or null if there is no such type. */
 export function schemaOf(type, { data = false } = {}) {
-  const directory = join(LIBRARY, (data ? "data-google-" : "") + type.replace(/^google_/, "").replaceAll("_", "-"));
+  const provider = PROVIDERS.find((prefix) => type.startsWith(`${prefix}_`));
+  const library = join(dirname(resolve(`@cdktf/provider-${provider}/package.json`)), "lib");
+  const directory = join(library, (data ? `data-${provider}-` : "") + type.slice(provider.length + 1).replaceAll("_", "-"));
   if (!loaded.has(directory)) loaded.set(directory, existsSync(directory) ? load(directory) : null);
   return loaded.get(directory);
 }

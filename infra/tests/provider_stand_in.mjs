@@ -1,4 +1,4 @@
-// A stand-in for the google and spacelift providers, which need not be downloaded. It serves only the providers' schemas (see
+// A stand-in for the google, aws and spacelift providers, which need not be downloaded. It serves only the providers' schemas (see
 // provider_schema.mjs and spacelift_provider.json), which is sufficient for `terraform validate` and for `terraform test` with
 // a mocked provider: they check every type, block, reference and expression of the root module, and plan and apply it with
 // mocked responses.
@@ -13,7 +13,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { require } from "./npm_packages.mjs";
-import { schemaOf } from "./provider_schema.mjs";
+import { PROVIDERS, schemaOf } from "./provider_schema.mjs";
 
 const { Server, ServerCredentials, loadPackageDefinition } = require("@grpc/grpc-js");
 const { loadSync } = require("@grpc/proto-loader");
@@ -28,7 +28,7 @@ const SET = 3;
 const { tfplugin5 } = loadPackageDefinition(loadSync(join(HERE, "provider_stand_in.proto"), { keepCase: true }));
 
 const schemas = { resource_schemas: {}, data_source_schemas: {} };
-for (const { kind, type } of typesUsed(join(HERE, "..", "gcp"))) {
+for (const { kind, type } of ["gcp", "aws"].flatMap((module) => typesUsed(join(HERE, "..", module)))) {
   const schema = schemaOf(type, { data: kind === "data" });
   // Terraform reports unknown types.
   if (schema) schemas[kind === "data" ? "data_source_schemas" : "resource_schemas"][type] = { version: 0, block: inProtocol(schema) };
@@ -56,7 +56,7 @@ server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port
     Test: true,
     Addr: { Network: "tcp", String: `127.0.0.1:${port}` },
   };
-  const providers = ["hashicorp/google", "spacelift-io/spacelift"];
+  const providers = [...PROVIDERS.map((name) => `hashicorp/${name}`), "spacelift-io/spacelift"];
   const reattach = Object.fromEntries(providers.map((name) => [`registry.terraform.io/${name}`, endpoint]));
   const [command, ...args] = process.argv.slice(2);
   const child = spawn(command, args, {
@@ -73,7 +73,7 @@ server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port
 function typesUsed(directory) {
   return readdirSync(directory, { recursive: true })
     .filter((name) => name.endsWith(".tf"))
-    .flatMap((name) => [...readFileSync(join(directory, name), "utf8").matchAll(/^(resource|data) "(google_\w+)"/gm)])
+    .flatMap((name) => [...readFileSync(join(directory, name), "utf8").matchAll(/^(resource|data) "((?:google|aws)_\w+)"/gm)])
     .map(([, kind, type]) => ({ kind, type }));
 }
 

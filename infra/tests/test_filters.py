@@ -24,8 +24,8 @@ VARIANTS = {
 class Filters(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        with OfflineModule() as module:
-            cls.filters = {variant: module.filters(project="mock-project", **variables) for variant, variables in VARIANTS.items()}
+        with OfflineModule("gcp") as module:
+            cls.filters = {variant: module.outputs(project="mock-project", **variables)["filters"] for variant, variables in VARIANTS.items()}
         cls.events = {path.stem: json.loads(path.read_text()) for path in sorted((HERE / "events").glob("*.json"))}
 
     def test_selects_each_entry_for_its_event(self):

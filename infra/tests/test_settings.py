@@ -7,9 +7,9 @@ below is one that only the right check refuses.
 import re
 import unittest
 
-from offline_module import MODULE, OfflineModule
+from offline_module import INFRA, OfflineModule
 
-REFUSED = {
+GCP_REFUSED = {
     "project": "123456789012",
     "prefix": "SIE",
     "labels": {"Team": "platform"},
@@ -42,26 +42,65 @@ REFUSED = {
     "alert_notification_channels": ["1234"],
 }
 
+AWS_REFUSED = {
+    "regions": ["eu-central-1b"],
+    "prefix": "SIE",
+    "tags": {"aws:team": "platform"},
+    "member_accounts": ["acme"],
+    "message_retention_seconds": 59,
+    "visibility_timeout_seconds": 29,
+    "maximum_event_age_seconds": 59,
+    "maximum_retry_attempts": 186,
+    "dead_letter": None,
+    "kms_key_arns": {"eu-central-1": "alias/aws/sqs"},
+    "identity": "access_key",
+    "role_name": "spot/exporter",
+    "permissions_boundary_arn": "boundary",
+    "oidc_provider_arn": "https://oidc.eks.eu-central-1.amazonaws.com/id/0A1B",
+    "cluster_name": "a/b",
+    "cluster_region": "eu-central-1b",
+    "kubernetes_service_account_namespace": "a.b",
+    "kubernetes_service_account_name": "SIE",
+    "alarm_message_age_seconds": 59,
+    "alarm_actions": {"eu-central-1": ["alerts"]},
+}
+
+MODULES = {
+    "gcp": ({"project": "acme-prod"}, GCP_REFUSED),
+    "aws": ({"regions": ["eu-central-1"], "identity": "none"}, AWS_REFUSED),
+}
+
+# Inputs of the submodule that are read from the provider.
+FROM_THE_PROVIDER = {"account_id", "partition", "dns_suffix"}
+
 
 class Settings(unittest.TestCase):
     def test_defaults_are_accepted(self):
-        with OfflineModule() as module:
-            self.assertIsNone(module.refusal(project="acme-prod"))
+        for name, (required, _) in MODULES.items():
+            with self.subTest(name), OfflineModule(name) as module:
+                self.assertIsNone(module.refusal(**required))
 
     def test_each_check_rejects_its_input(self):
-        with OfflineModule() as module:
-            for name, value in REFUSED.items():
-                with self.subTest(name):
-                    refusal = module.refusal(**{"project": "acme-prod", name: value})
-                    self.assertIsNotNone(refusal, "accepted")
-                    complaint = "Required variable not set" if value is None else "Invalid value for variable"
-                    # The argument of the call, and the variable of the submodule with the check.
-                    self.assertRegex(refusal, rf"\b{name} += var\.{name}\n")
-                    self.assertEqual(refusal.count(complaint), 1)
+        for module_name, (required, refused) in MODULES.items():
+            with OfflineModule(module_name) as module:
+                self.rejects_each(module, required, refused)
+
+    def rejects_each(self, module, required, refused):
+        for name, value in refused.items():
+            with self.subTest(f"{module.name} {name}"):
+                refusal = module.refusal(**{**required, name: value})
+                self.assertIsNotNone(refusal, "accepted")
+                complaint = "Required variable not set" if value is None else "Invalid value for variable"
+                # The argument of the call, and the variable of the submodule with the check.
+                self.assertRegex(refusal, rf"\b{name} += var\.{name}\n")
+                self.assertEqual(refusal.count(complaint), 1)
 
     def test_every_variable_is_covered(self):
-        declared = re.findall(r'^variable "(\w+)"', (MODULE / "modules/settings/variables.tf").read_text(), re.MULTILINE)
-        self.assertEqual(sorted(declared), sorted(REFUSED))
+        for name, (_, refused) in MODULES.items():
+            with self.subTest(name):
+                text = (INFRA / name / "modules/settings/variables.tf").read_text()
+                declared = set(re.findall(r'^variable "(\w+)"', text, re.MULTILINE)) - FROM_THE_PROVIDER
+                self.assertEqual(sorted(declared), sorted(refused))
 
 
 if __name__ == "__main__":
