@@ -59,7 +59,11 @@ test("every runbook belongs to an alert", () => {
   assert.deepEqual(sections.sort(), [...new Set(alerts.map(({ alert }) => alert))].sort());
 });
 
+// Queries of all alerts, in tests that no other alert fires.
+const ALL_ALERTS = ["ALERTS", 'ALERTS{alertstate="firing"}'];
+
 test("every rule test queries an existing rule", () => {
-  const strange = checks.filter((check) => !records.has(check.expr) && !alerts.some(({ alert }) => asks(alert)(check)));
+  const queried = checks.filter(({ expr }) => !ALL_ALERTS.includes(expr));
+  const strange = queried.filter((check) => !records.has(check.expr) && !alerts.some(({ alert }) => asks(alert)(check)));
   assert.deepEqual(strange.map(({ expr }) => expr), []);
 });
