@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "failures of tests panic")]
 
 mod account;
+mod aws;
 mod client;
 mod control;
 mod google;

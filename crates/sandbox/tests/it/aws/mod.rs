@@ -1,0 +1,11 @@
+//! Tests of the simulated AWS.
+
+mod client;
+mod credentials;
+mod ec2;
+mod events;
+mod faults;
+mod requests;
+mod signatures;
+mod sqs;
+mod visibility;
