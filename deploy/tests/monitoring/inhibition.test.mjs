@@ -121,6 +121,17 @@ test("a false condition silences the alert with the same meaning", async () => {
   assert.deepEqual(names(found), ["SpotInterruptionExporterStateFailing"]);
 });
 
+test("queues that cannot be read silence late interruptions, and regions that cannot be listed fire one alert", async () => {
+  const found = await inhibited(
+    { alert: "SpotInterruptionExporterNotReady", ...spot, condition: "queue" },
+    { alert: "SpotInterruptionsDeliveredLate", ...spot },
+    { alert: "SpotInterruptionExporterNotReady", ...spot, condition: "ec2" },
+    { alert: "SpotInterruptionExporterResyncFailing", ...spot },
+    { alert: "SpotInterruptionExporterScopesFailing", ...spot },
+  );
+  assert.deepEqual(names(found), ["SpotInterruptionExporterResyncFailing", "SpotInterruptionsDeliveredLate"]);
+});
+
 test("operations that are the only source and cannot be listed fire one alert", async () => {
   const found = await inhibited(
     { alert: "SpotInterruptionExporterNotReady", ...spot, condition: "operations" },
