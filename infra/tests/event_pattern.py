@@ -2,7 +2,7 @@
 
     matches({"source": ["aws.ec2"], "detail": {"state": ["running"]}}, event)
 
-What it knows, as AWS documents it (docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern.html):
+Supported, as AWS documents it (docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern.html):
 
 - every field of the pattern must be in the event; further fields of the event are ignored;
 - the values of a field are a list, of which one must be equal, including case and type;
