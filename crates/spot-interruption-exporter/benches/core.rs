@@ -13,7 +13,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use spot_interruption_exporter::attribution::{Attribution, Outcome, Settings};
+use spot_interruption_exporter::attribution::{Attribution, OPERATION_LATENESS, Outcome, Settings};
 use spot_interruption_exporter::instance::{Instance, InstanceId, InstanceRef};
 use spot_interruption_exporter::inventory::{Moment, Scope, Unseen};
 use spot_interruption_exporter::provider::google::audit_log::{self, InterruptionMethods};
@@ -109,6 +109,8 @@ fn attribution<T>() -> Attribution<T> {
         attribution_grace: Duration::from_secs(60),
         dedup_window: Duration::from_secs(600),
         tombstone_ttl: Duration::from_secs(600),
+        fixed_scopes: Vec::new(),
+        lateness: OPERATION_LATENESS,
     })
 }
 

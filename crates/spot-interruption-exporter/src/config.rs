@@ -13,7 +13,10 @@ use exporter_common::program::Program;
 use exporter_common::telemetry::Logging;
 use serde::Deserialize;
 
+use crate::attribution::OPERATION_LATENESS;
 use crate::attribution::Settings;
+use crate::provider::aws;
+use crate::provider::aws::config::{AwsConfig, AwsWritten};
 use crate::provider::google;
 use crate::provider::google::config::{
     ComputeWritten, DEFAULT_METHOD, GcpWritten, GoogleConfig, PubsubWritten,
@@ -58,6 +61,8 @@ struct Written {
     #[serde(default)]
     gcp: GcpWritten,
     #[serde(default)]
+    aws: AwsWritten,
+    #[serde(default)]
     state: StateWritten,
     #[serde(default)]
     web: PagesWritten,
@@ -96,8 +101,10 @@ struct PagesWritten {
 pub struct Config {
     /// Log level and format.
     pub logging: Logging,
-    /// Options of Google Cloud.
-    pub google: GoogleConfig,
+    /// Options of Google Cloud, if `project_name` is set.
+    pub google: Option<GoogleConfig>,
+    /// Options of AWS, if `aws.queue_urls` is set.
+    pub aws: Option<AwsConfig>,
     /// Addresses to listen on.
     pub listen_addresses: Vec<ListenAddress>,
     /// Path of the metrics.
@@ -119,6 +126,7 @@ impl Config {
         let variable = |key: &str| format!("{VARIABLE_PREFIX}{}", key.replace('.', "__").to_uppercase());
         let option = |key: &'static str, help: &'static str| Setting::new(key, variable(key), help);
         let mut settings = GoogleConfig::settings(option);
+        settings.extend(AwsConfig::settings(option));
         settings.extend([
             option("prometheus.port", "Port to serve metrics on, on every interface")
                 .default(DEFAULT_PORT.to_string()),
@@ -210,7 +218,8 @@ fn validate(loaded: &Loaded<Written>, environment: &Environment) -> Result<Confi
         gcp: &written.gcp,
         interruption_methods: written.interruption_methods.as_ref(),
     };
-    let google = GoogleConfig::validate(loaded, &google, environment)?;
+    let aws = AwsConfig::validate(loaded, &written.aws, environment)?;
+    let google = GoogleConfig::validate(loaded, &google, environment, aws.is_some())?;
     let port = loaded.optional("prometheus.port", prometheus.port.as_ref(), |text| {
         text.trim()
             .parse::<u16>()
@@ -243,8 +252,15 @@ fn validate(loaded: &Loaded<Written>, environment: &Environment) -> Result<Confi
             DEFAULT_TOMBSTONE_TTL,
             Duration::ZERO,
         )?,
-        project: google.project.clone(),
+        project: match (&google, &aws) {
+            (Some(google), _) => google.project.clone(),
+            (None, Some(aws)) => aws.account().to_owned(),
+            (None, None) => String::new(),
+        },
+        fixed_scopes: aws.as_ref().map(AwsConfig::scopes).unwrap_or_default(),
+        lateness: OPERATION_LATENESS,
     };
+    let attribution = if aws.is_some() { with_memory(attribution, aws::MEMORY) } else { attribution };
     Ok(Config {
         logging,
         listen_addresses: addresses.unwrap_or_else(|| vec![ListenAddress::any(port.unwrap_or(DEFAULT_PORT))]),
@@ -262,7 +278,24 @@ fn validate(loaded: &Loaded<Written>, environment: &Environment) -> Result<Confi
         web: Web::validate(loaded, &web)?,
         interruptions_page: loaded.switch("web.interruptions", written.web.interruptions.as_ref(), true)?,
         google,
+        aws,
     })
+}
+
+/// Extends the time for which interruptions are remembered.
+fn with_memory(settings: Settings, least: Duration) -> Settings {
+    Settings {
+        dedup_window: settings.dedup_window.max(least),
+        tombstone_ttl: settings.tombstone_ttl.max(least),
+        lateness: settings.lateness.max(least),
+        ..settings
+    }
+}
+
+/// The entries of a list, trimmed, without empty ones.
+pub(crate) fn entries(list: Option<&TextList>) -> impl Iterator<Item = &str> {
+    let entries = list.into_iter().flat_map(|TextList(entries)| entries);
+    entries.map(|entry| entry.trim()).filter(|entry| !entry.is_empty())
 }
 
 fn cluster_label(loaded: &Loaded<Written>) -> Result<String, ConfigError> {

@@ -1,5 +1,6 @@
 //! Rows of the landing page: state of the scopes, last events, and totals.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use exporter_common::http::{Fact, ago};
@@ -8,12 +9,12 @@ use crate::metrics::{OwnMetrics, ScopeState};
 use crate::source::Queue;
 use crate::state::PipelineState;
 
-/// Returns the rows. `subscriptions` are the names of the subscriptions, creations first. `has_operations` is true if
+/// Returns the rows. `subscriptions` are the queues that deliver messages, with their names. `has_operations` is true if
 /// operations are listed.
 pub(crate) fn facts<T>(
     state: &PipelineState<T>,
     metrics: &OwnMetrics,
-    subscriptions: &[impl AsRef<str>],
+    subscriptions: &[(Queue, Arc<str>)],
     has_operations: bool,
     now: Instant,
 ) -> Vec<Fact> {
@@ -27,14 +28,16 @@ pub(crate) fn facts<T>(
         None => "none yet".to_owned(),
     };
     let last = &state.last;
-    for (queue, subscription) in [Queue::Creations, Queue::Interruptions].into_iter().zip(subscriptions) {
-        facts
-            .push(Fact::new(format!("Last message of {}", subscription.as_ref()), age(last.taken(&[queue]))));
+    for (queue, subscription) in subscriptions {
+        facts.push(Fact::new(format!("Last message of {subscription}"), age(last.taken(&[*queue]))));
     }
     let operations = [Queue::Operations, Queue::Reconciled];
     if !subscriptions.is_empty() {
-        let by_message = last.interruption(&[Queue::Interruptions, Queue::Creations]);
-        facts.push(Fact::new("Last interruption by a message", age(by_message)));
+        let queues: Vec<Queue> = subscriptions.iter().map(|(queue, _)| *queue).collect();
+        facts.push(Fact::new("Last interruption by a message", age(last.interruption(&queues))));
+    }
+    if let Some(last) = last.interruption(&[Queue::Listed]) {
+        facts.push(Fact::new("Last interruption without a warning", age(Some(last))));
     }
     if has_operations {
         facts.push(Fact::new("Last operation", age(last.taken(&operations))));

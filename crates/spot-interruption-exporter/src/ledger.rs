@@ -89,14 +89,14 @@ pub struct Ledger {
     /// Times from events until they are counted, in seconds.
     pub delivery: Tally,
     /// Messages by [`Queue`] and outcome, in the order of [`OUTCOMES`].
-    pub messages: [[u64; OUTCOMES.len()]; Queue::ALL.len()],
+    pub messages: [[u64; OUTCOMES.len()]; Queue::COUNT],
 }
 
 impl Ledger {
     /// Counts the outcome of a message. `now` is wall-clock time.
     pub fn record(&mut self, queue: Queue, outcome: &Outcome, now: Timestamp) {
         if let Some(index) = OUTCOMES.iter().position(|name| *name == outcome.label()) {
-            self.messages[queue as usize][index] += 1;
+            self.messages[queue.number()][index] += 1;
         }
         match outcome {
             Outcome::Counted(counted) => self.count(counted, now),
@@ -129,7 +129,7 @@ impl Ledger {
     /// Interruptions that were reported by an operation only and whose message was lost, attributed or not.
     #[must_use]
     pub fn reconciled(&self) -> u64 {
-        let counts = OUTCOMES.iter().zip(&self.messages[Queue::Reconciled as usize]);
+        let counts = OUTCOMES.iter().zip(&self.messages[Queue::Reconciled.number()]);
         counts
             .filter(|(outcome, _)| ["counted", "unattributed"].contains(outcome))
             .map(|(_, count)| count)

@@ -1,4 +1,4 @@
-//! Counts the interruptions of Google Cloud spot instances, by the Kubernetes cluster that they belonged to.
+//! Counts the interruptions of spot instances on Google Cloud and AWS, by the Kubernetes cluster that they belonged to.
 //!
 //! A message passes through the core, which contains no provider code. The parts that decide are pure: they use no
 //! socket, no clock and no runtime.
@@ -35,6 +35,7 @@ pub use exporter_common::timeline;
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use exporter_common::durable::OpenError;
@@ -54,23 +55,26 @@ use crate::attribution::Attribution;
 pub use crate::config::Config;
 use crate::durable::journal::Journal;
 use crate::durable::store::{self, Opened};
+use crate::event::Reasons;
 use crate::interruptions::Recent;
 use crate::inventory::Scope;
 use crate::ledger::Ledger;
 use crate::metrics::{Labels, OwnMetrics, StateFamilies};
 use crate::pipeline::{DeliveryToken, Pipeline};
-use crate::provider::google::config::OperationsMode;
-use crate::provider::google::{Feed, Feeding, Google};
+use crate::provider::aws::config::AwsConfig;
+use crate::provider::aws::event::AwsReasons;
+use crate::provider::aws::{self, Aws};
+use crate::provider::google::config::{GoogleConfig, OperationsMode};
+use crate::provider::google::{self, Google};
 use crate::provider::{Provider, Token};
-use crate::source::Input;
+use crate::source::{Input, Queue};
 use crate::state::SharedState;
 
 /// The binary's name.
 pub const NAME: &str = "spot-interruption-exporter";
 
 /// One sentence that describes the program.
-pub const ABOUT: &str =
-    "Prometheus exporter that counts interruptions of Google Cloud spot instances by Kubernetes cluster";
+pub const ABOUT: &str = "Prometheus exporter that counts interruptions of spot instances on Google Cloud and AWS by Kubernetes cluster";
 
 /// Capacity of the pipeline's input channel. Further messages stay in the Pub/Sub client.
 const INPUTS: usize = 1_024;
@@ -88,6 +92,9 @@ pub enum RunError {
     /// A task that the exporter needs has ended.
     #[error(transparent)]
     Task(#[from] TaskEnded),
+    /// The HTTP client cannot be created, for example because the root certificates cannot be read.
+    #[error("cannot create the HTTP client: {0}")]
+    HttpClient(String),
 }
 
 /// Serves on `listener` until `shutdown` completes. Then, at the same time, stops consuming, flushes acknowledgements
@@ -108,28 +115,51 @@ pub async fn run(
     registry.register_collector(Box::new(BuildInfo { name: "spot_interruption_exporter_build_info" }));
     registry.register_collector(Box::new(ProcessCollector::new()));
     registry.register_collector(Box::new(LogCollector));
-    let metrics = OwnMetrics::register(&mut registry, &config.google.subscription_labels());
+    let subscriptions = config.google.as_ref().map(GoogleConfig::subscription_labels).unwrap_or_default();
+    let metrics = OwnMetrics::register(&mut registry, &subscriptions);
     let readiness = Readiness::default();
     let stop = CancellationToken::new();
     let mut supervisor = Supervisor::new(stop.clone());
 
-    let google = Google::new(&config.google, metrics.clone());
-    let provider = Provider::Google(google.clone());
-    let core = Core::start(&config, provider, metrics.clone(), &readiness, &mut supervisor)?;
-    let feed = Feed {
-        supervisor: &mut supervisor,
-        readiness: &readiness,
-        inputs: core.inputs,
-        unlisted: core.unlisted,
-        cursors: core.cursors,
-        stop: stop.clone(),
-        grace: config.attribution.attribution_grace,
-    };
-    let feeding = google.start(&config.google, feed);
+    let (mut reasons, aws_reasons) = reasons(&config);
+    let google = config.google.as_ref().map(|config| Google::new(config, metrics.clone()));
+    let aws = config.aws.as_ref().map(|config| Aws::new(config, aws_reasons, metrics.clone()));
+    let aws = aws.transpose().map_err(RunError::HttpClient)?;
+    let provider = Provider { google: google.clone(), aws: aws.clone() };
+    let core = Core::start(&config, provider, &mut reasons, metrics.clone(), &readiness, &mut supervisor)?;
+    let (grace, is_durable) = (config.attribution.attribution_grace, config.state_path.is_some());
+    let has_operations =
+        config.google.as_ref().is_some_and(|google| google.operations != OperationsMode::Off);
+    let mut feeding = Feeding { google: None, aws: None };
+    if let Some((aws, config)) = aws.zip(config.aws.as_ref()) {
+        let feed = aws::Feed {
+            supervisor: &mut supervisor,
+            readiness: &readiness,
+            inputs: core.inputs.clone(),
+            stop: stop.clone(),
+            grace,
+            is_durable,
+            reports_operations: !has_operations,
+        };
+        feeding.aws = Some(aws.start(config, feed));
+    }
+    if let Some((google, config)) = google.zip(config.google.as_ref()) {
+        let feed = google::Feed {
+            supervisor: &mut supervisor,
+            readiness: &readiness,
+            inputs: core.inputs.clone(),
+            unlisted: core.unlisted,
+            cursors: core.cursors,
+            stop: stop.clone(),
+            grace,
+        };
+        feeding.google = Some(google.start(config, feed));
+    }
+    // The pipeline ends when all senders are dropped.
+    drop(core.inputs);
     let interruptions = config
         .interruptions_page
         .then(|| interruptions::route(core.state.clone(), core.labels.reasons.clone()));
-    let has_operations = config.google.operations != OperationsMode::Off;
     let families = Families { state: core.state.clone(), labels: core.labels, metrics, has_operations };
     let mut site = Site::new(NAME, ABOUT, config.metrics_path, readiness, registry, families, config.web);
     if let Some(route) = interruptions {
@@ -171,16 +201,16 @@ impl Core {
     fn start(
         config: &Config,
         provider: Provider,
+        reasons: &mut Reasons,
         metrics: OwnMetrics,
         readiness: &Readiness,
         supervisor: &mut Supervisor,
     ) -> Result<Self, OpenError> {
-        let mut reasons = config.google.methods.reasons().clone();
         let settings = config.attribution.clone();
         let (mut attribution, ledger, cursors, recent, journal) = match &config.state_path {
             Some(path) => {
                 let condition = readiness.condition("state", "durable state: not open yet");
-                let opened = store::open(path, &settings, &mut reasons, Instant::now())?;
+                let opened = store::open(path, &settings, reasons, Instant::now())?;
                 let Opened { store, attribution, ledger, cursors, recent } = opened;
                 let journal = Journal::new(store, condition, &metrics);
                 (attribution, ledger, cursors, recent, Some(journal))
@@ -190,7 +220,8 @@ impl Core {
                 (attribution, Ledger::default(), BTreeMap::new(), Recent::default(), None)
             }
         };
-        if config.google.operations != OperationsMode::Off {
+        let google = config.google.as_ref();
+        if config.aws.is_some() || google.is_some_and(|google| google.operations != OperationsMode::Off) {
             attribution.watch_operations();
         }
         let state = SharedState::new(attribution, ledger);
@@ -198,13 +229,13 @@ impl Core {
         let labels = Labels {
             cluster: config.cluster_label.as_str().into(),
             reasons: reasons.clone(),
-            subscriptions: config.google.subscription_labels().into_iter().map(Into::into).collect(),
+            subscriptions: subscriptions(config),
         };
         let (inputs, incoming) = mpsc::channel(INPUTS);
         let (report_unlisted, unlisted) = mpsc::unbounded_channel();
         let pipeline = Pipeline {
             state: state.clone(),
-            reasons,
+            reasons: reasons.clone(),
             provider,
             lookups_condition: Some(readiness.optional_condition("lookups")),
             unlisted: report_unlisted,
@@ -219,13 +250,29 @@ impl Core {
 /// After the exporter stops: records and acknowledges the received messages, within a time limit.
 async fn flush(feeding: Feeding, pipeline: Supervised<()>, state: &SharedState<DeliveryToken<Token>>) {
     let flushed = async {
-        let flushes = feeding.stopped().await;
+        let Feeding { google, aws } = feeding;
+        let stop_google = async {
+            match google {
+                Some(google) => google.stopped().await,
+                None => Vec::new(),
+            }
+        };
+        let stop_aws = async {
+            match aws {
+                Some(aws) => Some(aws.stopped().await),
+                None => None,
+            }
+        };
+        let (flushes, aws) = tokio::join!(stop_google, stop_aws);
         // Without consumers the pipeline processes the rest of its queue and ends. Messages that are still held are
         // then returned to their subscriptions.
         let _ = pipeline.output().await;
         state.forget_held();
         for flush in flushes {
             flush.finish().await;
+        }
+        if let Some(aws) = aws {
+            aws.finish().await;
         }
     };
     if timeout(FLUSH, flushed).await.is_err() {
@@ -234,6 +281,33 @@ async fn flush(feeding: Feeding, pipeline: Supervised<()>, state: &SharedState<D
         );
     }
     tracing::info!(interruptions = state.lock().ledger.total(), "stopped");
+}
+
+/// The tasks of all providers that feed the pipeline.
+struct Feeding {
+    google: Option<google::Feeding>,
+    aws: Option<aws::Feeding>,
+}
+
+/// The reasons of all providers, and those of AWS.
+fn reasons(config: &Config) -> (Reasons, AwsReasons) {
+    let google = config.google.as_ref().map(|google| google.methods.reasons().clone());
+    let mut reasons = google.unwrap_or_default();
+    let mut all = reasons.clone();
+    let aws = AwsReasons::add_to(&mut all);
+    if config.aws.is_some() {
+        reasons = all;
+    }
+    (reasons, aws)
+}
+
+/// The queues that deliver messages, with their names.
+fn subscriptions(config: &Config) -> Vec<(Queue, Arc<str>)> {
+    let google = config.google.as_ref().map(GoogleConfig::subscription_labels).unwrap_or_default();
+    let queues = [Queue::Creations, Queue::Interruptions].into_iter().zip(google);
+    let aws = config.aws.as_ref().map(AwsConfig::queue_labels).unwrap_or_default();
+    let mixed = (0..=u8::MAX).map(Queue::Mixed).zip(aws);
+    queues.chain(mixed).map(|(queue, name)| (queue, name.into())).collect()
 }
 
 /// Encodes the pipeline's state as metric families for a scrape.

@@ -23,11 +23,53 @@ pub enum Queue {
     Operations,
     /// Operations that replace lost messages.
     Reconciled,
+    /// Interruptions that no message reported and that a listing of instances shows.
+    Listed,
+    /// A queue with all kinds of events, by its number.
+    Mixed(u8),
 }
 
+/// Maximum number of [mixed](Queue::Mixed) queues.
+pub const MAX_MIXED_QUEUES: usize = 24;
+
 impl Queue {
-    /// All queues, in the order of their numbers.
-    pub const ALL: [Self; 4] = [Self::Creations, Self::Interruptions, Self::Operations, Self::Reconciled];
+    /// Number of queues.
+    pub const COUNT: usize = Self::FIRST_MIXED + MAX_MIXED_QUEUES;
+
+    /// The queues before the mixed ones, in the order of their numbers.
+    const FIXED: [Self; 5] =
+        [Self::Creations, Self::Interruptions, Self::Operations, Self::Reconciled, Self::Listed];
+
+    const FIRST_MIXED: usize = Self::FIXED.len();
+
+    /// The number of the queue, which the durable state contains.
+    #[must_use]
+    pub fn number(self) -> usize {
+        match self {
+            Self::Creations => 0,
+            Self::Interruptions => 1,
+            Self::Operations => 2,
+            Self::Reconciled => 3,
+            Self::Listed => 4,
+            // The configuration limits the number of queues; a larger number must not panic.
+            Self::Mixed(index) => Self::FIRST_MIXED + usize::from(index).min(MAX_MIXED_QUEUES - 1),
+        }
+    }
+
+    /// Returns the queue with a number.
+    #[must_use]
+    pub fn numbered(number: usize) -> Option<Self> {
+        match number.checked_sub(Self::FIRST_MIXED) {
+            None => Self::FIXED.get(number).copied(),
+            Some(index) => u8::try_from(index).ok().filter(|_| index < MAX_MIXED_QUEUES).map(Self::Mixed),
+        }
+    }
+
+    /// The queues that deliver messages.
+    pub fn of_messages() -> impl Iterator<Item = Self> {
+        let mixed = (0..=u8::MAX).take(MAX_MIXED_QUEUES).map(Self::Mixed);
+        [Self::Creations, Self::Interruptions].into_iter().chain(mixed)
+    }
 }
 
 /// Maximum number of unacknowledged messages of a queue, held ones included.
@@ -78,8 +120,10 @@ pub enum Input<T> {
     Operations {
         /// The scope.
         scope: Scope,
-        /// Number of the operations listing, increasing.
-        listing: u64,
+        /// Number of the operations listing, increasing. `None` if no cursor depends on these operations.
+        listing: Option<u64>,
+        /// Where the operations come from.
+        queue: Queue,
         /// Whether each operation is held for the grace first, because its message is expected.
         wait: bool,
         /// The events of the operations, each with its token.
@@ -174,5 +218,19 @@ impl LookupError {
     #[must_use]
     pub fn instance(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), retry_after: None, affects: Affects::Instance }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_queue_has_its_own_number() {
+        let queues: Vec<Queue> = (0..Queue::COUNT).filter_map(Queue::numbered).collect();
+        assert_eq!(queues.len(), Queue::COUNT);
+        assert!(queues.iter().enumerate().all(|(number, queue)| queue.number() == number));
+        assert_eq!(Queue::numbered(Queue::COUNT), None);
+        assert!(Queue::of_messages().all(|queue| queues.contains(&queue)));
     }
 }

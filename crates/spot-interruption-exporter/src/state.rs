@@ -27,29 +27,29 @@ pub struct PipelineState<T> {
 /// Times of the last messages and interruptions, by queue.
 #[derive(Debug, Default)]
 pub(crate) struct LastSeen {
-    taken: [Option<Instant>; Queue::ALL.len()],
-    interruptions: [Option<Instant>; Queue::ALL.len()],
+    taken: [Option<Instant>; Queue::COUNT],
+    interruptions: [Option<Instant>; Queue::COUNT],
 }
 
 impl LastSeen {
     /// Notes that a message or an operation was received.
     pub(crate) fn note_taken(&mut self, queue: Queue, now: Instant) {
-        self.taken[queue as usize] = Some(now);
+        self.taken[queue.number()] = Some(now);
     }
 
     /// Notes that an interruption was counted.
     pub(crate) fn note_interruption(&mut self, queue: Queue, now: Instant) {
-        self.interruptions[queue as usize] = Some(now);
+        self.interruptions[queue.number()] = Some(now);
     }
 
     /// Time of the last message or operation from one of these queues.
     pub(crate) fn taken(&self, queues: &[Queue]) -> Option<Instant> {
-        queues.iter().filter_map(|queue| self.taken[*queue as usize]).max()
+        queues.iter().filter_map(|queue| self.taken[queue.number()]).max()
     }
 
     /// Time of the last interruption from one of these queues.
     pub(crate) fn interruption(&self, queues: &[Queue]) -> Option<Instant> {
-        queues.iter().filter_map(|queue| self.interruptions[*queue as usize]).max()
+        queues.iter().filter_map(|queue| self.interruptions[queue.number()]).max()
     }
 }
 

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use libfuzzer_sys::fuzz_target;
-use spot_interruption_exporter::attribution::{Attribution, Settings};
+use spot_interruption_exporter::attribution::{Attribution, OPERATION_LATENESS, Settings};
 use spot_interruption_exporter::event::{Event};
 use spot_interruption_exporter::provider::google::audit_log::{InterruptionMethods, parse};
 use spot_interruption_exporter::inventory::Scope;
@@ -31,6 +31,8 @@ fuzz_target!(|bytes: &[u8]| {
         attribution_grace: grace,
         dedup_window: grace,
         tombstone_ttl: grace,
+        fixed_scopes: Vec::new(),
+        lateness: OPERATION_LATENESS,
     });
     let now = Instant::now();
     if let Ok(resource) = serde_json::from_slice::<Resource<'_>>(bytes)

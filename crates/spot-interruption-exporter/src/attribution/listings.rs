@@ -8,8 +8,8 @@ use crate::instance::Instance;
 use crate::inventory::{Moment, Scope, Unseen};
 
 impl<T> Attribution<T> {
-    /// Replaces the scopes. Initially the only scope is the configured project. `are_more_pending` is true while a
-    /// search for further scopes is running.
+    /// Replaces the scopes, except the fixed ones. Initially the other scope is the configured project.
+    /// `are_more_pending` is true while a search for further scopes is running.
     pub fn set_scopes(
         &mut self,
         scopes: impl IntoIterator<Item = Scope>,
@@ -17,7 +17,8 @@ impl<T> Attribution<T> {
         now: Instant,
     ) {
         self.tick(now);
-        let scopes: HashSet<Scope> = scopes.into_iter().collect();
+        let fixed = self.settings.fixed_scopes.iter().cloned();
+        let scopes: HashSet<Scope> = scopes.into_iter().chain(fixed).collect();
         let is_first = !self.is_initial_listing_done;
         self.not_yet_tried.retain(|scope| scopes.contains(scope));
         if is_first {

@@ -54,6 +54,21 @@ pub struct Settings {
     pub dedup_window: Duration,
     /// How long an interrupted instance is remembered.
     pub tombstone_ttl: Duration,
+    /// Scopes that [`Attribution::set_scopes`] does not remove.
+    pub fixed_scopes: Vec<Scope>,
+    /// Maximum delay until a list reports an interruption whose message has arrived.
+    pub lateness: Duration,
+}
+
+impl Settings {
+    /// The scopes at the start: the fixed ones, and the configured project unless they contain it.
+    fn initial_scopes(&self) -> Vec<Scope> {
+        let mut scopes = self.fixed_scopes.clone();
+        if !scopes.iter().any(|scope| scope.is_in(&self.project)) {
+            scopes.push(Scope::project(self.project.as_str()));
+        }
+        scopes
+    }
 }
 
 /// The state machine. `T` is the token of a message.
@@ -91,8 +106,8 @@ impl<T> Attribution<T> {
         let key = HashKey::random();
         let interruptions = Dedup::new(settings.dedup_window, key);
         let creations = Dedup::new(settings.dedup_window, key);
-        let inventory = Inventory::new(&settings.project, settings.tombstone_ttl);
-        let operations = Operations::restore(Timeline::default(), Timeline::default());
+        let inventory = Inventory::new(&settings.project, settings.initial_scopes(), settings.tombstone_ttl);
+        let operations = Operations::restore(settings.lateness, Timeline::default(), Timeline::default());
         Self::with(settings, inventory, interruptions, creations, operations)
     }
 
@@ -103,7 +118,7 @@ impl<T> Attribution<T> {
         creations: Dedup<HeldKey>,
         operations: Operations<T>,
     ) -> Self {
-        let not_yet_tried = HashSet::from([Scope::project(settings.project.as_str())]);
+        let not_yet_tried = settings.initial_scopes().into_iter().collect();
         Self {
             inventory,
             interruptions,

@@ -1,8 +1,9 @@
-//! Interruptions that Compute Engine lists as operations, in addition to messages.
+//! Interruptions that the provider's API lists, in addition to messages.
 //!
-//! A message and an operation report the same event if the instance and the operation's name are equal. They can arrive
-//! in either order, so two sets of ids are kept: events counted by a message, until the operations were listed well
-//! after the message, and events counted by an operation, for as long as the message may still arrive.
+//! In this module an operation is any entry of a list that reports an interruption. A message and an operation report the
+//! same event if the instance and the operation's name are equal. They can arrive in either order, so two sets of ids are
+//! kept: events counted by a message, until the operations were listed well after the message, and events counted by an
+//! operation, for as long as the message may still arrive.
 //!
 //! If operations only replace lost messages, each operation is first held for the grace, because its message is
 //! probably about to arrive.
@@ -18,7 +19,7 @@ use crate::dedup::{Fingerprint, Ids};
 use crate::event::{Entry, Event, Ignored};
 use crate::timeline::{Timeline, TimelineChanges};
 
-/// Maximum delay until an operation appears in a listing. Listings overlap by this time.
+/// Maximum delay until Compute Engine lists an operation. Listings overlap by this time.
 pub const OPERATION_LATENESS: Duration = Duration::from_secs(10 * 60);
 
 /// How long the message of an operation can arrive late. Queues keep unacknowledged messages for up to two weeks.
@@ -54,11 +55,16 @@ pub(super) struct HeldOperation<T> {
 }
 
 impl<T> Operations<T> {
-    pub(super) fn restore(by_message: Timeline<u64>, by_operation: Timeline<u64>) -> Self {
+    /// `lateness` is the maximum delay until an operation appears in a listing.
+    pub(super) fn restore(
+        lateness: Duration,
+        by_message: Timeline<u64>,
+        by_operation: Timeline<u64>,
+    ) -> Self {
         Self {
             are_watched: false,
             received_until: None,
-            by_message: Ids::restore(OPERATION_LATENESS, by_message),
+            by_message: Ids::restore(lateness, by_message),
             by_operation: Ids::restore(MESSAGE_RETENTION, by_operation),
             held: BTreeMap::new(),
             numbers: 0,

@@ -77,8 +77,14 @@ impl<T> Attribution<T> {
     pub fn restore(settings: Settings, record: Record, now: Instant) -> Result<Self, InvalidRecord> {
         let dedup = |ids| Dedup::restore(settings.dedup_window, record.key, ids);
         let (interruptions, creations) = (dedup(record.interruptions), dedup(record.creations));
-        let inventory = Inventory::restore(&settings.project, settings.tombstone_ttl, record.inventory, now)?;
-        let operations = Operations::restore(record.by_message, record.operations);
+        let inventory = Inventory::restore(
+            &settings.project,
+            settings.initial_scopes(),
+            settings.tombstone_ttl,
+            record.inventory,
+            now,
+        )?;
+        let operations = Operations::restore(settings.lateness, record.by_message, record.operations);
         Ok(Self::with(settings, inventory, interruptions, creations, operations))
     }
 

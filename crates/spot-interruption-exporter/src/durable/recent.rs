@@ -54,7 +54,7 @@ pub(super) fn write(
             profile.map(|profile| profile.index() as u32),
             reasons.label(*reason),
             lifetime.map(|lifetime| lifetime.as_secs_f64()),
-            *queue as u8,
+            queue.number() as u8,
             cause.map(UnattributedCause::label),
         );
         table.insert((number % CAPACITY as u64) as u32, row)?;
@@ -109,7 +109,7 @@ fn interruption(row: RecentRow<'_>, profiles: usize, reasons: &mut Reasons) -> O
         profile,
         reason: reasons.labelled(reason),
         lifetime,
-        queue: Queue::ALL.into_iter().find(|known| *known as u8 == queue)?,
+        queue: Queue::numbered(queue.into())?,
         cause,
     })
 }

@@ -140,7 +140,7 @@ pub(crate) struct Row {
     lifetime_seconds: Option<f64>,
     /// Seconds from the event until it was counted.
     delay_seconds: Option<f64>,
-    /// How the interruption became known: `message` or `operation`.
+    /// How the interruption became known: `message`, `operation` or `listing`.
     #[serde(rename = "learnt_by")]
     reported_by: &'static str,
     /// Why it belongs to no known cluster.
@@ -167,8 +167,9 @@ impl Interruption {
             // The clock of the event may be ahead.
             delay_seconds: delay.map(|delay| delay.unwrap_or_default().as_secs_f64()),
             reported_by: match self.queue {
-                Queue::Creations | Queue::Interruptions => "message",
+                Queue::Creations | Queue::Interruptions | Queue::Mixed(_) => "message",
                 Queue::Operations | Queue::Reconciled => "operation",
+                Queue::Listed => "listing",
             },
             unattributed: self.cause.map(UnattributedCause::label),
         }
@@ -205,7 +206,7 @@ fn truncated(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attribution::{Attribution, Settings};
+    use crate::attribution::{Attribution, OPERATION_LATENESS, Settings};
 
     fn instance(id: u64, name: &str) -> CompactRef {
         let name = Some(name.into());
@@ -234,6 +235,8 @@ mod tests {
             attribution_grace: Duration::ZERO,
             dedup_window: Duration::ZERO,
             tombstone_ttl: Duration::ZERO,
+            fixed_scopes: Vec::new(),
+            lateness: OPERATION_LATENESS,
             project: "p".to_owned(),
         };
         let attribution: Attribution<()> = Attribution::new(settings);

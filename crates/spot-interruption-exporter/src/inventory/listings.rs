@@ -43,10 +43,12 @@ impl Inventory {
         if !self.scopes.begin_listing(scope, now) {
             return;
         }
-        for key in self.members.in_project(scope.name()) {
+        let (project, location) = scope.project_and_location();
+        for key in self.members.in_project(project) {
             let tracked = &mut self.tracked[key as usize];
             if tracked.listing_status == ListingStatus::Seen
                 && self.scopes.is_listed(tracked.profile.index(), tracked.is_project_known)
+                && location.is_none_or(|location| *self.profiles.get(tracked.profile).location == *location)
             {
                 tracked.listing_status = ListingStatus::Pending;
             }
@@ -61,9 +63,11 @@ impl Inventory {
         }
         let mut gone = Vec::new();
         let mut stale = Vec::new();
-        for key in self.members.in_project(scope.name()) {
+        let (project, location) = scope.project_and_location();
+        for key in self.members.in_project(project) {
             let tracked = &mut self.tracked[key as usize];
             if !self.scopes.is_listed(tracked.profile.index(), tracked.is_project_known)
+                || location.is_some_and(|location| *self.profiles.get(tracked.profile).location != *location)
                 || unseen.covers(&self.profiles.get(tracked.profile).zone)
             {
                 continue;

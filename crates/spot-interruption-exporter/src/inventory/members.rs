@@ -49,7 +49,7 @@ impl Members {
         }
     }
 
-    /// The instances of a project.
+    /// The instances of a project, whatever their location.
     pub(super) fn in_project(&self, project: &str) -> impl Iterator<Item = InstanceKey> {
         self.numbers.get(project).into_iter().flat_map(|number| self.keys[*number].iter().copied())
     }

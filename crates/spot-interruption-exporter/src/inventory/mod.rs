@@ -96,7 +96,7 @@ impl Inventory {
     /// Creates an empty inventory. Interrupted instances stay known for `tombstone_ttl`. Instances whose source does
     /// not contain the project's id are labelled with `project`.
     #[must_use]
-    pub fn new(project: &str, tombstone_ttl: Duration) -> Self {
+    pub fn new(project: &str, scopes: impl IntoIterator<Item = Scope>, tombstone_ttl: Duration) -> Self {
         Self {
             project: project.into(),
             tombstone_ttl,
@@ -109,7 +109,7 @@ impl Inventory {
             clusters: Clusters::default(),
             losses: Losses::default(),
             tombstones: Timeline::default(),
-            scopes: Scopes::one(project),
+            scopes: Scopes::new(scopes),
             unwritten: None,
         }
     }

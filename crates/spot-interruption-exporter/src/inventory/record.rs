@@ -8,8 +8,8 @@ use slab::Slab;
 use thiserror::Error;
 
 use super::{
-    InstanceKey, InstanceState, Inventory, ListingStatus, Loss, Profile, ProfileId, RecordedLoss, Tracked,
-    Unwritten,
+    InstanceKey, InstanceState, Inventory, ListingStatus, Loss, Profile, ProfileId, RecordedLoss, Scope,
+    Tracked, Unwritten,
 };
 use crate::instance::InstanceId;
 use crate::timeline::{Timeline, TimelineChanges};
@@ -97,11 +97,12 @@ impl Inventory {
     /// Returns an error if the record is inconsistent.
     pub fn restore(
         project: &str,
+        scopes: impl IntoIterator<Item = Scope>,
         tombstone_ttl: Duration,
         record: InventoryRecord,
         now: Instant,
     ) -> Result<Self, InvalidRecord> {
-        let mut inventory = Self::new(project, tombstone_ttl);
+        let mut inventory = Self::new(project, scopes, tombstone_ttl);
         for profile in record.profiles {
             inventory.profiles.push(profile);
         }

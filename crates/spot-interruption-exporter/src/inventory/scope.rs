@@ -14,9 +14,13 @@ pub const UNLISTED_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 /// Maximum number of remembered projects in no scope, each of which is reported once.
 const MAX_UNLISTED: usize = 1_000;
 
-/// What one listing covers: a project. The [`Profile`] of an instance contains its scope.
+/// What one listing covers: a project, or the part of a project in one location. The [`Profile`] of an instance contains
+/// its scope.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope(Arc<str>);
+
+/// Separates project and location in the name of a scope. Ids of projects do not contain it.
+const SEPARATOR: char = '/';
 
 impl Scope {
     /// The scope of a project id.
@@ -24,14 +28,32 @@ impl Scope {
         Self(id.into())
     }
 
-    /// The id of the project.
+    /// The part of a project in one location.
+    #[must_use]
+    pub fn part(project: &str, location: &str) -> Self {
+        Self(format!("{project}{SEPARATOR}{location}").into())
+    }
+
+    /// The id of the project, followed by the location if the scope is a part of a project.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0
     }
+
+    /// The id of the project, and the location if the scope is a part of the project.
+    #[must_use]
+    pub fn project_and_location(&self) -> (&str, Option<&str>) {
+        self.0.split_once(SEPARATOR).map_or((&*self.0, None), |(project, location)| (project, Some(location)))
+    }
+
+    /// Whether this is the scope of a project or of a part of it.
+    #[must_use]
+    pub fn is_in(&self, project: &str) -> bool {
+        self.project_and_location().0 == project
+    }
 }
 
-/// A scope hashes and compares like its project id.
+/// A scope hashes and compares like its name.
 impl Borrow<str> for Scope {
     fn borrow(&self) -> &str {
         &self.0
@@ -106,8 +128,8 @@ struct Unlisted {
 }
 
 impl Scopes {
-    pub(super) fn one(project: &str) -> Self {
-        let listings = HashMap::from([(Scope::project(project), None)]);
+    pub(super) fn new(scopes: impl IntoIterator<Item = Scope>) -> Self {
+        let listings = scopes.into_iter().map(|scope| (scope, None)).collect();
         Self { listings, ..Self::default() }
     }
 
@@ -126,12 +148,18 @@ impl Scopes {
     /// Adds new profiles.
     pub(super) fn add_profiles(&mut self, profiles: &[Profile]) {
         for profile in &profiles[self.is_listed.len().min(profiles.len())..] {
-            self.is_listed.push(self.contains(&profile.project));
+            let part = Scope::part(&profile.project, &profile.location);
+            self.is_listed.push(self.contains(&profile.project) || self.contains(part.name()));
         }
     }
 
-    pub(super) fn contains(&self, project: &str) -> bool {
-        self.listings.contains_key(project)
+    pub(super) fn contains(&self, scope: &str) -> bool {
+        self.listings.contains_key(scope)
+    }
+
+    /// Whether a project or a part of it is listed.
+    fn contains_some_of(&self, project: &str) -> bool {
+        self.contains(project) || self.listings.keys().any(|scope| scope.is_in(project))
     }
 
     /// Whether a listing covers instances of a profile. With more than one scope, the project must be known.
@@ -161,8 +189,8 @@ impl Scopes {
     /// Notes a project. If it is in no scope, it is reported once.
     pub(super) fn note_project(&mut self, project: &str) {
         if self.unlisted_projects.len() < MAX_UNLISTED
-            && !self.contains(project)
             && !self.unlisted_projects.contains(project)
+            && !self.contains_some_of(project)
         {
             self.unlisted_projects.insert(project.into());
             self.unreported.push(Scope::project(project));

@@ -25,8 +25,8 @@ pub struct Labels {
     pub cluster: Arc<str>,
     /// The reasons of interruptions.
     pub reasons: Reasons,
-    /// Names of the subscriptions, creations first.
-    pub subscriptions: Vec<Arc<str>>,
+    /// The queues that deliver messages, with their names.
+    pub subscriptions: Vec<(Queue, Arc<str>)>,
 }
 
 /// The metric families of the state.
@@ -97,7 +97,7 @@ impl<T: fmt::Debug + Send + 'static> Collector for StateFamilies<T> {
         if clusters.peek().is_some() {
             let mut family = encoder.encode_descriptor(
                 "spot_instance_lifetime_seconds",
-                "Age of spot instances at their interruption, from creation to preemption",
+                "Age of spot instances at their interruption, since their creation",
                 None,
                 MetricType::Histogram,
             )?;
@@ -118,7 +118,8 @@ impl<T: fmt::Debug + Send + 'static> Collector for StateFamilies<T> {
             encoder,
             "spot_interruption_exporter_messages",
             "Messages processed, by outcome",
-            labels.subscriptions.iter().zip(&ledger.messages).flat_map(|(subscription, counts)| {
+            labels.subscriptions.iter().flat_map(|(queue, subscription)| {
+                let counts = &ledger.messages[queue.number()];
                 OUTCOMES.iter().zip(counts).map(move |(outcome, count)| {
                     ([("subscription", &**subscription), ("outcome", *outcome)], *count)
                 })
@@ -130,7 +131,7 @@ impl<T: fmt::Debug + Send + 'static> Collector for StateFamilies<T> {
             "Operations of Compute Engine processed, by outcome",
             (0..OUTCOMES.len()).map(|outcome| {
                 let count = [Queue::Operations, Queue::Reconciled]
-                    .map(|queue| ledger.messages[queue as usize][outcome])
+                    .map(|queue| ledger.messages[queue.number()][outcome])
                     .iter()
                     .sum();
                 ([("outcome", OUTCOMES[outcome])], count)

@@ -1,5 +1,8 @@
 //! Metrics about the exporter itself: streams, listings, lookups, commits.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use exporter_common::durable::StateMetrics;
 use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -22,7 +25,9 @@ pub struct OwnMetrics {
     /// States of the scopes' operations listings.
     pub(crate) operations: ScopeStates,
     operation_listings: Family<OutcomeLabel, Counter>,
-    set_last_listing: Gauge,
+    last_listing: Gauge,
+    /// By provider: the end of the last listing, of the scope with the oldest one.
+    last_listings: Arc<Mutex<BTreeMap<&'static str, Timestamp>>>,
     lookups: Family<OutcomeLabel, Counter>,
     rate_limits: Counter,
     count_given_back: Counter,
@@ -61,7 +66,8 @@ impl OwnMetrics {
             searches: Family::default(),
             operations: ScopeStates::of_operations(),
             operation_listings: Family::default(),
-            set_last_listing: Gauge::default(),
+            last_listing: Gauge::default(),
+            last_listings: Arc::default(),
             lookups: Family::default(),
             rate_limits: Counter::default(),
             count_given_back: Counter::default(),
@@ -84,17 +90,17 @@ impl OwnMetrics {
         }
         registry.register(
             "spot_interruption_exporter_stream_restarts",
-            "Times that the stream of a subscription ended and was reopened",
+            "Times that the stream of a Pub/Sub subscription ended and was reopened",
             metrics.restarts.clone(),
         );
         registry.register(
             "spot_interruption_exporter_resyncs",
-            "Listings of all instances of a project, by outcome",
+            "Listings of all instances of a scope, by outcome; a scope is a Google Cloud project or a region of an AWS account",
             metrics.listings.clone(),
         );
         registry.register(
             "spot_interruption_exporter_scopes",
-            "Projects whose instances are listed, by state of the last listing; partial if a zone did not respond",
+            "Scopes whose instances are listed, by state of the last listing; partial if a zone did not respond",
             metrics.scopes.gauge(),
         );
         registry.register(
@@ -104,8 +110,8 @@ impl OwnMetrics {
         );
         registry.register(
             "spot_interruption_exporter_last_resync_timestamp_seconds",
-            "Oldest of the times at which each project's instances were last listed successfully, in seconds since 1970; 0 before the first",
-            metrics.set_last_listing.clone(),
+            "Oldest of the times at which each scope's instances were last listed successfully, in seconds since 1970; 0 before the first",
+            metrics.last_listing.clone(),
         );
         registry.register(
             "spot_interruption_exporter_operations_scopes",
@@ -129,7 +135,7 @@ impl OwnMetrics {
         );
         registry.register(
             "spot_interruption_exporter_messages_given_back",
-            "Messages of held events that were returned to Pub/Sub to make room for others; they are delivered again",
+            "Messages of held events that were returned to their queue to make room for others; they are delivered again",
             metrics.count_given_back.clone(),
         );
         metrics.state.register(registry, "spot_interruption_exporter");
@@ -152,9 +158,12 @@ impl OwnMetrics {
         self.listings.get_or_create(&FAILURE).inc();
     }
 
-    /// Sets the end of the last listing, of the scope with the oldest one.
-    pub(crate) fn set_last_listing(&self, end: Timestamp) {
-        self.set_last_listing.set(end.as_second());
+    /// Sets the end of the last listing of a provider's scopes, of the scope with the oldest one.
+    pub(crate) fn set_last_listing(&self, provider: &'static str, end: Timestamp) {
+        // A poisoned lock is safe to use: each update is one assignment.
+        let mut ends = self.last_listings.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.insert(provider, end);
+        self.last_listing.set(ends.values().min().map_or(0, |oldest| oldest.as_second()));
     }
 
     /// Counts a search for scopes.

@@ -1,5 +1,6 @@
 //! State of the scopes' listings: numbers for metrics, names for the landing page.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus_client::metrics::family::Family;
@@ -45,7 +46,8 @@ pub(crate) struct ScopeStates {
     /// States that can occur.
     states: &'static [ScopeState],
     gauge: Family<StateLabel, Gauge>,
-    last: Arc<Mutex<ScopeSummary>>,
+    /// By provider.
+    last: Arc<Mutex<BTreeMap<&'static str, ScopeSummary>>>,
 }
 
 /// Number of scopes by state, at one moment.
@@ -84,8 +86,12 @@ impl ScopeStates {
         self.gauge.clone()
     }
 
-    /// Sets the state of each scope that was listed so far.
-    pub(crate) fn set<'a>(&self, scopes: impl Iterator<Item = (&'a Scope, ScopeState)>) -> ScopeSummary {
+    /// Sets the state of each scope of a provider that was listed so far. Returns the summary of these scopes.
+    pub(crate) fn set<'a>(
+        &self,
+        provider: &'static str,
+        scopes: impl Iterator<Item = (&'a Scope, ScopeState)>,
+    ) -> ScopeSummary {
         let mut summary = ScopeSummary::default();
         for (scope, state) in scopes {
             let ScopesInState { number, named } = &mut summary.0[state as usize];
@@ -94,27 +100,40 @@ impl ScopeStates {
                 named.push(scope.clone());
             }
         }
+        let mut last = self.lock();
+        last.insert(provider, summary.clone());
         for state in self.states {
-            let number = i64::try_from(summary.number(*state)).unwrap_or(i64::MAX);
+            let number: usize = last.values().map(|summary| summary.number(*state)).sum();
+            let number = i64::try_from(number).unwrap_or(i64::MAX);
             self.gauge.get_or_create(&StateLabel { state: state.label() }).set(number);
         }
-        self.lock().clone_from(&summary);
         summary
     }
 
     /// Returns for each state the number of scopes and their names.
     pub(crate) fn by_state(&self) -> Vec<(ScopeState, usize, String)> {
-        let summary = self.lock();
-        self.states.iter().map(|state| (*state, summary.number(*state), summary.names(*state))).collect()
+        let last = self.lock();
+        let mut sum = ScopeSummary::default();
+        for summary in last.values() {
+            sum.add(summary);
+        }
+        self.states.iter().map(|state| (*state, sum.number(*state), sum.names(*state))).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, ScopeSummary> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, ScopeSummary>> {
         // A poisoned lock is safe to use: each update is one assignment.
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ScopeSummary {
+    fn add(&mut self, other: &Self) {
+        for (own, other) in self.0.iter_mut().zip(&other.0) {
+            own.number += other.number;
+            own.named.extend(other.named.iter().take(NAMED.saturating_sub(own.named.len())).cloned());
+        }
+    }
+
     /// Number of scopes in a state.
     pub(crate) fn number(&self, state: ScopeState) -> usize {
         self.0[state as usize].number
@@ -143,7 +162,7 @@ mod tests {
             (10..22).map(|number| Scope::project(format!("p{number}").as_str())).collect();
         let complete = Scope::project("good");
         let all = scopes.iter().map(|scope| (scope, ScopeState::Failing));
-        let summary = states.set(all.chain([(&complete, ScopeState::Complete)]));
+        let summary = states.set("a", all.chain([(&complete, ScopeState::Complete)]));
         assert_eq!(summary.number(ScopeState::Failing), 12);
         let named: Vec<String> = (10..20).map(|number| format!("p{number}")).collect();
         let expected = format!("{}, and 2 more", named.join(", "));
@@ -151,7 +170,7 @@ mod tests {
         assert_eq!(by_state.len(), 3, "instance listings are never off");
         assert_eq!(by_state[2], (ScopeState::Failing, 12, expected));
         assert_eq!(states.gauge.get_or_create(&StateLabel { state: "failing" }).get(), 12);
-        states.set([(&complete, ScopeState::Complete)].into_iter());
+        states.set("a", [(&complete, ScopeState::Complete)].into_iter());
         assert_eq!(states.by_state()[2], (ScopeState::Failing, 0, String::new()));
     }
 }

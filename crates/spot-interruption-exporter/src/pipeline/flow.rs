@@ -46,17 +46,17 @@ impl Load {
 /// Outstanding messages by queue.
 #[derive(Debug, Default)]
 pub(super) struct FlowControl {
-    outstanding: [Load; Queue::ALL.len()],
+    outstanding: [Load; Queue::COUNT],
     /// Outstanding messages without effect so far.
-    held: [Load; Queue::ALL.len()],
-    largest: [usize; Queue::ALL.len()],
+    held: [Load; Queue::COUNT],
+    largest: [usize; Queue::COUNT],
     retry_at: Option<Instant>,
 }
 
 impl FlowControl {
     /// Notes a received message.
     pub(super) fn received(&mut self, queue: Queue, size: usize) {
-        let index = queue as usize;
+        let index = queue.number();
         self.outstanding[index].add(size);
         self.held[index].add(size);
         self.largest[index] = self.largest[index].max(size + MESSAGE_OVERHEAD);
@@ -64,12 +64,12 @@ impl FlowControl {
 
     /// Notes that a message has had its effect.
     pub(super) fn resolved(&mut self, queue: Queue, size: usize) {
-        self.held[queue as usize].remove(size);
+        self.held[queue.number()].remove(size);
     }
 
     /// Notes that a message was acknowledged.
     pub(super) fn acknowledged(&mut self, queue: Queue, size: usize) {
-        self.outstanding[queue as usize].remove(size);
+        self.outstanding[queue.number()].remove(size);
     }
 
     /// When to try again to make room.
@@ -89,8 +89,8 @@ impl FlowControl {
             return returned;
         }
         self.retry_at = None;
-        for queue in [Queue::Creations, Queue::Interruptions] {
-            let index = queue as usize;
+        for queue in Queue::of_messages() {
+            let index = queue.number();
             let half = Load { messages: MAX_OUTSTANDING.messages / 2, bytes: MAX_OUTSTANDING.bytes / 2 };
             if !self.is_exhausted(index) || !self.held[index].exceeds(&half) {
                 continue;
@@ -109,8 +109,8 @@ impl FlowControl {
                 Choice::Return
             });
             for delivery in &deliveries {
-                self.held[delivery.queue as usize].remove(delivery.size);
-                self.outstanding[delivery.queue as usize].remove(delivery.size);
+                self.held[delivery.queue.number()].remove(delivery.size);
+                self.outstanding[delivery.queue.number()].remove(delivery.size);
             }
             if self.held[index].exceeds(&half) {
                 self.retry_at = Some(now + RETRY_INTERVAL);

@@ -195,7 +195,7 @@ impl Lookups {
         }
         self.is_failing = true;
         if let Some(condition) = &self.condition {
-            condition.missing(format!("Compute API, looking instances up: {reason}"));
+            condition.missing(reason);
         }
         until
     }

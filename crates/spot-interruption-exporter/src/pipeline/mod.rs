@@ -263,16 +263,18 @@ impl<T: Acknowledge, P: Decode + InstanceLookup, S: Commit> Pipeline<T, P, S> {
                     let _ = gone.send(attribution.finish_listing(&scope, &unseen, instant));
                 }
                 Input::ListingFailed(scope) => attribution.fail_listing(&scope),
-                Input::Operations { scope, listing, wait, operations } => {
-                    cursors.received(&scope, listing, operations.len());
+                Input::Operations { scope, listing, queue, wait, operations } => {
+                    if let Some(listing) = listing {
+                        cursors.received(&scope, listing, operations.len());
+                    }
                     for (entry, token) in operations {
                         let delivery = DeliveryToken {
-                            queue: if wait { Queue::Reconciled } else { Queue::Operations },
+                            queue,
                             message_id: entry.operation_id.as_deref().unwrap_or_default().to_owned(),
                             size: 0,
                             subject: subject(&entry),
                             attempts: None,
-                            listing: Some((scope.clone(), listing)),
+                            listing: listing.map(|listing| (scope.clone(), listing)),
                             token,
                         };
                         flow.received(delivery.queue, 0);

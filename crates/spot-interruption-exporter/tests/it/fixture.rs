@@ -4,7 +4,9 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use spot_interruption_exporter::attribution::{Attribution, Counted, Lookup, Outcome, Settings};
+use spot_interruption_exporter::attribution::{
+    Attribution, Counted, Lookup, OPERATION_LATENESS, Outcome, Settings,
+};
 use spot_interruption_exporter::event::{Entry, Event, FailedCreation, FailureReason, Invalid};
 use spot_interruption_exporter::instance::{Instance, InstanceId, InstanceRef};
 use spot_interruption_exporter::inventory::{Moment, Profile, Scope, Unseen};
@@ -48,6 +50,8 @@ impl Fixture {
             attribution_grace: GRACE,
             dedup_window,
             tombstone_ttl: TOMBSTONE,
+            fixed_scopes: Vec::new(),
+            lateness: OPERATION_LATENESS,
         };
         let now = Instant::now();
         Self {

@@ -4,6 +4,7 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 mod attribution;
+mod aws;
 mod durable;
 mod events;
 mod fixture;

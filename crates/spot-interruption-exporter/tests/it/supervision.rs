@@ -7,7 +7,7 @@ use bytes::Bytes;
 use exporter_common::metrics::{Format, encode};
 use exporter_common::supervisor::Supervisor;
 use prometheus_client::registry::Registry;
-use spot_interruption_exporter::attribution::{Attribution, Lookup, Settings};
+use spot_interruption_exporter::attribution::{Attribution, Lookup, OPERATION_LATENESS, Settings};
 use spot_interruption_exporter::event::{Entry, Invalid};
 use spot_interruption_exporter::instance::Instance;
 use spot_interruption_exporter::ledger::Ledger;
@@ -52,6 +52,8 @@ fn state<T>() -> SharedState<T> {
         attribution_grace: Duration::from_secs(60),
         dedup_window: Duration::from_secs(600),
         tombstone_ttl: Duration::from_secs(600),
+        fixed_scopes: Vec::new(),
+        lateness: OPERATION_LATENESS,
     };
     SharedState::new(Attribution::new(settings), Ledger::default())
 }
@@ -91,7 +93,10 @@ fn does_not_serve_a_poisoned_state() {
     let labels = Labels {
         cluster: "kubernetes_cluster".into(),
         reasons: InterruptionMethods::default().reasons().clone(),
-        subscriptions: vec!["creations".into(), "interruptions".into()],
+        subscriptions: vec![
+            (Queue::Creations, "creations".into()),
+            (Queue::Interruptions, "interruptions".into()),
+        ],
     };
     registry.register_collector(Box::new(StateFamilies { state: state.clone(), labels }));
     let scrape = || catch_unwind(AssertUnwindSafe(|| encode(Format::Text, &[&registry], 0)));

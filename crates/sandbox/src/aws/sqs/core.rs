@@ -113,6 +113,21 @@ impl QueueCore {
         }
     }
 
+    /// Makes all messages in flight visible.
+    pub(super) fn expire_all(&mut self) {
+        let mut hidden: Vec<u64> = self
+            .messages
+            .iter()
+            .filter(|(_, message)| message.hidden_until.is_some())
+            .map(|(number, _)| *number)
+            .collect();
+        hidden.sort_unstable();
+        for number in hidden {
+            self.counts.expired += 1;
+            self.show(number);
+        }
+    }
+
     /// Returns the time at which the next message becomes visible.
     pub(super) fn next_deadline(&mut self) -> Option<Instant> {
         loop {

@@ -164,6 +164,12 @@ impl Queue {
         self.core().bodies().iter().map(ToString::to_string).collect()
     }
 
+    /// Makes all messages in flight visible, as if their visibility timeouts had expired.
+    pub fn expire_all(&self) {
+        self.core().expire_all();
+        self.notify(true);
+    }
+
     /// Waits until the counts fulfil a condition, also by expiring visibility timeouts.
     pub async fn wait_until(&self, condition: impl Fn(&QueueCounts) -> bool) {
         let mut changes = self.0.changes.subscribe();

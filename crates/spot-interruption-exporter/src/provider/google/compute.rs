@@ -13,11 +13,12 @@ use tokio::time::Instant;
 use crate::attribution::Lookup;
 use crate::instance::Instance;
 use crate::metrics::OwnMetrics;
-use crate::provider::google::config::Endpoint;
+use crate::provider::endpoint::Endpoint;
+use crate::provider::failure::Failure;
 use crate::provider::google::instance_page::{self, InstancePage};
 use crate::provider::google::operation_page::{self, OperationPage};
 use crate::provider::google::resource::Resource;
-use crate::provider::google::rest::{ApiResponse, Failure, Rest};
+use crate::provider::google::rest::{ApiResponse, Rest};
 use crate::source::{InstanceLookup, LookupError};
 
 /// URL of the API if no endpoint is configured.

@@ -5,12 +5,12 @@ use std::time::Duration;
 use exporter_common::config::{
     ConfigError, Environment, Loaded, Setting, TextList, format_duration, parse_url,
 };
-use exporter_common::upstream::is_on_this_host;
-use http::Uri;
 use serde::Deserialize;
 
 use super::audit_log::InterruptionMethods;
 use super::names::is_project_id;
+use crate::config::entries;
+use crate::provider::endpoint::Endpoint;
 
 const DEFAULT_RESYNC_INTERVAL: Duration = Duration::from_secs(600);
 
@@ -199,8 +199,22 @@ impl GoogleConfig {
         loaded: &Loaded<W>,
         written: &Written<'_>,
         environment: &Environment,
-    ) -> Result<Self, ConfigError> {
+        has_other_provider: bool,
+    ) -> Result<Option<Self>, ConfigError> {
         let Written { project_name, pubsub, compute, gcp, interruption_methods } = *written;
+        if project_name.is_none_or(String::is_empty) {
+            if let Some(key) = written.first_set().filter(|_| has_other_provider) {
+                return Err(ConfigError::new(format!(
+                    "{key} from {} has no effect without project_name; allowed is {key} together with project_name",
+                    loaded.source(key)
+                )));
+            }
+            if has_other_provider {
+                return Ok(None);
+            }
+            let missing = loaded.missing("project_name");
+            return Err(ConfigError::new(format!("{missing}; or, for AWS, set aws.queue_urls")));
+        }
         let emulator = environment.get(EMULATOR_HOST)?.map(|host| emulator(&host)).transpose()?;
         let project = loaded.required("project_name", project_name, |text| {
             let text = text.trim();
@@ -243,7 +257,7 @@ impl GoogleConfig {
             Ok(url.as_ref().map(Endpoint::new))
         };
         let pubsub_endpoint = endpoint("pubsub.endpoint", pubsub.endpoint.as_ref())?;
-        Ok(Self {
+        Ok(Some(Self {
             subscriptions,
             operations,
             operations_interval: loaded.duration(
@@ -266,7 +280,38 @@ impl GoogleConfig {
             discover,
             discover_query: discover_query.filter(|query| !query.is_empty()),
             project,
-        })
+        }))
+    }
+}
+
+impl Written<'_> {
+    /// The first option of Google Cloud that is set, `project_name` excepted.
+    fn first_set(&self) -> Option<&'static str> {
+        let is_set = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+        let is_list_set = |list: &Option<TextList>| entries(list.as_ref()).next().is_some();
+        let Self { pubsub, compute, gcp, interruption_methods, .. } = self;
+        [
+            (
+                "pubsub.instance_creation_subscription_name",
+                is_set(&pubsub.instance_creation_subscription_name),
+            ),
+            (
+                "pubsub.instance_interruption_subscription_name",
+                is_set(&pubsub.instance_interruption_subscription_name),
+            ),
+            ("pubsub.endpoint", is_set(&pubsub.endpoint)),
+            ("compute.endpoint", is_set(&compute.endpoint)),
+            ("compute.resync_interval", is_set(&compute.resync_interval)),
+            ("compute.operations", is_set(&compute.operations)),
+            ("compute.operations_interval", is_set(&compute.operations_interval)),
+            ("gcp.projects", is_list_set(&gcp.projects)),
+            ("gcp.discover", is_list_set(&gcp.discover)),
+            ("gcp.discover_query", is_set(&gcp.discover_query)),
+            ("gcp.asset_endpoint", is_set(&gcp.asset_endpoint)),
+            ("interruption_methods", interruption_methods.is_some()),
+        ]
+        .into_iter()
+        .find_map(|(key, is_set)| is_set.then_some(key))
     }
 }
 
@@ -300,32 +345,6 @@ impl SubscriptionName {
             }
             _ => Err(format!("is not a subscription; {ALLOWED}")),
         }
-    }
-}
-
-/// URL of a service in place of Google's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint(String);
-
-impl Endpoint {
-    /// The URL without a trailing slash, its scheme in lower case.
-    pub fn url(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether requests are sent without credentials, because anyone could read a token on an unencrypted connection.
-    pub fn is_plain(&self) -> bool {
-        self.0.starts_with("http://")
-    }
-
-    /// Whether it is an unencrypted endpoint on this host, such as an emulator.
-    pub fn is_local(&self) -> bool {
-        self.is_plain() && self.0.parse().is_ok_and(|uri| is_on_this_host(&uri))
-    }
-
-    fn new(uri: &Uri) -> Self {
-        // The scheme decides about credentials, so its case must not matter.
-        Self(uri.to_string().trim_end_matches('/').to_owned())
     }
 }
 
@@ -404,12 +423,6 @@ fn emulator(host: &str) -> Result<Endpoint, ConfigError> {
     Ok(Endpoint::new(&url))
 }
 
-/// The entries of a list, trimmed, without empty ones.
-fn entries(list: Option<&TextList>) -> impl Iterator<Item = &str> {
-    let entries = list.into_iter().flat_map(|TextList(entries)| entries);
-    entries.map(|entry| entry.trim()).filter(|entry| !entry.is_empty())
-}
-
 fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
@@ -417,26 +430,4 @@ fn is_number(text: &str) -> bool {
 /// Project ids are lower case; legacy ones have a domain before a colon.
 fn is_project(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-:._".contains(c))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn endpoint_is_plain_however_it_is_written() {
-        for (text, url, plain, local) in [
-            ("http://127.0.0.1:8086/", "http://127.0.0.1:8086", true, true),
-            (" HTTP://Emulator:80 ", "http://Emulator:80", true, false),
-            ("https://compute.example/base/", "https://compute.example/base", false, false),
-            ("https://localhost:8086", "https://localhost:8086", false, false),
-        ] {
-            let endpoint = Endpoint::new(&parse_url(text).unwrap());
-            assert_eq!(
-                (endpoint.url(), endpoint.is_plain(), endpoint.is_local()),
-                (url, plain, local),
-                "{text}"
-            );
-        }
-    }
 }

@@ -14,7 +14,7 @@ use google_cloud_gax::error::Error;
 use http::{Extensions, HeaderMap};
 use tokio::time::{Instant, timeout};
 
-use crate::provider::google::config::Endpoint;
+use crate::provider::endpoint::Endpoint;
 
 /// Maximum time that a request waits for a token. The library continues to request one.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(5);

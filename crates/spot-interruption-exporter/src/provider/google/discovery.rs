@@ -17,10 +17,11 @@ use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::config::Endpoint;
 use super::names::{ProjectNumbers, is_project_id, project_number};
-use super::page::Pages;
-use super::rest::{Failure, Rest};
+use super::rest::Rest;
+use crate::provider::endpoint::Endpoint;
+use crate::provider::failure::Failure;
+use crate::provider::pages::Pages;
 
 /// URL of the API if no endpoint is configured.
 const DEFAULT_ENDPOINT: &str = "https://cloudasset.googleapis.com";

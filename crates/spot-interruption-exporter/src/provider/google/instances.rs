@@ -13,14 +13,15 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
+use super::NAME;
 use super::compute::Compute;
 use super::discovery::Discovery;
-use super::page::Pages;
-use super::rest::Failure;
-use super::schedule::{Outcome, Schedule};
 use crate::inventory::{Scope, Unseen};
 use crate::metrics::{OwnMetrics, ScopeState};
 use crate::provider::Token;
+use crate::provider::failure::Failure;
+use crate::provider::pages::Pages;
+use crate::provider::schedule::{Outcome, Schedule};
 use crate::source::Input;
 
 /// Maximum time for the listing of a project, all pages included.
@@ -233,12 +234,12 @@ impl InstanceListings {
 
     /// Updates metrics and `/ready`.
     fn report(&self, projects: &Projects, were_all_tried: bool) {
-        let states = self.metrics.scopes.set(projects.states());
+        let states = self.metrics.scopes.set(NAME, projects.states());
         let complete = states.number(ScopeState::Complete);
         let partial = states.number(ScopeState::Partial);
         let failing = states.number(ScopeState::Failing);
         if let Some(oldest) = projects.iter().filter_map(|(_, project)| project.listed_at).min() {
-            self.metrics.set_last_listing(oldest);
+            self.metrics.set_last_listing(NAME, oldest);
         }
         let failures = projects.problems(|state| state == ScopeState::Failing);
         let number = projects.len();

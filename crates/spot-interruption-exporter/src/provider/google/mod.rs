@@ -15,7 +15,6 @@ mod probe;
 pub(crate) mod pubsub;
 pub mod resource;
 mod rest;
-mod schedule;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -42,6 +41,9 @@ use crate::instance::Instance;
 use crate::inventory::Scope;
 use crate::metrics::OwnMetrics;
 use crate::source::{Decode, Input, InstanceLookup, LookupError, Queue};
+
+/// Identifies this provider in sums over providers.
+const NAME: &str = "google";
 
 /// The configured Google Cloud provider: decodes log entries, looks up instances, and starts the tasks that feed the
 /// pipeline.
@@ -191,6 +193,10 @@ impl Decode for Google {
 
 impl InstanceLookup for Google {
     async fn lookup(&self, lookup: &Lookup) -> Result<Option<Instance<'static>>, LookupError> {
-        self.compute.lookup(lookup).await
+        let found = self.compute.lookup(lookup).await;
+        found.map_err(|error| LookupError {
+            reason: format!("Compute API, looking instances up: {}", error.reason),
+            ..error
+        })
     }
 }

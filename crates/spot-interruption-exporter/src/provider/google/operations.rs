@@ -15,18 +15,20 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
+use super::NAME;
 use super::audit_log::InterruptionMethods;
 use super::compute::Compute;
 use super::config::OperationsMode;
 use super::operation_page::{INSERT, Operation};
-use super::page::{Page, Pages};
-use super::rest::Failure;
-use super::schedule::{Outcome, Schedule};
+use super::page::Page;
 use crate::attribution::OPERATION_LATENESS;
 use crate::inventory::Scope;
 use crate::metrics::{OwnMetrics, ScopeState};
 use crate::provider::Token;
-use crate::source::Input;
+use crate::provider::failure::Failure;
+use crate::provider::pages::Pages;
+use crate::provider::schedule::{Outcome, Schedule};
+use crate::source::{Input, Queue};
 
 /// The filter sent to the API starts this much earlier than needed, because the API may compare times as texts in
 /// another time zone. The exact comparison is done here.
@@ -230,7 +232,13 @@ impl OperationsListings {
         if count > 0 {
             let operations = fresh.into_iter().map(|entry| (entry, Token::Operation)).collect();
             let wait = self.mode == OperationsMode::Reconcile;
-            let sent = Input::Operations { scope: scope.clone(), listing: number, wait, operations };
+            let sent = Input::Operations {
+                scope: scope.clone(),
+                listing: Some(number),
+                queue: if wait { Queue::Reconciled } else { Queue::Operations },
+                wait,
+                operations,
+            };
             self.inputs.send(sent).await?;
         }
         self.inputs
@@ -255,7 +263,7 @@ impl OperationsListings {
 
     /// Updates metrics and `/ready`.
     fn report(&self, projects: &Projects) {
-        let states = self.metrics.operations.set(projects.states());
+        let states = self.metrics.operations.set(NAME, projects.states());
         let complete = states.number(ScopeState::Complete);
         let partial = states.number(ScopeState::Partial);
         let failing = states.number(ScopeState::Failing);

@@ -19,7 +19,8 @@ use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint as Transport};
 use tonic::{Code, Request, Status};
 
-use crate::provider::google::config::{Endpoint, SubscriptionName};
+use crate::provider::endpoint::Endpoint;
+use crate::provider::google::config::SubscriptionName;
 use crate::provider::google::credentials::{headers, one_line, reason};
 
 /// Topic name that Pub/Sub returns after the topic was deleted.

@@ -18,7 +18,8 @@ use jiff::fmt::rfc2822;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
 
-use crate::provider::google::config::Endpoint;
+use crate::provider::endpoint::Endpoint;
+use crate::provider::failure::Failure;
 use crate::provider::google::credentials::{headers, one_line, reason};
 
 /// Time limit of a request, up to the last byte of its response.
@@ -41,25 +42,6 @@ pub(super) struct ApiResponse {
     pub(super) body: Bytes,
     /// Time of the response by the API's clock.
     pub(super) date: Option<Timestamp>,
-}
-
-/// Why a request failed.
-#[derive(Debug)]
-pub(super) struct Failure {
-    /// Description for `/ready` and the log, with the API's message if it responded.
-    pub(super) reason: String,
-    /// Status of the response; `None` if there was none.
-    pub(super) status: Option<StatusCode>,
-    /// Delay that the API requested before the next request.
-    pub(super) retry_after: Option<Duration>,
-    /// Whether the API is not enabled in the project.
-    pub(super) is_disabled: bool,
-}
-
-impl From<String> for Failure {
-    fn from(reason: String) -> Self {
-        Self { reason, status: None, retry_after: None, is_disabled: false }
-    }
 }
 
 impl Rest {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use exporter_common::durable::{Commit, StoreError};
 use exporter_common::readiness::Readiness;
 use prometheus_client::registry::Registry;
-use spot_interruption_exporter::attribution::{Attribution, Lookup, Settings};
+use spot_interruption_exporter::attribution::{Attribution, Lookup, OPERATION_LATENESS, Settings};
 use spot_interruption_exporter::durable::journal::Journal;
 use spot_interruption_exporter::durable::store::Batch;
 use spot_interruption_exporter::event::{Entry, Invalid};
@@ -179,6 +179,8 @@ impl Running {
             attribution_grace: grace,
             dedup_window: window,
             tombstone_ttl: TOMBSTONE,
+            fixed_scopes: Vec::new(),
+            lateness: OPERATION_LATENESS,
         };
         let state = SharedState::new(Attribution::new(settings), Ledger::default());
         let metrics = OwnMetrics::register(&mut Registry::default(), &["creations", "interruptions"]);

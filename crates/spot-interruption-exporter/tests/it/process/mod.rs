@@ -1,5 +1,6 @@
 //! The exporter as a process, with simulated Google services and, where possible, with Google's Pub/Sub emulator.
 
+mod aws;
 mod configuration;
 mod creations;
 mod credentials;

@@ -1,6 +1,6 @@
-//! Schedule of periodic requests about each project.
+//! Schedule of periodic requests about each scope.
 //!
-//! Each project has its own due time, backoff and failure log. Four requests run at the same time.
+//! Each scope has its own due time, backoff and failure log. Four requests run at the same time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
@@ -11,9 +11,9 @@ use exporter_common::failure_log::{FailureLog, LogLine};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::rest::Failure;
 use crate::inventory::Scope;
 use crate::metrics::ScopeState;
+use crate::provider::failure::Failure;
 
 /// Maximum number of concurrent requests.
 const MAX_CONCURRENT: usize = 4;
@@ -22,19 +22,19 @@ const MAX_CONCURRENT: usize = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
-/// Maximum number of projects named in a description.
+/// Maximum number of scopes named in a description.
 const NAMED: usize = 3;
 
-/// The projects, each with data `T`, and the running requests. `R` is the result of a request.
+/// The scopes, each with data `T`, and the running requests. `R` is the result of a request.
 #[derive(Debug)]
-pub(super) struct Schedule<T, R> {
+pub(crate) struct Schedule<T, R> {
     entries: BTreeMap<Scope, Entry<T>>,
     running: JoinSet<(Scope, R)>,
 }
 
-/// Outcome of the last request about a project.
+/// Outcome of the last request about a scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Complete,
     /// Why the result was partial.
     Partial(String),
@@ -44,7 +44,7 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    pub(super) fn state(&self) -> ScopeState {
+    pub(crate) fn state(&self) -> ScopeState {
         match self {
             Self::Complete => ScopeState::Complete,
             Self::Partial(_) => ScopeState::Partial,
@@ -54,7 +54,7 @@ impl Outcome {
     }
 
     /// Why the outcome is not complete.
-    pub(super) fn problem(&self) -> Option<&str> {
+    pub(crate) fn problem(&self) -> Option<&str> {
         match self {
             Self::Complete => None,
             Self::Partial(reason) | Self::Failed(reason) | Self::Off(reason) => Some(reason),
@@ -73,12 +73,12 @@ struct Entry<T> {
 }
 
 impl<T, R: Send + 'static> Schedule<T, R> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { entries: BTreeMap::new(), running: JoinSet::new() }
     }
 
-    /// Sets the projects. New ones are due immediately. Returns those that were removed.
-    pub(super) fn set(&mut self, scopes: &BTreeSet<Scope>, new: impl Fn(&Scope) -> T) -> Vec<Scope> {
+    /// Sets the scopes. New ones are due immediately. Returns those that were removed.
+    pub(crate) fn set(&mut self, scopes: &BTreeSet<Scope>, new: impl Fn(&Scope) -> T) -> Vec<Scope> {
         let gone: Vec<Scope> =
             self.entries.keys().filter(|scope| !scopes.contains(*scope)).cloned().collect();
         self.entries.retain(|scope, _| scopes.contains(scope));
@@ -95,38 +95,38 @@ impl<T, R: Send + 'static> Schedule<T, R> {
         gone
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    pub(super) fn scopes(&self) -> impl Iterator<Item = &Scope> {
+    pub(crate) fn scopes(&self) -> impl Iterator<Item = &Scope> {
         self.entries.keys()
     }
 
-    pub(super) fn contains(&self, scope: &Scope) -> bool {
+    pub(crate) fn contains(&self, scope: &Scope) -> bool {
         self.entries.contains_key(scope)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Scope, &T)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Scope, &T)> {
         self.entries.iter().map(|(scope, entry)| (scope, &entry.data))
     }
 
-    pub(super) fn get_mut(&mut self, scope: &Scope) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, scope: &Scope) -> Option<&mut T> {
         self.entries.get_mut(scope).map(|entry| &mut entry.data)
     }
 
-    /// The outcome of the last request about each project.
-    pub(super) fn outcomes(&self) -> impl Iterator<Item = (&Scope, Option<&Outcome>)> {
+    /// The outcome of the last request about each scope.
+    pub(crate) fn outcomes(&self) -> impl Iterator<Item = (&Scope, Option<&Outcome>)> {
         self.entries.iter().map(|(scope, entry)| (scope, entry.outcome.as_ref()))
     }
 
-    /// The outcome of the last request about a project.
-    pub(super) fn outcome(&self, scope: &Scope) -> Option<&Outcome> {
+    /// The outcome of the last request about a scope.
+    pub(crate) fn outcome(&self, scope: &Scope) -> Option<&Outcome> {
         self.entries.get(scope)?.outcome.as_ref()
     }
 
-    /// The state of each project that was requested.
-    pub(super) fn states(&self) -> impl Iterator<Item = (&Scope, ScopeState)> {
+    /// The state of each scope that was requested.
+    pub(crate) fn states(&self) -> impl Iterator<Item = (&Scope, ScopeState)> {
         self.outcomes().filter_map(|(scope, outcome)| Some((scope, outcome?.state())))
     }
 
@@ -134,7 +134,7 @@ impl<T, R: Send + 'static> Schedule<T, R> {
     ///
     /// # Panics
     /// If a request panicked, which is a defect of this program.
-    pub(super) async fn next_result<F>(&mut self, mut request: impl FnMut(&Scope, &T) -> F) -> (Scope, R)
+    pub(crate) async fn next_result<F>(&mut self, mut request: impl FnMut(&Scope, &T) -> F) -> (Scope, R)
     where
         F: Future<Output = R> + Send + 'static,
     {
@@ -165,7 +165,7 @@ impl<T, R: Send + 'static> Schedule<T, R> {
     }
 
     /// Notes a success. The next request is due after the interval. Returns the line to log.
-    pub(super) fn succeeded(&mut self, scope: &Scope, interval: Duration) -> Option<LogLine> {
+    pub(crate) fn succeeded(&mut self, scope: &Scope, interval: Duration) -> Option<LogLine> {
         let now = Instant::now();
         let entry = self.entries.get_mut(scope)?;
         entry.is_running = false;
@@ -176,7 +176,7 @@ impl<T, R: Send + 'static> Schedule<T, R> {
     }
 
     /// Notes an incomplete outcome that is not worth a retry. Like [`succeeded`](Self::succeeded), but logs the reason.
-    pub(super) fn impaired(
+    pub(crate) fn impaired(
         &mut self,
         scope: &Scope,
         interval: Duration,
@@ -194,7 +194,7 @@ impl<T, R: Send + 'static> Schedule<T, R> {
 
     /// Notes a failure. The next request is due after the backoff, or after the delay that the API requested. Returns
     /// the line to log.
-    pub(super) fn failed(&mut self, scope: &Scope, failure: &Failure) -> Option<LogLine> {
+    pub(crate) fn failed(&mut self, scope: &Scope, failure: &Failure) -> Option<LogLine> {
         let now = Instant::now();
         let entry = self.entries.get_mut(scope)?;
         entry.is_running = false;
@@ -204,14 +204,14 @@ impl<T, R: Send + 'static> Schedule<T, R> {
     }
 
     /// Delays the next request at least by `time`.
-    pub(super) fn postpone(&mut self, scope: &Scope, time: Duration) {
+    pub(crate) fn postpone(&mut self, scope: &Scope, time: Duration) {
         if let Some(entry) = self.entries.get_mut(scope) {
             entry.due = entry.due.max(Instant::now() + time);
         }
     }
 
-    /// Describes the first projects with a matching state, and the number of others.
-    pub(super) fn problems(&self, wanted: impl Fn(ScopeState) -> bool) -> String {
+    /// Describes the first scopes with a matching state, and the number of others.
+    pub(crate) fn problems(&self, wanted: impl Fn(ScopeState) -> bool) -> String {
         let outcomes = self.outcomes().filter_map(|(scope, outcome)| Some((scope, outcome?)));
         let wanted = outcomes.filter(|(_, outcome)| wanted(outcome.state()));
         let mut problems =

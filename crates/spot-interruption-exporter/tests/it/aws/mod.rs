@@ -1,0 +1,4 @@
+//! AWS without processes: events, and the state machine with warnings and listings.
+
+mod counting;
+mod events;
