@@ -9,6 +9,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 use sandbox::{
+    aws::Aws,
     google::{
         Google, PROJECT, PROJECT_NUMBER,
         compute::{Access, UnknownAccess},
@@ -45,12 +46,21 @@ enum Command {
         #[command(flatten)]
         simulation: SimulationArgs,
     },
+    /// Serves simulated spot instances through SQS, EC2 and STS; GET /_sandbox/ lists the controls
+    Aws {
+        #[command(flatten)]
+        aws: AwsArgs,
+        #[command(flatten)]
+        simulation: SimulationArgs,
+    },
     /// Serves all of them
     All {
         #[command(flatten)]
         spacelift: SpaceliftArgs,
         #[command(flatten)]
         google: GoogleArgs,
+        #[command(flatten)]
+        aws: AwsArgs,
         #[command(flatten)]
         simulation: SimulationArgs,
     },
@@ -145,6 +155,21 @@ struct GoogleArgs {
     scale: usize,
 }
 
+#[derive(Args)]
+struct AwsArgs {
+    /// Listen address of SQS, EC2 and STS
+    #[arg(long, env = "SANDBOX_AWS_LISTEN", default_value = "127.0.0.1:8087")]
+    aws_listen: SocketAddr,
+
+    /// Factor of the sizes of the node pools; with 0 there are no instances
+    #[arg(long, env = "SANDBOX_AWS_SCALE", default_value_t = 1)]
+    aws_scale: usize,
+
+    /// Seconds by which the clock of AWS is ahead of the clock of the machine
+    #[arg(long, env = "SANDBOX_AWS_CLOCK_OFFSET", default_value_t = 0.0, allow_hyphen_values = true)]
+    aws_clock_offset: f64,
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let Cli { command } = Cli::parse();
@@ -163,11 +188,17 @@ async fn main() -> anyhow::Result<()> {
             stop.requested().await;
             google.stop().await;
         }
-        Command::All { spacelift, google, simulation } => {
+        Command::Aws { aws, simulation } => {
+            let aws = aws.start(&simulation).await?;
+            stop.requested().await;
+            aws.stop().await;
+        }
+        Command::All { spacelift, google, aws, simulation } => {
             let spacelift = spacelift.start(&simulation).await?;
             let google = google.start(&simulation).await?;
+            let aws = aws.start(&simulation).await?;
             stop.requested().await;
-            tokio::join!(spacelift.stop(), google.stop());
+            tokio::join!(spacelift.stop(), google.stop(), aws.stop());
         }
     }
     Ok(())
@@ -219,6 +250,20 @@ impl GoogleArgs {
         }
         announce("compute", &google.compute().url())?;
         Ok(google)
+    }
+}
+
+impl AwsArgs {
+    async fn start(self, simulation: &SimulationArgs) -> anyhow::Result<Aws> {
+        let builder = Aws::builder()
+            .listen(self.aws_listen)
+            .scale(self.aws_scale)
+            .seed(simulation.seed)
+            .speed(simulation.speed);
+        let aws = builder.start().await?;
+        aws.set_clock_offset(self.aws_clock_offset);
+        announce("aws", &aws.url())?;
+        Ok(aws)
     }
 }
 

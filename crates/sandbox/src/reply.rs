@@ -176,6 +176,15 @@ impl<K: Eq + Hash> Overrides<K> {
         self.0.clear();
     }
 
+    /// Removes the replies to an operation.
+    pub(crate) fn remove<Q>(&mut self, operation: &Q)
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.0.remove(operation);
+    }
+
     /// Takes the reply to a request. It uses up a counted reply.
     pub(crate) fn take<Q>(&mut self, operation: &Q) -> Option<Reply>
     where

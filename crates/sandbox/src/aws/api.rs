@@ -142,6 +142,16 @@ impl Api {
         self.overrides().add(target, reply);
     }
 
+    /// Sends a body to the queues of a region. Returns the number of queues.
+    pub(super) fn send_body(&self, region: &str, body: &str) -> usize {
+        let mut queues = self.queues.all();
+        queues.retain(|queue| queue.takes_events_of(region));
+        for queue in &queues {
+            queue.send(body);
+        }
+        queues.len()
+    }
+
     async fn respond(&self, parts: &Parts, body: Bytes, connection: u64, request_id: &str) -> ServerAction {
         let call = Call::parse(parts, &body, request_id);
         let operation = call.as_ref().ok().map(Call::operation);

@@ -1,7 +1,8 @@
 //! The services of AWS that report interruptions of spot instances.
 //!
 //! [`Aws::builder`] starts a server for all of them: [SQS](Queue) with EventBridge's [events](Event), EC2's
-//! `DescribeInstances`, STS and the endpoints that issue credentials inside of AWS. Signatures are checked.
+//! `DescribeInstances`, STS and the endpoints that issue credentials inside of AWS. Signatures are checked. With
+//! [`Builder::simulated`], a [`World`] launches and interrupts instances.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -19,6 +20,7 @@
 
 mod api;
 mod auth;
+mod control;
 mod ec2;
 mod error;
 mod event;
@@ -31,9 +33,11 @@ mod operation;
 mod recorded;
 mod roles;
 mod signature;
+mod simulation;
 mod sqs;
 mod sts;
 mod time;
+mod world;
 mod xml;
 
 pub use self::{
@@ -48,5 +52,6 @@ pub use self::{
     operation::{Operation, Service, Target},
     recorded::Recorded,
     sqs::{Queue, QueueCounts, QueueFaults, StaleReceipts},
+    world::{Interruption, Truth, World, WorldEvent},
 };
 pub use crate::reply::{Hold, Override, Reply};

@@ -24,6 +24,9 @@ macro_rules! operations {
         }
 
         impl Operation {
+            /// All operations.
+            pub(super) const ALL: &[Self] = &[$(Self::$name),*];
+
             /// Returns the service of the operation.
             #[must_use]
             pub const fn service(self) -> Service {

@@ -61,12 +61,13 @@ async fn rejects_invalid_arguments() {
 async fn serves_all_services() {
     let mut program = sandbox()
         .args(["all", "--listen=127.0.0.1:0", "--pubsub-listen=127.0.0.1:0", "--compute-listen=127.0.0.1:0"])
+        .arg("--aws-listen=127.0.0.1:0")
         .args(["--speed=5", "--project=other-project"])
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
     let mut addresses = Vec::new();
-    for service in ["spacelift", "pubsub", "compute"] {
+    for service in ["spacelift", "pubsub", "compute", "aws"] {
         let line = lines.next_line().await.unwrap().unwrap();
         let address = line.strip_prefix(&format!("{service}: listening on http://")).expect(&line);
         addresses.push(address.to_owned());
@@ -81,11 +82,42 @@ async fn serves_all_services() {
     let mut response = String::new();
     stream.read_to_string(&mut response).await.unwrap();
     assert!(response.contains("nextPageToken"), "{response}");
+    let queues = get(&addresses[3], "/_sandbox/queues").await;
+    assert!(
+        queues.contains("https://sqs.us-east-1.amazonaws.com/123456789012/sie-interruption-queue"),
+        "{queues}"
+    );
 
     let id = program.id().unwrap().to_string();
     assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
     let status = timeout(Duration::from_secs(10), program.wait()).await.expect("an exit in time").unwrap();
     assert_eq!(status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn serves_aws_alone() {
+    let mut program = sandbox()
+        .args(["aws", "--speed=0", "--aws-scale=0", "--aws-clock-offset=-3600"])
+        .env("SANDBOX_AWS_LISTEN", "127.0.0.1:0")
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
+    let line = lines.next_line().await.unwrap().unwrap();
+    let address = line.strip_prefix("aws: listening on http://").expect(&line);
+    assert!(get(address, "/_sandbox/instances").await.ends_with("\r\n\r\n[]"));
+    assert!(get(address, "/_sandbox/clock").await.ends_with("\r\n\r\n-3600\n"));
+
+    let output = sandbox().args(["aws", "--aws-scale=-1"]).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
+
+/// Returns the response to a GET request.
+async fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await.unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    response
 }
 
 #[tokio::test]

@@ -10,7 +10,9 @@ use crate::{
     ListenError,
     aws::{
         api::Api,
-        names::{ACCOUNT, DUMMY_KEY_ID, DUMMY_SECRET, QUEUE, REGION},
+        control::ControlRoutes,
+        names::{ACCOUNT, DUMMY_KEY_ID, DUMMY_SECRET, OTHER_REGION, QUEUE, REGION},
+        simulation::{Simulation, run_clock},
         sqs::Queues,
         time::ServiceClock,
     },
@@ -27,6 +29,9 @@ pub struct Builder {
     queues: Vec<(String, String, String)>,
     users: Vec<(String, String, String)>,
     accepts_dummy_key: bool,
+    /// The factor of the node pool sizes of the world; `None` without a world.
+    scale: Option<usize>,
+    speed: f64,
 }
 
 impl Default for Builder {
@@ -38,6 +43,8 @@ impl Default for Builder {
             queues: Vec::new(),
             users: Vec::new(),
             accepts_dummy_key: true,
+            scale: None,
+            speed: 0.0,
         }
     }
 }
@@ -101,6 +108,31 @@ impl Builder {
         self
     }
 
+    /// Simulates a [`World`](crate::aws::World) of clusters in two regions and two accounts, and adds a queue of
+    /// [`OTHER_REGION`] with the account and name of the first one. The events of both accounts are sent to the
+    /// queue of their region.
+    #[must_use]
+    pub fn simulated(mut self) -> Self {
+        self.scale.get_or_insert(1);
+        self
+    }
+
+    /// Simulates a world whose node pools have `scale` times the default size. With zero there are no
+    /// instances. See [`simulated`](Self::simulated).
+    #[must_use]
+    pub fn scale(mut self, scale: usize) -> Self {
+        self.scale = Some(scale);
+        self
+    }
+
+    /// Sets the speed of the world in simulated seconds per second. With the default of zero, time passes only
+    /// by [`Aws::advance`].
+    #[must_use]
+    pub fn speed(mut self, speed: f64) -> Self {
+        self.speed = speed;
+        self
+    }
+
     /// Starts the server.
     ///
     /// # Errors
@@ -121,10 +153,17 @@ impl Builder {
         for (key_id, secret, account) in &self.users {
             api.keys.add_user(key_id, secret, account);
         }
-        let routes = Arc::new(Routes::new(Arc::clone(&api), Vec::new()));
+        let simulation = self.scale.map(|scale| {
+            api.queues.add(account, OTHER_REGION, name);
+            Arc::new(Simulation::new(Arc::clone(&api), self.seed, scale, self.speed))
+        });
+        let control =
+            ControlRoutes { api: Arc::clone(&api), queue: queue.clone(), simulation: simulation.clone() };
+        let routes = Arc::new(Routes::new(Arc::clone(&api), vec![Box::new(control)]));
         let server = Server::start(self.listen, None, routes).await?;
         // The cell is set only here.
         let _ = base.set(format!("http://{}", server.reachable()));
-        Ok(Aws { api, server, queue })
+        let clock = simulation.as_ref().map(|simulation| tokio::spawn(run_clock(Arc::downgrade(simulation))));
+        Ok(Aws { api, server, queue, simulation, clock })
     }
 }

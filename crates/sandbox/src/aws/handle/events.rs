@@ -36,12 +36,12 @@ impl Aws {
 
     /// Sends an event to all queues of its region, of any account. Returns the number of queues.
     pub fn send_event(&self, event: &Event) -> usize {
-        self.send_body(event.region(), &event.body())
+        self.api.send_body(event.region(), &event.body())
     }
 
     /// Sends an event in the envelope of an SNS topic. See [`send_event`](Self::send_event).
     pub fn send_event_by_sns(&self, event: &Event) -> usize {
-        self.send_body(event.region(), &event.in_sns_envelope())
+        self.api.send_body(event.region(), &event.in_sns_envelope())
     }
 
     /// Sends `EC2 Spot Instance Request Fulfillment` for an instance. Returns the event; `None` for an unknown
@@ -72,11 +72,6 @@ impl Aws {
     /// `None` for an unknown instance.
     pub fn notify_state(&self, id: &str) -> Option<Event> {
         self.send_about(id, Event::state_change)
-    }
-
-    fn send_body(&self, region: &str, body: &str) -> usize {
-        let queues = self.api.queues.all().into_iter().filter(|queue| queue.takes_events_of(region));
-        queues.map(|queue| queue.send(body)).count()
     }
 
     fn send_about(&self, id: &str, event: impl FnOnce(&Instance) -> Event) -> Option<Event> {

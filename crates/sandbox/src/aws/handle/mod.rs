@@ -4,11 +4,14 @@ mod builder;
 mod credentials;
 mod events;
 mod instances;
+mod simulated;
 
 use std::{
     net::SocketAddr,
     sync::{Arc, atomic::Ordering},
 };
+
+use tokio::task::JoinHandle;
 
 pub use self::builder::Builder;
 use super::{
@@ -16,6 +19,7 @@ use super::{
     error::AwsError,
     operation::{Operation, Target},
     recorded::Recorded,
+    simulation::Simulation,
     sqs::Queue,
 };
 use crate::{
@@ -30,6 +34,8 @@ pub struct Aws {
     api: Arc<Api>,
     server: Server<Routes<Api>>,
     queue: Queue,
+    simulation: Option<Arc<Simulation>>,
+    clock: Option<JoinHandle<()>>,
 }
 
 /// The server and requests.
@@ -127,7 +133,8 @@ impl Aws {
         self.api.checks_signatures.store(checks, Ordering::Relaxed);
     }
 
-    /// Closes the listener and all connections. Connections are refused until a restart; the data is kept.
+    /// Closes the listener and all connections. Connections are refused until a restart; the data is kept, and
+    /// the world continues.
     pub async fn stop(&self) {
         self.server.stop().await;
     }
@@ -139,5 +146,13 @@ impl Aws {
     /// Returns an error if another process uses the address.
     pub async fn restart(&self) -> Result<(), ListenError> {
         self.server.restart().await
+    }
+}
+
+impl Drop for Aws {
+    fn drop(&mut self) {
+        if let Some(clock) = &self.clock {
+            clock.abort();
+        }
     }
 }

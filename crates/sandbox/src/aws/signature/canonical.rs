@@ -38,7 +38,8 @@ fn canonical_path(path: &str) -> String {
         }
     }
     let mut canonical = format!("/{}", segments.join("/"));
-    if canonical != "/" && path.ends_with('/') {
+    let is_directory = matches!(path.rsplit('/').next(), Some("" | "." | ".."));
+    if canonical != "/" && is_directory {
         canonical.push('/');
     }
     canonical
@@ -85,7 +86,7 @@ fn encoded(bytes: &[u8]) -> String {
     for byte in bytes {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                text.push(char::from(*byte))
+                text.push(char::from(*byte));
             }
             byte => text.push_str(&format!("%{byte:02X}")),
         }
@@ -104,6 +105,8 @@ mod tests {
             ("//", "/"),
             ("/./", "/"),
             ("/a/../b/", "/b/"),
+            ("/a/b/..", "/a/"),
+            ("/a/.", "/a/"),
             ("/123456789012/a%20b", "/123456789012/a%2520b"),
             ("/ሴ", "/%E1%88%B4"),
         ] {

@@ -1,6 +1,7 @@
 //! Tests of the simulated AWS.
 
 mod client;
+mod control;
 mod credentials;
 mod ec2;
 mod events;
@@ -9,3 +10,4 @@ mod requests;
 mod signatures;
 mod sqs;
 mod visibility;
+mod world;
