@@ -82,6 +82,7 @@ class World:
             "sandbox",
             os.environ["CLIENTS_SANDBOX"],
             *("all", "--listen", spacelift, "--pubsub-listen", pubsub, "--compute-listen", self.compute),
+            *("--aws-listen", "127.0.0.1:0", "--aws-scale", "0"),
             *("--pools", str(POOLS), "--workers-per-pool", str(WORKERS), "--speed", "20"),
         )
         until("the sandbox", 30, processes.answers(f"http://{self.compute}/_sandbox/truth"))

@@ -76,7 +76,7 @@ export async function start({ speed }) {
 
   run("sandbox", process.env.MONITORING_SANDBOX, [
     ...["all", "--listen", spacelift, "--pubsub-listen", pubsub, "--compute-listen", compute, "--speed", speed],
-    ...["--projects", FOUND_PROJECT],
+    ...["--aws-listen", "127.0.0.1:0", "--aws-scale", "0", "--projects", FOUND_PROJECT],
     ...["--webhook-url", `http://${webhook}/webhook`, "--webhook-secret", WEBHOOK_SECRET, "--webhook-shape", "both"],
   ]);
   // Two releases: one with all collectors and webhooks, one with the defaults.
