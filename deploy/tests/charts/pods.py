@@ -49,6 +49,7 @@ def existing():
     crt, key = certificate()
     return {
         "existing-api-key": {"SPACELIFT_PROMEX_API_KEY_SECRET": "0123456789"},
+        "existing-aws-credentials": {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "0123456789"},
         "existing-ca": {"root.pem": crt},
         "existing-certificate": {"tls.crt": crt, "tls.key": key, "ca.crt": crt},
         "existing-google-credentials": {"credentials.json": "{}", "key.json": "{}"},

@@ -192,10 +192,101 @@ def test_notes_contain_the_source_of_interruptions(config, said, tmp_path):
     assert ("subscriptions are open" in notes) == ("pubsub" not in config)
 
 
+def notes_of(*options):
+    command = ["helm", "install", "acme", chart("spot-interruption-exporter"), "--dry-run=client", *options]
+    return run(*command).partition("NOTES:")[2]
+
+
+AWS_VALUES = HERE / "values/spot-interruption-exporter/terraform-of-aws.yaml"
+BOTH_VALUES = HERE / "values/spot-interruption-exporter/both-clouds.yaml"
+PROJECT = ["--set", "config.project_name=example-project"]
+
+
+def test_without_a_project_the_configuration_is_that_of_aws():
+    config = configuration("--values", AWS_VALUES)
+    assert {*config} == {"aws", "log_level", "prometheus"}
+    assert config["aws"] == {"queue_urls": ["https://sqs.eu-central-1.amazonaws.com/123456789012/sie-interruption-queue"]}
+
+
+def test_without_a_project_in_an_umbrella():
+    values = yaml.safe_load(AWS_VALUES.read_text())
+    things = documents(umbrella_template({"spot": "spot-interruption-exporter"}, {"spot": values}))
+    (text,) = [thing["data"]["config.yaml"] for thing in things if "config.yaml" in thing.get("data", {})]
+    assert {*yaml.safe_load(text)} == {"aws", "log_level", "prometheus"}
+
+
+def test_both_clouds_are_configured():
+    config = configuration("--values", BOTH_VALUES)
+    assert {"project_name", "pubsub", "aws"} <= {*config}
+
+
+def test_values_of_both_terraform_modules_can_be_combined():
+    google = HERE / "values/spot-interruption-exporter/terraform.yaml"
+    things = documents(helm_template("spot-interruption-exporter", "--values", google, "--values", AWS_VALUES))
+    (account,) = [thing for thing in things if thing["kind"] == "ServiceAccount"]
+    assert {*account["metadata"]["annotations"]} == {"iam.gke.io/gcp-service-account", "eks.amazonaws.com/role-arn"}
+    config = configuration("--values", google, "--values", AWS_VALUES)
+    assert config["project_name"] == "example-project" and "pubsub" in config and "aws" in config
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "messages can be received from the queues and the instances are listed."),
+        (PROJECT, "both subscriptions are open, messages can be received from the queues and the instances are listed."),
+        ([*PROJECT, "--set", "config.pubsub=null"], "messages can be received from the queues and instances and operations are listed."),
+    ],
+)
+def test_notes_contain_the_conditions_of_both_clouds(options, said):
+    assert f"until the exporter is ready: {said}" in notes_of("--values", AWS_VALUES, *options)
+
+
+@pytest.mark.parametrize(
+    ("aws", "said"),
+    [
+        ({}, ["warnings from the SQS queue https://sqs.eu-central-1.amazonaws.com/123456789012/q.", "Every 5m it lists the spot instances of region eu-central-1 to count"]),
+        ({"regions": ["us-east-1", "eu-west-1"]}, ["instances of regions eu-west-1, us-east-1 to count"]),
+        ({"role_arns": ["arn:aws:iam::210987654321:role/r"]}, ["of region eu-central-1, also in 1 further account, to count"]),
+        ({"resync_interval": "10m"}, ["Every 10m it lists"]),
+        (
+            {"queue_urls": [f"https://sqs.{region}.amazonaws.com/123456789012/q" for region in ["us-east-1", "eu-west-1", "eu-central-1", "eu-north-1"]]},
+            ["warnings from 4 SQS queues.", "of regions eu-central-1, eu-north-1, eu-west-1, us-east-1 to count"],
+        ),
+    ],
+)
+def test_notes_contain_the_queues_and_regions(aws, said, tmp_path):
+    queue = {"queue_urls": ["https://sqs.eu-central-1.amazonaws.com/123456789012/q"]}
+    values = tmp_path / "values.yaml"
+    values.write_text(yaml.safe_dump({"config": {"aws": queue | aws}}))
+    notes = notes_of("--values", values)
+    for expected in [*said, "with the queue of Karpenter", "would share the queues"]:
+        assert expected in notes
+    assert "Pub/Sub" not in notes and "GKE" not in notes and "project" not in notes
+
+
+def test_notes_mention_only_the_clouds_that_are_used():
+    google = notes_of(*PROJECT)
+    assert "On GKE" in google and "EKS" not in google and "SQS" not in google
+    both = notes_of(*PROJECT, "--set", "config.aws.queue_urls={https://sqs.eu-central-1.amazonaws.com/123456789012/q}")
+    assert "On GKE" in both and "On EKS" in both and "would share the subscriptions and queues" in both
+
+
+@pytest.mark.parametrize("values", ["terraform-of-aws", "aws-keys", "both-clouds"])
+def test_notes_do_not_ask_for_given_credentials(values):
+    notes = notes_of("--values", HERE / f"values/spot-interruption-exporter/{values}.yaml")
+    assert "On EKS" not in notes and "On GKE" not in notes
+
+
+def test_notes_name_the_service_account_for_pod_identity():
+    notes = notes_of("--values", HERE / "values/spot-interruption-exporter/terraform-of-aws-accounts.yaml")
+    assert "service account spot-interruption-exporter/spot-interruption-exporter-sa needs a role" in notes
+
+
 def test_an_empty_list_is_not_in_the_configuration_file():
     """Without further projects the key is omitted, so older versions of the image accept the file."""
     for name in ["defaults", "terraform"]:
-        assert "gcp:" not in helm_template("spot-interruption-exporter", "--values", HERE / f"values/spot-interruption-exporter/{name}.yaml")
+        rendered = helm_template("spot-interruption-exporter", "--values", HERE / f"values/spot-interruption-exporter/{name}.yaml")
+        assert "gcp:" not in rendered and "aws:" not in rendered
 
 
 @pytest.mark.parametrize("name", CHARTS)

@@ -119,7 +119,7 @@ def test_notes_contain_the_limitation_of_managed_prometheus():
     assert "a PodMonitoring cannot change" in notes
 
 
-SPOT_NODES = {"cloud.google.com/gke-spot": "true", "cloud.google.com/gke-preemptible": "true", "karpenter.sh/capacity-type": "spot"}
+SPOT_NODES = {"cloud.google.com/gke-spot": "true", "cloud.google.com/gke-preemptible": "true", "karpenter.sh/capacity-type": "spot", "eks.amazonaws.com/capacityType": "SPOT"}
 
 
 def accepts(term, labels):
@@ -168,17 +168,18 @@ def test_avoiding_spot_nodes_can_be_required_or_disabled(tmp_path):
     assert own.items() <= deployment(things)["spec"]["template"]["spec"]["affinity"].items()
 
 
-def default_of(variable):
-    text = (DEPLOY.parent / "infra/gcp/variables.tf").read_text()
+def default_of(variable, cloud):
+    text = (DEPLOY.parent / f"infra/{cloud}/variables.tf").read_text()
     (block,) = re.findall(rf'^variable "{variable}" {{\n(.*?)^}}', text, re.MULTILINE | re.DOTALL)
     (default,) = re.findall(r'^  default\s*=\s*"(.*)"$', block, re.MULTILINE)
     return default
 
 
-@pytest.mark.parametrize("source_with_identity", [source for source in SPOT if source.startswith(("kustomize/", "manifests/"))] + ["helm/spot-interruption-exporter/terraform"])
-def test_workload_identity_is_granted_to_what_is_installed(source_with_identity):
-    """infra/gcp grants access to one namespace and service account, which are the defaults of each installation method."""
-    namespace, name = (default_of(f"kubernetes_service_account_{part}") for part in ["namespace", "name"])
+@pytest.mark.parametrize("source_with_identity", [source for source in SPOT if source.startswith(("kustomize/", "manifests/"))] + ["helm/spot-interruption-exporter/terraform", "helm/spot-interruption-exporter/terraform-of-aws"])
+@pytest.mark.parametrize("cloud", ["gcp", "aws"])
+def test_workload_identity_is_granted_to_what_is_installed(source_with_identity, cloud):
+    """infra/gcp and infra/aws grant access to one namespace and service account, which are the defaults of each installation method."""
+    namespace, name = (default_of(f"kubernetes_service_account_{part}", cloud) for part in ["namespace", "name"])
     account = only(source_with_identity, "ServiceAccount")["metadata"]
     assert (account["namespace"], account["name"]) == (namespace, name)
     pod = only(source_with_identity, "Deployment")
