@@ -1,5 +1,5 @@
-//! The quickstart of the README: a simulated Spacelift, a simulated Google Cloud and the exporters in one
-//! process.
+//! The quickstart of the README: a simulated Spacelift, a simulated Google Cloud, a simulated AWS and the
+//! exporters in one process.
 //!
 //! It only starts these parts and prints their results.
 
@@ -17,6 +17,7 @@ use exporter_common::http::{ListenAddress, Listener};
 use exporter_common::program::{self, Program};
 use exporter_common::shutdown::Signals;
 use exporter_common::telemetry::{self, LogFormat, Logging};
+use sandbox::aws::{Aws, OTHER_ROLE, Queue};
 use sandbox::google::{CREATION_SUBSCRIPTION, Google, INTERRUPTION_SUBSCRIPTION, ORGANIZATION, PROJECT};
 use sandbox::spacelift::webhook::{Shape, Webhook};
 use sandbox::spacelift::{DEFAULT_API_KEY_ID, DEFAULT_API_KEY_SECRET, Spacelift};
@@ -27,11 +28,12 @@ use tracing::level_filters::LevelFilter;
 /// instead of hours. With a higher speed, nodes would be deleted before an exporter could look them up.
 const SPACELIFT_SPEED: f64 = 1.0;
 const GOOGLE_SPEED: f64 = 4.0;
+const AWS_SPEED: f64 = 4.0;
 
 /// The id and the number of a second project, which the exporter discovers.
 const DISCOVERED_PROJECT: (&str, u64) = ("example-shop", 210_987_654_321);
 
-/// The maximum time the simulated Google Cloud waits until the exporters are ready.
+/// The maximum time the simulated clouds wait until the exporters are ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The secret of the simulated Spacelift's webhook.
@@ -78,6 +80,10 @@ async fn run() -> anyhow::Result<()> {
     let google = google.start().await.with_context(|| {
         format!("{} or {}", address_in_use(PUBSUB, pubsub), address_in_use(COMPUTE, compute))
     })?;
+    let listen = address(&flags, AWS)?;
+    // Paused like Google Cloud.
+    let aws = Aws::builder().listen(listen).simulated().seed(seed()).speed(0.0);
+    let aws = aws.start().await.with_context(|| address_in_use(AWS, listen))?;
     let pubsub = match (google.pubsub(), &emulator) {
         (Some(pubsub), _) => pubsub.endpoint(),
         (None, host) => format!("http://{}", host.as_deref().unwrap_or_default()),
@@ -93,7 +99,8 @@ async fn run() -> anyhow::Result<()> {
     spacelift.set_webhook(webhook.shape(Shape::Policy));
     let promex = spacelift_promex::run(promex_config(&spacelift.url())?, promex, wait(stopped.clone()));
     let compute = google.compute().url();
-    let spot = spot_interruption_exporter::run(spot_config(&pubsub, &compute)?, spot, wait(stopped.clone()));
+    let spot =
+        spot_interruption_exporter::run(spot_config(&pubsub, &compute, &aws)?, spot, wait(stopped.clone()));
     let operations = spot_interruption_exporter::run(operations_config(&compute)?, operations, wait(stopped));
     let (promex, spot, operations) = (tokio::spawn(promex), tokio::spawn(spot), tokio::spawn(operations));
 
@@ -104,9 +111,10 @@ async fn run() -> anyhow::Result<()> {
             &google.compute().url(),
             "actual interruptions of its two projects: /_sandbox/truth",
         ),
+        ("simulated AWS", &aws.url(), "actual interruptions of its two accounts: /_sandbox/truth"),
         (if emulator.is_some() { "Google's emulator" } else { "simulated Pub/Sub" }, &pubsub, ""),
         ("spacelift-promex", &promex_url, "/metrics, /webhook, /health, /ready"),
-        ("spot-interruption-exporter", &spot_url, "/metrics, /interruptions, /health, /ready"),
+        ("spot-interruption-exporter", &spot_url, "both clouds: /metrics, /interruptions, /health, /ready"),
         ("  the same without Pub/Sub", &operations_url, "one project, from Compute Engine's operations only"),
     ]);
     print_examples(&spacelift.url(), &compute, &promex_url, &spot_url);
@@ -115,9 +123,10 @@ async fn run() -> anyhow::Result<()> {
         async move {
             summary::ready(&[&spot, &operations], READY_TIMEOUT).await;
             google.set_speed(GOOGLE_SPEED);
-            // Dropping the handle would stop the simulation.
+            aws.set_speed(AWS_SPEED);
+            // Dropping the handles would stop the simulations.
             std::future::pending::<()>().await;
-            drop(google);
+            drop((google, aws));
         }
     };
     let start = tokio::spawn(start);
@@ -138,6 +147,7 @@ async fn run() -> anyhow::Result<()> {
 const SPACELIFT: &str = "spacelift-address";
 const PUBSUB: &str = "pubsub-address";
 const COMPUTE: &str = "compute-address";
+const AWS: &str = "aws-address";
 const PROMEX: &str = "promex-address";
 const SPOT: &str = "spot-address";
 const OPERATIONS: &str = "operations-address";
@@ -150,6 +160,7 @@ fn flags() -> Command {
         address(SPACELIFT, "127.0.0.1:4000", "Listen address of the simulated Spacelift"),
         address(PUBSUB, "127.0.0.1:8085", "Listen address of the simulated Pub/Sub"),
         address(COMPUTE, "127.0.0.1:8086", "Listen address of the simulated Compute API"),
+        address(AWS, "127.0.0.1:8087", "Listen address of the simulated AWS"),
         address(PROMEX, "127.0.0.1:9953", "Listen address of spacelift-promex"),
         address(SPOT, "127.0.0.1:8090", "Listen address of spot-interruption-exporter"),
         address(
@@ -200,8 +211,10 @@ fn promex_config(endpoint: &str) -> anyhow::Result<spacelift_promex::Config> {
     }
 }
 
-/// Returns the exporter's configuration from environment variables.
-fn spot_config(pubsub: &str, compute: &str) -> anyhow::Result<spot_interruption_exporter::Config> {
+/// Returns the exporter's configuration from environment variables, for both clouds.
+fn spot_config(pubsub: &str, compute: &str, aws: &Aws) -> anyhow::Result<spot_interruption_exporter::Config> {
+    let queues: Vec<String> = aws.queues().iter().map(Queue::aws_url).collect();
+    let (queues, url) = (queues.join(","), aws.url());
     let environment = Environment::from_iter([
         ("SIE_PROJECT_NAME", PROJECT),
         ("SIE_PUBSUB__INSTANCE_CREATION_SUBSCRIPTION_NAME", CREATION_SUBSCRIPTION),
@@ -215,6 +228,12 @@ fn spot_config(pubsub: &str, compute: &str) -> anyhow::Result<spot_interruption_
         ("SIE_GCP__DISCOVER", ORGANIZATION),
         // The simulated asset inventory shares the port of the Compute API.
         ("SIE_GCP__ASSET_ENDPOINT", compute),
+        ("SIE_AWS__QUEUE_URLS", &queues),
+        ("SIE_AWS__ROLE_ARNS", OTHER_ROLE),
+        ("SIE_AWS__SQS_ENDPOINT", &url),
+        ("SIE_AWS__EC2_ENDPOINT", &url),
+        ("SIE_AWS__STS_ENDPOINT", &url),
+        ("SIE_AWS__RESYNC_INTERVAL", "2s"),
     ]);
     Ok(spot_interruption_exporter::Config::load(&Arguments::default(), &environment)?)
 }
@@ -254,6 +273,7 @@ fn print_examples(spacelift: &str, compute: &str, promex: &str, spot: &str) {
          \x20 curl -s {promex}/metrics | grep worker_pool\n\
          \x20 curl -s {promex}/metrics | grep -E 'spacelift_runs_(active|total)'\n\
          \x20 curl -s {spot}/metrics | grep interruption_events_total\n\
+         \x20 curl -s {spot}/metrics | grep spot_interruptions_total | grep -E 'interruption_warning|unannounced'   # AWS\n\
          \x20 curl -X PUT -d partial_failure {spacelift}/_sandbox/scenario   # then look at spacelift_scrape_collector_success\n\
          \x20 curl -X PUT -d healthy {spacelift}/_sandbox/scenario\n\
          \x20 curl -X PUT -d off {compute}/_sandbox/sink   # no events in Pub/Sub, only operations\n\

@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 use tokio::process::{ChildStdout, Command};
 use tokio::time::timeout;
 
-/// The configured project and the discovered one.
-const PROJECTS: [&str; 2] = ["example-project", "example-shop"];
+/// The configured project, the discovered one, and the two accounts of AWS.
+const PROJECTS: [&str; 4] = ["example-project", "example-shop", "123456789012", "210987654321"];
 
 #[tokio::test]
 async fn starts_shows_and_stops() {
@@ -29,7 +29,7 @@ async fn runs_with_the_emulator() {
 async fn run_quickstart(emulator: Option<String>) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_quickstart"));
     command.env_clear().envs(emulator.iter().map(|host| ("PUBSUB_EMULATOR_HOST", host)));
-    for part in ["spacelift", "pubsub", "compute", "promex", "spot", "operations"] {
+    for part in ["spacelift", "pubsub", "compute", "aws", "promex", "spot", "operations"] {
         command.args([&format!("--{part}-address"), "127.0.0.1:0"]);
     }
     let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
@@ -65,7 +65,7 @@ async fn run_quickstart(emulator: Option<String>) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });
-    counted.await.expect("interruptions of both projects");
+    counted.await.expect("interruptions of all projects and accounts");
 
     // Both counts agree while the simulation is paused, and again after events that were not published.
     control(&compute, "PUT /_sandbox/speed", "0").await;
