@@ -36,6 +36,7 @@ bench:
     cargo bench -p spot-interruption-exporter --bench core
     cargo bench -p spot-interruption-exporter --bench burst
     cargo bench -p spot-interruption-exporter --bench projects
+    cargo bench -p spot-interruption-exporter --bench aws
     cargo bench -p exporter-common --bench users
 
 # Measures memory after 100,000 scrapes of the small account.
@@ -52,7 +53,7 @@ soak time="1h":
     target/release/soak --for {{time}}
 
 # Fuzzes all parsers of untrusted input, ten minutes each (requires cargo-fuzz; RUSTC_BOOTSTRAP replaces a nightly compiler).
-fuzz seconds="600": (fuzz-target "spot-interruption-exporter" "audit_log" seconds "tests/it/fixtures") (fuzz-target "spacelift-promex" "responses" seconds) (fuzz-target "spacelift-promex" "webhook_payload" seconds) (fuzz-target "exporter-common" "web_config" seconds) (fuzz-target "exporter-common" "accept_header" seconds) (fuzz-target "exporter-common" "listen_address" seconds)
+fuzz seconds="600": (fuzz-target "spot-interruption-exporter" "audit_log" seconds "tests/it/fixtures") (fuzz-target "spot-interruption-exporter" "aws_event" seconds) (fuzz-target "spot-interruption-exporter" "ec2_page" seconds) (fuzz-target "spacelift-promex" "responses" seconds) (fuzz-target "spacelift-promex" "webhook_payload" seconds) (fuzz-target "exporter-common" "web_config" seconds) (fuzz-target "exporter-common" "accept_header" seconds) (fuzz-target "exporter-common" "listen_address" seconds)
 
 fuzz-target crate target seconds="600" *seeds="":
     mkdir -p crates/{{crate}}/fuzz/target/found/{{target}}
@@ -81,6 +82,10 @@ pictures url="http://localhost:9090" seconds="1800" interval="5":
 # Checks that third-party clients can read the metrics of both programs.
 clients:
     deploy/tests/clients/run
+
+# Checks that the exporter works with moto, a third-party simulator of AWS.
+moto:
+    deploy/tests/aws/run
 
 # Checks the images, docker-compose.yml and the workflows without a container engine.
 images-test:

@@ -13,6 +13,11 @@ def total(cluster):
     return f'interruption_events_total{{kubernetes_cluster="{cluster}"}}'
 
 
+def messages(queue, outcome):
+    name = queue[0].rsplit("/", 1)[1]
+    return f'spot_interruption_exporter_messages_total{{outcome="{outcome}",subscription="{name}"}}'
+
+
 def is_empty(sqs, url):
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
@@ -24,8 +29,8 @@ def test_counts_and_deletes_a_warning(moto, queue, exporter):
     running = exporter()
     moto.client("sqs").send_message(QueueUrl=queue[0], MessageBody=warning(node))
     running.counts(total("direct"), 1)
-    labels = f'cluster_location="{REGION}",node_pool="workers",machine_type="m5.large"'
-    assert f'kubernetes_cluster="direct",{labels}' in running.metrics()
+    labels = f'cluster_location="{REGION}",kubernetes_cluster="direct",machine_type="m5.large",node_pool="workers"'
+    assert labels in running.metrics()
     until("the message is deleted", lambda: is_empty(moto.client("sqs"), queue[0]))
 
 
@@ -51,10 +56,8 @@ def test_counts_an_event_of_eventbridge(moto, queue, exporter):
     ]
     assert events.put_events(Entries=entries)["FailedEntryCount"] == 0
     running.counts(total("eventbridge"), 1)
-    name = queue[0].rsplit("/", 1)[1]
-    messages = f'spot_interruption_exporter_messages_total{{subscription="{name}",outcome='
-    running.counts(f'{messages}"duplicate"}}', 1)
-    running.counts(f'{messages}"added"}}', 1)
+    running.counts(messages(queue, "duplicate"), 1)
+    running.counts(messages(queue, "added"), 1)
 
 
 def test_counts_an_event_in_an_envelope_of_sns(moto, queue, exporter):
@@ -88,6 +91,5 @@ def test_drops_damaged_messages(moto, queue, exporter):
     running = exporter()
     for body in ["not JSON", "{}", "[]"]:
         moto.client("sqs").send_message(QueueUrl=queue[0], MessageBody=body)
-    name = queue[0].rsplit("/", 1)[1]
-    running.counts(f'spot_interruption_exporter_messages_total{{subscription="{name}",outcome="invalid"}}', 3)
+    running.counts(messages(queue, "invalid"), 3)
     until("they are deleted", lambda: is_empty(moto.client("sqs"), queue[0]))
