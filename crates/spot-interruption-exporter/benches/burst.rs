@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark run by hand")]
 
 mod exporter;
+mod google;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -17,7 +18,8 @@ use sandbox::google::audit_log::AuditLog;
 use sandbox::google::compute::Compute;
 use tokio::runtime::Runtime;
 
-use self::exporter::{Exporter, PROJECT, pubsub, subscription, sum, topic};
+use self::exporter::sum;
+use self::google::{PROJECT, pubsub, start, subscription, topic};
 
 fn main() {
     // `cargo test` runs bench targets too; skip the measurement there.
@@ -49,7 +51,7 @@ fn measure(runtime: &Runtime, instances: u64, interruptions: usize, state: Optio
 
     let began = Instant::now();
     let variables = state.map(|state| ("SIE_STATE__PATH", state.to_str().unwrap()));
-    let exporter = Exporter::start(Some(&pubsub.endpoint()), &compute.url(), variables.as_slice());
+    let exporter = start(Some(&pubsub.endpoint()), &compute.url(), variables.as_slice());
     while !exporter.is_ready() {
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark run by hand")]
 
 mod exporter;
+mod google;
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -17,7 +18,8 @@ use sandbox::google::compute::{Compute, Operation, Reply};
 use sandbox::google::pubsub::PubSub;
 use tokio::runtime::Runtime;
 
-use self::exporter::{Exporter, PROJECT, pubsub, sum};
+use self::exporter::sum;
+use self::google::{PROJECT, pubsub, start};
 
 /// Number of measured rounds. Memory settles after some of them.
 const ROUNDS: u32 = 8;
@@ -63,7 +65,7 @@ fn rounds(runtime: &Runtime, operations: &str, nodes: u64) {
     ];
     let endpoint = (operations != "source").then(|| pubsub.endpoint());
     let began = Instant::now();
-    let exporter = Exporter::start(endpoint.as_deref(), &compute.url(), &variables);
+    let exporter = start(endpoint.as_deref(), &compute.url(), &variables);
     while !exporter.is_ready() {
         sleep(Duration::from_millis(5));
     }
@@ -114,7 +116,7 @@ fn measure(runtime: &Runtime, projects: u64, delay: Duration) {
         variables.push(("SIE_GCP__PROJECTS", &projects_variable));
     }
     let began = Instant::now();
-    let exporter = Exporter::start(Some(&pubsub.endpoint()), &compute.url(), &variables);
+    let exporter = start(Some(&pubsub.endpoint()), &compute.url(), &variables);
     let idle = exporter.usage().resident;
     while !exporter.is_ready() {
         sleep(Duration::from_millis(5));

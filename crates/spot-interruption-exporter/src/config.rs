@@ -148,9 +148,9 @@ impl Config {
                 "How long an interruption of an unknown instance is held before it counts as unattributed",
             )
             .default(format_duration(DEFAULT_ATTRIBUTION_GRACE)),
-            option("dedup_window", "How long an event is recognised as a duplicate")
+            option("dedup_window", "How long an event is recognised as a duplicate; at least 75m with AWS")
                 .default(format_duration(DEFAULT_DEDUP_WINDOW)),
-            option("tombstone_ttl", "How long an interrupted instance is remembered")
+            option("tombstone_ttl", "How long an interrupted instance is remembered; at least 75m with AWS")
                 .default(format_duration(DEFAULT_TOMBSTONE_TTL)),
             option(
                 "interruption_methods",

@@ -109,7 +109,8 @@ impl Line<'_> {
             instance = named.name.as_deref(),
             id = named.id.map(InstanceId::get),
             project = named.project.as_deref().or(known(|profile| &profile.project)),
-            zone = named.zone.as_deref().or(known(|profile| &profile.zone)),
+            // The source of an event may name only the region.
+            zone = known(|profile| &profile.zone).or(named.zone.as_deref()),
             cluster = known(|profile| &profile.cluster),
             node_pool = known(|profile| &profile.node_pool),
             machine_type = known(|profile| &profile.machine_type),

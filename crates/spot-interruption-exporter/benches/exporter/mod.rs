@@ -5,26 +5,12 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 use harness::Usage;
-use sandbox::google::pubsub::PubSub;
 
-pub(crate) const PROJECT: &str = "example-project";
-
-pub(crate) fn topic(name: &str) -> String {
-    format!("projects/{PROJECT}/topics/{name}")
-}
-
-pub(crate) fn subscription(name: &str) -> String {
-    format!("projects/{PROJECT}/subscriptions/{name}")
-}
-
-/// Starts a simulated Pub/Sub with the exporter's topics and subscriptions.
-pub(crate) async fn pubsub() -> PubSub {
-    let pubsub = PubSub::builder().start().await.unwrap();
-    for name in ["creation", "interruption"] {
-        pubsub.create_topic(&topic(name)).unwrap();
-        pubsub.create_subscription(&subscription(name), &topic(name)).unwrap();
-    }
-    pubsub
+/// The measured program with an empty environment.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(harness::measured(env!("CARGO_BIN_EXE_spot-interruption-exporter")));
+    command.env_clear();
+    command
 }
 
 /// A running exporter process. It is killed on drop.
@@ -34,23 +20,10 @@ pub(crate) struct Exporter {
 }
 
 impl Exporter {
-    /// Starts the exporter with the required variables and these ones. `pubsub` is the endpoint of Pub/Sub, if used.
-    pub(crate) fn start(pubsub: Option<&str>, compute: &str, variables: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(harness::measured(env!("CARGO_BIN_EXE_spot-interruption-exporter")));
-        command.env_clear().envs(variables.iter().copied());
-        if let Some(pubsub) = pubsub {
-            command
-                .env("SIE_PUBSUB__INSTANCE_CREATION_SUBSCRIPTION_NAME", "creation")
-                .env("SIE_PUBSUB__INSTANCE_INTERRUPTION_SUBSCRIPTION_NAME", "interruption")
-                .env("SIE_PUBSUB__ENDPOINT", pubsub);
-        }
-        let mut child = command
-            .env("SIE_PROJECT_NAME", PROJECT)
-            .env("SIE_COMPUTE__ENDPOINT", compute)
-            .env("SIE_PROMETHEUS__ADDRESS", "127.0.0.1:0")
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+    /// Starts the exporter and waits until it listens.
+    pub(crate) fn run(mut command: Command) -> Self {
+        let mut child =
+            command.env("SIE_PROMETHEUS__ADDRESS", "127.0.0.1:0").stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
         let line: serde_json::Value = serde_json::from_str(&log.next().unwrap().unwrap()).unwrap();
         let address = line["address"].as_str().unwrap().to_owned();

@@ -158,7 +158,8 @@ impl Interruption {
             instance: name.map(Cow::into_owned),
             id: id.map(InstanceId::get).map(|id| id.to_string()),
             project: project.map(Cow::into_owned).or_else(|| known(|profile| &profile.project)),
-            zone: zone.map(Cow::into_owned).or_else(|| known(|profile| &profile.zone)),
+            // The source of an event may name only the region.
+            zone: known(|profile| &profile.zone).or_else(|| zone.map(Cow::into_owned)),
             cluster: known(|profile| &profile.cluster),
             node_pool: known(|profile| &profile.node_pool),
             machine_type: known(|profile| &profile.machine_type),

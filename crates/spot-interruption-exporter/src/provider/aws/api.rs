@@ -244,17 +244,12 @@ pub(super) fn describe_failure(error: reqwest::Error, limit: Duration) -> String
 
 /// The code and the message of an error, in JSON or XML.
 fn describe_error(body: &[u8]) -> (Option<String>, Option<String>) {
-    #[derive(serde::Deserialize)]
-    struct JsonError {
-        #[serde(rename = "__type")]
-        code: Option<String>,
-        #[serde(alias = "Message")]
-        message: Option<String>,
-    }
-    if let Ok(JsonError { code, message }) = serde_json::from_slice(body) {
+    // Some implementations write the message twice, in both spellings.
+    if let Ok(serde_json::Value::Object(error)) = serde_json::from_slice(body) {
+        let text = |key: &str| error.get(key)?.as_str().map(str::to_owned);
         // The namespace before `#` is omitted.
-        let code = code.map(|code| code.rsplit('#').next().unwrap_or_default().to_owned());
-        return (code, message);
+        let code = text("__type").map(|code| code.rsplit('#').next().unwrap_or_default().to_owned());
+        return (code, text("message").or_else(|| text("Message")));
     }
     let text = String::from_utf8_lossy(body);
     (text_of(&text, "Code"), text_of(&text, "Message"))

@@ -166,7 +166,10 @@ impl Aws {
                 receipts: events,
             };
             let name = format!("queue {} ({})", url.name, url.region);
-            receipts.push(supervisor.spawn(format!("receipts of {name}"), Receipts::new(sqs).run(received)));
+            receipts.push(supervisor.spawn(
+                format!("receipts of {name}"),
+                Receipts::new(sqs, conditions.clone(), index).run(received),
+            ));
             consumers.push(supervisor.spawn(name, consumer.consume(stop.clone())));
         }
         let lister = Lister {

@@ -142,7 +142,7 @@ impl GoogleConfig {
         vec![
             option(
                 "project_name",
-                "Id of a project that is always listed; short subscription names and the durable state belong to it (required)",
+                "Id of a project that is always listed; short subscription names and the durable state belong to it (required without aws.queue_urls)",
             ),
             option(
                 "pubsub.instance_creation_subscription_name",

@@ -8,10 +8,10 @@ use spot_interruption_exporter::event::{Entry, Event, InterruptionReason, Reason
 use spot_interruption_exporter::instance::{Instance, InstanceId, InstanceRef};
 use spot_interruption_exporter::inventory::{Moment, Scope, Unseen};
 
-const GRACE: Duration = Duration::from_secs(60);
+pub(super) const GRACE: Duration = Duration::from_secs(60);
 const MEMORY: Duration = Duration::from_secs(75 * 60);
-const ACCOUNT: &str = "123456789012";
-const REGION: &str = "eu-central-1";
+pub(super) const ACCOUNT: &str = "123456789012";
+pub(super) const REGION: &str = "eu-central-1";
 
 /// The state machine of an exporter for one region of an account.
 struct Fixture {
@@ -24,7 +24,7 @@ struct Fixture {
     outcomes: Vec<&'static str>,
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings {
         project: ACCOUNT.to_owned(),
         attribution_grace: GRACE,
@@ -35,7 +35,7 @@ fn settings() -> Settings {
     }
 }
 
-fn scope() -> Scope {
+pub(super) fn scope() -> Scope {
     Scope::part(ACCOUNT, REGION)
 }
 

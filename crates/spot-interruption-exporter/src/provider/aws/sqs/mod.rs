@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use self::calls::SqsQueue;
 pub(super) use self::conditions::QueueConditions;
+use self::conditions::QueueUse;
 use self::receipts::{Receipt, ReceiptEvent};
 use crate::provider::Token;
 use crate::source::{Input, OUTSTANDING_BYTES, OUTSTANDING_MESSAGES, Queue};
@@ -98,7 +99,7 @@ impl Shared {
                     if let Some(LogLine::Recovered { .. }) = log.succeeded(Instant::now()) {
                         tracing::info!(queue = %name, "messages are received again");
                     }
-                    self.consumer.conditions.ready(self.consumer.index);
+                    self.consumer.conditions.ready(self.consumer.index, QueueUse::Receive);
                     if self.pass_on(messages).await.is_err() {
                         return;
                     }
@@ -106,7 +107,7 @@ impl Shared {
                 Err(error) => {
                     wait = Duration::ZERO;
                     let reason = error.failure.reason;
-                    self.consumer.conditions.missing(self.consumer.index, &reason);
+                    self.consumer.conditions.missing(self.consumer.index, QueueUse::Receive, &reason);
                     match log.failed(&reason, Instant::now()) {
                         Some(LogLine::StillFailing { failures, .. }) => {
                             tracing::warn!(queue = %name, reason, failures, "still cannot receive messages");

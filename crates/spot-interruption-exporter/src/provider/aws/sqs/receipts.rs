@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::MESSAGES;
 use super::calls::{FailedEntry, SqsQueue};
+use super::conditions::{QueueConditions, QueueUse};
 use crate::provider::aws::api::ApiError;
 
 /// Time for gathering entries of a batch.
@@ -114,6 +115,9 @@ type Sent = (Action, Vec<Task>, Result<Vec<FailedEntry>, ApiError>);
 #[derive(Debug)]
 pub(in crate::provider::aws) struct Receipts {
     sqs: SqsQueue,
+    conditions: QueueConditions,
+    /// Index of the queue in the configuration.
+    index: usize,
     outstanding: HashMap<u64, Outstanding>,
     by_extension: BTreeMap<(Instant, u64), ()>,
     deletions: Gathered,
@@ -156,9 +160,11 @@ impl Gathered {
 }
 
 impl Receipts {
-    pub(in crate::provider::aws) fn new(sqs: SqsQueue) -> Self {
+    pub(in crate::provider::aws) fn new(sqs: SqsQueue, conditions: QueueConditions, index: usize) -> Self {
         Self {
             sqs,
+            conditions,
+            index,
             outstanding: HashMap::new(),
             by_extension: BTreeMap::new(),
             deletions: Gathered::default(),
@@ -294,6 +300,9 @@ impl Receipts {
             Ok(failed) => {
                 self.backoff.reset();
                 self.paused_until = None;
+                if action == Action::Delete {
+                    self.conditions.ready(self.index, QueueUse::Delete);
+                }
                 if std::mem::take(&mut self.is_failing) {
                     tracing::info!(%queue, "processed messages can be deleted again");
                 }
@@ -302,8 +311,11 @@ impl Receipts {
             Err(error) => {
                 let pause = self.backoff.pause().max(error.failure.retry_after.unwrap_or_default());
                 self.paused_until = self.paused_until.max(Some(now + pause));
+                let reason = error.failure.reason;
+                if action == Action::Delete {
+                    self.conditions.missing(self.index, QueueUse::Delete, &reason);
+                }
                 if !std::mem::replace(&mut self.is_failing, true) {
-                    let reason = error.failure.reason;
                     tracing::warn!(%queue, reason, ?action, "cannot change messages; retrying");
                 }
                 for task in tasks {
@@ -344,7 +356,7 @@ mod tests {
     use crate::provider::aws::api::Api;
     use crate::provider::aws::config::QueueUrl;
     use crate::provider::aws::credentials::AccountCredentials;
-    use crate::provider::aws::sqs::{Consumer, QueueConditions};
+    use crate::provider::aws::sqs::Consumer;
     use crate::provider::endpoint::Endpoint;
     use crate::source::{Acknowledge, Input, Queue};
 
@@ -374,17 +386,12 @@ mod tests {
         let aws = Aws::builder().start().await.unwrap();
         let sqs = queue_at(&aws);
         let (events, received) = mpsc::unbounded_channel();
-        let receipts = tokio::spawn(Receipts::new(sqs.clone()).run(received));
-        let (inputs, mut messages) = mpsc::channel(16);
         let condition = Readiness::default().condition("queue", "");
-        let consumer = Consumer {
-            sqs,
-            queue: Queue::Mixed(0),
-            index: 0,
-            conditions: QueueConditions::new(condition, vec![QUEUE.to_owned()]),
-            inputs,
-            receipts: events,
-        };
+        let conditions = QueueConditions::new(condition, vec![QUEUE.to_owned()]);
+        let receipts = tokio::spawn(Receipts::new(sqs.clone(), conditions.clone(), 0).run(received));
+        let (inputs, mut messages) = mpsc::channel(16);
+        let consumer =
+            Consumer { sqs, queue: Queue::Mixed(0), index: 0, conditions, inputs, receipts: events };
         let stop = tokio_util::sync::CancellationToken::new();
         let consuming = tokio::spawn(consumer.consume(stop.clone()));
         for body in ["held", "processed", "returned"] {

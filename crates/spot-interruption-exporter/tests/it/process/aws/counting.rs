@@ -53,6 +53,7 @@ async fn counts_an_instance_that_was_taken_without_a_warning() {
         .map(|row| row["learnt_by"].as_str().unwrap())
         .collect();
     assert!(by.contains(&"message") && by.contains(&"listing") && by.len() == 2, "{page}");
+    assert_eq!(page["interruptions"][0]["zone"], "eu-central-1b", "not the region of the event");
 }
 
 #[tokio::test]

@@ -104,7 +104,7 @@ async fn deletes_processed_messages_before_it_exits() {
     exporter.signal("TERM");
     assert!(exporter.exit().await.success());
     assert_eq!((services.aws.queue().visible(), services.aws.queue().in_flight()), (0, 0));
-    assert!(exporter.log_text().contains("\"interruptions\":95"), "{}", exporter.log_text());
+    exporter.log("\"interruptions\":95").await;
 }
 
 #[tokio::test]

@@ -24,6 +24,20 @@ async fn reports_a_queue_that_is_missing_or_denied_and_recovers() {
 }
 
 #[tokio::test]
+async fn reports_messages_that_cannot_be_deleted() {
+    let (services, nodes) = Services::with_nodes(1).await;
+    let exporter = services.ready_exporter(&[]).await;
+    services.aws.fail(Operation::DeleteMessageBatch, "AccessDeniedException");
+    services.aws.warn(&nodes[0].id).unwrap();
+    let parts = ["SQS queue sie-interruption-queue", "processed messages cannot be deleted", "AccessDenied"];
+    wait_until_unready(&exporter, &parts).await;
+    services.aws.clear_overrides();
+    exporter.readiness(200).await;
+    services.aws.queue().wait_until_deleted(1).await;
+    assert_eq!(exporter.scrape().await.sample(&total("prod")), Some(1.0));
+}
+
+#[tokio::test]
 async fn recovers_from_throttled_and_broken_requests() {
     let (services, nodes) = Services::with_nodes(4).await;
     let exporter = services.ready_exporter(&[]).await;

@@ -7,6 +7,7 @@ mod credentials;
 mod delivery;
 mod faults;
 mod load;
+mod world;
 
 use std::time::Duration;
 
