@@ -19,7 +19,7 @@ use crate::aws::names::ACCOUNT;
 pub struct Instance {
     /// The id: `i-` and 17 hexadecimal digits.
     pub id: String,
-    /// The id of the account. The default is [`ACCOUNT`](crate::aws::ACCOUNT).
+    /// The id of the account. The default is [`ACCOUNT`].
     pub account: String,
     /// The name of the availability zone: `eu-central-1b`.
     pub zone: String,
