@@ -48,8 +48,8 @@ pub(super) struct InstanceListings {
     /// Every scope is listed.
     pub(super) whole: Condition,
     pub(super) metrics: OwnMetrics,
-    /// Whether the end of a listing is the time up to which all operations were received. That is not so if another
-    /// provider lists operations too.
+    /// Whether the end of a listing lets ids of counted warnings expire. They are kept for longer than EC2 lists an ended
+    /// instance, so other scopes need not be listed. If another provider lists operations, its listings decide.
     pub(super) reports_operations: bool,
 }
 
